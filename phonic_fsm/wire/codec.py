@@ -1,0 +1,71 @@
+"""Frames to messages and back: one JSON object per text frame.
+
+``audio`` goes from base64 straight to bytes and back, with no string in between. A frame that
+is not a known, well-formed message comes back as a value that says so: decoding never raises.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar, Union, get_args
+
+import msgspec
+from msgspec import Struct
+
+from .client import ClientMessage
+from .server import ServerMessage
+
+
+class UnknownMessage(Struct, frozen=True, tag="unknown_message", tag_field="type"):
+    """A JSON object whose ``type`` is not known here: new ones appear without notice."""
+
+    message_type: str
+
+
+class MalformedMessage(Struct, frozen=True, tag="malformed_message", tag_field="type"):
+    """A frame that cannot be read as the message that it claims to be."""
+
+    message_type: str | None
+    problem: str
+    """What is wrong, with the path to the bad value (``$.text``)."""
+
+
+class _Envelope(Struct):
+    type: str
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+M = TypeVar("M")
+
+
+class _Decoder(Generic[M]):
+    """Reads the frames of one direction."""
+
+    def __init__(self, union: Any) -> None:
+        self._decode = msgspec.json.Decoder(union).decode
+        self._known = {member.__struct_config__.tag for member in get_args(union)}
+
+    def __call__(self, frame: bytes | str) -> M | UnknownMessage | MalformedMessage:
+        try:
+            return self._decode(frame)  # type: ignore[no-any-return]
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            problem = str(error)
+        try:
+            message_type = _envelope.decode(frame).type
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return MalformedMessage(None, problem)
+        if message_type in self._known:
+            return MalformedMessage(message_type, problem)
+        return UnknownMessage(message_type)
+
+
+decode_server: _Decoder[ServerMessage] = _Decoder(ServerMessage)
+"""A frame from the server as its message, or as a value that says why it is none."""
+
+decode_client: _Decoder[ClientMessage] = _Decoder(ClientMessage)
+"""The same for a frame from the client (used by the simulator)."""
+
+encode = msgspec.json.Encoder().encode
+"""A message, of either side, as the bytes of one JSON text frame."""
+
+Undecodable = Union[UnknownMessage, MalformedMessage]

@@ -1,0 +1,103 @@
+"""The fields of ``config`` and ``reset``, and the tools that they carry.
+
+Source: ``phonic.types.ConfigOptions``, ``InlineWebSocketTool`` and ``BuiltInToolDefinition`` of
+the SDK. A field left ``UNSET`` is not sent, so the Phonic agent's own setting (or the server's
+default) holds; ``None`` is sent as ``null``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Union
+
+from msgspec import UNSET, Struct, UnsetType
+
+AudioFormat = Literal["pcm_44100", "pcm_24000", "pcm_16000", "pcm_8000", "mulaw_8000"]
+
+
+class InlineTool(Struct, frozen=True, tag="custom_websocket", tag_field="type"):
+    """A tool that lives in this conversation and is executed by us (``custom_websocket``)."""
+
+    tool_schema: dict[str, Any]
+    """The function in OpenAI's form: ``{"type": "function", "function": {...}}``."""
+    execution_mode: Literal["sync", "async"] | UnsetType = UNSET
+    tool_call_output_timeout_ms: int | UnsetType = UNSET
+    require_speech_before_tool_call: bool | UnsetType = UNSET
+    wait_for_speech_before_tool_call: bool | UnsetType = UNSET
+    forbid_speech_after_tool_call: bool | UnsetType = UNSET
+    forbid_tool_call_after_speech: bool | UnsetType = UNSET
+    allow_tool_chaining: bool | UnsetType = UNSET
+    wait_for_response: bool | UnsetType = UNSET
+    uninterruptible: bool | UnsetType = UNSET
+    can_run_during_user_speech: bool | UnsetType = UNSET
+
+    @property
+    def name(self) -> str:
+        return str(self.tool_schema["function"]["name"])
+
+
+class BuiltInTool(Struct, frozen=True, tag="built_in", tag_field="type"):
+    """One of Phonic's built-in tools with a configuration of its own."""
+
+    name: str
+    tool_config: dict[str, Any]
+
+
+ToolDefinition = Union[str, BuiltInTool, InlineTool]
+"""A bare string names a tool that Phonic already has."""
+
+
+class ConfigOptions(Struct, frozen=True, kw_only=True):
+    """Everything that ``config`` and ``reset`` can say about a conversation (48 fields).
+
+    Durations are in the unit of their suffix (``_sec``, ``_ms``); ``audio_speed`` is a factor;
+    languages are ISO 639-1 codes.
+    """
+
+    agent: str | UnsetType | None = UNSET
+    project: str | UnsetType | None = UNSET
+    model: str | UnsetType | None = UNSET
+    system_prompt: str | UnsetType | None = UNSET
+    audio_speed: float | UnsetType | None = UNSET
+    background_noise_level: float | UnsetType | None = UNSET
+    background_noise: str | UnsetType | None = UNSET
+    generate_welcome_message: bool | UnsetType | None = UNSET
+    is_welcome_message_interruptible: bool | UnsetType | None = UNSET
+    websocket_timeout_sec: int | UnsetType | None = UNSET
+    welcome_message: str | UnsetType | None = UNSET
+    voice_id: str | UnsetType | None = UNSET
+    additional_voice_ids: list[str] | UnsetType | None = UNSET
+    input_format: AudioFormat | UnsetType | None = UNSET
+    output_format: AudioFormat | UnsetType | None = UNSET
+    vad_prebuffer_duration_ms: int | UnsetType | None = UNSET
+    vad_min_speech_duration_ms: int | UnsetType | None = UNSET
+    vad_min_silence_duration_ms: int | UnsetType | None = UNSET
+    vad_threshold: float | UnsetType | None = UNSET
+    min_words_to_interrupt: int | UnsetType | None = UNSET
+    generate_no_input_poke_text: bool | UnsetType | None = UNSET
+    no_input_poke_sec: float | UnsetType | None = UNSET
+    no_input_poke_text: str | UnsetType | None = UNSET
+    no_input_end_conversation_sec: float | UnsetType | None = UNSET
+    default_language: str | UnsetType | None = UNSET
+    additional_languages: list[str] | UnsetType | None = UNSET
+    multilingual_mode: str | UnsetType | None = UNSET
+    push_to_talk: bool | UnsetType | None = UNSET
+    stream_ahead_of_real_time: bool | UnsetType | None = UNSET
+    intelligence_level: str | UnsetType | None = UNSET
+    phonic_model: str | UnsetType | None = UNSET
+    boosted_keywords: list[str] | UnsetType | None = UNSET
+    pronunciation_dictionary: list[dict[str, str]] | UnsetType | None = UNSET
+    tools: list[ToolDefinition] | UnsetType | None = UNSET
+    template_variables: dict[str, str] | UnsetType | None = UNSET
+    enable_redaction: bool | UnsetType | None = UNSET
+    enable_watermarking: bool | UnsetType | None = UNSET
+    mcp_servers: list[str] | UnsetType | None = UNSET
+    observability_integrations: list[str] | UnsetType | None = UNSET
+    external_storage_policy: str | UnsetType | None = UNSET
+    tasks: list[dict[str, str]] | UnsetType | None = UNSET
+    outbound_number_pool: dict[str, list[str]] | UnsetType | None = UNSET
+    enable_assistant_backchannel: bool | UnsetType | None = UNSET
+    assistant_backchannel_aggressiveness: float | UnsetType | None = UNSET
+    configuration_endpoint: dict[str, Any] | UnsetType | None = UNSET
+    additional_params: dict[str, Any] | UnsetType | None = UNSET
+    data_retention_policy: dict[str, Any] | UnsetType | None = UNSET
+    external_id: str | UnsetType | None = UNSET
