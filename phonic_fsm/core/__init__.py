@@ -1,0 +1,31 @@
+"""The machine: events in, effects out, nothing done.
+
+Theory of operation, in the order in which an event travels:
+
+``events``
+    What can happen to a session: messages from Phonic, news of the connection, timers, calls
+    from LiveKit. Frozen values.
+``states``
+    The nine states a session can be in.
+``table``
+    Every state × event pair, written down as a move, a stay or an explicit *ignored*. The
+    machine, its tests and ``docs/state-diagram.md`` all read this one table.
+``guards``
+    The questions that the table asks. They look and never change anything.
+``actions``
+    What the table's rows do: they change the context and append effects.
+``context``
+    What a session remembers beside its state (the extended state, in statechart terms).
+``conversation`` and ``prompt``
+    What has been said, and how it is carried in a system prompt.
+``effects``
+    What the outside is asked to do. Frozen values.
+``machine``
+    One ``transitions.Machine`` for the process, and ``SessionMachine.step``.
+``diagram``
+    The table as Mermaid and Markdown.
+
+Nothing in here reads a clock or a random source, opens anything or knows LiveKit, the SDK or the
+event loop (an import contract holds that). Seconds are only ever written down, by effects; ids
+are counted from the seed in ``Settings``. So the same events make the same steps, everywhere.
+"""

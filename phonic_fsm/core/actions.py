@@ -1,0 +1,633 @@
+"""What the table's rows do: change the context, append effects, decide nothing about states.
+
+The first line of each docstring is the row's text in ``docs/state-diagram.md``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, structs
+
+from ..wire import client, server
+from ..wire.codec import MalformedMessage, UnknownMessage
+from ..wire.config import ConfigOptions, ToolDefinition
+from . import events
+from .context import Change, Context, Generation, Reply
+from .conversation import FunctionCall, FunctionCallOutput, Message
+from .effects import (
+    AddItem,
+    CloseGeneration,
+    Connect,
+    CorrectMessage,
+    Disconnect,
+    EmitError,
+    EmitReconnected,
+    EmitSpeechStarted,
+    EmitSpeechStopped,
+    EmitTranscript,
+    ErrorKind,
+    Log,
+    OpenGeneration,
+    PushAudio,
+    PushFunctionCall,
+    PushText,
+    RejectReply,
+    ResolveReply,
+    Send,
+    SetAudioGate,
+    StartTimer,
+    StopTimer,
+    SupersedeReply,
+)
+from .events import Event, name_of
+from .guards import a_reset_is_due, changes_of
+from .prompt import render_history, system_prompt
+
+RETRY_DUE = name_of(events.RetryDue)
+ANSWER_OVERDUE = name_of(events.AnswerOverdue)
+REPLY_OVERDUE = name_of(events.ReplyOverdue)
+CHANGES_DUE = name_of(events.ChangesDue)
+
+FIRST_RETRY_AFTER = 0.5
+"""Seconds; doubled with each attempt, up to the settings' ``retry_interval``."""
+
+
+# -- connecting ----------------------------------------------------------------------------------
+
+
+def connect(context: Context, event: Event) -> None:
+    """Open a socket."""
+    context.put(Connect())
+
+
+def resume(context: Context, event: Event) -> None:
+    """Open a socket to resume the conversation."""
+    context.put(Connect(resume=context.conversation_id))
+
+
+def retry_later(context: Context, event: events.ConnectFailed | events.ConnectionClosed) -> None:
+    """Announce a recoverable error and try again after a pause."""
+    context.attempts += 1
+    pause = min(FIRST_RETRY_AFTER * 2 ** (context.attempts - 1), context.settings.retry_interval)
+    context.put(
+        StopTimer(ANSWER_OVERDUE),
+        EmitError(
+            "connect_failed",
+            f"{_trouble(event)}; attempt {context.attempts + 1} of "
+            f"{context.settings.max_retries + 1} in {pause:g} s",
+            recoverable=True,
+        ),
+        StartTimer(RETRY_DUE, pause),
+    )
+
+
+def await_answer(context: Context, event: Event) -> None:
+    """Wait, for a while, until the server says that the conversation goes on."""
+    context.put(StartTimer(ANSWER_OVERDUE, context.settings.answer_timeout))
+
+
+def send_config(context: Context, event: Event) -> None:
+    """Send the config, once, with the conversation so far in the prompt."""
+    options = _config(context, welcome=not context.continuing)
+    context.put(
+        Send(client.Config(**structs.asdict(options))),
+        StartTimer(ANSWER_OVERDUE, context.settings.answer_timeout),
+    )
+
+
+def become_ready(context: Context, event: Event) -> None:
+    """Let messages and the caller's audio through; what waited goes first."""
+    context.attempts = 0
+    context.gate = "open"
+    context.put(StopTimer(ANSWER_OVERDUE), SetAudioGate("open"))
+    if context.continuing:
+        context.continuing = False
+        context.put(EmitReconnected())
+    _release(context)
+
+
+def go_on(context: Context, event: Event) -> None:
+    """Send again what the server may have missed, then let everything through."""
+    context.attempts = 0
+    context.gate = "open"
+    context.put(StopTimer(ANSWER_OVERDUE), *map(Send, context.unacknowledged.values()))
+    _release(context)
+    context.put(SetAudioGate("open"), EmitReconnected())
+
+
+def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
+    """Close the open generation as interrupted; keep messages and the newest 2 s of audio."""
+    _end_turn(context, interrupted=True)
+    _end_user_speech(context)
+    context.gate = "holding"
+    context.held.extend(event.unsent)
+    for message in event.unsent:
+        if isinstance(message, client.ToolCallOutput):
+            context.unacknowledged.pop(message.tool_call_id, None)
+    context.put(
+        SetAudioGate("holding"),
+        EmitError("connection_lost", f"{_trouble(event)}; resuming", recoverable=True),
+    )
+
+
+def start_afresh(context: Context, event: Event) -> None:
+    """Give the lost conversation up and carry what was said into a fresh one, in one attempt."""
+    context.attempts = context.settings.max_retries
+    context.continuing = True
+    context.gate = "closed"
+    # What was said to the lost conversation is in the history that the new one gets.
+    context.held.clear()
+    context.unacknowledged.clear()
+    context.pending_calls.clear()
+    context.put(
+        StopTimer(ANSWER_OVERDUE),
+        SetAudioGate("closed"),
+        Log(
+            "warning", f"the conversation could not be resumed ({_trouble(event)}); starting afresh"
+        ),
+        Disconnect(),
+        Connect(),
+    )
+
+
+def note_conversation(context: Context, event: server.ConversationCreated) -> None:
+    """Remember the conversation's id, by which it can be resumed."""
+    context.conversation_id = event.conversation_id
+    context.put(Log("info", f"Phonic conversation {event.conversation_id}"))
+
+
+# -- settings ------------------------------------------------------------------------------------
+
+
+def take_inputs(context: Context, event: events.SettingsEvent) -> None:
+    """Take the instructions, tools or history for the config."""
+    _take(context, event)
+
+
+def note_changes(context: Context, event: events.SettingsEvent) -> None:
+    """Note what changed; it goes out at the end of the tick, in one message."""
+    context.changes |= _take(context, event)
+    if context.changes and context.gate == "open":
+        context.put(StartTimer(CHANGES_DUE, 0.0))
+
+
+def end_turns(context: Context, event: Event) -> None:
+    """Close the open generation as interrupted: a reset is about to start a fresh turn."""
+    _end_turn(context, interrupted=True)
+    _end_user_speech(context)
+    context.discarding = True
+
+
+def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
+    """Forget the calls and the typed text of the agent that hands over."""
+    context.pending_calls.clear()
+    context.user_text.clear()
+
+
+def tell_changes(context: Context, event: Event) -> None:
+    """Send what changed: the prompt, the tools, or a reset for more than one of them."""
+    _tell_changes(context)
+
+
+# -- the caller ----------------------------------------------------------------------------------
+
+
+def hear_user_start(context: Context, event: Event) -> None:
+    """Announce the caller's speech and close the open generation as interrupted."""
+    context.user_speaking = True
+    context.discarding = False
+    context.put(EmitSpeechStarted())
+    _end_turn(context, interrupted=True)
+
+
+def hear_user_stop(context: Context, event: Event) -> None:
+    """Announce the end of the caller's speech."""
+    _end_user_speech(context)
+
+
+def take_transcript(context: Context, event: server.InputText) -> None:
+    """Announce the transcript and put it into the chat context, under the same id."""
+    item_id = context.next_id("PI_")
+    message = Message(item_id, "user", event.text)
+    context.conversation.add(message)
+    context.put(EmitTranscript(item_id, event.text), AddItem(message))
+
+
+# -- the assistant's turn ------------------------------------------------------------------------
+
+
+def open_generation(context: Context, event: Event) -> None:
+    """Open a generation; a reply that was asked for gets it."""
+    response_id = context.next_id("PS_")
+    context.generation = Generation(response_id)
+    context.discarding = False
+    reply = context.reply
+    if reply is None or not reply.sent:
+        context.put(OpenGeneration(response_id))
+        return
+    context.reply = None
+    context.put(
+        StopTimer(REPLY_OVERDUE),
+        OpenGeneration(response_id, user_initiated=True),
+        ResolveReply(reply.request_id, response_id),
+    )
+
+
+def push_chunk(context: Context, event: server.AudioChunk) -> None:
+    """Pass the chunk's text and audio on."""
+    generation = context.generation
+    assert generation is not None
+    if event.text:
+        generation.text += event.text
+        generation.empty = False
+        context.effects.append(PushText(event.text))
+    # Half a sample at the end cannot be played.
+    audio = event.audio if len(event.audio) % 2 == 0 else event.audio[:-1]
+    if audio:
+        generation.empty = False
+        context.effects.append(PushAudio(audio))
+
+
+def finish_turn(context: Context, event: Event) -> None:
+    """Close the generation."""
+    _end_turn(context, interrupted=False)
+
+
+def cut_off_turn(context: Context, event: Event) -> None:
+    """Close the generation as interrupted."""
+    _end_turn(context, interrupted=True)
+
+
+def discard_turn(context: Context, event: Event) -> None:
+    """Close the generation as interrupted and drop the rest of the turn."""
+    _end_turn(context, interrupted=True)
+    context.discarding = True
+
+
+def stop_discarding(context: Context, event: Event) -> None:
+    """The turn that was interrupted here is over."""
+    context.discarding = False
+
+
+def correct_interrupted(context: Context, event: server.InterruptedResponse) -> None:
+    """Correct the interrupted message to what was really spoken of it."""
+    if context.interrupted_id is not None:
+        _correct(context, context.interrupted_id, event.text)
+
+
+def cut_off_and_correct(context: Context, event: server.InterruptedResponse) -> None:
+    """Close the generation as interrupted, with what was really spoken of it."""
+    _end_turn(context, interrupted=True)
+    correct_interrupted(context, event)
+
+
+# -- tools ---------------------------------------------------------------------------------------
+
+
+def take_tool_call(context: Context, event: server.ToolCall) -> None:
+    """Hand the call over in a generation and close that generation."""
+    if context.generation is None:
+        open_generation(context, event)
+    call = FunctionCall(
+        id=context.next_id("PF_"),
+        call_id=event.tool_call_id,
+        name=event.tool_name,
+        arguments=msgspec.json.encode(event.parameters).decode(),
+    )
+    context.pending_calls[call.call_id] = call.name
+    context.put(PushFunctionCall(call.id, call.call_id, call.name, call.arguments))
+    _end_turn(context, interrupted=False)
+    context.conversation.add(call)
+    context.put(AddItem(call))
+
+
+def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
+    """Take note that no output is awaited: one that still comes is not sent."""
+    name = context.pending_calls.pop(event.tool_call_id, None)
+    if name is not None:
+        context.put(
+            Log("info", f"tool call {event.tool_call_id} ({name}) was interrupted by the caller")
+        )
+
+
+def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) -> None:
+    """Take note that the output has arrived."""
+    context.unacknowledged.pop(event.tool_call_id, None)
+    # The server gave up on it: an output that still comes would answer nothing.
+    context.pending_calls.pop(event.tool_call_id, None)
+    if event.timed_out or event.error_message:
+        problem = event.error_message or "its output came too late"
+        context.put(Log("warning", f"tool call {event.tool_call_id} failed: {problem}"))
+
+
+# -- the chat context ----------------------------------------------------------------------------
+
+
+def take_history(context: Context, event: events.UpdateChatContext) -> None:
+    """Take the conversation so far, which the config will carry."""
+    _apply(context, event)
+
+
+def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
+    """Send new tool outputs and system messages; keep what the user typed for the reply."""
+    _apply(context, event)
+    told = False
+    for position, addition in enumerate(event.added, start=1):
+        item = addition.item
+        if isinstance(item, FunctionCallOutput):
+            told |= _answer(context, item)
+        elif isinstance(item, Message) and item.text.strip():
+            if item.role in ("system", "developer"):
+                _deliver(context, client.AddSystemMessage(item.text))
+                told = True
+            elif item.role == "user" and position == len(event.added):
+                context.user_text.append(item.text)
+                told = True
+    if event.added and not told:
+        context.put(
+            Log(
+                "warning",
+                "update_chat_ctx: Phonic can be told only of tool outputs, system "
+                "messages and a last user message; nothing of this change was",
+            )
+        )
+
+
+# -- replies that are asked for ------------------------------------------------------------------
+
+
+def request_reply(context: Context, event: events.GenerateReply) -> None:
+    """Ask for a reply; an earlier request that has not begun is superseded."""
+    text = "\n".join(context.user_text)
+    context.user_text.clear()
+    _request(
+        context,
+        event.request_id,
+        client.GenerateReply(
+            system_message=event.instructions or UNSET, user_message=text or UNSET
+        ),
+    )
+
+
+def request_say(context: Context, event: events.Say) -> None:
+    """Ask for these words; an earlier request that has not begun is superseded."""
+    context.user_text.clear()
+    _request(context, event.request_id, client.Say(event.text))
+
+
+def withdraw_reply(context: Context, event: events.CancelReply) -> None:
+    """Forget the request; if it has not been sent, it will not be."""
+    if context.reply is not None and context.reply.request_id == event.request_id:
+        context.reply = None
+        context.put(StopTimer(REPLY_OVERDUE))
+
+
+def give_up_reply(context: Context, event: Event) -> None:
+    """Fail the reply that did not begin in time."""
+    if context.reply is not None:
+        waited = context.settings.reply_timeout
+        sent = "was sent and the assistant has not begun" if context.reply.sent else "waits"
+        problem = (
+            f"the reply timed out after {waited:g} s: in state {context.state.value}, "
+            f"the request {sent}"
+        )
+        context.put(RejectReply(context.reply.request_id, "timed_out", problem))
+        context.reply = None
+
+
+def refuse_reply(context: Context, event: events.GenerateReply | events.Say) -> None:
+    """Fail the request at once."""
+    context.put(RejectReply(event.request_id, "closed", "the session is closed"))
+
+
+def end_unanswered_reply(context: Context, event: Event) -> None:
+    """Fail the pending reply: the assistant chose not to respond."""
+    if context.reply is not None and context.reply.sent:
+        context.put(
+            StopTimer(REPLY_OVERDUE),
+            RejectReply(context.reply.request_id, "declined", "the assistant chose not to respond"),
+        )
+        context.reply = None
+
+
+# -- the end -------------------------------------------------------------------------------------
+
+
+def close(context: Context, event: Event) -> None:
+    """Close the generation, fail the pending reply, close the socket."""
+    _finish(context)
+
+
+def fail_to_connect(
+    context: Context, event: events.ConnectFailed | events.ConnectionClosed
+) -> None:
+    """Close everything and announce that no connection came about."""
+    _finish(context)
+    kind: ErrorKind = "connection_lost" if context.continuing else "connect_failed"
+    context.put(EmitError(kind, _trouble(event)))
+
+
+def announce_loss(context: Context, event: Event) -> None:
+    """Close everything and announce that the connection is lost."""
+    _finish(context)
+    context.put(EmitError("connection_lost", _trouble(event)))
+
+
+def announce_end(context: Context, event: Event) -> None:
+    """Close everything and announce that the conversation was ended on purpose."""
+    _finish(context)
+    context.put(EmitError("conversation_ended", _trouble(event)))
+
+
+def announce_refusal(context: Context, event: server.Error) -> None:
+    """Close everything and announce what Phonic has against the config."""
+    _finish(context)
+    context.put(EmitError("configuration_refused", _complaint(event), code=event.error.code))
+
+
+def announce_error(context: Context, event: server.Error) -> None:
+    """Announce Phonic's error."""
+    context.put(EmitError("server_error", _complaint(event), code=event.error.code))
+
+
+# -- the log -------------------------------------------------------------------------------------
+
+
+def log_error(context: Context, event: server.Error) -> None:
+    """Log Phonic's error: what comes of the resume decides."""
+    context.put(Log("warning", f"Phonic reports an error: {_complaint(event)}"))
+
+
+def log_warning(context: Context, event: server.Warning) -> None:
+    """Log Phonic's warning."""
+    code = f" ({event.warning.code})" if event.warning.code else ""
+    context.put(Log("warning", f"Phonic warns: {event.warning.message}{code}"))
+
+
+def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) -> None:
+    """Log it and drop it."""
+    if isinstance(event, MalformedMessage):
+        name = event.message_type or "a frame"
+        context.put(Log("warning", f"Phonic sent {name} that cannot be read: {event.problem}"))
+    else:
+        context.put(Log("debug", f"Phonic sent a message of unknown type {event.message_type!r}"))
+
+
+# -- what the actions share ----------------------------------------------------------------------
+
+
+def _end_turn(context: Context, *, interrupted: bool) -> None:
+    generation = context.generation
+    if generation is None:
+        return
+    context.generation = None
+    context.put(CloseGeneration(generation.response_id, interrupted))
+    if generation.text:
+        message = Message(generation.response_id, "assistant", generation.text, interrupted)
+        context.conversation.add(message)
+        context.put(AddItem(message))
+        if interrupted:
+            context.interrupted_id = message.id
+
+
+def _end_user_speech(context: Context) -> None:
+    if context.user_speaking:
+        context.user_speaking = False
+        context.put(EmitSpeechStopped())
+
+
+def _correct(context: Context, message_id: str, text: str) -> None:
+    context.conversation.correct(message_id, text)
+    context.interrupted_id = None
+    context.put(CorrectMessage(message_id, text))
+
+
+def _deliver(context: Context, message: client.ClientMessage) -> None:
+    """Send a message, or keep it until the server is ready."""
+    if context.gate == "open":
+        _tell_changes(context)
+        _send(context, message)
+    else:
+        context.held.append(message)
+
+
+def _send(context: Context, message: client.ClientMessage) -> None:
+    if isinstance(message, client.ToolCallOutput):
+        context.unacknowledged[message.tool_call_id] = message
+    context.put(Send(message))
+
+
+def _release(context: Context) -> None:
+    _tell_changes(context)
+    for message in context.held:
+        _send(context, message)
+    context.held.clear()
+    if context.reply is not None and not context.reply.sent:
+        context.reply.sent = True
+        context.put(Send(context.reply.message))
+
+
+def _request(context: Context, request_id: str, message: client.GenerateReply | client.Say) -> None:
+    if context.reply is not None:
+        context.put(SupersedeReply(context.reply.request_id))
+    context.reply = Reply(request_id, message)
+    context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout))
+    if context.gate == "open":
+        context.reply.sent = True
+        _deliver(context, message)
+
+
+def _answer(context: Context, item: FunctionCallOutput) -> bool:
+    if context.pending_calls.pop(item.call_id, None) is None:
+        context.put(Log("info", f"the output of call {item.call_id} is not sent: nobody awaits it"))
+        return False
+    _deliver(context, client.ToolCallOutput(item.call_id, item.output))
+    return True
+
+
+def _apply(context: Context, event: events.UpdateChatContext) -> None:
+    for item_id in event.removed:
+        context.conversation.remove(item_id)
+    for addition in event.added:
+        context.conversation.insert(addition.after, addition.item)
+
+
+def _take(context: Context, event: events.SettingsEvent) -> set[Change]:
+    """Take the event's values; the result says which of them are new."""
+    changes = changes_of(context, event)
+    if not isinstance(event, events.UpdateTools) and isinstance(event.instructions, str):
+        context.instructions = event.instructions
+    if not isinstance(event, events.UpdateInstructions) and isinstance(event.tools, tuple):
+        context.tools = event.tools
+    if isinstance(event, events.UpdateSession) and isinstance(event.items, tuple):
+        context.conversation.replace(event.items)
+    return changes
+
+
+def _tell_changes(context: Context) -> None:
+    if not context.changes:
+        return
+    if a_reset_is_due(context):
+        context.discarding = False
+        context.put(Send(client.Reset(_config(context, welcome=False))))
+    elif "instructions" in context.changes:
+        prompt = system_prompt(context.instructions or "", context.carried)
+        context.put(Send(client.UpdateSystemPrompt(prompt)))
+    else:
+        context.put(Send(client.UpdateToolsSubset(_tools(context))))
+    context.changes.clear()
+    context.put(StopTimer(CHANGES_DUE))
+
+
+def _tools(context: Context) -> list[ToolDefinition]:
+    return [*context.settings.phonic_tools, *(context.tools or ())]
+
+
+def _config(context: Context, *, welcome: bool) -> ConfigOptions:
+    """The whole config; the history that it carries is remembered for later prompts."""
+    context.carried = render_history(context.conversation)
+    context.changes.clear()
+    options = structs.replace(
+        context.settings.config,
+        system_prompt=system_prompt(context.instructions or "", context.carried),
+        tools=_tools(context) or UNSET,
+    )
+    if welcome:
+        return options
+    return structs.replace(options, welcome_message=None, generate_welcome_message=False)
+
+
+def _finish(context: Context) -> None:
+    _end_turn(context, interrupted=True)
+    _end_user_speech(context)
+    context.discarding = False
+    context.gate = "closed"
+    context.held.clear()
+    context.changes.clear()
+    context.pending_calls.clear()
+    context.unacknowledged.clear()
+    if context.reply is not None:
+        problem = "the session was closed before the reply began"
+        context.put(RejectReply(context.reply.request_id, "closed", problem))
+        context.reply = None
+    context.put(SetAudioGate("closed"), Disconnect())
+
+
+def _trouble(event: Event) -> str:
+    """What ended, or kept from coming about, a connection."""
+    if isinstance(event, events.ConnectFailed):
+        return event.problem
+    if isinstance(event, events.ConnectionClosed):
+        if event.code == 1006:
+            return "the connection to Phonic broke off (no close frame)"
+        reason = f": {event.reason}" if event.reason else ""
+        return f"Phonic closed the connection (code {event.code}{reason})"
+    if isinstance(event, events.AnswerOverdue):
+        return "Phonic did not say in time that it is ready"
+    return "the assistant ended the conversation"
+
+
+def _complaint(event: server.Error) -> str:
+    """Everything that an error message says."""
+    details = "; ".join(f"{path}: {what}" for path, what in (event.param_errors or {}).items())
+    return f"{event.error.message} ({details})" if details else event.error.message

@@ -1,0 +1,107 @@
+"""What a session remembers beside its state: the extended state of the machine.
+
+Guards read it, actions write it. It holds values only: no channel, future, socket or clock.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from ..wire.client import ClientMessage, GenerateReply, Say
+from ..wire.config import BuiltInTool, ConfigOptions, InlineTool
+from .conversation import Conversation
+from .effects import Effect, Gate
+from .states import State
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a session is made with: the model's options, copied. No key, no address.
+
+    A trace's header carries it, so that a replay starts from the same place.
+    """
+
+    id_seed: str
+    """Every id that the session makes is counted from it."""
+    config: ConfigOptions = ConfigOptions()
+    """All of the config but the prompt and the tools."""
+    phonic_tools: tuple[str | BuiltInTool, ...] = ()
+    """Tools that Phonic executes itself."""
+    max_retries: int = 3
+    retry_interval: float = 2.0
+    """Seconds; the longest pause between two attempts to connect."""
+    answer_timeout: float = 10.0
+    """Seconds from the config, or the socket for a resume, until the server must be ready."""
+    reply_timeout: float = 10.0
+    """Seconds from a request for a reply until it must have begun."""
+
+
+class Generation(Struct):
+    """The assistant's turn as LiveKit sees it: one message, its text so far."""
+
+    response_id: str
+    text: str = ""
+    empty: bool = True
+    """Nothing has been pushed yet: it was opened because an answer is due."""
+
+
+class Reply(Struct):
+    """A reply that was asked for and has not begun."""
+
+    request_id: str
+    message: GenerateReply | Say
+    sent: bool = False
+
+
+Change = Literal["instructions", "tools", "conversation"]
+
+
+class Context(Struct, kw_only=True):
+    """One session's memory. ``effects`` collects what the present step puts out."""
+
+    settings: Settings
+    state: State = State.connecting
+    effects: list[Effect] = field(default_factory=list)
+    ids: int = 0
+    """How many ids were made."""
+
+    conversation_id: str | None = None
+    continuing: bool = False
+    """A conversation that was under way goes on in a fresh one: no second welcome."""
+    attempts: int = 0
+    """Attempts to connect that failed since a connection last served."""
+    gate: Gate = "closed"
+    held: list[ClientMessage] = field(default_factory=list)
+    """Control messages that wait for the server to be ready, in order."""
+
+    instructions: str | None = None
+    tools: tuple[InlineTool, ...] | None = None
+    changes: set[Change] = field(default_factory=set)
+    """What was changed since the server was last told."""
+    conversation: Conversation = field(default_factory=Conversation)
+    carried: str = ""
+    """The history in the prompt that the server has: a new prompt must carry it again."""
+
+    generation: Generation | None = None
+    user_speaking: bool = False
+    discarding: bool = False
+    """The turn was interrupted on this side: the rest of it is dropped."""
+    interrupted_id: str | None = None
+    """The last message that was cut off: what was really spoken of it may come yet."""
+
+    pending_calls: dict[str, str] = field(default_factory=dict)
+    """Call id → tool name, for calls whose output is awaited."""
+    unacknowledged: dict[str, ClientMessage] = field(default_factory=dict)
+    """Call id → output that was sent and that the server has not yet taken note of."""
+
+    reply: Reply | None = None
+    user_text: list[str] = field(default_factory=list)
+    """What the user typed, until a reply to it is asked for."""
+
+    def next_id(self, prefix: str) -> str:
+        self.ids += 1
+        return f"{prefix}{self.settings.id_seed}{self.ids:04d}"
+
+    def put(self, *effects: Effect) -> None:
+        self.effects.extend(effects)

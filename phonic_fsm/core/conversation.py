@@ -1,0 +1,87 @@
+"""What has been said in a session, as plain values: the machine's own copy of the chat context.
+
+It exists so that a reset or a fresh conversation can carry the history without asking anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Union
+
+from msgspec import Struct, structs
+
+Role = Literal["system", "developer", "user", "assistant"]
+
+
+class Message(Struct, frozen=True, tag="message", tag_field="type"):
+    id: str
+    role: Role
+    text: str
+    interrupted: bool = False
+
+
+class FunctionCall(Struct, frozen=True, tag="function_call", tag_field="type"):
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+    """A JSON object, as text."""
+
+
+class FunctionCallOutput(Struct, frozen=True, tag="function_call_output", tag_field="type"):
+    id: str
+    call_id: str
+    name: str
+    output: str
+    reply_required: bool = True
+    """Whether the assistant is expected to speak about it."""
+
+
+Item = Union[Message, FunctionCall, FunctionCallOutput]
+
+
+class Conversation:
+    """Items in order, found by id."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, Item] = {}
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items.values())
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._items
+
+    def add(self, item: Item) -> None:
+        """Put an item at the end, or in the place of the one with its id."""
+        self._items[item.id] = item
+
+    def insert(self, after: str | None, item: Item) -> None:
+        """Put an item behind another one; ``None`` puts it first, an unknown id last."""
+        if after is None:
+            self._items = {item.id: item, **self._items}
+        elif after not in self._items or next(reversed(self._items)) == after:
+            self.add(item)
+        else:
+            reordered: dict[str, Item] = {}
+            for item_id, present in self._items.items():
+                reordered[item_id] = present
+                if item_id == after:
+                    reordered[item.id] = item
+            self._items = reordered
+
+    def remove(self, item_id: str) -> None:
+        self._items.pop(item_id, None)
+
+    def replace(self, items: tuple[Item, ...]) -> None:
+        self._items = {item.id: item for item in items}
+
+    def correct(self, message_id: str, text: str) -> None:
+        """Give a message another text, if it is here; without text, take the message out."""
+        message = self._items.get(message_id)
+        if not isinstance(message, Message):
+            return
+        if text.strip():
+            self._items[message_id] = structs.replace(message, text=text)
+        else:
+            del self._items[message_id]

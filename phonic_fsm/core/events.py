@@ -1,0 +1,157 @@
+"""Everything that can happen to a session: what the machine is fed with.
+
+Messages from Phonic are events as they are (``phonic_fsm.wire.server``). The others are news of
+the connection, timers that have run out, and calls from LiveKit. An event's name, in the table
+and in traces, is its tag.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Union, get_args
+
+from msgspec import UNSET, Struct, UnsetType
+
+from ..wire.client import ClientMessage
+from ..wire.codec import MalformedMessage, UnknownMessage
+from ..wire.config import InlineTool
+from ..wire.server import ServerMessage
+from .conversation import Item
+
+
+class _Event(Struct, frozen=True, tag_field="type"):
+    pass
+
+
+# -- the connection ------------------------------------------------------------------------------
+
+
+class ConnectionOpened(_Event, frozen=True, tag="connection_opened"):
+    """The websocket handshake is done."""
+
+
+class ConnectFailed(_Event, frozen=True, tag="connect_failed"):
+    """No websocket could be opened."""
+
+    problem: str
+    retryable: bool = True
+    """False where a second try cannot end otherwise (401, 403, 404)."""
+
+
+class ConnectionClosed(_Event, frozen=True, tag="connection_closed"):
+    """An open websocket is gone."""
+
+    code: int
+    """The server's close code; 1006 where no close frame came."""
+    reason: str = ""
+    unsent: tuple[ClientMessage, ...] = ()
+    """Control messages that were handed over and had not been written, in order."""
+
+
+# -- timers, named by what has come to pass ------------------------------------------------------
+
+
+class RetryDue(_Event, frozen=True, tag="retry_due"):
+    """The pause before the next attempt to connect is over."""
+
+
+class AnswerOverdue(_Event, frozen=True, tag="answer_overdue"):
+    """The server took the config, or the socket for a resume, and never said that it is ready."""
+
+
+class ReplyOverdue(_Event, frozen=True, tag="reply_overdue"):
+    """The requested reply has not begun in time."""
+
+
+class ChangesDue(_Event, frozen=True, tag="changes_due"):
+    """The tick in which settings were changed is over: what changed can go out as one message."""
+
+
+# -- calls from LiveKit --------------------------------------------------------------------------
+
+
+class UpdateInstructions(_Event, frozen=True, tag="update_instructions"):
+    instructions: str
+
+
+class UpdateTools(_Event, frozen=True, tag="update_tools"):
+    tools: tuple[InlineTool, ...]
+
+
+class Addition(Struct, frozen=True):
+    """A chat item and the one that it follows (``None``: the item is the first)."""
+
+    after: str | None
+    item: Item
+
+
+class UpdateChatContext(_Event, frozen=True, tag="update_chat_ctx"):
+    """What ``update_chat_ctx`` changed: the difference, not the whole context."""
+
+    added: tuple[Addition, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+class UpdateSession(_Event, frozen=True, tag="update_session", kw_only=True):
+    """Several settings at once, as at the start and at a handoff."""
+
+    instructions: str | UnsetType = UNSET
+    tools: tuple[InlineTool, ...] | UnsetType = UNSET
+    items: tuple[Item, ...] | UnsetType = UNSET
+    """The whole chat context, which replaces the present one."""
+
+
+class GenerateReply(_Event, frozen=True, tag="generate_reply"):
+    request_id: str
+    instructions: str | None = None
+
+
+class Say(_Event, frozen=True, tag="say"):
+    request_id: str
+    text: str
+
+
+class CancelReply(_Event, frozen=True, tag="cancel_reply"):
+    """The caller of generate_reply or say cancelled its future."""
+
+    request_id: str
+
+
+class Open(_Event, frozen=True, tag="open"):
+    """The session was made: the first event of all."""
+
+
+class Interrupt(_Event, frozen=True, tag="interrupt"):
+    pass
+
+
+class Close(_Event, frozen=True, tag="close"):
+    """aclose()."""
+
+
+SettingsEvent = Union[UpdateInstructions, UpdateTools, UpdateSession]
+ConnectionEvent = Union[ConnectionOpened, ConnectFailed, ConnectionClosed]
+TimerEvent = Union[RetryDue, AnswerOverdue, ReplyOverdue, ChangesDue]
+CallEvent = Union[
+    Open,
+    UpdateInstructions,
+    UpdateTools,
+    UpdateChatContext,
+    UpdateSession,
+    GenerateReply,
+    Say,
+    CancelReply,
+    Interrupt,
+    Close,
+]
+Event = Union[
+    ServerMessage, UnknownMessage, MalformedMessage, ConnectionEvent, TimerEvent, CallEvent
+]
+
+
+def name_of(event: Event | type[Any]) -> str:
+    """An event's name, or that of an event's type: its tag."""
+    return str(event.__struct_config__.tag)
+
+
+EVENTS: dict[str, type[Any]] = {name_of(kind): kind for kind in get_args(Event)}
+"""Every event type by its name."""

@@ -1,0 +1,185 @@
+"""The questions that the table asks before it takes a row. They look; they never change anything.
+
+Each takes the context and the event. A row whose guard says no leaves the event to the next row.
+"""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from ..wire.server import AudioChunk, ToolCall, ToolCallInterrupted, ToolCallOutputProcessed
+from .context import Change, Context
+from .conversation import FunctionCallOutput
+from .events import (
+    ConnectFailed,
+    ConnectionClosed,
+    Event,
+    SettingsEvent,
+    UpdateChatContext,
+)
+
+ABNORMAL_CLOSURE = 1006
+SERVICE_RESTART = 1012
+GOING_AWAY = 1001
+
+
+# -- the connection ------------------------------------------------------------------------------
+
+
+def inputs_are_there(context: Context, event: Event) -> bool:
+    """Both instructions and tools have been given."""
+    return context.instructions is not None and context.tools is not None
+
+
+def inputs_become_complete(context: Context, event: SettingsEvent) -> bool:
+    """With this event, both instructions and tools have been given."""
+    given = changes_of(context, event)
+    return (context.instructions is not None or "instructions" in given) and (
+        context.tools is not None or "tools" in given
+    )
+
+
+def was_not_deliberate(context: Context, event: ConnectionClosed) -> bool:
+    """The server did not mean to end the conversation.
+
+    No close frame, a restart (1012), or 1001 with reason ``restarting`` (observed in SDK code:
+    ``reconnectable_socket_client``).
+    """
+    return event.code in (ABNORMAL_CLOSURE, SERVICE_RESTART) or (
+        event.code == GOING_AWAY and event.reason == "restarting"
+    )
+
+
+def another_attempt_is_left(context: Context, event: Event) -> bool:
+    """Fewer attempts have failed than ``conn_options`` allows."""
+    return context.attempts < context.settings.max_retries
+
+
+def may_connect_again(context: Context, event: ConnectFailed | ConnectionClosed) -> bool:
+    """Another attempt may end otherwise, and one is left."""
+    if not another_attempt_is_left(context, event):
+        return False
+    if isinstance(event, ConnectFailed):
+        return event.retryable
+    return was_not_deliberate(context, event)
+
+
+def a_fresh_start_may_help(context: Context, event: ConnectFailed) -> bool:
+    """The resume failed for a reason that need not hold for a new conversation."""
+    return event.retryable
+
+
+def can_be_resumed(context: Context, event: ConnectionClosed) -> bool:
+    """The conversation has an id, and the server did not mean to end it."""
+    return context.conversation_id is not None and was_not_deliberate(context, event)
+
+
+# -- settings ------------------------------------------------------------------------------------
+
+
+def a_reset_is_due(context: Context, event: Event | None = None) -> bool:
+    """More was changed than a smaller message can carry, and the server was not told yet."""
+    return _need_a_reset(context, context.changes, context.instructions)
+
+
+def calls_for_a_reset(context: Context, event: SettingsEvent) -> bool:
+    """With this event, more was changed than a smaller message can carry."""
+    instructions = getattr(event, "instructions", context.instructions)
+    return _need_a_reset(context, context.changes | changes_of(context, event), instructions)
+
+
+def changes_of(context: Context, event: SettingsEvent) -> set[Change]:
+    """What the event changes; the same value again changes nothing."""
+    changes: set[Change] = set()
+    instructions = getattr(event, "instructions", UNSET)
+    if instructions is not UNSET and instructions != context.instructions:
+        changes.add("instructions")
+    tools = getattr(event, "tools", UNSET)
+    if tools is not UNSET and tools != context.tools:
+        changes.add("tools")
+    if getattr(event, "items", UNSET) is not UNSET:
+        changes.add("conversation")
+    return changes
+
+
+def _need_a_reset(context: Context, changes: set[Change], instructions: str | None) -> bool:
+    if changes == {"instructions"}:
+        # update_system_prompt cannot contain template variables (the SDK's docstring).
+        variables = context.settings.config.template_variables
+        return bool(variables) and "{{" in (instructions or "")
+    return bool(changes) and changes != {"tools"}
+
+
+# -- turns ---------------------------------------------------------------------------------------
+
+
+def has_text(context: Context, event: AudioChunk) -> bool:
+    """The assistant speaks: without text, a chunk is silence or background sound."""
+    return bool(event.text)
+
+
+def turn_is_discarded(context: Context, event: Event) -> bool:
+    """The turn was interrupted on this side, and its end has not been heard of."""
+    return context.discarding
+
+
+def has_text_to_speak(context: Context, event: AudioChunk) -> bool:
+    """The assistant speaks, and not in a turn that was interrupted on this side."""
+    return bool(event.text) and not context.discarding
+
+
+def user_is_speaking(context: Context, event: Event) -> bool:
+    """The caller has started and not finished."""
+    return context.user_speaking
+
+
+def generation_is_empty(context: Context, event: Event) -> bool:
+    """The open generation was opened because an answer is due, and has got nothing yet."""
+    return context.generation is not None and context.generation.empty
+
+
+# -- tools ---------------------------------------------------------------------------------------
+
+
+def calls_are_pending(context: Context, event: Event) -> bool:
+    """A tool's output is awaited."""
+    return bool(context.pending_calls)
+
+
+def is_a_known_call(context: Context, event: ToolCall) -> bool:
+    """The call was handed over before: a server that resumes may repeat it."""
+    return (
+        event.tool_call_id in context.pending_calls or event.tool_call_id in context.unacknowledged
+    )
+
+
+def _answers(context: Context, event: UpdateChatContext) -> list[FunctionCallOutput]:
+    return [
+        addition.item
+        for addition in event.added
+        if isinstance(addition.item, FunctionCallOutput)
+        and addition.item.call_id in context.pending_calls
+    ]
+
+
+def answers_every_call(context: Context, event: UpdateChatContext) -> bool:
+    """With this event, no tool's output is awaited any more."""
+    return len({answer.call_id for answer in _answers(context, event)}) == len(
+        context.pending_calls
+    )
+
+
+def makes_the_assistant_speak(context: Context, event: UpdateChatContext) -> bool:
+    """The last outputs are given, the assistant speaks about them, and not on request anyway."""
+    return (
+        context.reply is None
+        and answers_every_call(context, event)
+        and any(answer.reply_required for answer in _answers(context, event))
+    )
+
+
+def settles_the_last_call(
+    context: Context, event: ToolCallInterrupted | ToolCallOutputProcessed
+) -> bool:
+    """The event's call is the only one whose output is awaited."""
+    return list(context.pending_calls) == [event.tool_call_id]

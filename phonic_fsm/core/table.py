@@ -1,0 +1,443 @@
+"""Every state × event pair: what the machine does, or why it does nothing.
+
+Read it event by event. The rows of an event are tried from the top; the first whose source is
+the present state and whose guards all say yes is taken. A row either *moves* to another state,
+*stays* (the state is not left) or *ignores* the event and says why. ``transitions`` gets exactly
+these rows; the totality test and the diagram read them too. To add a message or a transition, add
+rows here, and the guards and actions that they name.
+
+At rest, which is whenever no generation is open, the state follows from the context: the caller
+still speaks → ``listening``; a tool's output is awaited → ``tool_pending``; else ``ready``.
+``to_rest`` writes these three rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..wire import codec, server
+from . import actions as do
+from . import events
+from . import guards as when
+from .context import Context
+from .events import name_of
+from .states import ALL, CONVERSING, State, others
+
+Guard = Callable[[Context, Any], bool]
+Action = Callable[[Context, Any], None]
+States = State | tuple[State, ...]
+
+connecting, awaiting_inputs, config_sent = (
+    State.connecting,
+    State.awaiting_inputs,
+    State.config_sent,
+)
+ready, listening, speaking, tool_pending = CONVERSING
+reconnecting, closed = State.reconnecting, State.closed
+
+SILENT = (ready, listening, tool_pending)
+"""Conversing, with no generation open."""
+
+SERVED = (config_sent, *CONVERSING)
+"""The server has the config."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. Without a target the state stays as it is."""
+
+    event: str
+    sources: tuple[State, ...]
+    target: State | None = None
+    guards: tuple[Guard, ...] = ()
+    actions: tuple[Action, ...] = ()
+    because: str = ""
+    """Set where the event is ignored: the reason."""
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+class _On:
+    """Writes the rows of one event; unguarded rows close the states that they name."""
+
+    def __init__(self, event: type[Any]) -> None:
+        self.event = name_of(event)
+        self.rows: list[Row] = []
+
+    def move(self, sources: States, target: State, *actions: Action, when: Any = ()) -> _On:
+        self.rows.append(Row(self.event, _tuple(sources), target, _tuple(when), actions))
+        return self
+
+    def stay(self, sources: States, *actions: Action, when: Any = ()) -> _On:
+        self.rows.append(Row(self.event, _tuple(sources), None, _tuple(when), actions))
+        return self
+
+    def ignore(self, sources: States, because: str, *, when: Any = ()) -> _On:
+        self.rows.append(Row(self.event, _tuple(sources), guards=_tuple(when), because=because))
+        return self
+
+    def to_rest(self, sources: States, *actions: Action, guard: Any = ()) -> _On:
+        """Three moves, to where a session without an open generation belongs."""
+        guards = _tuple(guard)
+        self.move(sources, listening, *actions, when=(*guards, when.user_is_speaking))
+        self.move(sources, tool_pending, *actions, when=(*guards, when.calls_are_pending))
+        return self.move(sources, ready, *actions, when=guards)
+
+
+NO_SOCKET = "no socket is open in this state"
+NOT_CONFIGURED = "the server has no config yet and says nothing about a conversation"
+NOT_RESUMED = "the conversation has not been resumed yet; what matters is said again"
+OVER = "the session is over"
+NO_TURN = "no turn of the assistant is open"
+ALREADY = "the server has said so before"
+
+
+def _connection() -> Iterator[_On]:
+    yield (
+        _On(events.Open)
+        .stay(connecting, do.connect)
+        .ignore(others(connecting), "a session is opened once")
+    )
+    yield (
+        _On(events.ConnectionOpened)
+        .move(connecting, config_sent, do.send_config, when=when.inputs_are_there)
+        .move(connecting, awaiting_inputs)
+        .stay(reconnecting, do.await_answer)
+        .ignore(others(connecting, reconnecting), "nothing is being connected")
+    )
+    yield (
+        _On(events.ConnectFailed)
+        .stay((connecting, reconnecting), do.retry_later, when=when.may_connect_again)
+        .move(connecting, closed, do.fail_to_connect)
+        .move(reconnecting, connecting, do.start_afresh, when=when.a_fresh_start_may_help)
+        .move(reconnecting, closed, do.announce_loss)
+        .ignore(others(connecting, reconnecting), "nothing is being connected")
+    )
+    yield (
+        _On(events.ConnectionClosed)
+        .move(
+            (awaiting_inputs, config_sent), connecting, do.retry_later, when=when.may_connect_again
+        )
+        .move((awaiting_inputs, config_sent), closed, do.fail_to_connect)
+        .move(CONVERSING, reconnecting, do.hold_everything, do.resume, when=when.can_be_resumed)
+        .move(CONVERSING, closed, do.announce_loss, when=when.was_not_deliberate)
+        .move(CONVERSING, closed, do.announce_end)
+        .stay(reconnecting, do.retry_later, when=when.may_connect_again)
+        .move(reconnecting, connecting, do.start_afresh)
+        .ignore((connecting, closed), NO_SOCKET)
+    )
+    yield (
+        _On(events.RetryDue)
+        .stay(connecting, do.connect)
+        .stay(reconnecting, do.resume)
+        .ignore(others(connecting, reconnecting), "nothing is being connected")
+    )
+    yield (
+        _On(events.AnswerOverdue)
+        .move(config_sent, closed, do.announce_loss)
+        .move(reconnecting, connecting, do.start_afresh)
+        .ignore(others(config_sent, reconnecting), "no answer is awaited")
+    )
+    yield (
+        _On(server.ConversationCreated)
+        .stay(SERVED, do.note_conversation)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+    yield (
+        _On(server.ReadyToStartConversation)
+        .move(config_sent, ready, do.become_ready)
+        .ignore(CONVERSING, ALREADY)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+        .ignore(reconnecting, "a resume is answered by conversation_reconnected")
+    )
+    yield (
+        _On(server.ConversationReconnected)
+        .move(reconnecting, tool_pending, do.go_on, when=when.calls_are_pending)
+        .move(reconnecting, ready, do.go_on)
+        .ignore(others(reconnecting), "no conversation is being resumed")
+    )
+
+
+def _settings() -> Iterator[_On]:
+    for update in (events.UpdateInstructions, events.UpdateTools):
+        yield (
+            _On(update)
+            .stay(connecting, do.take_inputs)
+            .move(
+                awaiting_inputs,
+                config_sent,
+                do.take_inputs,
+                do.send_config,
+                when=when.inputs_become_complete,
+            )
+            .stay(awaiting_inputs, do.take_inputs)
+            .stay((config_sent, reconnecting), do.note_changes)
+            .move(
+                CONVERSING,
+                tool_pending,
+                do.end_turns,
+                do.note_changes,
+                when=(when.calls_for_a_reset, when.calls_are_pending),
+            )
+            .move(CONVERSING, ready, do.end_turns, do.note_changes, when=when.calls_for_a_reset)
+            .stay(CONVERSING, do.note_changes)
+            .ignore(closed, OVER)
+        )
+    yield (
+        _On(events.UpdateSession)
+        .stay(connecting, do.take_inputs)
+        .move(
+            awaiting_inputs,
+            config_sent,
+            do.take_inputs,
+            do.send_config,
+            when=when.inputs_become_complete,
+        )
+        .stay(awaiting_inputs, do.take_inputs)
+        .stay((config_sent, reconnecting), do.drop_former_agent, do.note_changes)
+        .move(CONVERSING, ready, do.end_turns, do.drop_former_agent, do.note_changes)
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.ChangesDue)
+        .stay(CONVERSING, do.tell_changes)
+        .ignore((connecting, awaiting_inputs), "the config will say it")
+        .ignore((config_sent, reconnecting), "the changes go out once the server is ready")
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.UpdateChatContext)
+        .stay((connecting, awaiting_inputs), do.take_history)
+        .move(
+            tool_pending,
+            speaking,
+            do.pass_on_additions,
+            do.open_generation,
+            when=when.makes_the_assistant_speak,
+        )
+        .move(tool_pending, ready, do.pass_on_additions, when=when.answers_every_call)
+        .stay((*SERVED, reconnecting), do.pass_on_additions)
+        .ignore(closed, OVER)
+    )
+
+
+def _caller() -> Iterator[_On]:
+    yield (
+        _On(server.UserStartedSpeaking)
+        .ignore(listening, ALREADY)
+        .move((ready, speaking, tool_pending), listening, do.hear_user_start)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore((awaiting_inputs, config_sent), "no audio of the caller has been sent yet")
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+    yield (
+        _On(server.UserFinishedSpeaking)
+        .move(listening, tool_pending, do.hear_user_stop, when=when.calls_are_pending)
+        .move(listening, ready, do.hear_user_stop)
+        .stay(speaking, do.hear_user_stop, when=when.user_is_speaking)
+        .ignore((ready, speaking, tool_pending), "the caller was not speaking")
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore((awaiting_inputs, config_sent), "no audio of the caller has been sent yet")
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+    yield (
+        _On(server.InputText)
+        .stay(CONVERSING, do.take_transcript)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore((awaiting_inputs, config_sent), "no audio of the caller has been sent yet")
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+    yield (
+        _On(server.InputCancelled)
+        .move(listening, tool_pending, do.hear_user_stop, when=when.calls_are_pending)
+        .move(listening, ready, do.hear_user_stop)
+        .stay(speaking, do.hear_user_stop, when=when.user_is_speaking)
+        .ignore((ready, speaking, tool_pending), "the caller was not speaking")
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore((awaiting_inputs, config_sent), "no audio of the caller has been sent yet")
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+
+
+def _assistant() -> Iterator[_On]:
+    yield (
+        _On(server.AssistantStartedSpeaking)
+        .ignore(SILENT, "a reset is about to cut this turn off", when=when.a_reset_is_due)
+        .move(config_sent, speaking, do.become_ready, do.open_generation)
+        .move(SILENT, speaking, do.open_generation)
+        .ignore(speaking, "the answer that is due begins", when=when.generation_is_empty)
+        .stay(speaking, do.cut_off_turn, do.open_generation)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+    yield (
+        _On(server.AudioChunk)
+        .stay(speaking, do.push_chunk)
+        .move(SILENT, speaking, do.open_generation, do.push_chunk, when=when.has_text_to_speak)
+        .ignore(SILENT, "the turn was interrupted here", when=when.has_text)
+        .move(
+            config_sent,
+            speaking,
+            do.become_ready,
+            do.open_generation,
+            do.push_chunk,
+            when=when.has_text,
+        )
+        .ignore((config_sent, *SILENT), "silence or background sound: " + NO_TURN)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+    yield (
+        _On(server.AssistantFinishedSpeaking)
+        .to_rest(speaking, do.finish_turn)
+        .stay(SILENT, do.stop_discarding, when=when.turn_is_discarded)
+        .ignore((config_sent, *SILENT), NO_TURN)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+    yield (
+        _On(server.InterruptedResponse)
+        .to_rest(speaking, do.cut_off_and_correct)
+        .stay(SILENT, do.correct_interrupted)
+        .ignore(config_sent, NO_TURN)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+    yield (
+        _On(server.AssistantChoseNotToRespond)
+        .to_rest(speaking, do.finish_turn, do.end_unanswered_reply, guard=when.generation_is_empty)
+        .ignore(speaking, "the assistant is speaking after all")
+        .stay(SILENT, do.end_unanswered_reply)
+        .ignore(config_sent, NO_TURN)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+    yield (
+        _On(server.Dtmf)
+        .ignore((*SERVED, reconnecting), "LiveKit has no event for the assistant's digits")
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+    )
+    yield (
+        _On(events.Interrupt)
+        .to_rest(speaking, do.discard_turn)
+        .ignore(others(speaking), "no generation is open")
+    )
+
+
+def _tools() -> Iterator[_On]:
+    yield (
+        _On(server.ToolCall)
+        .ignore(SILENT, "a reset is about to take the turn back", when=when.a_reset_is_due)
+        .ignore(CONVERSING, "the call was handed over before", when=when.is_a_known_call)
+        .move(CONVERSING, listening, do.take_tool_call, when=when.user_is_speaking)
+        .move(CONVERSING, tool_pending, do.take_tool_call)
+        .move(config_sent, tool_pending, do.become_ready, do.take_tool_call)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+        .ignore(reconnecting, NOT_RESUMED)
+    )
+    yield (
+        _On(server.ToolCallInterrupted)
+        .move(tool_pending, ready, do.forget_call, when=when.settles_the_last_call)
+        .stay((*SERVED, reconnecting), do.forget_call)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+    )
+    yield (
+        _On(server.ToolCallOutputProcessed)
+        .move(tool_pending, ready, do.acknowledge_output, when=when.settles_the_last_call)
+        .stay((*SERVED, reconnecting), do.acknowledge_output)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+    )
+
+
+def _replies() -> Iterator[_On]:
+    for event, request in (
+        (events.GenerateReply, do.request_reply),
+        (events.Say, do.request_say),
+    ):
+        yield (
+            _On(event)
+            .to_rest(speaking, do.finish_turn, request, guard=when.generation_is_empty)
+            .stay(others(closed), request)
+            .stay(closed, do.refuse_reply)
+        )
+    yield (
+        _On(events.CancelReply)
+        .stay(others(closed), do.withdraw_reply)
+        .ignore(closed, "every reply has ended")
+    )
+    yield (
+        _On(events.ReplyOverdue)
+        .stay(others(closed), do.give_up_reply)
+        .ignore(closed, "every reply has ended")
+    )
+
+
+def _the_end() -> Iterator[_On]:
+    yield (
+        _On(server.AssistantEndedConversation)
+        .move((*SERVED, reconnecting), closed, do.announce_end)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+    )
+    yield (
+        _On(server.Error)
+        .move((awaiting_inputs, config_sent), closed, do.announce_refusal)
+        .stay(CONVERSING, do.announce_error)
+        .stay(reconnecting, do.log_error)
+        .ignore((connecting, closed), NO_SOCKET)
+    )
+    yield (
+        _On(server.Warning)
+        .stay(others(connecting, closed), do.log_warning)
+        .ignore((connecting, closed), NO_SOCKET)
+    )
+    for undecodable in (codec.UnknownMessage, codec.MalformedMessage):
+        yield (
+            _On(undecodable)
+            .stay(others(connecting, closed), do.log_undecodable)
+            .ignore((connecting, closed), NO_SOCKET)
+        )
+    yield _On(events.Close).move(others(closed), closed, do.close).ignore(closed, OVER)
+
+
+SECTIONS: dict[str, tuple[_On, ...]] = {
+    "The connection": tuple(_connection()),
+    "Settings": tuple(_settings()),
+    "The caller": tuple(_caller()),
+    "The assistant's turn": tuple(_assistant()),
+    "Tools": tuple(_tools()),
+    "Replies that are asked for": tuple(_replies()),
+    "Errors and the end": tuple(_the_end()),
+}
+"""The table by subject, for readers."""
+
+TABLE: tuple[Row, ...] = tuple(row for on in sum(SECTIONS.values(), ()) for row in on.rows)
+"""The table: rows of one event follow each other, in the order in which they are tried."""
+
+
+def rows_for(state: State, event: str) -> tuple[Row, ...]:
+    """The rows of a pair, in the order in which they are tried."""
+    return tuple(row for row in TABLE if row.event == event and state in row.sources)
+
+
+def pairs() -> Iterator[tuple[State, str]]:
+    """Every state × event pair."""
+    for state in ALL:
+        for event in events.EVENTS:
+            yield state, event
