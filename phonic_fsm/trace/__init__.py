@@ -1,0 +1,6 @@
+"""Traces: a session's steps as JSON Lines, and their replay.
+
+``format`` says what a line holds, ``recorder`` writes lines while a session runs, ``reader``
+reads them, ``replay`` feeds them to a fresh machine and compares. The machine is the only thing
+of the package that a replay runs: no socket, no clock, no LiveKit.
+"""

@@ -1,0 +1,86 @@
+"""Feeds a trace's events to a fresh machine and compares every state and effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import PathLike
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..core.machine import SessionMachine, Step
+from .format import Line, event_from, recorded_effect
+from .reader import TraceError, TraceReader
+
+
+class Difference(Struct, frozen=True):
+    """Where a replayed step is not the recorded one."""
+
+    where: str
+    """``from``, ``to``, ``effects`` (their number) or ``effects[2].text`` and the like."""
+    expected: Any
+    """As recorded."""
+    got: Any
+    """As the machine does it now."""
+
+
+class ReplayedStep(Struct, frozen=True):
+    line: Line
+    step: Step
+    difference: Difference | None
+    """The first difference, if there is one."""
+
+
+def replay(path: str | PathLike[str]) -> Iterator[ReplayedStep]:
+    """Replay a trace, step by step, to its end or to the first difference.
+
+    After a difference the machine and the trace tell different stories, so nothing follows it.
+
+    Raises:
+        TraceError: the file is not a readable trace.
+    """
+    reader = TraceReader(path)
+    machine = SessionMachine(reader.header.settings)
+    for line in reader:
+        try:
+            event = event_from(line.event)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise TraceError(f"{path}: line {line.seq + 1} holds no event: {error}") from error
+        step = machine.step(event)
+        difference = _compare(line, step)
+        yield ReplayedStep(line, step, difference)
+        if difference is not None:
+            return
+
+
+def _compare(line: Line, step: Step) -> Difference | None:
+    if line.source != step.source.value:
+        return Difference("from", line.source, step.source.value)
+    if line.target != step.target.value:
+        return Difference("to", line.target, step.target.value)
+    got = [msgspec.to_builtins(recorded_effect(effect)) for effect in step.effects]
+    return _first_difference("effects", line.effects, got)
+
+
+def _first_difference(where: str, expected: Any, got: Any) -> Difference | None:
+    if isinstance(expected, list) and isinstance(got, list):
+        for index, (one, other) in enumerate(zip(expected, got, strict=False)):
+            found = _first_difference(f"{where}[{index}]", one, other)
+            if found is not None:
+                return found
+        if len(expected) != len(got):
+            index = min(len(expected), len(got))
+            return Difference(f"{where}[{index}]", *(_at(v, index) for v in (expected, got)))
+        return None
+    if isinstance(expected, dict) and isinstance(got, dict):
+        for key in [*expected, *(key for key in got if key not in expected)]:
+            found = _first_difference(f"{where}.{key}", expected.get(key), got.get(key))
+            if found is not None:
+                return found
+        return None
+    return None if expected == got else Difference(where, expected, got)
+
+
+def _at(values: list[Any], index: int) -> Any:
+    return values[index] if index < len(values) else None
