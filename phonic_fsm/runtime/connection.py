@@ -1,0 +1,220 @@
+"""One websocket, from opening to close, and the messages that wait to be written to it.
+
+A connection reports what happens to it as events and is told nothing but what to send and when
+to end. Once told to end it is silent. Whether to try again is not its business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+import anyio
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed as SocketClosed,
+)
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+
+from ..core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event
+from ..wire.client import AudioChunk, ClientMessage
+from ..wire.codec import decode_server, encode
+from .endpoint import Endpoint
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""A longer message from the server ends the connection (close code 1009)."""
+
+MAX_AUDIO_CHUNKS = 100
+"""Audio chunks (20 ms each, so 2 s) that wait for a slow socket; the oldest give way."""
+
+CLOSE_TIMEOUT = 0.5
+"""Seconds to write what waits and to say goodbye; after them the socket is dropped."""
+
+HOPELESS_STATUS = {
+    401: "the API key is not valid; check api_key or PHONIC_API_KEY",
+    403: "the API key may not do this; check the key's workspace and rights",
+    404: "there is no such endpoint; check base_url or PHONIC_BASE_URL",
+}
+
+# websockets logs handshake headers at DEBUG, and the key is one of them.
+_socket_logger = logging.getLogger(f"{__name__}.websocket")
+_socket_logger.setLevel(logging.INFO)
+
+
+class Outbox:
+    """Messages in order. Audio is bounded, control messages are never dropped."""
+
+    def __init__(self) -> None:
+        self._messages: deque[ClientMessage] = deque()
+        self._audio = 0
+        self._dropped = 0
+        self._ended = False
+        # One event for the outbox's life: setting it costs less than any queue's put.
+        self._filled = asyncio.Event()
+
+    def put(self, message: ClientMessage) -> None:
+        if isinstance(message, AudioChunk):
+            if self._audio == MAX_AUDIO_CHUNKS:
+                self._drop_oldest_audio()
+            self._audio += 1
+        self._messages.append(message)
+        self._filled.set()
+
+    def _drop_oldest_audio(self) -> None:
+        if not self._dropped:
+            logger.warning("the connection to Phonic is stalled: dropping the oldest caller audio")
+        for index, message in enumerate(self._messages):
+            if isinstance(message, AudioChunk):
+                del self._messages[index]
+                break
+        self._audio -= 1
+        self._dropped += 1
+
+    def end(self) -> None:
+        """Nothing more comes: once it is empty, ``first`` says so."""
+        self._ended = True
+        self._filled.set()
+
+    async def first(self) -> ClientMessage | None:
+        """The oldest message, which stays until ``written``; ``None`` once all is said."""
+        while not self._messages:
+            if self._ended:
+                return None
+            self._report_end_of_stall()
+            self._filled.clear()
+            await self._filled.wait()
+        return self._messages[0]
+
+    def written(self, message: ClientMessage) -> None:
+        """Take the message out, unless it was dropped while it was being written."""
+        if self._messages and self._messages[0] is message:
+            self._messages.popleft()
+            if isinstance(message, AudioChunk):
+                self._audio -= 1
+
+    def _report_end_of_stall(self) -> None:
+        if self._dropped:
+            logger.warning(
+                "the connection to Phonic flows again; %d ms of caller audio were dropped",
+                self._dropped * 20,
+            )
+            self._dropped = 0
+
+    def control_messages(self) -> tuple[ClientMessage, ...]:
+        """What waits, without audio."""
+        return tuple(m for m in self._messages if not isinstance(m, AudioChunk))
+
+
+class Connection:
+    """One attempt to connect and, if it succeeds, the socket."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        report: Callable[[Event], None],
+        *,
+        resume: str | None,
+        connect_timeout: float,
+    ) -> None:
+        self._endpoint = endpoint
+        self._report = report
+        self._resume = resume
+        self._connect_timeout = connect_timeout
+        self._outbox = Outbox()
+        self._scope = anyio.CancelScope()
+        self._socket: ClientConnection | None = None
+
+    def send(self, message: ClientMessage) -> None:
+        """Put a message behind those that wait."""
+        self._outbox.put(message)
+
+    def end(self) -> None:
+        """Write what waits, close, and report nothing any more."""
+        self._report = _nothing
+        self._outbox.end()
+        if self._socket is None:
+            self._scope.cancel()
+        else:
+            self._scope.deadline = anyio.current_time() + CLOSE_TIMEOUT
+
+    async def run(self) -> None:
+        """Open the socket, then read and write until either side ends it."""
+        with self._scope:
+            socket = self._socket = await self._open()
+            if socket is None:
+                return
+            try:
+                self._report(ConnectionOpened())
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._write, socket)
+                    await self._read(socket)
+                    tasks.cancel_scope.cancel()
+            finally:
+                socket.transport.abort()
+            self._report(
+                ConnectionClosed(
+                    socket.close_code or 1006,
+                    socket.close_reason or "",
+                    self._outbox.control_messages(),
+                )
+            )
+
+    async def _open(self) -> ClientConnection | None:
+        url, headers = self._endpoint.request(self._resume)
+        try:
+            with anyio.fail_after(self._connect_timeout):
+                return await connect(
+                    url,
+                    additional_headers=headers,
+                    user_agent_header=None,
+                    # base64 audio hardly shrinks, and deflating it costs more than the rest.
+                    compression=None,
+                    max_size=MAX_MESSAGE_BYTES,
+                    open_timeout=None,
+                    close_timeout=CLOSE_TIMEOUT,
+                    logger=_socket_logger,
+                )
+        except InvalidStatus as error:
+            status = error.response.status_code
+            advice = HOPELESS_STATUS.get(status)
+            problem = f"Phonic refused the connection with HTTP {status}"
+            self._report(
+                ConnectFailed(f"{problem}: {advice}" if advice else problem, advice is None)
+            )
+        except TimeoutError:
+            self._report(ConnectFailed(f"Phonic did not answer within {self._connect_timeout:g} s"))
+        except (OSError, InvalidHandshake, InvalidURI, EOFError) as error:
+            self._report(
+                ConnectFailed(f"no connection to {self._endpoint.base_url}: {_one_line(error)}")
+            )
+        return None
+
+    async def _read(self, socket: ClientConnection) -> None:
+        try:
+            while True:
+                frame = await socket.recv(decode=False)
+                self._report(decode_server(frame))
+        except SocketClosed:
+            return
+
+    async def _write(self, socket: ClientConnection) -> None:
+        try:
+            while (message := await self._outbox.first()) is not None:
+                await socket.send(encode(message), text=True)
+                self._outbox.written(message)
+            await socket.close()
+        except SocketClosed:
+            # The reader sees it too, and what is left in the outbox is reported with it.
+            return
+
+
+def _nothing(_: Event) -> None:
+    """Where a connection reports to once nobody listens."""
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

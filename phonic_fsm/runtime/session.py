@@ -1,0 +1,187 @@
+"""The loop around the machine: an event goes in, the effects that come out are carried out.
+
+One step is atomic. An event that an effect causes, as when a listener calls back, waits until
+the step's effects have all been carried out. Everything runs in the event loop's thread and, as
+tasks, in one task group per session, which ends with the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+from livekit import rtc
+
+from ..core import effects, events
+from ..core.events import EVENTS, Event
+from ..core.machine import SessionMachine, Step
+from ..core.states import State
+from ..wire.client import AudioChunk
+from .connection import Connection
+from .endpoint import Endpoint
+from .uplink import Uplink
+
+logger = logging.getLogger("phonic_fsm")
+
+Perform = Mapping[type[Any], Callable[[Any], None]]
+"""How to carry out effects, by their type."""
+
+
+class Recorder(Protocol):
+    """What is told every step, in order. It must not raise."""
+
+    def record(self, step: Step) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class SessionRuntime:
+    """Runs one session's machine until it is ``closed``; its first event is ``open``."""
+
+    def __init__(
+        self,
+        machine: SessionMachine,
+        endpoint: Endpoint,
+        *,
+        perform: Perform,
+        sample_rate: int,
+        connect_timeout: float,
+        recorder: Recorder | None = None,
+        on_state_changed: Callable[[State, State, Event], None] | None = None,
+    ) -> None:
+        """``perform`` carries out the effects that are not the runtime's own."""
+        self._machine = machine
+        self._endpoint = endpoint
+        self._connect_timeout = connect_timeout
+        self._recorder = recorder
+        self._on_state_changed = on_state_changed
+        self._perform: dict[type[Any], Callable[[Any], None]] = {
+            **perform,
+            effects.Connect: self._connect,
+            effects.Disconnect: self._disconnect,
+            effects.Send: self._send,
+            effects.SetAudioGate: self._set_audio_gate,
+            effects.StartTimer: self._start_timer,
+            effects.StopTimer: self._stop_timer,
+            effects.Log: _log,
+        }
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Event] = deque()
+        self._stepping = False
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._connection: Connection | None = None
+        self._uplink = Uplink(sample_rate, self._send_audio)
+        self._closed = anyio.Event()
+        self._tasks: TaskGroup | None = None
+        self._unstarted: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self.dispatch(events.Open())
+
+    @property
+    def state(self) -> State:
+        return self._machine.state
+
+    async def run(self) -> None:
+        """Be the session: returns when it is closed and nothing of it is left."""
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                for work in self._unstarted:
+                    self._tasks.start_soon(work)
+                await self._closed.wait()
+        finally:
+            if self.state is not State.closed:
+                # This task was cancelled, or broke: whoever waits for the session must hear.
+                self.dispatch(events.Close())
+            for timer in self._timers.values():
+                timer.cancel()
+            self._timers.clear()
+            if self._recorder is not None:
+                self._recorder.close()
+
+    def dispatch(self, event: Event) -> None:
+        """Feed the machine and carry out what it asks for; from within that, wait in line."""
+        self._queue.append(event)
+        if self._stepping:
+            return
+        self._stepping = True
+        try:
+            while self._queue:
+                self._take(self._queue.popleft())
+        finally:
+            self._stepping = False
+
+    def _take(self, event: Event) -> None:
+        step = self._machine.step(event)
+        if self._recorder is not None:
+            self._recorder.record(step)
+        perform = self._perform
+        for effect in step.effects:
+            perform[type(effect)](effect)
+        if step.source is not step.target:
+            if self._on_state_changed is not None:
+                self._on_state_changed(step.source, step.target, event)
+            if step.target is State.closed:
+                self._closed.set()
+
+    def push_audio(self, frame: rtc.AudioFrame) -> None:
+        """Take the caller's audio; whether it goes out is the gate's matter."""
+        self._uplink.push(frame)
+
+    def start_task(self, work: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
+        """Run something in the session's task group, from when that is open."""
+        if self._tasks is None:
+            self._unstarted.append(partial(work, *args))
+        else:
+            self._tasks.start_soon(work, *args)
+
+    # -- effects ---------------------------------------------------------------------------------
+
+    def _connect(self, effect: effects.Connect) -> None:
+        self._connection = Connection(
+            self._endpoint,
+            self.dispatch,
+            resume=effect.resume,
+            connect_timeout=self._connect_timeout,
+        )
+        self.start_task(self._connection.run)
+
+    def _disconnect(self, _: effects.Disconnect) -> None:
+        if self._connection is not None:
+            self._connection.end()
+            self._connection = None
+
+    def _send(self, effect: effects.Send) -> None:
+        if self._connection is not None:
+            self._connection.send(effect.message)
+
+    def _send_audio(self, chunk: AudioChunk) -> None:
+        if self._connection is not None:
+            self._connection.send(chunk)
+
+    def _set_audio_gate(self, effect: effects.SetAudioGate) -> None:
+        self._uplink.set_gate(effect.gate)
+
+    def _start_timer(self, effect: effects.StartTimer) -> None:
+        self._stop(effect.event)
+        self._timers[effect.event] = self._loop.call_later(effect.seconds, self._fire, effect.event)
+
+    def _stop_timer(self, effect: effects.StopTimer) -> None:
+        self._stop(effect.event)
+
+    def _stop(self, event: str) -> None:
+        timer = self._timers.pop(event, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _fire(self, event: str) -> None:
+        del self._timers[event]
+        self.dispatch(EVENTS[event]())
+
+
+def _log(effect: effects.Log) -> None:
+    getattr(logger, effect.level)(effect.text)
