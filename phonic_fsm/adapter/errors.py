@@ -1,0 +1,40 @@
+"""What users catch. Each is one of LiveKit's own error types too."""
+
+from __future__ import annotations
+
+from livekit.agents import APIConnectionError, APIError, llm
+
+from ..core.effects import ErrorKind
+
+
+class PhonicError(APIError):
+    """Phonic reported an error; ``body`` has its code, if it gave one."""
+
+
+class ConfigurationRefused(PhonicError):
+    """Phonic does not accept the session's config: the message says which field and why."""
+
+
+class ConversationEnded(PhonicError):
+    """The conversation was ended on purpose, by Phonic or by the assistant."""
+
+
+class ConnectionFailed(APIConnectionError):
+    """No connection to Phonic came about, or it was lost and could not be resumed."""
+
+
+class ReplyFailed(llm.RealtimeError):
+    """A reply that was asked for will not come: ``code`` is ``timed_out``, ``declined`` (the
+    assistant chose not to respond) or ``closed``."""
+
+
+def error_for(kind: ErrorKind, problem: str, code: str | None, *, recoverable: bool) -> APIError:
+    """The exception that a ``RealtimeModelError`` of this kind carries."""
+    body = {"code": code} if code else None
+    if kind in ("connect_failed", "connection_lost"):
+        return ConnectionFailed(problem, retryable=recoverable)
+    if kind == "configuration_refused":
+        return ConfigurationRefused(problem, body=body, retryable=False)
+    if kind == "conversation_ended":
+        return ConversationEnded(problem, body=body, retryable=False)
+    return PhonicError(problem, body=body, retryable=recoverable)

@@ -1,0 +1,63 @@
+"""The channels of one generation: a message with text and audio, and function calls."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from livekit import rtc
+from livekit.agents import llm
+from livekit.agents.utils import aio
+
+from ..core.effects import OpenGeneration, PushFunctionCall
+
+
+class Generation:
+    """What LiveKit reads while the assistant speaks. ``announcement`` tells it where."""
+
+    def __init__(self, effect: OpenGeneration, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._messages = aio.Chan[llm.MessageGeneration]()
+        self._functions = aio.Chan[llm.FunctionCall]()
+        self._text = aio.Chan[str]()
+        self._audio = aio.Chan[rtc.AudioFrame]()
+        modalities: asyncio.Future[list[Literal["text", "audio"]]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        modalities.set_result(["audio", "text"])
+        self._messages.send_nowait(
+            llm.MessageGeneration(
+                message_id=effect.response_id,
+                text_stream=self._text,
+                audio_stream=self._audio,
+                modalities=modalities,
+            )
+        )
+        self.announcement = llm.GenerationCreatedEvent(
+            message_stream=self._messages,
+            function_stream=self._functions,
+            user_initiated=effect.user_initiated,
+            response_id=effect.response_id,
+        )
+
+    def push_text(self, text: str) -> None:
+        self._text.send_nowait(text)
+
+    def push_audio(self, pcm: bytes) -> None:
+        self._audio.send_nowait(
+            rtc.AudioFrame(
+                pcm, self._sample_rate, num_channels=1, samples_per_channel=len(pcm) // 2
+            )
+        )
+
+    def push_function_call(self, call: PushFunctionCall) -> None:
+        self._functions.send_nowait(
+            llm.FunctionCall(
+                id=call.id, call_id=call.call_id, name=call.name, arguments=call.arguments
+            )
+        )
+
+    def close(self) -> None:
+        """What was pushed can still be read; then the streams end."""
+        for channel in (self._text, self._audio, self._functions, self._messages):
+            channel.close()

@@ -1,0 +1,140 @@
+"""The model: options, checked once, and the sessions that are made with copies of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from os import PathLike
+from typing import Literal, get_args
+
+from livekit.agents import (
+    DEFAULT_API_CONNECT_OPTIONS,
+    NOT_GIVEN,
+    APIConnectOptions,
+    NotGivenOr,
+    llm,
+)
+from livekit.agents.utils import is_given, shortuuid
+
+from ..core.context import Settings
+from ..runtime.endpoint import Endpoint
+from ..runtime.session import logger
+from ..trace.recorder import TraceRecorder, open_recorder
+from .options import PhonicOptions, to_config
+from .session import RealtimeSession
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:
+    from typing_extensions import Unpack
+
+PcmFormat = Literal["pcm_44100", "pcm_24000", "pcm_16000", "pcm_8000"]
+
+
+class RealtimeModel(llm.RealtimeModel):
+    """Phonic's speech-to-speech model, for ``AgentSession(llm=...)`` or ``Agent(llm=...)``."""
+
+    def __init__(
+        self,
+        *,
+        api_key: NotGivenOr[str] = NOT_GIVEN,
+        base_url: NotGivenOr[str] = NOT_GIVEN,
+        audio_format: PcmFormat = "pcm_24000",
+        phonic_tools: NotGivenOr[list[str]] = NOT_GIVEN,
+        languages: NotGivenOr[list[str]] = NOT_GIVEN,
+        trace: NotGivenOr[str | PathLike[str] | None] = NOT_GIVEN,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+        **options: Unpack[PhonicOptions],
+    ) -> None:
+        """Check the options; nothing is connected yet.
+
+        Args:
+            api_key: Phonic's key; else ``PHONIC_API_KEY``.
+            base_url: Another server, such as the simulator; else ``PHONIC_BASE_URL``, else Phonic.
+            audio_format: PCM16 mono of this rate (Hz), both ways, on the wire. The default is
+                LiveKit's own rate.
+            phonic_tools: Names of the tools that Phonic executes itself.
+            languages: Deprecated: the default language, then the additional ones.
+            trace: Record every session, one file each: a directory, or a file's path; else
+                ``PHONIC_FSM_TRACE``. ``None`` records nothing.
+            conn_options: Retries, pause between them and timeout of connecting (s).
+            options: See ``PhonicOptions``. What is left out is not sent.
+
+        Raises:
+            TypeError: there is no such option.
+            ValueError: no API key, or an option with a value that cannot be; it is named.
+        """
+        super().__init__(
+            capabilities=llm.RealtimeCapabilities(
+                message_truncation=False,
+                turn_detection=True,
+                user_transcription=True,
+                auto_tool_reply_generation=True,
+                audio_output=True,
+                manual_function_calls=False,
+                mutable_chat_context=True,
+                mutable_instructions=True,
+                mutable_tools=True,
+                per_response_tool_choice=False,
+                supports_say=True,
+            )
+        )
+        key = api_key if is_given(api_key) else os.environ.get("PHONIC_API_KEY")
+        if not key:
+            raise ValueError("a Phonic API key is required: pass api_key or set PHONIC_API_KEY")
+        if audio_format not in get_args(PcmFormat):
+            raise ValueError(
+                f"audio_format must be one of {', '.join(get_args(PcmFormat))}, "
+                f"got {audio_format!r}"
+            )
+        url = base_url if is_given(base_url) else os.environ.get("PHONIC_BASE_URL")
+        self._endpoint = Endpoint(key, url) if url else Endpoint(key)
+        if is_given(languages):
+            logger.warning("languages is deprecated: use default_language and additional_languages")
+        self._config = to_config(options, languages, audio_format)
+        self._sample_rate = int(audio_format.removeprefix("pcm_"))
+        self._phonic_tools = tuple(phonic_tools) if is_given(phonic_tools) else ()
+        self._trace = trace if is_given(trace) else os.environ.get("PHONIC_FSM_TRACE")
+        self._conn_options = conn_options
+
+    @property
+    def model(self) -> str:
+        return "phonic"
+
+    @property
+    def provider(self) -> str:
+        return "phonic"
+
+    def session(self, *, turn_detection_disabled: bool = False) -> RealtimeSession:
+        """Start a conversation: it connects in the background, with a copy of the options.
+
+        Must be called in a running event loop. Phonic's turn detection cannot be turned off.
+        """
+        if turn_detection_disabled:
+            logger.warning("turn_detection_disabled is not supported by Phonic and does nothing")
+        settings = Settings(
+            id_seed=shortuuid(),
+            config=self._config,
+            phonic_tools=self._phonic_tools,
+            max_retries=self._conn_options.max_retry,
+            retry_interval=self._conn_options.retry_interval,
+            answer_timeout=self._conn_options.timeout,
+        )
+        recorder: TraceRecorder | None = (
+            open_recorder(self._trace, settings) if self._trace else None
+        )
+        return RealtimeSession(
+            self,
+            settings,
+            self._endpoint,
+            sample_rate=self._sample_rate,
+            connect_timeout=self._conn_options.timeout,
+            recorder=recorder,
+        )
+
+    def update_options(self) -> None:
+        """Not supported: a session has the options that its model had when it was made."""
+        logger.warning("update_options is not supported by Phonic and does nothing")
+
+    async def aclose(self) -> None:
+        """Nothing to close: sessions are closed by their owners."""

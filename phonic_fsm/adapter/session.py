@@ -1,0 +1,368 @@
+"""One session as livekit-agents sees it.
+
+Every call becomes an event; every effect that concerns LiveKit is carried out by the method that
+``_performers`` names. What the session does next is the machine's to decide, never this class's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+from livekit import rtc
+from livekit.agents import NOT_GIVEN, NotGivenOr, llm
+from livekit.agents.utils import is_given
+from msgspec import UNSET, Struct
+
+from ..core import effects, events
+from ..core.context import Settings
+from ..core.events import Event, name_of
+from ..core.machine import SessionMachine
+from ..core.states import State
+from ..runtime.endpoint import Endpoint
+from ..runtime.session import Recorder, SessionRuntime, logger
+from . import chat
+from .errors import ReplyFailed, error_for
+from .generation import Generation
+from .tools import to_inline_tools
+
+if TYPE_CHECKING:
+    from .model import RealtimeModel
+
+Reply = asyncio.Future[llm.GenerationCreatedEvent]
+
+
+class StateChanged(Struct, frozen=True):
+    """Payload of ``state_changed``: the session moved from one state to another."""
+
+    old: str
+    new: str
+    event: str
+    """Name of the event that caused it."""
+
+
+class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
+    """A conversation with Phonic. Made by ``RealtimeModel.session()``; it connects at once.
+
+    Emits LiveKit's realtime events, and ``state_changed`` with a ``StateChanged``.
+    """
+
+    def __init__(
+        self,
+        model: RealtimeModel,
+        settings: Settings,
+        endpoint: Endpoint,
+        *,
+        sample_rate: int,
+        connect_timeout: float,
+        recorder: Recorder | None,
+    ) -> None:
+        super().__init__(model)
+        self._sample_rate = sample_rate
+        self._chat_ctx = llm.ChatContext.empty()
+        self._tools = llm.ToolContext.empty()
+        self._generation: Generation | None = None
+        self._replies: dict[str, Reply] = {}
+        self._requests = 0
+        self._warned: set[str] = set()
+        self._runtime = SessionRuntime(
+            SessionMachine(settings),
+            endpoint,
+            perform=self._performers(),
+            sample_rate=sample_rate,
+            connect_timeout=connect_timeout,
+            recorder=recorder,
+            on_state_changed=self._announce_state,
+        )
+        self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
+        self._running.add_done_callback(_log_crash)
+
+    @property
+    def state(self) -> State:
+        """The state that the session's machine is in."""
+        return self._runtime.state
+
+    @property
+    def chat_ctx(self) -> llm.ChatContext:
+        return self._chat_ctx.copy()
+
+    @property
+    def tools(self) -> llm.ToolContext:
+        return self._tools.copy()
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    async def update_instructions(self, instructions: str) -> None:
+        """Set the instructions; mid-session they replace the system prompt."""
+        self._runtime.dispatch(events.UpdateInstructions(instructions))
+
+    async def update_tools(self, tools: list[llm.Tool]) -> None:
+        """Set the function tools; mid-session they replace those that Phonic knows."""
+        self._tools = llm.ToolContext(tools)
+        self._runtime.dispatch(events.UpdateTools(to_inline_tools(self._tools)))
+
+    async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
+        """Take a changed chat context.
+
+        Before the config is sent it becomes the history in the prompt. Afterwards Phonic is told
+        of new tool outputs and system messages; a user message at the end goes out with the next
+        ``generate_reply``. Other changes cannot be told, and a warning says so.
+        """
+        update = chat.to_update(self._chat_ctx, chat_ctx)
+        self._chat_ctx = chat_ctx.copy()
+        self._runtime.dispatch(update)
+
+    async def _update_session(
+        self,
+        *,
+        instructions: NotGivenOr[str] = NOT_GIVEN,
+        chat_ctx: NotGivenOr[llm.ChatContext] = NOT_GIVEN,
+        tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,
+    ) -> None:
+        """Take over all of an agent at once: at the start, and at a handoff (one ``reset``)."""
+        if is_given(chat_ctx):
+            self._chat_ctx = chat_ctx.copy()
+        if is_given(tools):
+            self._tools = llm.ToolContext(tools)
+        self._runtime.dispatch(
+            events.UpdateSession(
+                instructions=instructions if is_given(instructions) else UNSET,
+                tools=to_inline_tools(self._tools) if is_given(tools) else UNSET,
+                items=chat.to_items(self._chat_ctx) if is_given(chat_ctx) else UNSET,
+            )
+        )
+
+    def update_options(self, *, tool_choice: NotGivenOr[llm.ToolChoice | None] = NOT_GIVEN) -> None:
+        """Phonic decides about tools itself: any choice but ``auto`` is ignored with a warning."""
+        if is_given(tool_choice) and tool_choice not in (None, "auto"):
+            self._warn_unsupported("update_options(tool_choice=...)")
+
+    def push_audio(self, frame: rtc.AudioFrame) -> None:
+        """Send the caller's audio: PCM16 of any rate and channel count.
+
+        Until Phonic is ready it is dropped; while a lost connection is resumed, the newest 2 s
+        are kept.
+        """
+        self._runtime.push_audio(frame)
+
+    def push_video(self, frame: rtc.VideoFrame) -> None:
+        self._warn_unsupported("push_video")
+
+    def generate_reply(
+        self,
+        *,
+        instructions: NotGivenOr[str] = NOT_GIVEN,
+        tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,
+        tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,
+    ) -> Reply:
+        """Ask the assistant to speak.
+
+        The future gets the generation that the answer opens. It waits for Phonic to be ready, is
+        cancelled by a newer request, and fails with ``ReplyFailed`` (a ``RealtimeError``) after
+        10 s, or at once on a closed session. Cancelling it withdraws a request not yet sent.
+        """
+        if is_given(tools) or is_given(tool_choice):
+            self._warn_unsupported("generate_reply(tools=..., tool_choice=...)")
+        request_id, reply = self._new_reply()
+        self._runtime.dispatch(
+            events.GenerateReply(request_id, instructions if is_given(instructions) else None)
+        )
+        return reply
+
+    def say(self, text: str | AsyncIterable[str]) -> Reply:
+        """Have these words spoken; a stream of text is collected first.
+
+        The future behaves as that of ``generate_reply``.
+        """
+        request_id, reply = self._new_reply()
+        if isinstance(text, str):
+            self._runtime.dispatch(events.Say(request_id, text))
+        else:
+            self._runtime.start_task(self._collect_and_say, request_id, reply, text)
+        return reply
+
+    async def _collect_and_say(
+        self, request_id: str, reply: Reply, text: AsyncIterable[str]
+    ) -> None:
+        with anyio.CancelScope() as scope:
+            # Cancelled, superseded or closed: nobody waits for these words any more.
+            reply.add_done_callback(lambda _: scope.cancel())
+            try:
+                words = "".join([part async for part in text])
+            except Exception as error:  # noqa: BLE001 - what the user's own stream raises is theirs
+                self._replies.pop(request_id)
+                reply.set_exception(error)
+            else:
+                self._runtime.dispatch(events.Say(request_id, words))
+
+    def _new_reply(self) -> tuple[str, Reply]:
+        self._requests += 1
+        request_id = f"reply_{self._requests}"
+        reply: Reply = asyncio.get_running_loop().create_future()
+        self._replies[request_id] = reply
+
+        def withdraw(done: Reply) -> None:
+            if done.cancelled() and self._replies.pop(request_id, None) is not None:
+                self._runtime.dispatch(events.CancelReply(request_id))
+
+        reply.add_done_callback(withdraw)
+        return request_id, reply
+
+    def commit_audio(self) -> None:
+        self._warn_unsupported("commit_audio")
+
+    def clear_audio(self) -> None:
+        self._warn_unsupported("clear_audio")
+
+    def interrupt(self) -> None:
+        """End the open generation here, at once; the rest of that turn is dropped."""
+        self._runtime.dispatch(events.Interrupt())
+
+    def truncate(
+        self,
+        *,
+        message_id: str,
+        modalities: list[Literal["text", "audio"]],
+        audio_end_ms: int,
+        audio_transcript: NotGivenOr[str] = NOT_GIVEN,
+    ) -> None:
+        self._warn_unsupported("truncate")
+
+    async def aclose(self) -> None:
+        """End the session, from any state, as often as one likes. Nothing of it is left."""
+        self._runtime.dispatch(events.Close())
+        # Not awaited itself: whoever gives up waiting for the end must not stop it.
+        await asyncio.wait([self._running])
+
+    def _warn_unsupported(self, call: str) -> None:
+        if call not in self._warned:
+            self._warned.add(call)
+            logger.warning("%s is not supported by Phonic and does nothing", call)
+
+    # -- effects ---------------------------------------------------------------------------------
+
+    def _performers(self) -> dict[type[Any], Callable[[Any], None]]:
+        return {
+            effects.OpenGeneration: self._open_generation,
+            effects.PushText: self._push_text,
+            effects.PushAudio: self._push_audio,
+            effects.PushFunctionCall: self._push_function_call,
+            effects.CloseGeneration: self._close_generation,
+            effects.AddItem: self._add_item,
+            effects.CorrectMessage: self._correct_message,
+            effects.ResolveReply: self._resolve_reply,
+            effects.RejectReply: self._reject_reply,
+            effects.SupersedeReply: self._supersede_reply,
+            effects.EmitSpeechStarted: self._emit_speech_started,
+            effects.EmitSpeechStopped: self._emit_speech_stopped,
+            effects.EmitTranscript: self._emit_transcript,
+            effects.EmitReconnected: self._emit_reconnected,
+            effects.EmitError: self._emit_error,
+        }
+
+    def _open_generation(self, effect: effects.OpenGeneration) -> None:
+        self._generation = Generation(effect, self._sample_rate)
+        self._emit("generation_created", self._generation.announcement)
+
+    def _push_text(self, effect: effects.PushText) -> None:
+        self._open.push_text(effect.text)
+
+    def _push_audio(self, effect: effects.PushAudio) -> None:
+        self._open.push_audio(effect.audio)
+
+    def _push_function_call(self, effect: effects.PushFunctionCall) -> None:
+        self._open.push_function_call(effect)
+
+    def _close_generation(self, _: effects.CloseGeneration) -> None:
+        self._open.close()
+        self._generation = None
+
+    @property
+    def _open(self) -> Generation:
+        # The machine pushes only into a generation that it has opened.
+        assert self._generation is not None
+        return self._generation
+
+    def _add_item(self, effect: effects.AddItem) -> None:
+        self._chat_ctx.items.append(chat.to_chat_item(effect.item))
+
+    def _correct_message(self, effect: effects.CorrectMessage) -> None:
+        message = self._chat_ctx.get_by_id(effect.id)
+        if isinstance(message, llm.ChatMessage):
+            if effect.text.strip():
+                message.content = [effect.text]
+            else:
+                self._chat_ctx.remove(message)
+
+    def _resolve_reply(self, effect: effects.ResolveReply) -> None:
+        reply = self._replies.pop(effect.request_id, None)
+        if reply is not None and not reply.done():
+            reply.set_result(self._open.announcement)
+
+    def _reject_reply(self, effect: effects.RejectReply) -> None:
+        reply = self._replies.pop(effect.request_id, None)
+        if reply is not None and not reply.done():
+            reply.set_exception(ReplyFailed(effect.problem, code=effect.reason))
+            # Whoever dropped the future has been told by the log; asyncio need not complain too.
+            reply.exception()
+            logger.debug("%s: %s", effect.request_id, effect.problem)
+
+    def _supersede_reply(self, effect: effects.SupersedeReply) -> None:
+        reply = self._replies.pop(effect.request_id, None)
+        if reply is not None:
+            reply.cancel()
+
+    def _emit_speech_started(self, _: effects.EmitSpeechStarted) -> None:
+        self._emit("input_speech_started", llm.InputSpeechStartedEvent())
+
+    def _emit_speech_stopped(self, _: effects.EmitSpeechStopped) -> None:
+        self._emit(
+            "input_speech_stopped", llm.InputSpeechStoppedEvent(user_transcription_enabled=True)
+        )
+
+    def _emit_transcript(self, effect: effects.EmitTranscript) -> None:
+        self._emit(
+            "input_audio_transcription_completed",
+            llm.InputTranscriptionCompleted(
+                item_id=effect.item_id, transcript=effect.text, is_final=True
+            ),
+        )
+
+    def _emit_reconnected(self, _: effects.EmitReconnected) -> None:
+        self._emit("session_reconnected", llm.RealtimeSessionReconnectedEvent())
+
+    def _emit_error(self, effect: effects.EmitError) -> None:
+        error = error_for(effect.kind, effect.problem, effect.code, recoverable=effect.recoverable)
+        self._emit(
+            "error",
+            llm.RealtimeModelError(
+                timestamp=time.time(),
+                label=self._realtime_model.label,
+                error=error,
+                recoverable=effect.recoverable,
+            ),
+        )
+
+    def _announce_state(self, old: State, new: State, event: Event) -> None:
+        self._emit("state_changed", StateChanged(old.value, new.value, name_of(event)))
+        if new is State.closed:
+            for request_id in list(self._replies):
+                # The machine has ended those that it knows; these were still being collected.
+                self._reject_reply(
+                    effects.RejectReply(request_id, "closed", "the session is closed")
+                )
+
+    def _emit(self, name: Any, payload: object) -> None:
+        try:
+            self.emit(name, payload)
+        except Exception:  # noqa: BLE001 - a listener may raise anything
+            # LiveKit's emitter lets TypeErrors of a listener through; the session is not to blame.
+            logger.exception("a listener of %s raised", name)
+
+
+def _log_crash(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("the Phonic session broke", exc_info=error)
