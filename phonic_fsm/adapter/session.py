@@ -294,6 +294,7 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
         if isinstance(message, llm.ChatMessage):
             if effect.text.strip():
                 message.content = [effect.text]
+                message.interrupted = True
             else:
                 self._chat_ctx.remove(message)
 

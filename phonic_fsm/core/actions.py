@@ -270,9 +270,12 @@ def stop_discarding(context: Context, event: Event) -> None:
 
 
 def correct_interrupted(context: Context, event: server.InterruptedResponse) -> None:
-    """Correct the interrupted message to what was really spoken of it."""
-    if context.interrupted_id is not None:
-        _correct(context, context.interrupted_id, event.text)
+    """Correct the last message, as interrupted, to what was really spoken of it."""
+    message_id = context.last_message_id
+    if message_id is not None:
+        context.last_message_id = None
+        context.conversation.correct(message_id, event.text)
+        context.put(CorrectMessage(message_id, event.text))
 
 
 def cut_off_and_correct(context: Context, event: server.InterruptedResponse) -> None:
@@ -486,20 +489,13 @@ def _end_turn(context: Context, *, interrupted: bool) -> None:
         message = Message(generation.response_id, "assistant", generation.text, interrupted)
         context.conversation.add(message)
         context.put(AddItem(message))
-        if interrupted:
-            context.interrupted_id = message.id
+        context.last_message_id = message.id
 
 
 def _end_user_speech(context: Context) -> None:
     if context.user_speaking:
         context.user_speaking = False
         context.put(EmitSpeechStopped())
-
-
-def _correct(context: Context, message_id: str, text: str) -> None:
-    context.conversation.correct(message_id, text)
-    context.interrupted_id = None
-    context.put(CorrectMessage(message_id, text))
 
 
 def _deliver(context: Context, message: client.ClientMessage) -> None:

@@ -87,8 +87,9 @@ class Context(Struct, kw_only=True):
     user_speaking: bool = False
     discarding: bool = False
     """The turn was interrupted on this side: the rest of it is dropped."""
-    interrupted_id: str | None = None
-    """The last message that was cut off: what was really spoken of it may come yet."""
+    last_message_id: str | None = None
+    """The assistant's last message. Audio is streamed ahead of playback, so the caller may cut it
+    off after its turn has ended; what was really spoken of it comes then."""
 
     pending_calls: dict[str, str] = field(default_factory=dict)
     """Call id → tool name, for calls whose output is awaited."""

@@ -77,11 +77,11 @@ class Conversation:
         self._items = {item.id: item for item in items}
 
     def correct(self, message_id: str, text: str) -> None:
-        """Give a message another text, if it is here; without text, take the message out."""
+        """Say what was really spoken of a message that was cut off; nothing: take it out."""
         message = self._items.get(message_id)
         if not isinstance(message, Message):
             return
         if text.strip():
-            self._items[message_id] = structs.replace(message, text=text)
+            self._items[message_id] = structs.replace(message, text=text, interrupted=True)
         else:
             del self._items[message_id]

@@ -104,7 +104,7 @@ class AddItem(_Effect, frozen=True, tag="add_item"):
 
 
 class CorrectMessage(_Effect, frozen=True, tag="correct_message"):
-    """What was really spoken of a message; without text, it was not spoken at all."""
+    """A message was cut off: this much of it was spoken; without text, it was not at all."""
 
     id: str
     text: str

@@ -180,7 +180,7 @@ def _settings() -> Iterator[_On]:
             .stay(awaiting_inputs, do.take_inputs)
             .stay((config_sent, reconnecting), do.note_changes)
             .move(
-                CONVERSING,
+                (listening, speaking, tool_pending),
                 tool_pending,
                 do.end_turns,
                 do.note_changes,
@@ -342,7 +342,7 @@ def _tools() -> Iterator[_On]:
         _On(server.ToolCall)
         .ignore(SILENT, "a reset is about to take the turn back", when=when.a_reset_is_due)
         .ignore(CONVERSING, "the call was handed over before", when=when.is_a_known_call)
-        .move(CONVERSING, listening, do.take_tool_call, when=when.user_is_speaking)
+        .move((listening, speaking), listening, do.take_tool_call, when=when.user_is_speaking)
         .move(CONVERSING, tool_pending, do.take_tool_call)
         .move(config_sent, tool_pending, do.become_ready, do.take_tool_call)
         .ignore((connecting, closed), NO_SOCKET)

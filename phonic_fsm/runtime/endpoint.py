@@ -9,7 +9,7 @@ from phonic.conversations.websocket_connect import build_sts_websocket_url_and_h
 from phonic.core.client_wrapper import BaseClientWrapper
 from phonic.environment import PhonicEnvironment
 
-from phonic_fsm import __version__
+from ..version import __version__
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Line(Struct, frozen=True, kw_only=True):
     effects: list[dict[str, Any]]
 
 
-class AudioLength(Struct, frozen=True):
+class AudioLength(Struct, frozen=True, omit_defaults=True):
     """What is kept of audio."""
 
     bytes: int
@@ -63,10 +63,12 @@ class AudioLength(Struct, frozen=True):
     """RMS level relative to full scale, rounded to 0.1 dB; ``None`` for digital silence."""
 
 
-class RecordedAudioChunk(Struct, frozen=True, tag="audio_chunk", tag_field="type"):
+class RecordedAudioChunk(
+    Struct, frozen=True, tag="audio_chunk", tag_field="type", omit_defaults=True
+):
     audio: AudioLength
-    text: str
-    timings: dict[str, float] | None
+    text: str = ""
+    timings: dict[str, float] | None = None
 
 
 class RecordedPushAudio(Struct, frozen=True, tag="push_audio", tag_field="type"):

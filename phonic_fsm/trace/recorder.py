@@ -16,10 +16,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, structs
 
-from phonic_fsm import __version__
-
 from ..core.context import Settings
 from ..core.machine import Step
+from ..version import __version__
 from .format import NAME, VERSION, Header, masked, recorded_effect, recorded_event
 
 logger = logging.getLogger("phonic_fsm")

@@ -1,0 +1,124 @@
+"""The command ``phonic-fsm``: what each command takes, and how a mistake is told.
+
+Every command's work is in a module of its own, imported when the command runs: replaying a trace
+should not wait until LiveKit has loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ..version import __version__
+from .failure import CommandFailed
+
+app = typer.Typer(
+    help="Phonic speech-to-speech for LiveKit Agents, as a state machine that can be replayed.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# Typer carries click's exceptions without exporting their base, and older releases use click's.
+_UsageProblem: Any = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"phonic-fsm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: phonic-fsm demo --scenario interruption --out agent.wav")
+def demo(
+    scenario: Annotated[
+        str, typer.Option(help="A shipped scenario's name, or a scenario file.")
+    ] = "demo",
+    wav: Annotated[
+        Path | None,
+        typer.Option(help="The caller's audio: PCM WAV, any rate, mono or stereo."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the agent's audio goes (WAV).")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Where the session's trace goes (JSONL).")
+    ] = None,
+) -> None:
+    """Hold a spoken conversation against the simulator; needs no key and no network."""
+    from .demo import run_demo  # noqa: PLC0415
+
+    raise typer.Exit(run_demo(scenario, wav, out, trace))
+
+
+@app.command(epilog="Example: phonic-fsm replay call.jsonl")
+def replay(
+    trace: Annotated[Path, typer.Argument(help="A trace that a session has recorded.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """Run a trace through the machine again. Exit 0: identical, 1: diverged, 2: not readable."""
+    from .replay import run_replay  # noqa: PLC0415
+
+    raise typer.Exit(run_replay(trace, as_json=json))
+
+
+@app.command(epilog="Example: phonic-fsm simulate --port 8765 --scenario tool-call")
+def simulate(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")
+    ] = 8765,
+    scenario: Annotated[
+        str, typer.Option(help="A shipped scenario's name, or a scenario file.")
+    ] = "small-talk",
+) -> None:
+    """Run a server that speaks Phonic's protocol, until Ctrl-C."""
+    from .simulate import run_simulate  # noqa: PLC0415
+
+    raise typer.Exit(run_simulate(host, port, scenario))
+
+
+@app.command(epilog="Example: phonic-fsm diagram --format table > docs/state-diagram.md")
+def diagram(
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["mermaid", "table"],
+        typer.Option(help="The diagram alone, or the page with every state and event."),
+    ] = "mermaid",
+) -> None:
+    """Print the state machine."""
+    from phonic_fsm.core.diagram import markdown, mermaid  # noqa: PLC0415
+
+    typer.echo(mermaid() if format == "mermaid" else markdown(), nl=False)
+
+
+def main() -> None:
+    """The console script. A mistake is one line on stderr and exit code 2."""
+    try:
+        code = app(standalone_mode=False, prog_name="phonic-fsm")
+    except _UsageProblem as problem:
+        _fail(" ".join(problem.format_message().split()) + " (see phonic-fsm --help)")
+    except CommandFailed as problem:
+        _fail(str(problem))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; a second attempt to flush it would complain.
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(code)
+
+
+def _fail(problem: str) -> None:
+    print(f"phonic-fsm: {problem}", file=sys.stderr)  # noqa: T201
+    sys.exit(2)

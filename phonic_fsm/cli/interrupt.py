@@ -1,0 +1,34 @@
+"""Ctrl-C and SIGTERM as an orderly end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
+
+def run_until_interrupted(work: Callable[[], Awaitable[None]]) -> bool:
+    """Run it; a signal cancels it, so that it can clean up. Returns whether one came."""
+    return anyio.run(_run, work)
+
+
+async def _run(work: Callable[[], Awaitable[None]]) -> bool:
+    interrupted = False
+
+    async def wait_for_signal(scope: anyio.CancelScope) -> None:
+        nonlocal interrupted
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                interrupted = True
+                scope.cancel()
+                return
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait_for_signal, tasks.cancel_scope)
+        await work()
+        tasks.cancel_scope.cancel()
+    return interrupted

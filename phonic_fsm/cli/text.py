@@ -1,0 +1,33 @@
+"""Text from elsewhere, made fit for a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def printable(text: str) -> str:
+    """The text with every control character written out, so that none reaches the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def brief(value: dict[str, Any], longest: int = 100) -> str:
+    """A recorded event or effect on one line: its type, then its fields, cut where long."""
+    words = [str(value.get("type", "?"))]
+    fields = {key: field for key, field in value.items() if key != "type"}
+    if isinstance(message := fields.pop("message", None), dict):
+        words.append(str(message.get("type", "?")))
+        fields |= {key: field for key, field in message.items() if key != "type"}
+    words += [f"{key}={_value(field)}" for key, field in fields.items() if field not in _NOTHING]
+    text = printable(" ".join(words))
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+_NOTHING: tuple[Any, ...] = (None, "", False, [], {})
+
+
+def _value(field: Any) -> str:
+    if isinstance(field, dict) and "bytes" in field:
+        level = f" {field['dbfs']} dBFS" if "dbfs" in field else ""
+        return f"{field['bytes']} B{level}"
+    return json.dumps(field, ensure_ascii=False)

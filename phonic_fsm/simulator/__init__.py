@@ -1,0 +1,30 @@
+"""A websocket server that speaks Phonic's speech-to-speech protocol, for tests and demos.
+
+``server`` listens, ``conversation`` reacts to a client, ``assistant`` answers, ``scenario`` is
+what they follow. ``voice`` (text to speech-like audio) and ``vad`` (audio to speech edges) are
+pure and of use on their own. The simulator knows the wire types and nothing else of the package.
+"""
+
+from .record import ConversationRecord
+from .scenario import Call, Scenario, ScenarioError, Turn, load_scenario, scenario_names
+from .server import PhonicSimulator
+from .vad import SpeechDetector, SpeechEdge
+from .voice import ASSISTANT_PITCH_HZ, CALLER_PITCH_HZ, Speech, Word, speak
+
+__all__ = [
+    "ASSISTANT_PITCH_HZ",
+    "CALLER_PITCH_HZ",
+    "Call",
+    "ConversationRecord",
+    "PhonicSimulator",
+    "Scenario",
+    "ScenarioError",
+    "Speech",
+    "SpeechDetector",
+    "SpeechEdge",
+    "Turn",
+    "Word",
+    "load_scenario",
+    "scenario_names",
+    "speak",
+]

@@ -1,0 +1,121 @@
+"""The assistant's voice: one line at a time, as audio chunks, paced or ahead of real time.
+
+It knows how much of a line has been heard, and stops at once when told to. Why a line is said,
+and what is sent after an interruption, is ``conversation``'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
+
+from phonic_fsm.wire import server
+
+from .voice import Speech
+
+CHUNK_MS = 20
+
+
+@dataclass(eq=False)
+class _Utterance:
+    """A line while it is said."""
+
+    speech: Speech
+    ahead: bool
+    interruptible: bool
+    announced: bool
+    """Whether it is a turn of its own, with a start and an end, rather than backchannel."""
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    began: float | None = None
+    """When its first message was sent (seconds); None until then."""
+    sent_ms: int = 0
+    streaming: bool = True
+
+    def heard(self, now: float) -> str | None:
+        """The part that the caller has heard; None if there is none or all of it was heard."""
+        if self.began is None or not self.announced:
+            return None
+        elapsed_ms = (now - self.began) * 1000
+        if not self.streaming and elapsed_ms >= self.speech.duration_ms:
+            return None
+        return self.speech.text_between(0, min(self.sent_ms, elapsed_ms + CHUNK_MS))
+
+
+class Speaker:
+    """Says lines through ``send``, one after the other."""
+
+    def __init__(self, send: Callable[[server.ServerMessage], Awaitable[None]]) -> None:
+        self._send = send
+        self._voice = anyio.Lock()
+        self._utterance: _Utterance | None = None
+
+    @property
+    def uninterruptible(self) -> bool:
+        """Whether a line is being said that the caller cannot interrupt."""
+        now = self._utterance
+        return now is not None and now.streaming and not now.interruptible
+
+    async def speak(
+        self, speech: Speech, *, ahead: bool, interruptible: bool = True, announced: bool = True
+    ) -> None:
+        """Say one line, after those that wait already; returns when it is over or was stopped."""
+        asked = anyio.current_time()
+        async with self._voice:
+            utterance = _Utterance(speech, ahead, interruptible, announced)
+            self._utterance = utterance
+            with utterance.scope:
+                await self._stream(utterance, asked)
+
+    async def cut(self) -> None:
+        """End the line that is being said early, but orderly."""
+        utterance = self._utterance
+        self.stop()
+        if (
+            utterance
+            and utterance.streaming
+            and utterance.announced
+            and utterance.began is not None
+        ):
+            await self._send(server.AssistantFinishedSpeaking())
+
+    def stop(self) -> str | None:
+        """Stop at once: the part that was heard of a line that now stays unfinished, or None.
+
+        A line sent ahead of real time is unfinished until its audio would have been played.
+        """
+        utterance, self._utterance = self._utterance, None
+        if utterance is None:
+            return None
+        utterance.scope.cancel()
+        return utterance.heard(anyio.current_time())
+
+    async def _stream(self, utterance: _Utterance, asked: float) -> None:
+        # A cancelled scope interrupts only at the next wait, so each message asks first whether
+        # it may still be sent.
+        speech = utterance.speech
+        await checkpoint_if_cancelled()
+        began = utterance.began = anyio.current_time()
+        if utterance.announced:
+            await self._send(server.AssistantStartedSpeaking())
+        chunk_bytes = 2 * (speech.sample_rate * CHUNK_MS // 1000)
+        timings: dict[str, float] | None = {"total_ms": round((began - asked) * 1000, 3)}
+        for start in range(0, len(speech.pcm), chunk_bytes):
+            if utterance.ahead:
+                await checkpoint()  # lets the caller be heard between two chunks
+            else:
+                await anyio.sleep_until(began + utterance.sent_ms / 1000)
+            await checkpoint_if_cancelled()
+            audio = speech.pcm[start : start + chunk_bytes].ljust(chunk_bytes, b"\0")
+            text = speech.text_between(utterance.sent_ms, utterance.sent_ms + CHUNK_MS)
+            utterance.sent_ms += CHUNK_MS
+            await self._send(server.AudioChunk(audio, text, timings))
+            timings = None
+        if not utterance.ahead:
+            await anyio.sleep_until(began + speech.duration_ms / 1000)
+        await checkpoint_if_cancelled()
+        utterance.streaming = False
+        if utterance.announced:
+            await self._send(server.AssistantFinishedSpeaking())
