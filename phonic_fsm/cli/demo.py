@@ -97,7 +97,7 @@ class Demo:
     async def run(self, trace: Path) -> None:
         async with PhonicSimulator(self._scenario) as simulator:
             model = RealtimeModel(api_key="simulated", base_url=simulator.url, trace=trace)
-            session: AgentSession[None] = AgentSession(llm=model, turn_detection="realtime_llm")
+            session: AgentSession[None] = AgentSession(llm=model)
             caller = (
                 Caller(SAMPLE_RATE)
                 if self._recorded_caller is None

@@ -338,7 +338,8 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
     for position, addition in enumerate(event.added, start=1):
         item = addition.item
         if isinstance(item, FunctionCallOutput):
-            told |= _answer(context, item)
+            _answer(context, item)
+            told = True
         elif isinstance(item, Message) and item.text.strip():
             if item.role in ("system", "developer"):
                 _deliver(context, client.AddSystemMessage(item.text))
@@ -533,12 +534,11 @@ def _request(context: Context, request_id: str, message: client.GenerateReply | 
         _deliver(context, message)
 
 
-def _answer(context: Context, item: FunctionCallOutput) -> bool:
-    if context.pending_calls.pop(item.call_id, None) is None:
+def _answer(context: Context, item: FunctionCallOutput) -> None:
+    if context.pending_calls.pop(item.call_id, None) is not None:
+        _deliver(context, client.ToolCallOutput(item.call_id, item.output))
+    else:
         context.put(Log("info", f"the output of call {item.call_id} is not sent: nobody awaits it"))
-        return False
-    _deliver(context, client.ToolCallOutput(item.call_id, item.output))
-    return True
 
 
 def _apply(context: Context, event: events.UpdateChatContext) -> None:
