@@ -135,7 +135,7 @@ def put_out(steps: list[Step]) -> list[effects.Effect]:
 
 
 @given(histories)
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_at_most_one_generation_is_open_and_only_it_is_pushed_into(history):
     opened = None
     for step in run(history):
@@ -154,7 +154,7 @@ def test_at_most_one_generation_is_open_and_only_it_is_pushed_into(history):
 
 
 @given(histories)
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_the_config_goes_out_first_and_once_on_each_connection(history):
     fresh, sent = True, []
     for effect in put_out(run(history)):
@@ -167,7 +167,7 @@ def test_the_config_goes_out_first_and_once_on_each_connection(history):
 
 
 @given(histories)
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_a_call_gets_at_most_one_output_on_a_connection_and_only_if_it_was_made(history):
     made, answered = set(), set()
     for step in run(history):
@@ -186,7 +186,7 @@ def test_a_call_gets_at_most_one_output_on_a_connection_and_only_if_it_was_made(
 
 
 @given(histories)
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_every_reply_that_is_asked_for_ends_once(history):
     steps = run(history)
     asked = {
@@ -204,7 +204,7 @@ def test_every_reply_that_is_asked_for_ends_once(history):
 
 
 @given(histories)
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_a_resolved_reply_names_the_generation_that_was_just_announced(history):
     announced = None
     for effect in put_out(run(history)):
@@ -216,7 +216,7 @@ def test_a_resolved_reply_names_the_generation_that_was_just_announced(history):
 
 
 @given(histories)
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_the_callers_speech_starts_and_stops_in_turn(history):
     speaking = False
     for effect in put_out(run(history)):
@@ -230,7 +230,7 @@ def test_the_callers_speech_starts_and_stops_in_turn(history):
 
 
 @given(histories)
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_messages_flow_only_through_an_open_gate(history):
     gate = "closed"
     for step in run(history):

@@ -72,7 +72,7 @@ def to_config(
         if name not in PhonicOptions.__annotations__:
             raise TypeError(f"RealtimeModel() got an unexpected keyword argument {name!r}")
         if is_given(value):
-            fields[WIRE_NAMES.get(name, name)] = value
+            fields[WIRE_NAMES.get(name, name)] = _whole(value)
     try:
         return msgspec.convert(fields, ConfigOptions)
     except msgspec.ValidationError as error:
@@ -80,3 +80,8 @@ def to_config(
         field = path.rstrip("`")
         named = {wire: option for option, wire in WIRE_NAMES.items()}.get(field, field)
         raise ValueError(f"{named}: {problem}, got {fields.get(field)!r}") from None
+
+
+def _whole(value: Any) -> Any:
+    """Whole seconds go out as whole numbers: the SDK types some durations as integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,58 +1,15 @@
-"""``phonic-fsm demo``: a real AgentSession talks to the simulator, and one can watch."""
+"""``phonic-fsm demo``: what goes in, what comes out, and that neither is lost."""
 
 from __future__ import annotations
 
 import logging
-import time
 from datetime import datetime
 from pathlib import Path
 
-import anyio
-from livekit.agents import Agent, AgentSession, function_tool, llm
-from livekit.agents.voice.events import (
-    ConversationItemAddedEvent,
-    ErrorEvent,
-    FunctionToolsExecutedEvent,
-    UserInputTranscribedEvent,
-)
-from rich.console import Console
-from rich.text import Text
-
-from phonic_fsm import RealtimeModel
-from phonic_fsm.adapter.session import StateChanged
-from phonic_fsm.simulator import PhonicSimulator, Scenario, speak
-
-from .caller import Caller
 from .failure import CommandFailed
 from .interrupt import INTERRUPTED, run_until_interrupted
-from .playback import Playback
 from .simulate import read_scenario
-from .text import printable
-from .wav import Sound, read_wav, write_wav
-
-SAMPLE_RATE = 24_000
-LONGEST = 60.0
-"""Seconds; a demo that is not over by then is ended."""
-
-QUIET = 0.7
-"""Seconds of silence after which it is the caller's turn, or the call is over."""
-
-
-class Concierge(Agent):
-    """The demo's agent, with one tool."""
-
-    def __init__(self) -> None:
-        super().__init__(instructions="You are a concierge. Be brief.")
-
-    @function_tool
-    async def get_weather(self, city: str) -> str:
-        """Look up the weather.
-
-        Args:
-            city: The city to look up.
-        """
-        await anyio.sleep(0.3)
-        return f"sunny and 21 degrees in {city}"
+from .wav import read_wav, write_wav
 
 
 def run_demo(scenario: str, wav: Path | None, out: Path | None, trace: Path | None) -> int:
@@ -61,9 +18,8 @@ def run_demo(scenario: str, wav: Path | None, out: Path | None, trace: Path | No
     Raises:
         CommandFailed: an input cannot be read, or an output would overwrite a file.
     """
-    # LiveKit and the SDK log much that a viewer of the demo cannot use.
-    logging.basicConfig(level=logging.ERROR)
-    demo = Demo(read_scenario(scenario), read_wav(wav) if wav else None)
+    played = read_scenario(scenario)
+    caller = read_wav(wav) if wav else None
     stem = f"phonic-demo-{datetime.now():%Y%m%d-%H%M%S}"
     out = out or Path(f"{stem}.wav")
     trace = trace or Path(f"{stem}.jsonl")
@@ -72,138 +28,14 @@ def run_demo(scenario: str, wav: Path | None, out: Path | None, trace: Path | No
             raise CommandFailed(f"{path} is there already; name another file or remove it")
         if not path.parent.is_dir():
             raise CommandFailed(f"{path}: there is no directory {path.parent}")
+
+    from .live_demo import Demo  # noqa: PLC0415 - LiveKit takes its time; a mistake need not
+
+    # LiveKit and the SDK log much that a viewer of the demo cannot use.
+    logging.basicConfig(level=logging.ERROR)
+    demo = Demo(played, caller)
     if run_until_interrupted(lambda: demo.run(trace)):
         return INTERRUPTED
     write_wav(out, demo.recording)
     demo.sum_up(out, trace)
     return 1 if demo.failed else 0
-
-
-class Demo:
-    """One conversation: simulator, session, caller, and what the viewer sees of them."""
-
-    def __init__(self, scenario: Scenario, recorded_caller: Sound | None) -> None:
-        self._scenario = scenario
-        self._recorded_caller = recorded_caller
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._began = time.monotonic()
-        self._state = "connecting"
-        self._agent = Concierge()
-        self._cut_off: str | None = None
-        self._interruptions = self._tool_calls = 0
-        self.failed = False
-        self.recording = Sound(b"", SAMPLE_RATE)
-
-    async def run(self, trace: Path) -> None:
-        async with PhonicSimulator(self._scenario) as simulator:
-            model = RealtimeModel(api_key="simulated", base_url=simulator.url, trace=trace)
-            session: AgentSession[None] = AgentSession(llm=model)
-            caller = (
-                Caller(SAMPLE_RATE)
-                if self._recorded_caller is None
-                else Caller(self._recorded_caller.sample_rate, self._recorded_caller.channels)
-            )
-            playback = Playback(SAMPLE_RATE)
-            session.input.audio = caller
-            session.output.audio = playback
-            session.on("user_input_transcribed", self._show_transcript)
-            session.on("conversation_item_added", self._show_message)
-            session.on("function_tools_executed", self._show_tools)
-            session.on("error", self._show_error)
-            self._began = time.monotonic()
-            try:
-                await session.start(self._agent)
-                self._agent.realtime_llm_session.on("state_changed", self._show_state)
-                with anyio.move_on_after(LONGEST):
-                    await self._converse(caller, playback)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await session.aclose()
-                self.recording = playback.recording()
-
-    async def _converse(self, caller: Caller, playback: Playback) -> None:
-        if self._scenario.welcome:
-            await self._wait_for_answer(playback, 0)
-        await self._wait_for_quiet(playback)
-        if self._recorded_caller is not None:
-            await caller.say(self._recorded_caller)
-            await self._wait_for_quiet(playback)
-            return
-        for turn in self._scenario.turns:
-            answers = playback.segments
-            await caller.say(Sound(speak(turn.caller, SAMPLE_RATE).pcm, SAMPLE_RATE))
-            if turn.interrupt_after_ms is not None:
-                await self._wait_for_answer(playback, answers)
-                await anyio.sleep(turn.interrupt_after_ms / 1000)
-            else:
-                if turn.assistant or turn.calls:
-                    await self._wait_for_answer(playback, answers)
-                await self._wait_for_quiet(playback)
-
-    async def _wait_for_answer(self, playback: Playback, answers: int) -> None:
-        # Two things are watched, and 20 ms is soon enough for both.
-        while playback.segments == answers and self._state != "closed":  # noqa: ASYNC110
-            await anyio.sleep(0.02)
-
-    async def _wait_for_quiet(self, playback: Playback) -> None:
-        quiet_since = anyio.current_time()
-        while self._state != "closed" and anyio.current_time() - quiet_since < QUIET:
-            await anyio.sleep(0.02)
-            if playback.playing or self._state != "ready":
-                quiet_since = anyio.current_time()
-
-    # -- what the viewer sees --------------------------------------------------------------------
-
-    def _line(self, who: str, what: str, style: str) -> None:
-        moment = f"{time.monotonic() - self._began:6.2f}  "
-        self._console.print(
-            Text.assemble((moment, "dim"), (f"{who:<7}", f"bold {style}"), (what, style))
-        )
-
-    def _show_state(self, change: StateChanged) -> None:
-        self._state = change.new
-        self._line("state", f"{change.old} → {change.new}  ({change.event})", "dim")
-
-    def _show_transcript(self, event: UserInputTranscribedEvent) -> None:
-        if event.is_final:
-            self._show_cut_off_message()
-            self._line("caller", printable(event.transcript), "cyan")
-
-    def _show_message(self, event: ConversationItemAddedEvent) -> None:
-        message = event.item
-        if not isinstance(message, llm.ChatMessage) or message.role != "assistant":
-            return
-        if message.interrupted:
-            self._interruptions += 1
-            self._cut_off = message.id
-        else:
-            self._line("agent", printable(message.text_content or ""), "green")
-
-    def _show_cut_off_message(self) -> None:
-        """What was really spoken of an interrupted answer, which Phonic says a moment later."""
-        if self._cut_off is None:
-            return
-        spoken = self._agent.realtime_llm_session.chat_ctx.get_by_id(self._cut_off)
-        self._cut_off = None
-        if isinstance(spoken, llm.ChatMessage):
-            self._line("agent", f"{printable(spoken.text_content or '')} – cut off", "green")
-
-    def _show_tools(self, event: FunctionToolsExecutedEvent) -> None:
-        for call, output in event.zipped():
-            self._tool_calls += 1
-            result = printable(output.output) if output else "no output"
-            self._line("tool", f"{call.name}({printable(call.arguments)}) → {result}", "yellow")
-
-    def _show_error(self, event: ErrorEvent) -> None:
-        self.failed = True
-        error = getattr(event.error, "error", event.error)
-        self._line("error", printable(str(error)), "red")
-
-    def sum_up(self, out: Path, trace: Path) -> None:
-        heard = self.recording.seconds
-        self._console.print()
-        self._console.print(
-            f"{self._tool_calls} tool call(s), {self._interruptions} interruption(s), "
-            f"{heard:.1f} s of the agent's side in {out}"
-        )
-        self._console.print(f"replay it with: phonic-fsm replay {trace}")

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+from .failure import CommandFailed
+
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
 
@@ -18,6 +20,7 @@ def run_until_interrupted(work: Callable[[], Awaitable[None]]) -> bool:
 
 async def _run(work: Callable[[], Awaitable[None]]) -> bool:
     interrupted = False
+    failure: CommandFailed | None = None
 
     async def wait_for_signal(scope: anyio.CancelScope) -> None:
         nonlocal interrupted
@@ -29,6 +32,12 @@ async def _run(work: Callable[[], Awaitable[None]]) -> bool:
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait_for_signal, tasks.cancel_scope)
-        await work()
+        try:
+            await work()
+        except CommandFailed as error:
+            # Raised from within, it would come out wrapped in a group.
+            failure = error
         tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
     return interrupted

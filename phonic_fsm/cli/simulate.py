@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import anyio
@@ -53,7 +54,8 @@ def run_simulate(host: str, port: int, scenario: str) -> int:
                 )
                 await anyio.sleep_forever()
         except OSError as error:
-            raise CommandFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise CommandFailed(f"cannot listen on {host}:{port}: {reason}") from error
 
     run_until_interrupted(serve)
     return 0

@@ -241,8 +241,10 @@ def push_chunk(context: Context, event: server.AudioChunk) -> None:
         generation.text += event.text
         generation.empty = False
         context.effects.append(PushText(event.text))
-    # Half a sample at the end cannot be played.
-    audio = event.audio if len(event.audio) % 2 == 0 else event.audio[:-1]
+    audio = event.audio
+    if audio and len(audio) % 2:
+        # Half a sample at the end cannot be played.
+        audio = audio[:-1]
     if audio:
         generation.empty = False
         context.effects.append(PushAudio(audio))
@@ -295,7 +297,7 @@ def take_tool_call(context: Context, event: server.ToolCall) -> None:
         id=context.next_id("PF_"),
         call_id=event.tool_call_id,
         name=event.tool_name,
-        arguments=msgspec.json.encode(event.parameters).decode(),
+        arguments=msgspec.json.encode(event.parameters or {}).decode(),
     )
     context.pending_calls[call.call_id] = call.name
     context.put(PushFunctionCall(call.id, call.call_id, call.name, call.arguments))
@@ -586,11 +588,12 @@ def _config(context: Context, *, welcome: bool) -> ConfigOptions:
     options = structs.replace(
         context.settings.config,
         system_prompt=system_prompt(context.instructions or "", context.carried),
-        tools=_tools(context) or UNSET,
+        tools=_tools(context),
     )
-    if welcome:
-        return options
-    return structs.replace(options, welcome_message=None, generate_welcome_message=False)
+    if not welcome:
+        return structs.replace(options, welcome_message=None, generate_welcome_message=False)
+    # At first, tools that are not given are left to the Phonic agent; later, none means none.
+    return options if options.tools else structs.replace(options, tools=UNSET)
 
 
 def _finish(context: Context) -> None:

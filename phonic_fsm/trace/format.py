@@ -67,7 +67,7 @@ class RecordedAudioChunk(
     Struct, frozen=True, tag="audio_chunk", tag_field="type", omit_defaults=True
 ):
     audio: AudioLength
-    text: str = ""
+    text: str | None = ""
     timings: dict[str, float] | None = None
 
 
@@ -78,8 +78,8 @@ class RecordedPushAudio(Struct, frozen=True, tag="push_audio", tag_field="type")
 def recorded_event(event: Event) -> object:
     """An event as it stands in a trace."""
     if isinstance(event, AudioChunk):
-        length = AudioLength(len(event.audio), _level(event.audio))
-        return RecordedAudioChunk(length, event.text, event.timings)
+        audio = event.audio or b""
+        return RecordedAudioChunk(AudioLength(len(audio), _level(audio)), event.text, event.timings)
     return event
 
 

@@ -24,7 +24,7 @@ class AudioChunk(_ClientMessage, frozen=True, tag="audio_chunk", gc=False):
     """The caller's audio: base64 on the wire, at most 40 ms of PCM16 LE mono (20 ms advised)."""
 
     audio: bytes
-    iso_date_time: str | UnsetType = UNSET
+    iso_date_time: str | UnsetType | None = UNSET
 
 
 class UpdateSystemPrompt(_ClientMessage, frozen=True, tag="update_system_prompt"):

@@ -19,16 +19,16 @@ class InlineTool(Struct, frozen=True, tag="custom_websocket", tag_field="type"):
 
     tool_schema: dict[str, Any]
     """The function in OpenAI's form: ``{"type": "function", "function": {...}}``."""
-    execution_mode: Literal["sync", "async"] | UnsetType = UNSET
-    tool_call_output_timeout_ms: int | UnsetType = UNSET
-    require_speech_before_tool_call: bool | UnsetType = UNSET
-    wait_for_speech_before_tool_call: bool | UnsetType = UNSET
-    forbid_speech_after_tool_call: bool | UnsetType = UNSET
-    forbid_tool_call_after_speech: bool | UnsetType = UNSET
-    allow_tool_chaining: bool | UnsetType = UNSET
-    wait_for_response: bool | UnsetType = UNSET
-    uninterruptible: bool | UnsetType = UNSET
-    can_run_during_user_speech: bool | UnsetType = UNSET
+    execution_mode: Literal["sync", "async"] | UnsetType | None = UNSET
+    tool_call_output_timeout_ms: int | UnsetType | None = UNSET
+    require_speech_before_tool_call: bool | UnsetType | None = UNSET
+    wait_for_speech_before_tool_call: bool | UnsetType | None = UNSET
+    forbid_speech_after_tool_call: bool | UnsetType | None = UNSET
+    forbid_tool_call_after_speech: bool | UnsetType | None = UNSET
+    allow_tool_chaining: bool | UnsetType | None = UNSET
+    wait_for_response: bool | UnsetType | None = UNSET
+    uninterruptible: bool | UnsetType | None = UNSET
+    can_run_during_user_speech: bool | UnsetType | None = UNSET
 
     @property
     def name(self) -> str:
@@ -74,9 +74,9 @@ class ConfigOptions(Struct, frozen=True, kw_only=True):
     vad_threshold: float | UnsetType | None = UNSET
     min_words_to_interrupt: int | UnsetType | None = UNSET
     generate_no_input_poke_text: bool | UnsetType | None = UNSET
-    no_input_poke_sec: float | UnsetType | None = UNSET
+    no_input_poke_sec: int | float | UnsetType | None = UNSET
     no_input_poke_text: str | UnsetType | None = UNSET
-    no_input_end_conversation_sec: float | UnsetType | None = UNSET
+    no_input_end_conversation_sec: int | float | UnsetType | None = UNSET
     default_language: str | UnsetType | None = UNSET
     additional_languages: list[str] | UnsetType | None = UNSET
     multilingual_mode: str | UnsetType | None = UNSET

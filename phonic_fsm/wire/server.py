@@ -3,7 +3,7 @@
 Source: ``phonic.conversations.socket_client.ConversationsSocketClientResponse``. What the SDK's
 union lacks, its reconnecting socket looks for: ``conversation_reconnected``. Each message is at
 the same time the event that the machine is fed with. Fields that the server may leave out have a
-default; fields that it may add are skipped.
+default, and so have those that it might fill with ``null``; fields that it may add are skipped.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class AudioChunk(_ServerMessage, frozen=True, tag="audio_chunk"):
     Also sent outside the assistant's turns: silence or background sound, without text.
     """
 
-    audio: bytes = b""
-    text: str = ""
+    audio: bytes | None = b""
+    text: str | None = ""
     timings: dict[str, float] | None = None
     """Latencies in ms, on a turn's first chunk."""
 
@@ -81,7 +81,7 @@ class Dtmf(_ServerMessage, frozen=True, tag="dtmf"):
 class ToolCall(_ServerMessage, frozen=True, tag="tool_call"):
     tool_call_id: str
     tool_name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = {}
 
 
 class CalledTool(Struct, frozen=True):

@@ -1,0 +1,5 @@
+"""``python -m phonic_fsm`` is ``phonic-fsm``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,259 @@
+"""The command line, as a subprocess: what a newcomer types, and what a slip of the hand gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from record_traces import TRACES
+
+from phonic_fsm.simulator import speak
+
+TRACE = TRACES / "tool_call.jsonl"
+COMMANDS = ("demo", "replay", "simulate", "diagram")
+
+
+def phonic_fsm(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "phonic_fsm", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=cwd,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "COLUMNS": "80"},
+        timeout=50,
+        check=False,
+    )
+
+
+def assert_is_one_line_and_exit_2(result: subprocess.CompletedProcess[str], *, says: str) -> None:
+    assert result.returncode == 2, result
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert says in result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command):
+    result = phonic_fsm(command, "--help")
+    assert result.returncode == 0
+    assert f"Example: phonic-fsm {command}" in " ".join(result.stdout.split())
+
+
+def test_help_names_every_command():
+    result = phonic_fsm("--help")
+    assert result.returncode == 0
+    assert all(command in result.stdout for command in COMMANDS)
+
+
+def test_version():
+    assert phonic_fsm("--version").stdout.startswith("phonic-fsm 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "Missing command"),
+        (("dance",), "dance"),
+        (("replay",), "Missing argument"),
+        (("replay", "--quick", TRACE), "--quick"),
+        (("replay", "nowhere.jsonl"), "nowhere.jsonl: No such file"),
+        (("replay", "."), "Is a directory"),
+        (("diagram", "--format", "png"), "'png' is not one of"),
+        (("simulate", "--port", "99999"), "--port"),
+        (("simulate", "--port", "http"), "--port"),
+        (("simulate", "--scenario", "opera"), "no scenario 'opera': shipped are"),
+        (("demo", "--scenario", "opera"), "no scenario 'opera': shipped are"),
+        (("demo", "--wav", "nowhere.wav"), "nowhere.wav: No such file"),
+        (("demo", "--wav", TRACE), "is not a PCM WAV file"),
+        (("demo", "--out", TRACE), "is there already"),
+        (("demo", "--trace", TRACE), "is there already"),
+        (("demo", "--out", "nowhere/agent.wav"), "there is no directory nowhere"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_one_line_and_exit_2(arguments, says):
+    assert_is_one_line_and_exit_2(phonic_fsm(*arguments), says=says)
+
+
+def test_replay_says_identical():
+    result = phonic_fsm("replay", TRACE)
+    assert result.returncode == 0, result.stderr
+    steps = len(TRACE.read_text().splitlines()) - 1
+    assert result.stdout.splitlines()[-1] == f"identical: {steps} steps replayed"
+    assert "tool_pending → speaking" in result.stdout
+
+
+def test_replay_shows_the_first_difference(tmp_path):
+    path = tmp_path / "changed.jsonl"
+    path.write_text(TRACE.read_text().replace('"to":"tool_pending"', '"to":"ready"', 1))
+    result = phonic_fsm("replay", path)
+    assert result.returncode == 1
+    diverged, expected, got = result.stdout.splitlines()[-3:]
+    assert diverged.startswith("diverged at step")
+    assert expected.split() == ["expected", '"ready"']
+    assert got.split() == ["got", '"tool_pending"']
+
+
+def test_replay_refuses_a_trace_that_is_cut_off(tmp_path):
+    path = tmp_path / "cut.jsonl"
+    path.write_bytes(TRACE.read_bytes()[:-20])
+    result = phonic_fsm("replay", path)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "is cut off" in result.stderr
+
+
+def test_replay_refuses_a_binary_file(tmp_path):
+    path = tmp_path / "binary"
+    path.write_bytes(bytes(range(256)) * 20)
+    assert_is_one_line_and_exit_2(phonic_fsm("replay", path), says="not a trace's header")
+
+
+def test_replay_as_json_is_json_to_the_last_line():
+    lines = [json.loads(line) for line in phonic_fsm("replay", TRACE, "--json").stdout.splitlines()]
+    *steps, verdict = lines
+    assert [step["seq"] for step in steps] == list(range(1, len(steps) + 1))
+    assert all(step["identical"] for step in steps)
+    assert verdict == {"verdict": "identical", "steps": len(steps)}
+
+
+def test_nothing_in_a_trace_reaches_the_terminal_as_a_control_sequence(tmp_path):
+    path = tmp_path / "hostile.jsonl"
+    hostile = TRACE.read_text().replace("It is sunny.", "\\u001b[2J\\u0007\\u202e")
+    path.write_text(hostile)
+    for result in (phonic_fsm("replay", path), phonic_fsm("replay", path, "--json")):
+        assert result.returncode == 0
+        assert not set("\x1b\x07\u202e") & set(result.stdout)
+
+
+def test_replay_loads_neither_livekit_nor_the_sdk():
+    code = (
+        "import sys, phonic_fsm.cli.replay;"
+        "print([name for name in ('livekit', 'phonic', 'websockets') if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_diagram_prints_mermaid():
+    result = phonic_fsm("diagram")
+    assert result.stdout.startswith("stateDiagram-v2\n")
+    assert "ready --> listening: user_started_speaking" in result.stdout
+
+
+def test_diagram_prints_the_document():
+    page = Path(__file__).parent.parent / "docs" / "state-diagram.md"
+    assert phonic_fsm("diagram", "--format", "table").stdout == page.read_text(encoding="utf-8")
+
+
+def test_simulate_says_where_it_is_and_ends_on_ctrl_c():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "phonic_fsm", "simulate", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    assert process.stdout is not None
+    assert "simulating Phonic at ws://127.0.0.1:" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_simulate_says_when_the_port_is_taken():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "phonic_fsm", "simulate", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    assert process.stdout is not None
+    port = process.stdout.readline().split("127.0.0.1:")[1].split()[0]
+    try:
+        result = phonic_fsm("simulate", "--port", port)
+        assert_is_one_line_and_exit_2(result, says=f"cannot listen on 127.0.0.1:{port}")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+def loudness(path: Path) -> tuple[float, float]:
+    """Seconds and RMS level (dBFS) of a WAV."""
+    with wave.open(str(path)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        seconds = file.getnframes() / file.getframerate()
+    return seconds, 20 * float(np.log10(np.sqrt(np.mean(samples.astype(float) ** 2)) / 32768))
+
+
+def test_the_demo_holds_a_conversation_that_replays(tmp_path):
+    result = phonic_fsm("demo", "--out", "agent.wav", "--trace", "call.jsonl", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr == ""
+    assert "get_weather" in result.stdout
+    assert "1 tool call(s), 1 interruption(s)" in result.stdout
+    assert "– cut off" in result.stdout
+    assert result.stdout.splitlines()[-1] == "replay it with: phonic-fsm replay call.jsonl"
+
+    seconds, level = loudness(tmp_path / "agent.wav")
+    assert seconds > 5
+    assert level > -40
+    replayed = phonic_fsm("replay", "call.jsonl", cwd=tmp_path)
+    assert replayed.returncode == 0
+    assert replayed.stdout.splitlines()[-1].startswith("identical: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["agent.wav", "call.jsonl"]
+
+
+@pytest.mark.parametrize(("rate", "channels", "bits"), [(8_000, 1, 8), (44_100, 2, 24)])
+def test_the_demo_plays_a_callers_wav(rate, channels, bits, tmp_path):
+    (tmp_path / "short.json").write_text('{"turns":[{"caller":"Hello?","assistant":"Yes."}]}')
+    samples = np.frombuffer(speak("Hello?", rate).pcm, np.int16).astype(np.int32)
+    if bits == 8:
+        pcm = np.repeat((samples >> 8) + 128, channels).astype(np.uint8).tobytes()
+    else:
+        wide = np.repeat(samples << 16, channels).astype("<i4")
+        pcm = wide.view(np.uint8).reshape(-1, 4)[:, 1:].tobytes()
+    with wave.open(str(tmp_path / "caller.wav"), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(bits // 8)
+        file.setframerate(rate)
+        file.writeframes(pcm)
+    arguments = ("--scenario", "short.json", "--wav", "caller.wav", "--out", "agent.wav")
+    result = phonic_fsm("demo", *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "caller Hello?" in result.stdout
+    assert "agent  Yes." in result.stdout
+
+
+def test_ctrl_c_ends_the_demo_without_half_a_file(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "phonic_fsm", "demo", "--out", "a.wav", "--trace", "t.jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    assert process.stdout is not None
+    while "ready → speaking" not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.jsonl"]
+    replayed = phonic_fsm("replay", "t.jsonl", cwd=tmp_path)
+    assert replayed.stdout.splitlines()[-1].startswith("identical: ")
+    assert "not closed" not in replayed.stdout.splitlines()[-1]
