@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterable, Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import anyio
 from livekit import rtc
@@ -28,9 +28,6 @@ from . import chat
 from .errors import ReplyFailed, error_for
 from .generation import Generation
 from .tools import to_inline_tools
-
-if TYPE_CHECKING:
-    from .model import RealtimeModel
 
 Reply = asyncio.Future[llm.GenerationCreatedEvent]
 
@@ -52,7 +49,7 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
 
     def __init__(
         self,
-        model: RealtimeModel,
+        model: llm.RealtimeModel,
         settings: Settings,
         endpoint: Endpoint,
         *,

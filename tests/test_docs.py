@@ -1,0 +1,87 @@
+"""The documents: what the README shows is what the package does."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from livekit.agents import AgentSession
+
+from phonic_fsm import RealtimeModel
+from phonic_fsm.adapter.options import PhonicOptions
+from phonic_fsm.core.diagram import mermaid
+from phonic_fsm.simulator import PhonicSimulator
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+async def execute(snippet: str) -> dict[str, object]:
+    """Run a snippet as one would type it, ``await`` and all; returns its names."""
+    names: dict[str, object] = {}
+    code = compile(snippet, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    coroutine = eval(code, names)
+    if coroutine is not None:
+        await coroutine
+    return names
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text.splitlines()[-1].strip())
+async def test_the_readmes_python_runs(snippet, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    async with PhonicSimulator("small-talk") as simulator:
+        monkeypatch.setenv("PHONIC_API_KEY", "any")
+        monkeypatch.setenv("PHONIC_BASE_URL", simulator.url)
+        names = await execute(f"from phonic_fsm import RealtimeModel\n{snippet}")
+        session = names.get("session")
+        if isinstance(session, AgentSession):
+            await simulator.wait_for(lambda: bool(simulator.conversations))
+            await session.aclose()
+
+
+def test_the_readme_has_the_agent_and_the_simulator():
+    assert len(SNIPPETS) == 3
+
+
+def test_the_readmes_diagram_is_the_machines():
+    assert mermaid() in README, "paste the output of phonic-fsm diagram into README.md"
+
+
+def test_the_readme_names_every_option():
+    assert [name for name in PhonicOptions.__annotations__ if f"`{name}`" not in README] == []
+    annotations = RealtimeModel.__init__.__annotations__
+    own = set(annotations) - {"return", "options"}
+    assert [name for name in own if f"`{name}`" not in README] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document):
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+def test_the_architectures_files_are_there():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = set(re.findall(r"`((?:core|wire|runtime|adapter|trace)/\w+\.py)`", text))
+    assert files
+    assert [name for name in files if not (ROOT / "phonic_fsm" / name).exists()] == []
+
+
+def test_the_example_agent_helps_without_a_key():
+    result = subprocess.run(
+        [sys.executable, ROOT / "examples" / "agent.py", "--help"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=50,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "console" in result.stdout
