@@ -7,6 +7,7 @@ hands over what it hears.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -67,6 +68,12 @@ class Peer:
         message = await self.receive()
         assert isinstance(message, kind), message
         return message
+
+    async def receive_json(self) -> dict[str, Any]:
+        """The next message, as the JSON object that it is on the wire."""
+        with anyio.fail_after(PATIENCE):
+            message: dict[str, Any] = json.loads(await self._socket.recv())
+            return message
 
     async def send(self, *messages: object) -> None:
         for message in messages:
@@ -174,6 +181,14 @@ class Emitted:
         while (await self.next("state_changed")).new != state:
             pass
 
+    async def before(self, name: str) -> list[tuple[str, Any]]:
+        """What is emitted before the next event of this name, which is taken too."""
+        passed: list[tuple[str, Any]] = []
+        with anyio.fail_after(PATIENCE):
+            while (emitted := await self._events.get())[0] != name:
+                passed.append(emitted)
+        return passed
+
     def rest(self) -> list[tuple[str, Any]]:
         """What has been emitted and not been asked for."""
         events = []
@@ -204,6 +219,22 @@ async def read(generation: llm.GenerationCreatedEvent) -> Heard:
                 audio += bytes(frame.data)
         calls = [call async for call in generation.function_stream]
     return Heard(message_id, text, audio, calls)
+
+
+async def settle(peer: Peer, emitted: Emitted) -> list[str]:
+    """Have a transcript come, behind everything else: the names of what was emitted before it."""
+    await peer.send(server.InputText("(marker)"))
+    return [name for name, _ in await emitted.before("input_audio_transcription_completed")]
+
+
+@asynccontextmanager
+async def started(model: RealtimeModel) -> AsyncIterator[tuple[RealtimeSession, Emitted]]:
+    """A session that has been given nothing yet, and what it emits."""
+    session = model.session()
+    try:
+        yield session, Emitted(session)
+    finally:
+        await session.aclose()
 
 
 @asynccontextmanager

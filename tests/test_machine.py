@@ -15,6 +15,7 @@ from phonic_fsm.trace.format import recorded_effect
 from phonic_fsm.wire import client, codec, config
 from phonic_fsm.wire import server as phonic
 
+CONNECTING = (State.connecting, State.reconnecting)
 CALLS = ("call_1", "call_2", "call_3")
 REQUESTS = tuple(f"reply_{number}" for number in range(6))
 
@@ -157,13 +158,14 @@ def test_at_most_one_generation_is_open_and_only_it_is_pushed_into(history):
 @settings(max_examples=200)
 def test_the_config_goes_out_first_and_once_on_each_connection(history):
     fresh, sent = True, []
-    for effect in put_out(run(history)):
-        if isinstance(effect, effects.Connect):
-            fresh, sent = effect.resume is None, []
-        elif isinstance(effect, effects.Send):
-            is_config = isinstance(effect.message, client.Config)
-            assert is_config == (fresh and not sent)
-            sent.append(effect.message)
+    for step in run(history):
+        if isinstance(step.event, events.ConnectionOpened) and step.source in CONNECTING:
+            fresh, sent = step.source is State.connecting, []
+        for effect in step.effects:
+            if isinstance(effect, effects.Send):
+                is_config = isinstance(effect.message, client.Config)
+                assert is_config == (fresh and not sent)
+                sent.append(effect.message)
 
 
 @given(histories)

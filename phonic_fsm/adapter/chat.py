@@ -8,15 +8,20 @@ from ..core.conversation import FunctionCall, FunctionCallOutput, Item, Message
 from ..core.events import Addition, UpdateChatContext
 
 
+def utf8(text: str) -> str:
+    """The text with what UTF-8 cannot hold (half a surrogate pair) replaced by ``?``."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def to_item(item: llm.ChatItem) -> Item | None:
     """The item as the core knows it; ``None`` for what holds no part of the conversation."""
     if isinstance(item, llm.ChatMessage):
-        return Message(item.id, item.role, item.raw_text_content or "", item.interrupted)
+        return Message(item.id, item.role, utf8(item.raw_text_content or ""), item.interrupted)
     if isinstance(item, llm.FunctionCall):
-        return FunctionCall(item.id, item.call_id, item.name, item.arguments)
+        return FunctionCall(item.id, item.call_id, item.name, utf8(item.arguments))
     if isinstance(item, llm.FunctionCallOutput):
         return FunctionCallOutput(
-            item.id, item.call_id, item.name, item.output, item.reply_required
+            item.id, item.call_id, item.name, utf8(item.output), item.reply_required
         )
     return None
 
@@ -35,7 +40,10 @@ def to_update(old: llm.ChatContext, new: llm.ChatContext) -> UpdateChatContext:
         for after, item_id in difference.to_create
         if (item := to_item(present[item_id])) is not None
     )
-    return UpdateChatContext(added, tuple(difference.to_remove))
+    changed = tuple(
+        item for _, item_id in difference.to_update if (item := to_item(present[item_id]))
+    )
+    return UpdateChatContext(added, changed, tuple(difference.to_remove))
 
 
 def to_chat_item(item: Item) -> llm.ChatItem:

@@ -19,6 +19,10 @@ class ConversationEnded(PhonicError):
     """The conversation was ended on purpose, by Phonic or by the assistant."""
 
 
+class SessionBroke(APIError):
+    """The session's own task failed: a fault of this package, with its traceback in the log."""
+
+
 class ConnectionFailed(APIConnectionError):
     """No connection to Phonic came about, or it was lost and could not be resumed."""
 
@@ -35,6 +39,8 @@ def error_for(kind: ErrorKind, problem: str, code: str | None, *, recoverable: b
         return ConnectionFailed(problem, retryable=recoverable)
     if kind == "configuration_refused":
         return ConfigurationRefused(problem, body=body, retryable=False)
+    if kind == "internal_error":
+        return SessionBroke(problem, retryable=False)
     if kind == "conversation_ended":
         return ConversationEnded(problem, body=body, retryable=False)
     return PhonicError(problem, body=body, retryable=recoverable)

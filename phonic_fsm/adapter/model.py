@@ -40,8 +40,6 @@ class RealtimeModel(llm.RealtimeModel):
         api_key: NotGivenOr[str] = NOT_GIVEN,
         base_url: NotGivenOr[str] = NOT_GIVEN,
         audio_format: PcmFormat = "pcm_24000",
-        phonic_tools: NotGivenOr[list[str]] = NOT_GIVEN,
-        languages: NotGivenOr[list[str]] = NOT_GIVEN,
         trace: NotGivenOr[str | PathLike[str] | None] = NOT_GIVEN,
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
         **options: Unpack[PhonicOptions],
@@ -53,8 +51,6 @@ class RealtimeModel(llm.RealtimeModel):
             base_url: Another server, such as the simulator; else ``PHONIC_BASE_URL``, else Phonic.
             audio_format: PCM16 mono of this rate (Hz), both ways, on the wire. The default is
                 LiveKit's own rate.
-            phonic_tools: Names of the tools that Phonic executes itself.
-            languages: Deprecated: the default language, then the additional ones.
             trace: Record every session, one file each: a directory, or a file's path; else
                 ``PHONIC_FSM_TRACE``. ``None`` records nothing.
             conn_options: Retries, pause between them and timeout of connecting (s).
@@ -79,7 +75,7 @@ class RealtimeModel(llm.RealtimeModel):
                 supports_say=True,
             )
         )
-        key = api_key if is_given(api_key) else os.environ.get("PHONIC_API_KEY")
+        key = (api_key if is_given(api_key) else None) or os.environ.get("PHONIC_API_KEY")
         if not key:
             raise ValueError("a Phonic API key is required: pass api_key or set PHONIC_API_KEY")
         if audio_format not in get_args(PcmFormat):
@@ -89,11 +85,8 @@ class RealtimeModel(llm.RealtimeModel):
             )
         url = base_url if is_given(base_url) else os.environ.get("PHONIC_BASE_URL")
         self._endpoint = Endpoint(key, url) if url else Endpoint(key)
-        if is_given(languages):
-            logger.warning("languages is deprecated: use default_language and additional_languages")
-        self._config = to_config(options, languages, audio_format)
+        self._config = to_config(options, audio_format)
         self._sample_rate = int(audio_format.removeprefix("pcm_"))
-        self._phonic_tools = tuple(phonic_tools) if is_given(phonic_tools) else ()
         self._trace = trace if is_given(trace) else os.environ.get("PHONIC_FSM_TRACE")
         self._conn_options = conn_options
 
@@ -115,7 +108,6 @@ class RealtimeModel(llm.RealtimeModel):
         settings = Settings(
             id_seed=shortuuid(),
             config=self._config,
-            phonic_tools=self._phonic_tools,
             max_retries=self._conn_options.max_retry,
             retry_interval=self._conn_options.retry_interval,
             answer_timeout=self._conn_options.timeout,

@@ -6,12 +6,14 @@ name is not the config's own stands in ``WIRE_NAMES`` too; the rest follows.
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypedDict
 
 import msgspec
 from livekit.agents import NotGivenOr
 from livekit.agents.utils import is_given
 
+from ..runtime.session import logger
 from ..wire.config import ConfigOptions
 
 
@@ -32,8 +34,12 @@ class PhonicOptions(TypedDict, total=False):
     """ISO 639-1 code of the language that is spoken first."""
     additional_languages: NotGivenOr[list[str]]
     """Further ISO 639-1 codes, without the default one."""
+    languages: NotGivenOr[list[str]]
+    """Deprecated: the default language, then the additional ones."""
     audio_speed: NotGivenOr[float]
     """Factor on the speed of the assistant's speech."""
+    phonic_tools: NotGivenOr[list[str]]
+    """Names of tools that Phonic executes itself."""
     boosted_keywords: NotGivenOr[list[str]]
     """Words that speech recognition should expect."""
     generate_no_input_poke_text: NotGivenOr[bool]
@@ -46,13 +52,11 @@ class PhonicOptions(TypedDict, total=False):
     """Seconds of silence until the conversation ends."""
 
 
-WIRE_NAMES = {"phonic_agent": "agent", "voice": "voice_id"}
+WIRE_NAMES = {"phonic_agent": "agent", "voice": "voice_id", "phonic_tools": "tools"}
 """Options whose field in the config has another name."""
 
 
-def to_config(
-    options: PhonicOptions, languages: NotGivenOr[list[str]], audio_format: str
-) -> ConfigOptions:
+def to_config(options: PhonicOptions, audio_format: str) -> ConfigOptions:
     """The config that the options ask for.
 
     Raises:
@@ -65,21 +69,33 @@ def to_config(
         # LiveKit plays at its own pace; what comes early does not stutter.
         "stream_ahead_of_real_time": True,
     }
-    if is_given(languages) and languages:
-        # The seed's option: today's config has a default language and additional ones.
-        fields["default_language"], *fields["additional_languages"] = languages
-    for name, value in options.items():
+    given = {name: value for name, value in options.items() if is_given(value)}
+    for name in given:
         if name not in PhonicOptions.__annotations__:
             raise TypeError(f"RealtimeModel() got an unexpected keyword argument {name!r}")
-        if is_given(value):
-            fields[WIRE_NAMES.get(name, name)] = _whole(value)
+    if "languages" in given:
+        given = {**_from_languages(given.pop("languages")), **given}
+    for name, value in given.items():
+        fields[WIRE_NAMES.get(name, name)] = _whole(value)
     try:
         return msgspec.convert(fields, ConfigOptions)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$.")
-        field = path.rstrip("`")
-        named = {wire: option for option, wire in WIRE_NAMES.items()}.get(field, field)
-        raise ValueError(f"{named}: {problem}, got {fields.get(field)!r}") from None
+        field = re.split(r"[.\[`]", path)[0]
+        option = {wire: name for name, wire in WIRE_NAMES.items()}.get(field, field)
+        raise ValueError(f"{option}: {problem}; the value is {fields.get(field)!r}") from None
+
+
+def _from_languages(languages: object) -> dict[str, Any]:
+    """The seed's option in today's terms: a default language and additional ones."""
+    logger.warning("languages is deprecated: use default_language and additional_languages")
+    if not isinstance(languages, list) or not all(isinstance(code, str) for code in languages):
+        raise ValueError(
+            f"languages: expected a list of language codes; the value is {languages!r}"
+        )
+    if not languages:
+        return {}
+    return {"default_language": languages[0], "additional_languages": languages[1:]}
 
 
 def _whole(value: Any) -> Any:

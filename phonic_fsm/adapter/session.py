@@ -94,7 +94,7 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
 
     async def update_instructions(self, instructions: str) -> None:
         """Set the instructions; mid-session they replace the system prompt."""
-        self._runtime.dispatch(events.UpdateInstructions(instructions))
+        self._runtime.dispatch(events.UpdateInstructions(chat.utf8(instructions)))
 
     async def update_tools(self, tools: list[llm.Tool]) -> None:
         """Set the function tools; mid-session they replace those that Phonic knows."""
@@ -120,17 +120,18 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
         tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,
     ) -> None:
         """Take over all of an agent at once: at the start, and at a handoff (one ``reset``)."""
-        if is_given(chat_ctx):
-            self._chat_ctx = chat_ctx.copy()
         if is_given(tools):
             self._tools = llm.ToolContext(tools)
         self._runtime.dispatch(
             events.UpdateSession(
-                instructions=instructions if is_given(instructions) else UNSET,
+                instructions=chat.utf8(instructions) if is_given(instructions) else UNSET,
                 tools=to_inline_tools(self._tools) if is_given(tools) else UNSET,
-                items=chat.to_items(self._chat_ctx) if is_given(chat_ctx) else UNSET,
+                items=chat.to_items(chat_ctx) if is_given(chat_ctx) else UNSET,
             )
         )
+        if is_given(chat_ctx):
+            # Last: a turn that is cut off by this belongs to the former agent's context.
+            self._chat_ctx = chat_ctx.copy()
 
     def update_options(self, *, tool_choice: NotGivenOr[llm.ToolChoice | None] = NOT_GIVEN) -> None:
         """Phonic decides about tools itself: any choice but ``auto`` is ignored with a warning."""
@@ -165,7 +166,9 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
             self._warn_unsupported("generate_reply(tools=..., tool_choice=...)")
         request_id, reply = self._new_reply()
         self._runtime.dispatch(
-            events.GenerateReply(request_id, instructions if is_given(instructions) else None)
+            events.GenerateReply(
+                request_id, chat.utf8(instructions) if is_given(instructions) else None
+            )
         )
         return reply
 
@@ -176,7 +179,9 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
         """
         request_id, reply = self._new_reply()
         if isinstance(text, str):
-            self._runtime.dispatch(events.Say(request_id, text))
+            self._runtime.dispatch(events.Say(request_id, chat.utf8(text)))
+        elif self.state is State.closed:
+            self._reject_reply(effects.RejectReply(request_id, "closed", "the session is closed"))
         else:
             self._runtime.start_task(self._collect_and_say, request_id, reply, text)
         return reply
@@ -190,10 +195,18 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
             try:
                 words = "".join([part async for part in text])
             except Exception as error:  # noqa: BLE001 - what the user's own stream raises is theirs
-                self._replies.pop(request_id)
-                reply.set_exception(error)
+                if reply.done():
+                    logger.debug("a stream of words for say() raised when stopped: %r", error)
+                else:
+                    del self._replies[request_id]
+                    reply.set_exception(error)
+            except asyncio.CancelledError:
+                if scope.cancel_called:
+                    raise
+                # The stream itself was cancelled, or the session: its reply ends, no more.
+                reply.cancel()
             else:
-                self._runtime.dispatch(events.Say(request_id, words))
+                self._runtime.dispatch(events.Say(request_id, chat.utf8(words)))
 
     def _new_reply(self) -> tuple[str, Reply]:
         self._requests += 1

@@ -139,6 +139,8 @@ def start_afresh(context: Context, event: Event) -> None:
     context.held.clear()
     context.unacknowledged.clear()
     context.pending_calls.clear()
+    if context.reply is not None:
+        context.reply.sent = False
     context.put(
         StopTimer(ANSWER_OVERDUE),
         SetAudioGate("closed"),
@@ -218,6 +220,18 @@ def take_transcript(context: Context, event: server.InputText) -> None:
 
 def open_generation(context: Context, event: Event) -> None:
     """Open a generation; a reply that was asked for gets it."""
+    begin_answer(context, event)
+    open_for_answer(context, event)
+
+
+def begin_answer(context: Context, event: Event) -> None:
+    """Use the generation that is open for it."""
+    # What is said of an interruption from here on concerns this turn.
+    context.last_message_id = None
+
+
+def open_for_answer(context: Context, event: Event) -> None:
+    """Open a generation for the answer that is due."""
     response_id = context.next_id("PS_")
     context.generation = Generation(response_id)
     context.discarding = False
@@ -336,7 +350,7 @@ def take_history(context: Context, event: events.UpdateChatContext) -> None:
 def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
     """Send new tool outputs and system messages; keep what the user typed for the reply."""
     _apply(context, event)
-    told = False
+    told = not (event.added or event.changed or event.removed)
     for position, addition in enumerate(event.added, start=1):
         item = addition.item
         if isinstance(item, FunctionCallOutput):
@@ -349,7 +363,7 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
             elif item.role == "user" and position == len(event.added):
                 context.user_text.append(item.text)
                 told = True
-    if event.added and not told:
+    if not told:
         context.put(
             Log(
                 "warning",
@@ -443,6 +457,12 @@ def announce_end(context: Context, event: Event) -> None:
     """Close everything and announce that the conversation was ended on purpose."""
     _finish(context)
     context.put(EmitError("conversation_ended", _trouble(event)))
+
+
+def announce_break(context: Context, event: events.Break) -> None:
+    """Close everything and announce that this package is at fault."""
+    _finish(context)
+    context.put(EmitError("internal_error", event.problem))
 
 
 def announce_refusal(context: Context, event: server.Error) -> None:
@@ -546,6 +566,8 @@ def _answer(context: Context, item: FunctionCallOutput) -> None:
 def _apply(context: Context, event: events.UpdateChatContext) -> None:
     for item_id in event.removed:
         context.conversation.remove(item_id)
+    for item in event.changed:
+        context.conversation.add(item)
     for addition in event.added:
         context.conversation.insert(addition.after, addition.item)
 
@@ -578,7 +600,7 @@ def _tell_changes(context: Context) -> None:
 
 
 def _tools(context: Context) -> list[ToolDefinition]:
-    return [*context.settings.phonic_tools, *(context.tools or ())]
+    return [*(context.settings.config.tools or ()), *(context.tools or ())]
 
 
 def _config(context: Context, *, welcome: bool) -> ConfigOptions:

@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from ..wire.client import ClientMessage, GenerateReply, Say
-from ..wire.config import BuiltInTool, ConfigOptions, InlineTool
+from ..wire.config import ConfigOptions, InlineTool
 from .conversation import Conversation
 from .effects import Effect, Gate
 from .states import State
@@ -25,9 +25,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     id_seed: str
     """Every id that the session makes is counted from it."""
     config: ConfigOptions = ConfigOptions()
-    """All of the config but the prompt and the tools."""
-    phonic_tools: tuple[str | BuiltInTool, ...] = ()
-    """Tools that Phonic executes itself."""
+    """All of the config but the prompt and our own tools; its tools are those that Phonic has."""
     max_retries: int = 3
     retry_interval: float = 2.0
     """Seconds; the longest pause between two attempts to connect."""

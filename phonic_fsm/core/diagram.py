@@ -8,8 +8,8 @@ from typing import Any
 from .states import ALL, CONVERSING, MEANINGS, State
 from .table import SECTIONS, TABLE, Row
 
-_EVERYWHERE = "close"
-"""Leads from every state to the end: said once, not drawn eight times."""
+_EVERYWHERE = ("close", "break")
+"""Lead from every state to the end: said once, not drawn eight times each."""
 
 
 def mermaid() -> str:
@@ -37,7 +37,7 @@ def markdown() -> str:
 def _edges() -> dict[tuple[str, str], list[str]]:
     edges: dict[tuple[str, str], list[str]] = {}
     for row in TABLE:
-        if row.target is None or row.event == _EVERYWHERE:
+        if row.target is None or row.event in _EVERYWHERE:
             continue
         for source in _drawn_sources(row):
             if source != row.target.value:
@@ -67,7 +67,7 @@ def _document() -> Iterator[str]:
     yield mermaid().rstrip()
     yield "```"
     yield ""
-    yield f"`{_EVERYWHERE}` leads from every state to `closed` and is not drawn."
+    yield "`close` and `break` lead from every state to `closed` and are not drawn."
     yield ""
     yield "## States"
     yield ""

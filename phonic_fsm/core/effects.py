@@ -158,6 +158,7 @@ ErrorKind = Literal[
     "connection_lost",
     "conversation_ended",
     "server_error",
+    "internal_error",
 ]
 
 

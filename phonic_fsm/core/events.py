@@ -88,6 +88,7 @@ class UpdateChatContext(_Event, frozen=True, tag="update_chat_ctx"):
     """What ``update_chat_ctx`` changed: the difference, not the whole context."""
 
     added: tuple[Addition, ...] = ()
+    changed: tuple[Item, ...] = ()
     removed: tuple[str, ...] = ()
 
 
@@ -124,6 +125,12 @@ class Interrupt(_Event, frozen=True, tag="interrupt"):
     pass
 
 
+class Break(_Event, frozen=True, tag="break"):
+    """The session's own task failed: a fault of this package."""
+
+    problem: str
+
+
 class Close(_Event, frozen=True, tag="close"):
     """aclose()."""
 
@@ -141,6 +148,7 @@ CallEvent = Union[
     Say,
     CancelReply,
     Interrupt,
+    Break,
     Close,
 ]
 Event = Union[

@@ -82,6 +82,11 @@ def a_reset_is_due(context: Context, event: Event | None = None) -> bool:
     return _need_a_reset(context, context.changes, context.instructions)
 
 
+def another_agent_takes_over(context: Context, event: SettingsEvent) -> bool:
+    """The event brings a conversation of its own: a handoff."""
+    return "conversation" in changes_of(context, event)
+
+
 def calls_for_a_reset(context: Context, event: SettingsEvent) -> bool:
     """With this event, more was changed than a smaller message can carry."""
     instructions = getattr(event, "instructions", context.instructions)

@@ -166,7 +166,7 @@ def _connection() -> Iterator[_On]:
 
 
 def _settings() -> Iterator[_On]:
-    for update in (events.UpdateInstructions, events.UpdateTools):
+    for update in (events.UpdateInstructions, events.UpdateTools, events.UpdateSession):
         yield (
             _On(update)
             .stay(connecting, do.take_inputs)
@@ -178,7 +178,21 @@ def _settings() -> Iterator[_On]:
                 when=when.inputs_become_complete,
             )
             .stay(awaiting_inputs, do.take_inputs)
+            .stay(
+                (config_sent, reconnecting),
+                do.drop_former_agent,
+                do.note_changes,
+                when=when.another_agent_takes_over,
+            )
             .stay((config_sent, reconnecting), do.note_changes)
+            .move(
+                CONVERSING,
+                ready,
+                do.end_turns,
+                do.drop_former_agent,
+                do.note_changes,
+                when=when.another_agent_takes_over,
+            )
             .move(
                 (listening, speaking, tool_pending),
                 tool_pending,
@@ -190,21 +204,6 @@ def _settings() -> Iterator[_On]:
             .stay(CONVERSING, do.note_changes)
             .ignore(closed, OVER)
         )
-    yield (
-        _On(events.UpdateSession)
-        .stay(connecting, do.take_inputs)
-        .move(
-            awaiting_inputs,
-            config_sent,
-            do.take_inputs,
-            do.send_config,
-            when=when.inputs_become_complete,
-        )
-        .stay(awaiting_inputs, do.take_inputs)
-        .stay((config_sent, reconnecting), do.drop_former_agent, do.note_changes)
-        .move(CONVERSING, ready, do.end_turns, do.drop_former_agent, do.note_changes)
-        .ignore(closed, OVER)
-    )
     yield (
         _On(events.ChangesDue)
         .stay(CONVERSING, do.tell_changes)
@@ -219,7 +218,7 @@ def _settings() -> Iterator[_On]:
             tool_pending,
             speaking,
             do.pass_on_additions,
-            do.open_generation,
+            do.open_for_answer,
             when=when.makes_the_assistant_speak,
         )
         .move(tool_pending, ready, do.pass_on_additions, when=when.answers_every_call)
@@ -270,9 +269,9 @@ def _assistant() -> Iterator[_On]:
     yield (
         _On(server.AssistantStartedSpeaking)
         .ignore(SILENT, "a reset is about to cut this turn off", when=when.a_reset_is_due)
-        .move(config_sent, speaking, do.become_ready, do.open_generation)
+        .move(config_sent, speaking, do.open_generation, do.become_ready)
         .move(SILENT, speaking, do.open_generation)
-        .ignore(speaking, "the answer that is due begins", when=when.generation_is_empty)
+        .stay(speaking, do.begin_answer, when=when.generation_is_empty)
         .stay(speaking, do.cut_off_turn, do.open_generation)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
@@ -286,9 +285,9 @@ def _assistant() -> Iterator[_On]:
         .move(
             config_sent,
             speaking,
-            do.become_ready,
             do.open_generation,
             do.push_chunk,
+            do.become_ready,
             when=when.has_text,
         )
         .ignore((config_sent, *SILENT), "silence or background sound: " + NO_TURN)
@@ -344,7 +343,7 @@ def _tools() -> Iterator[_On]:
         .ignore(CONVERSING, "the call was handed over before", when=when.is_a_known_call)
         .move((listening, speaking), listening, do.take_tool_call, when=when.user_is_speaking)
         .move(CONVERSING, tool_pending, do.take_tool_call)
-        .move(config_sent, tool_pending, do.become_ready, do.take_tool_call)
+        .move(config_sent, tool_pending, do.take_tool_call, do.become_ready)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
         .ignore(reconnecting, NOT_RESUMED)
@@ -413,6 +412,7 @@ def _the_end() -> Iterator[_On]:
             .stay(others(connecting, closed), do.log_undecodable)
             .ignore((connecting, closed), NO_SOCKET)
         )
+    yield (_On(events.Break).move(others(closed), closed, do.announce_break).ignore(closed, OVER))
     yield _On(events.Close).move(others(closed), closed, do.close).ignore(closed, OVER)
 
 

@@ -93,15 +93,21 @@ class SessionRuntime:
                 for work in self._unstarted:
                     self._tasks.start_soon(work)
                 await self._closed.wait()
+        except Exception as error:
+            # A fault of this package: the session ends with it, and says so.
+            self.dispatch(events.Break(f"{type(error).__name__} in the session's task"))
+            raise
         finally:
-            if self.state is not State.closed:
-                # This task was cancelled, or broke: whoever waits for the session must hear.
-                self.dispatch(events.Close())
-            for timer in self._timers.values():
-                timer.cancel()
-            self._timers.clear()
-            if self._recorder is not None:
-                self._recorder.close()
+            try:
+                if self.state is not State.closed:
+                    # The task was cancelled: whoever waits for the session must hear of its end.
+                    self.dispatch(events.Close())
+            finally:
+                for timer in self._timers.values():
+                    timer.cancel()
+                self._timers.clear()
+                if self._recorder is not None:
+                    self._recorder.close()
 
     def dispatch(self, event: Event) -> None:
         """Feed the machine and carry out what it asks for; from within that, wait in line."""

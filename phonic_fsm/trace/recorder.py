@@ -105,13 +105,12 @@ def open_recorder(target: str | os.PathLike[str], settings: Settings) -> TraceRe
         path = path / f"{name}.jsonl"
     first = path
     number = 1
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return TraceRecorder(path, settings)
-        except FileExistsError:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while path.exists():
             number += 1
             path = first.with_stem(f"{first.stem}-{number}")
-        except OSError as error:
-            logger.warning("no trace is recorded: %s", error)
-            return None
+        return TraceRecorder(path, settings)
+    except OSError as error:
+        logger.warning("no trace is recorded: %s", error)
+        return None

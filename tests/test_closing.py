@@ -1,0 +1,293 @@
+"""The end of a session: by aclose, by the server, and by what happens around it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from livekit import rtc
+from scripted import PATIENCE, SILENCE, Emitted, PhonicServer, conversation, read, started
+
+from phonic_fsm import RealtimeModel
+from phonic_fsm.adapter.errors import ConnectionFailed, ConversationEnded
+from phonic_fsm.core.states import State
+from phonic_fsm.wire import client
+from phonic_fsm.wire import server as phonic
+
+
+def tasks_of_ours():
+    """Tasks that run the package's code."""
+    return [
+        task for task in asyncio.all_tasks() if "phonic_fsm" in task.get_coro().cr_code.co_filename
+    ]
+
+
+async def nothing_is_left(before):
+    """No task of ours is left, and what others did for the session ends by itself."""
+    assert tasks_of_ours() == []
+    others = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if others:
+        _, pending = await asyncio.wait(others, timeout=PATIENCE)
+        assert pending == set()
+
+
+@asynccontextmanager
+async def session_in(state, make_model, server):
+    """A session in this state, and what it emits."""
+    if state == "connecting":
+        async with await asyncio.start_server(_say_nothing, "127.0.0.1", 0) as mute:
+            url = f"ws://127.0.0.1:{mute.sockets[0].getsockname()[1]}"
+            async with started(make_model(base_url=url)) as (session, emitted):
+                yield session, emitted, None
+        return
+    async with started(make_model()) as (session, emitted):
+        peer = await server.accept()
+        await emitted.state("awaiting_inputs")
+        if state != "awaiting_inputs":
+            await session.update_instructions("Be kind.")
+            await session.update_tools([])
+            await emitted.state("config_sent")
+        if state not in ("awaiting_inputs", "config_sent"):
+            await peer.open_conversation()
+            await emitted.state("ready")
+        if state == "listening":
+            await peer.send(phonic.UserStartedSpeaking())
+            await emitted.state("listening")
+        elif state == "speaking":
+            await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well"))
+            await emitted.state("speaking")
+        elif state == "tool_pending":
+            await peer.send(phonic.ToolCall("c1", "look_up_weather"))
+            await emitted.state("tool_pending")
+        elif state == "reconnecting":
+            peer.cut()
+            await emitted.state("reconnecting")
+            emitted.rest()
+        elif state == "closed":
+            await session.aclose()
+        yield session, emitted, peer
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("state", list(State))
+async def test_aclose_ends_a_session_in_any_state(state, make_model, server):
+    async with session_in(state.value, make_model, server) as (session, emitted, _):
+        assert session.state is state
+        reply = session.generate_reply()
+        with anyio.fail_after(PATIENCE):
+            await session.aclose()
+        assert session.state is State.closed
+        assert tasks_of_ours() == []
+        assert reply.exception().code == "closed"
+        assert "error" not in [name for name, _ in emitted.rest()]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("moment", ["at once", "one tick later"])
+async def test_a_session_may_be_closed_as_soon_as_it_is_made(moment, make_model, server):
+    before = asyncio.all_tasks()
+    session = make_model().session()
+    if moment == "one tick later":
+        await asyncio.sleep(0)
+    await session.aclose()
+    assert session.state is State.closed
+    await nothing_is_left(before)
+
+
+@pytest.mark.anyio
+async def test_no_task_is_left_of_a_conversation(make_model, server):
+    before = asyncio.all_tasks()
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.speak("Hello.")
+        await emitted.next("generation_created")
+        session.generate_reply()
+    await nothing_is_left(before)
+
+
+@pytest.mark.anyio
+async def test_aclose_may_be_called_again_and_again(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await asyncio.gather(session.aclose(), session.aclose(), session.aclose())
+        await session.aclose()
+        states = [payload.new for name, payload in emitted.rest() if name == "state_changed"]
+    assert states == ["closed"]
+    assert await peer.receive() is None
+
+
+@pytest.mark.anyio
+async def test_whoever_gives_up_waiting_for_aclose_does_not_stop_it(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        closing = asyncio.create_task(session.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        assert await peer.receive() is None
+        await session.aclose()
+        assert tasks_of_ours() == []
+
+
+@pytest.mark.anyio
+async def test_aclose_closes_the_websocket_in_order(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        session.say("Goodbye.")
+        await session.aclose()
+    assert await peer.receive() == client.Say("Goodbye.")
+    assert await peer.receive() is None
+    assert peer._socket.close_code == 1000
+
+
+@pytest.mark.anyio
+async def test_aclose_ends_the_streams_of_the_open_generation(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well"))
+        generation = await emitted.next("generation_created")
+        await emitted.state("speaking")
+        reading = asyncio.create_task(read(generation))
+        await peer.send(phonic.InputText("(marker)"))
+        await emitted.next("input_audio_transcription_completed")
+        await session.aclose()
+        assert (await reading).text == "Well"
+        assert session.chat_ctx.items[-1].interrupted is True
+
+
+@pytest.mark.anyio
+async def test_aclose_ends_the_callers_speech(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.UserStartedSpeaking())
+        await emitted.state("listening")
+        await session.aclose()
+        assert "input_speech_stopped" in [name for name, _ in emitted.rest()]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["generation_created", "state_changed", "error"])
+async def test_a_listener_may_close_the_session(name, make_model, server):
+    closing = []
+    async with conversation(make_model(), server) as (session, peer, _):
+        session.on(name, lambda _: closing.append(asyncio.ensure_future(session.aclose())))
+        await peer.send(phonic.AssistantStartedSpeaking())
+        await peer.send(phonic.Error(phonic.Problem("Cannot do that.")))
+        assert await peer.receive() is None
+        await asyncio.gather(*closing)
+        assert tasks_of_ours() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("code", "reason"), [(1000, ""), (4000, "idle"), (1001, "going")])
+async def test_a_deliberate_close_by_the_server_ends_the_session(code, reason, make_model, server):
+    before = asyncio.all_tasks()
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.close(code, reason)
+        event = await emitted.next("error")
+        assert event.recoverable is False
+        assert isinstance(event.error, ConversationEnded)
+        assert str(code) in str(event.error)
+        assert reason in str(event.error)
+        await emitted.state("closed")
+    assert server.handshakes == 1
+    await nothing_is_left(before)
+
+
+@pytest.mark.anyio
+async def test_an_assistant_that_ends_the_conversation_ends_the_session(make_model, server):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.speak("Goodbye.")
+        await peer.send(phonic.AssistantEndedConversation())
+        assert (await read(await emitted.next("generation_created"))).text == "Goodbye."
+        event = await emitted.next("error")
+        assert event.recoverable is False
+        assert isinstance(event.error, ConversationEnded)
+        await emitted.state("closed")
+        assert await peer.receive() is None
+
+
+@pytest.mark.anyio
+async def test_the_servers_close_ends_generation_and_reply(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well"))
+        generation = await emitted.next("generation_created")
+        reply = session.generate_reply()
+        await peer.close(4000)
+        assert (await read(generation)).text == "Well"
+        await emitted.next("error")
+        assert reply.exception().code == "closed"
+
+
+@pytest.mark.anyio
+async def test_a_conversation_without_an_id_cannot_be_resumed(make_model, server):
+    async with started(make_model()) as (session, emitted):
+        await session.update_instructions("Be kind.")
+        await session.update_tools([])
+        peer = await server.accept()
+        await peer.expect(client.Config)
+        await peer.send(phonic.ReadyToStartConversation())
+        await emitted.state("ready")
+        peer.cut()
+        event = await emitted.next("error")
+        assert event.recoverable is False
+        assert isinstance(event.error, ConnectionFailed)
+        await emitted.state("closed")
+
+
+@pytest.mark.anyio
+async def test_calls_on_a_closed_session_do_nothing(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        await session.aclose()
+        session.push_audio(rtc.AudioFrame(SILENCE, 24000, 1, 480))
+        session.interrupt()
+        await session.update_instructions("Be brief.")
+        await session.update_tools([])
+        await session.update_chat_ctx(session.chat_ctx)
+        await session._update_session(instructions="Be brief.")
+        assert session.state is State.closed
+    assert await peer.receive() is None
+    assert peer.audio == []
+
+
+@pytest.mark.anyio
+async def test_a_session_whose_task_is_cancelled_leaves_nothing(make_model, server):
+    before = asyncio.all_tasks()
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well"))
+        generation = await emitted.next("generation_created")
+        reply = session.generate_reply()
+        [running] = [task for task in tasks_of_ours() if task.get_name() == "phonic-session"]
+        running.cancel()
+        await asyncio.wait([running])
+        assert session.state is State.closed
+        assert (await read(generation)).text == "Well"
+        assert reply.exception().code == "closed"
+    await nothing_is_left(before)
+
+
+@pytest.mark.parametrize("until", ["connecting", "ready"])
+def test_the_end_of_the_event_loop_leaves_nothing(until, caplog):
+    sessions = []
+
+    async def abandon():
+        async with PhonicServer() as server:
+            session = RealtimeModel(api_key="key", base_url=server.url).session()
+            sessions.append(session)
+            if until == "ready":
+                emitted = Emitted(session)
+                await session.update_instructions("Be kind.")
+                await session.update_tools([])
+                peer = await server.accept()
+                await peer.open_conversation()
+                await emitted.state("ready")
+            raise _AbandonedError
+
+    with pytest.raises(_AbandonedError):
+        asyncio.run(abandon())
+    assert sessions[0].state is State.closed
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+class _AbandonedError(Exception):
+    pass
+
+
+async def _say_nothing(reader, writer):
+    await reader.read()
+    writer.close()
