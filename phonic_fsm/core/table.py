@@ -80,6 +80,12 @@ class _On:
         self.rows.append(Row(self.event, _tuple(sources), guards=_tuple(when), because=because))
         return self
 
+    def ignore_outside(self) -> _On:
+        """Ignored wherever no conversation is under way that the server could speak of."""
+        self.ignore((connecting, closed), NO_SOCKET)
+        self.ignore(awaiting_inputs, NOT_CONFIGURED)
+        return self.ignore(reconnecting, NOT_RESUMED)
+
     def to_rest(self, sources: States, *actions: Action, guard: Any = ()) -> _On:
         """Three moves, to where a session without an open generation belongs."""
         guards = _tuple(guard)
@@ -92,6 +98,7 @@ NO_SOCKET = "no socket is open in this state"
 NOT_CONFIGURED = "the server has no config yet and says nothing about a conversation"
 NOT_RESUMED = "the conversation has not been resumed yet; what matters is said again"
 OVER = "the session is over"
+UNHEARD = "no audio of the caller has been sent yet"
 NO_TURN = "no turn of the assistant is open"
 ALREADY = "the server has said so before"
 
@@ -142,13 +149,7 @@ def _connection() -> Iterator[_On]:
         .move(reconnecting, connecting, do.start_afresh)
         .ignore(others(config_sent, reconnecting), "no answer is awaited")
     )
-    yield (
-        _On(server.ConversationCreated)
-        .stay(SERVED, do.note_conversation)
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore(awaiting_inputs, NOT_CONFIGURED)
-        .ignore(reconnecting, NOT_RESUMED)
-    )
+    yield (_On(server.ConversationCreated).stay(SERVED, do.note_conversation).ignore_outside())
     yield (
         _On(server.ReadyToStartConversation)
         .move(config_sent, ready, do.become_ready)
@@ -233,34 +234,25 @@ def _caller() -> Iterator[_On]:
         .ignore(listening, ALREADY)
         .move((ready, speaking, tool_pending), listening, do.hear_user_start)
         .ignore((connecting, closed), NO_SOCKET)
-        .ignore((awaiting_inputs, config_sent), "no audio of the caller has been sent yet")
+        .ignore((awaiting_inputs, config_sent), UNHEARD)
         .ignore(reconnecting, NOT_RESUMED)
     )
-    yield (
-        _On(server.UserFinishedSpeaking)
-        .move(listening, tool_pending, do.hear_user_stop, when=when.calls_are_pending)
-        .move(listening, ready, do.hear_user_stop)
-        .stay(speaking, do.hear_user_stop, when=when.user_is_speaking)
-        .ignore((ready, speaking, tool_pending), "the caller was not speaking")
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore((awaiting_inputs, config_sent), "no audio of the caller has been sent yet")
-        .ignore(reconnecting, NOT_RESUMED)
-    )
+    for end in (server.UserFinishedSpeaking, server.InputCancelled):
+        yield (
+            _On(end)
+            .move(listening, tool_pending, do.hear_user_stop, when=when.calls_are_pending)
+            .move(listening, ready, do.hear_user_stop)
+            .stay(speaking, do.hear_user_stop, when=when.user_is_speaking)
+            .ignore((ready, speaking, tool_pending), "the caller was not speaking")
+            .ignore((connecting, closed), NO_SOCKET)
+            .ignore((awaiting_inputs, config_sent), UNHEARD)
+            .ignore(reconnecting, NOT_RESUMED)
+        )
     yield (
         _On(server.InputText)
         .stay(CONVERSING, do.take_transcript)
         .ignore((connecting, closed), NO_SOCKET)
-        .ignore((awaiting_inputs, config_sent), "no audio of the caller has been sent yet")
-        .ignore(reconnecting, NOT_RESUMED)
-    )
-    yield (
-        _On(server.InputCancelled)
-        .move(listening, tool_pending, do.hear_user_stop, when=when.calls_are_pending)
-        .move(listening, ready, do.hear_user_stop)
-        .stay(speaking, do.hear_user_stop, when=when.user_is_speaking)
-        .ignore((ready, speaking, tool_pending), "the caller was not speaking")
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore((awaiting_inputs, config_sent), "no audio of the caller has been sent yet")
+        .ignore((awaiting_inputs, config_sent), UNHEARD)
         .ignore(reconnecting, NOT_RESUMED)
     )
 
@@ -273,9 +265,7 @@ def _assistant() -> Iterator[_On]:
         .move(SILENT, speaking, do.open_generation)
         .stay(speaking, do.begin_answer, when=when.generation_is_empty)
         .stay(speaking, do.cut_off_turn, do.open_generation)
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore(awaiting_inputs, NOT_CONFIGURED)
-        .ignore(reconnecting, NOT_RESUMED)
+        .ignore_outside()
     )
     yield (
         _On(server.AudioChunk)
@@ -291,27 +281,21 @@ def _assistant() -> Iterator[_On]:
             when=when.has_text,
         )
         .ignore((config_sent, *SILENT), "silence or background sound: " + NO_TURN)
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore(awaiting_inputs, NOT_CONFIGURED)
-        .ignore(reconnecting, NOT_RESUMED)
+        .ignore_outside()
     )
     yield (
         _On(server.AssistantFinishedSpeaking)
         .to_rest(speaking, do.finish_turn)
         .stay(SILENT, do.stop_discarding, when=when.turn_is_discarded)
         .ignore((config_sent, *SILENT), NO_TURN)
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore(awaiting_inputs, NOT_CONFIGURED)
-        .ignore(reconnecting, NOT_RESUMED)
+        .ignore_outside()
     )
     yield (
         _On(server.InterruptedResponse)
         .to_rest(speaking, do.cut_off_and_correct)
         .stay(SILENT, do.correct_interrupted)
         .ignore(config_sent, NO_TURN)
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore(awaiting_inputs, NOT_CONFIGURED)
-        .ignore(reconnecting, NOT_RESUMED)
+        .ignore_outside()
     )
     yield (
         _On(server.AssistantChoseNotToRespond)
@@ -319,9 +303,7 @@ def _assistant() -> Iterator[_On]:
         .ignore(speaking, "the assistant is speaking after all")
         .stay(SILENT, do.end_unanswered_reply)
         .ignore(config_sent, NO_TURN)
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore(awaiting_inputs, NOT_CONFIGURED)
-        .ignore(reconnecting, NOT_RESUMED)
+        .ignore_outside()
     )
     yield (
         _On(server.Dtmf)
@@ -344,9 +326,7 @@ def _tools() -> Iterator[_On]:
         .move((listening, speaking), listening, do.take_tool_call, when=when.user_is_speaking)
         .move(CONVERSING, tool_pending, do.take_tool_call)
         .move(config_sent, tool_pending, do.take_tool_call, do.become_ready)
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore(awaiting_inputs, NOT_CONFIGURED)
-        .ignore(reconnecting, NOT_RESUMED)
+        .ignore_outside()
     )
     yield (
         _On(server.ToolCallInterrupted)
