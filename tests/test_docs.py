@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -13,8 +14,12 @@ from livekit.agents import AgentSession
 
 from phonic_fsm import RealtimeModel
 from phonic_fsm.adapter.options import PhonicOptions
+from phonic_fsm.cli.caller import Caller
+from phonic_fsm.cli.playback import Playback
+from phonic_fsm.cli.wav import Sound
 from phonic_fsm.core.diagram import mermaid
-from phonic_fsm.simulator import PhonicSimulator
+from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn, speak
+from phonic_fsm.wire import client
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -85,3 +90,30 @@ def test_the_example_agent_helps_without_a_key():
     )
     assert result.returncode == 0, result.stderr
     assert "console" in result.stdout
+
+
+@pytest.mark.anyio
+async def test_the_example_agent_greets_and_hands_over():
+    spec = importlib.util.spec_from_file_location("agent", ROOT / "examples" / "agent.py")
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    hand_over = Turn(caller="I want a room.", calls=(Call(tool="transfer_to_bookings"),))
+    scenario = Scenario(turns=(hand_over,), replies=("Welcome!", "For which dates?"))
+    async with PhonicSimulator(scenario) as simulator:
+        session = AgentSession(llm=RealtimeModel(api_key="any", base_url=simulator.url))
+        caller = Caller(24_000)
+        session.input.audio = caller
+        session.output.audio = Playback(24_000)
+        await session.start(example.Concierge())
+        try:
+            greeting = await simulator.received(client.GenerateReply)
+            assert greeting.system_message == "Greet the guest."
+            await caller.say(Sound(speak("I want a room.", 24_000).pcm, 24_000))
+            reset = await simulator.received(client.Reset)
+            assert reset.config.system_prompt.startswith("You take room bookings.")
+            assert "I want a room." in reset.config.system_prompt
+            await simulator.received(client.GenerateReply, nth=2)
+        finally:
+            await session.aclose()
