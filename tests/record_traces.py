@@ -208,6 +208,14 @@ async def changed_settings(r: Recording) -> None:
     await r.peer.expect(client.AddSystemMessage)
 
 
+async def changed_options(r: Recording) -> None:
+    await r.begin(tools=True)
+    r.session.update_options(default_language="de")
+    await r.peer.expect(client.Reset)
+    r.session.update_options(configs_for_tools=[{"name": "get_weather", "uninterruptible": True}])
+    await r.peer.expect(client.UpdateToolsSubset)
+
+
 async def user_text(r: Recording) -> None:
     await r.begin()
     await r.add_message("user", "Are you there?")
@@ -349,6 +357,7 @@ SCENARIOS: dict[str, Callable[[Recording], Awaitable[None]]] = {
         history_before_config,
         handoff,
         changed_settings,
+        changed_options,
         user_text,
         say,
         superseded_reply,

@@ -6,16 +6,16 @@ import asyncio
 
 import pytest
 from livekit.agents import function_tool, llm
-from msgspec import UNSET, structs
+from msgspec import UNSET
 from scripted import SILENCE, conversation, read, settle, started
 
-from phonic_fsm.adapter.session import RealtimeSession
-from phonic_fsm.core.context import Settings
 from phonic_fsm.core.states import State
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
 
 pytestmark = pytest.mark.anyio
+
+VARIABLES = {"template_variables": {"shop": "Rossi"}}
 
 
 @function_tool
@@ -68,26 +68,12 @@ async def test_a_new_prompt_carries_the_history_that_the_first_one_carried(make_
     assert update.system_prompt == config.system_prompt.replace("Be kind.", "Be brief.")
 
 
-class _WithVariables:
-    """Makes sessions whose config has template variables."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def session(self):
-        config = structs.replace(self.model._config, template_variables={"shop": "Rossi"})
-        return RealtimeSession(
-            self.model,
-            Settings(id_seed="test", config=config),
-            self.model._endpoint,
-            sample_rate=24000,
-            connect_timeout=5.0,
-            recorder=None,
-        )
-
-
 async def test_instructions_with_template_variables_need_a_reset(make_model, server):
-    async with conversation(_WithVariables(make_model()), server) as (session, peer, _):
+    async with conversation(make_model(**VARIABLES), server) as (
+        session,
+        peer,
+        _,
+    ):
         await session.update_instructions("You work for {{shop}}.")
         reset = await peer.expect(client.Reset)
     assert reset.config.system_prompt == "You work for {{shop}}."
@@ -95,7 +81,11 @@ async def test_instructions_with_template_variables_need_a_reset(make_model, ser
 
 
 async def test_instructions_that_use_no_variable_need_no_reset(make_model, server):
-    async with conversation(_WithVariables(make_model()), server) as (session, peer, _):
+    async with conversation(make_model(**VARIABLES), server) as (
+        session,
+        peer,
+        _,
+    ):
         await session.update_instructions("Be brief.")
         await peer.expect(client.UpdateSystemPrompt)
 

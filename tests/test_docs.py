@@ -13,7 +13,7 @@ import pytest
 from livekit.agents import AgentSession
 
 from phonic_fsm import RealtimeModel
-from phonic_fsm.adapter.options import PhonicOptions
+from phonic_fsm.adapter.options import OPTIONS
 from phonic_fsm.cli.caller import Caller
 from phonic_fsm.cli.playback import Playback
 from phonic_fsm.cli.wav import Sound
@@ -59,10 +59,20 @@ def test_the_readmes_diagram_is_the_machines():
     assert mermaid() in README, "paste the output of phonic-fsm diagram into README.md"
 
 
-def test_the_readme_names_every_option():
-    assert [name for name in PhonicOptions.__annotations__ if f"`{name}`" not in README] == []
-    annotations = RealtimeModel.__init__.__annotations__
-    own = set(annotations) - {"return", "options"}
+def option_table() -> str:
+    """The options as the README lists them."""
+    rows = ["| Option | In the config | Meaning |", "|---|---|---|"]
+    for name, option in OPTIONS.items():
+        wire = option.wire or name
+        same = "" if wire == name else f"`{wire}`"
+        values = f" One of `{'`, `'.join(option.allowed)}`." if option.allowed else ""
+        rows.append(f"| `{name}` | {same} | {option.description}{values} |")
+    return "\n".join(rows)
+
+
+def test_the_readmes_options_are_those_of_the_model():
+    assert option_table() in README, f"paste into README.md:\n{option_table()}"
+    own = set(RealtimeModel.__init__.__annotations__) - {"return", "options"}
     assert [name for name in own if f"`{name}`" not in README] == []
 
 

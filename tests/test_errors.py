@@ -152,7 +152,6 @@ async def test_a_listener_that_raises_does_not_hurt(name, error, make_model, ser
         ),
         ("tool_choice", lambda session: session.update_options(tool_choice="required")),
         ("tool_choice", lambda session: session.generate_reply(tool_choice="none")),
-        ("update_options", lambda session: session.realtime_model.update_options()),
     ],
 )
 async def test_a_call_that_is_not_supported_warns_and_does_not_raise(

@@ -9,6 +9,7 @@ import pytest
 from livekit.agents import llm
 from scripted import PATIENCE, SILENCE, Emitted, conversation, read, settle, started
 
+from phonic_fsm.adapter.options import to_config
 from phonic_fsm.adapter.session import RealtimeSession
 from phonic_fsm.core.context import Settings
 from phonic_fsm.core.states import State
@@ -150,11 +151,15 @@ class _Impatient:
 
     def session(self):
         model = self.model
-        settings = Settings(id_seed="test", config=model._config, reply_timeout=0.05)
+        settings = Settings(
+            id_seed="test", config=to_config({}, "pcm_24000")[0], reply_timeout=0.05
+        )
         return RealtimeSession(
             model,
             settings,
             model._endpoint,
+            options={},
+            audio_format="pcm_24000",
             sample_rate=24000,
             connect_timeout=5.0,
             recorder=None,

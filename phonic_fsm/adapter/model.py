@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from os import PathLike
 from typing import Literal, get_args
 
@@ -20,7 +21,7 @@ from ..core.context import Settings
 from ..runtime.endpoint import Endpoint
 from ..runtime.session import logger
 from ..trace.recorder import TraceRecorder, open_recorder
-from .options import PhonicOptions, to_config
+from .options import PhonicOptions, changed, checked, to_config
 from .session import RealtimeSession
 
 if sys.version_info >= (3, 11):
@@ -85,10 +86,13 @@ class RealtimeModel(llm.RealtimeModel):
             )
         url = base_url if is_given(base_url) else os.environ.get("PHONIC_BASE_URL")
         self._endpoint = Endpoint(key, url) if url else Endpoint(key)
-        self._config = to_config(options, audio_format)
+        self._audio_format = audio_format
+        self._options = checked(options)
+        to_config(self._options, audio_format)
         self._sample_rate = int(audio_format.removeprefix("pcm_"))
         self._trace = trace if is_given(trace) else os.environ.get("PHONIC_FSM_TRACE")
         self._conn_options = conn_options
+        self._sessions: weakref.WeakSet[RealtimeSession] = weakref.WeakSet()
 
     @property
     def model(self) -> str:
@@ -107,7 +111,7 @@ class RealtimeModel(llm.RealtimeModel):
             logger.warning("turn_detection_disabled is not supported by Phonic and does nothing")
         settings = Settings(
             id_seed=shortuuid(),
-            config=self._config,
+            config=to_config(self._options, self._audio_format)[0],
             max_retries=self._conn_options.max_retry,
             retry_interval=self._conn_options.retry_interval,
             answer_timeout=self._conn_options.timeout,
@@ -115,18 +119,30 @@ class RealtimeModel(llm.RealtimeModel):
         recorder: TraceRecorder | None = (
             open_recorder(self._trace, settings) if self._trace else None
         )
-        return RealtimeSession(
+        session = RealtimeSession(
             self,
             settings,
             self._endpoint,
+            options=self._options,
+            audio_format=self._audio_format,
             sample_rate=self._sample_rate,
             connect_timeout=self._conn_options.timeout,
             recorder=recorder,
         )
+        self._sessions.add(session)
+        return session
 
-    def update_options(self) -> None:
-        """Not supported: a session has the options that its model had when it was made."""
-        logger.warning("update_options is not supported by Phonic and does nothing")
+    def update_options(self, **options: Unpack[PhonicOptions]) -> None:
+        """Change options of this model, and of its sessions, in mid-conversation too.
+
+        Raises:
+            TypeError, ValueError: as for the constructor; then nothing is changed.
+        """
+        changes = checked(options)
+        to_config(changed(self._options, changes), self._audio_format)
+        self._options = changed(self._options, changes)
+        for session in self._sessions:
+            session.update_options(**options)
 
     async def aclose(self) -> None:
         """Nothing to close: sessions are closed by their owners."""

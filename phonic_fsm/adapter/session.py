@@ -7,6 +7,7 @@ Every call becomes an event; every effect that concerns LiveKit is carried out b
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterable, Callable
 from typing import Any, Literal
@@ -15,7 +16,7 @@ import anyio
 from livekit import rtc
 from livekit.agents import NOT_GIVEN, NotGivenOr, llm
 from livekit.agents.utils import is_given
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from ..core import effects, events
 from ..core.context import Settings
@@ -24,10 +25,16 @@ from ..core.machine import SessionMachine
 from ..core.states import State
 from ..runtime.endpoint import Endpoint
 from ..runtime.session import Recorder, SessionRuntime, logger
+from ..wire.config import InlineTool
 from . import chat
 from .errors import ReplyFailed, error_for
 from .generation import Generation
-from .tools import to_inline_tools
+from .options import PhonicOptions, changed, checked, to_config
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:
+    from typing_extensions import Unpack
 
 Reply = asyncio.Future[llm.GenerationCreatedEvent]
 
@@ -53,14 +60,19 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
         settings: Settings,
         endpoint: Endpoint,
         *,
+        options: dict[str, Any],
+        audio_format: str,
         sample_rate: int,
         connect_timeout: float,
         recorder: Recorder | None,
     ) -> None:
         super().__init__(model)
         self._sample_rate = sample_rate
+        self._audio_format = audio_format
+        self._options = options
+        _, self._tool_configs = to_config(options, audio_format)
         self._chat_ctx = llm.ChatContext.empty()
-        self._tools = llm.ToolContext.empty()
+        self._tools: llm.ToolContext | None = None
         self._generation: Generation | None = None
         self._replies: dict[str, Reply] = {}
         self._requests = 0
@@ -88,7 +100,7 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
 
     @property
     def tools(self) -> llm.ToolContext:
-        return self._tools.copy()
+        return self._tools.copy() if self._tools is not None else llm.ToolContext.empty()
 
     # -- calls -----------------------------------------------------------------------------------
 
@@ -99,7 +111,7 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
     async def update_tools(self, tools: list[llm.Tool]) -> None:
         """Set the function tools; mid-session they replace those that Phonic knows."""
         self._tools = llm.ToolContext(tools)
-        self._runtime.dispatch(events.UpdateTools(to_inline_tools(self._tools)))
+        self._runtime.dispatch(events.UpdateTools(self._tool_configs.inline(self._tools)))
 
     async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
         """Take a changed chat context.
@@ -125,7 +137,7 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
         self._runtime.dispatch(
             events.UpdateSession(
                 instructions=chat.utf8(instructions) if is_given(instructions) else UNSET,
-                tools=to_inline_tools(self._tools) if is_given(tools) else UNSET,
+                tools=self._inline_tools() if is_given(tools) else UNSET,
                 items=chat.to_items(chat_ctx) if is_given(chat_ctx) else UNSET,
             )
         )
@@ -133,10 +145,33 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
             # Last: a turn that is cut off by this belongs to the former agent's context.
             self._chat_ctx = chat_ctx.copy()
 
-    def update_options(self, *, tool_choice: NotGivenOr[llm.ToolChoice | None] = NOT_GIVEN) -> None:
-        """Phonic decides about tools itself: any choice but ``auto`` is ignored with a warning."""
+    def update_options(
+        self,
+        *,
+        tool_choice: NotGivenOr[llm.ToolChoice | None] = NOT_GIVEN,
+        **options: Unpack[PhonicOptions],
+    ) -> None:
+        """Change options of the conversation; what really changes goes out as one ``reset``.
+
+        A new ``default_language`` alone keeps the former one among the additional ones. Phonic
+        decides about tools itself: a ``tool_choice`` other than ``auto`` is ignored with a warning.
+
+        Raises:
+            TypeError, ValueError: as for the model's constructor; then nothing is changed.
+        """
         if is_given(tool_choice) and tool_choice not in (None, "auto"):
             self._warn_unsupported("update_options(tool_choice=...)")
+        changes = checked(options)
+        if not changes:
+            return
+        updated = changed(self._options, changes)
+        config, self._tool_configs = to_config(updated, self._audio_format)
+        self._options = updated
+        self._runtime.dispatch(events.UpdateOptions(config=config, tools=self._inline_tools()))
+
+    def _inline_tools(self) -> tuple[InlineTool, ...] | UnsetType:
+        """The own tools as Phonic takes them; ``UNSET`` until they have been given."""
+        return UNSET if self._tools is None else self._tool_configs.inline(self._tools)
 
     def push_audio(self, frame: rtc.AudioFrame) -> None:
         """Send the caller's audio: PCM16 of any rate and channel count.

@@ -575,10 +575,14 @@ def _apply(context: Context, event: events.UpdateChatContext) -> None:
 def _take(context: Context, event: events.SettingsEvent) -> set[Change]:
     """Take the event's values; the result says which of them are new."""
     changes = changes_of(context, event)
-    if not isinstance(event, events.UpdateTools) and isinstance(event.instructions, str):
+    if isinstance(event, events.UpdateInstructions | events.UpdateSession) and isinstance(
+        event.instructions, str
+    ):
         context.instructions = event.instructions
     if not isinstance(event, events.UpdateInstructions) and isinstance(event.tools, tuple):
         context.tools = event.tools
+    if isinstance(event, events.UpdateOptions):
+        context.config = event.config
     if isinstance(event, events.UpdateSession) and isinstance(event.items, tuple):
         context.conversation.replace(event.items)
     return changes
@@ -600,7 +604,7 @@ def _tell_changes(context: Context) -> None:
 
 
 def _tools(context: Context) -> list[ToolDefinition]:
-    return [*(context.settings.config.tools or ()), *(context.tools or ())]
+    return [*(context.config.tools or ()), *(context.tools or ())]
 
 
 def _config(context: Context, *, welcome: bool) -> ConfigOptions:
@@ -608,7 +612,7 @@ def _config(context: Context, *, welcome: bool) -> ConfigOptions:
     context.carried = render_history(context.conversation)
     context.changes.clear()
     options = structs.replace(
-        context.settings.config,
+        context.config,
         system_prompt=system_prompt(context.instructions or "", context.carried),
         tools=_tools(context),
     )

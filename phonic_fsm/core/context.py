@@ -52,7 +52,7 @@ class Reply(Struct):
     sent: bool = False
 
 
-Change = Literal["instructions", "tools", "conversation"]
+Change = Literal["instructions", "tools", "config", "conversation"]
 
 
 class Context(Struct, kw_only=True):
@@ -73,6 +73,8 @@ class Context(Struct, kw_only=True):
     held: list[ClientMessage] = field(default_factory=list)
     """Control messages that wait for the server to be ready, in order."""
 
+    config: ConfigOptions
+    """All of the config but the prompt and our own tools, as it is now."""
     instructions: str | None = None
     tools: tuple[InlineTool, ...] | None = None
     changes: set[Change] = field(default_factory=set)

@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from ..wire.client import ClientMessage
 from ..wire.codec import MalformedMessage, UnknownMessage
-from ..wire.config import InlineTool
+from ..wire.config import ConfigOptions, InlineTool
 from ..wire.server import ServerMessage
 from .conversation import Item
 
@@ -84,6 +84,14 @@ class Addition(Struct, frozen=True):
     item: Item
 
 
+class UpdateOptions(_Event, frozen=True, tag="update_options", kw_only=True):
+    """The config as it is to be from now on, without prompt and own tools."""
+
+    config: ConfigOptions
+    tools: tuple[InlineTool, ...] | UnsetType = UNSET
+    """The own tools, where the change concerns them."""
+
+
 class UpdateChatContext(_Event, frozen=True, tag="update_chat_ctx"):
     """What ``update_chat_ctx`` changed: the difference, not the whole context."""
 
@@ -135,13 +143,14 @@ class Close(_Event, frozen=True, tag="close"):
     """aclose()."""
 
 
-SettingsEvent = Union[UpdateInstructions, UpdateTools, UpdateSession]
+SettingsEvent = Union[UpdateInstructions, UpdateTools, UpdateOptions, UpdateSession]
 ConnectionEvent = Union[ConnectionOpened, ConnectFailed, ConnectionClosed]
 TimerEvent = Union[RetryDue, AnswerOverdue, ReplyOverdue, ChangesDue]
 CallEvent = Union[
     Open,
     UpdateInstructions,
     UpdateTools,
+    UpdateOptions,
     UpdateChatContext,
     UpdateSession,
     GenerateReply,

@@ -102,6 +102,8 @@ def changes_of(context: Context, event: SettingsEvent) -> set[Change]:
     tools = getattr(event, "tools", UNSET)
     if tools is not UNSET and tools != context.tools:
         changes.add("tools")
+    if getattr(event, "config", context.config) != context.config:
+        changes.add("config")
     if getattr(event, "items", UNSET) is not UNSET:
         changes.add("conversation")
     return changes
@@ -110,7 +112,7 @@ def changes_of(context: Context, event: SettingsEvent) -> set[Change]:
 def _need_a_reset(context: Context, changes: set[Change], instructions: str | None) -> bool:
     if changes == {"instructions"}:
         # update_system_prompt cannot contain template variables (the SDK's docstring).
-        variables = context.settings.config.template_variables
+        variables = context.config.template_variables
         return bool(variables) and "{{" in (instructions or "")
     return bool(changes) and changes != {"tools"}
 

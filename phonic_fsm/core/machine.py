@@ -64,7 +64,7 @@ class SessionMachine:
     __slots__ = ("context",)
 
     def __init__(self, settings: Settings) -> None:
-        self.context = Context(settings=settings)
+        self.context = Context(settings=settings, config=settings.config)
 
     @property
     def state(self) -> State:

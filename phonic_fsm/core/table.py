@@ -167,7 +167,12 @@ def _connection() -> Iterator[_On]:
 
 
 def _settings() -> Iterator[_On]:
-    for update in (events.UpdateInstructions, events.UpdateTools, events.UpdateSession):
+    for update in (
+        events.UpdateInstructions,
+        events.UpdateTools,
+        events.UpdateOptions,
+        events.UpdateSession,
+    ):
         yield (
             _On(update)
             .stay(connecting, do.take_inputs)
