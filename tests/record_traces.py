@@ -245,6 +245,15 @@ async def superseded_reply(r: Recording) -> None:
     await asyncio.wait([second], timeout=PATIENCE)
 
 
+async def dialled_digits(r: Recording) -> None:
+    await r.begin()
+    await r.peer.send(
+        phonic.AssistantStartedSpeaking(), phonic.Dtmf("12#"), phonic.AssistantFinishedSpeaking()
+    )
+    await r.emitted.state("speaking")
+    await r.emitted.state("ready")
+
+
 async def server_error(r: Recording) -> None:
     await r.begin()
     await r.peer.send(
@@ -361,6 +370,7 @@ SCENARIOS: dict[str, Callable[[Recording], Awaitable[None]]] = {
         user_text,
         say,
         superseded_reply,
+        dialled_digits,
         server_error,
         config_refused,
         server_closes,

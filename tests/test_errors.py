@@ -31,7 +31,10 @@ async def test_an_error_of_phonics_is_announced_with_all_it_says(make_model, ser
         assert event.label == session.realtime_model.label
         assert isinstance(event.error, PhonicError)
         assert isinstance(event.error, APIError)
-        assert event.error.body == {"code": "invalid_params"}
+        assert event.error.body == {
+            "code": "invalid_params",
+            "param_errors": {"tools.0.name": "is taken"},
+        }
         for part in ("Cannot do that.", "tools.0.name", "is taken"):
             assert part in str(event.error)
 
@@ -57,7 +60,10 @@ async def test_an_error_in_answer_to_the_config_ends_the_session(make_model, ser
         event = await emitted.next("error")
         assert event.recoverable is False
         assert isinstance(event.error, ConfigurationRefused)
-        assert event.error.body == {"code": "bad_config"}
+        assert event.error.body == {
+            "code": "bad_config",
+            "param_errors": {"voice_id": "unknown"},
+        }
         assert "voice_id" in str(event.error)
         await emitted.state("closed")
         assert await peer.receive() is None

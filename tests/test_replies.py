@@ -160,7 +160,6 @@ class _Impatient:
             model._endpoint,
             options={},
             audio_format="pcm_24000",
-            sample_rate=24000,
             connect_timeout=5.0,
             recorder=None,
         )

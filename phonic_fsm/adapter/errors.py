@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from livekit.agents import APIConnectionError, APIError, llm
 
-from ..core.effects import ErrorKind
+from ..core.effects import EmitError
 
 
 class PhonicError(APIError):
-    """Phonic reported an error; ``body`` has its code, if it gave one."""
+    """Phonic reported an error; ``body`` has its ``code`` and ``param_errors``, as far as given."""
 
 
 class ConfigurationRefused(PhonicError):
@@ -32,9 +32,11 @@ class ReplyFailed(llm.RealtimeError):
     assistant chose not to respond) or ``closed``."""
 
 
-def error_for(kind: ErrorKind, problem: str, code: str | None, *, recoverable: bool) -> APIError:
-    """The exception that a ``RealtimeModelError`` of this kind carries."""
-    body = {"code": code} if code else None
+def error_for(effect: EmitError) -> APIError:
+    """The exception that the emitted ``RealtimeModelError`` carries."""
+    kind, problem, recoverable = effect.kind, effect.problem, effect.recoverable
+    said = {"code": effect.code, "param_errors": effect.fields}
+    body = {key: value for key, value in said.items() if value} or None
     if kind in ("connect_failed", "connection_lost"):
         return ConnectionFailed(problem, retryable=recoverable)
     if kind == "configuration_refused":

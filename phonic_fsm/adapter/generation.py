@@ -10,13 +10,15 @@ from livekit.agents import llm
 from livekit.agents.utils import aio
 
 from ..core.effects import OpenGeneration, PushFunctionCall
+from ..runtime.audio_format import WireFormat
 
 
 class Generation:
     """What LiveKit reads while the assistant speaks. ``announcement`` tells it where."""
 
-    def __init__(self, effect: OpenGeneration, sample_rate: int) -> None:
-        self._sample_rate = sample_rate
+    def __init__(self, effect: OpenGeneration, wire_format: WireFormat) -> None:
+        self._sample_rate = wire_format.sample_rate
+        self._decode = wire_format.decode
         self._messages = aio.Chan[llm.MessageGeneration]()
         self._functions = aio.Chan[llm.FunctionCall]()
         self._text = aio.Chan[str]()
@@ -43,12 +45,16 @@ class Generation:
     def push_text(self, text: str) -> None:
         self._text.send_nowait(text)
 
-    def push_audio(self, pcm: bytes) -> None:
-        self._audio.send_nowait(
-            rtc.AudioFrame(
-                pcm, self._sample_rate, num_channels=1, samples_per_channel=len(pcm) // 2
+    def push_audio(self, audio: bytes) -> None:
+        """Take audio as it came; half a sample at its end, which cannot be played, is left out."""
+        pcm = audio if self._decode is None else self._decode(audio)
+        samples = len(pcm) // 2
+        if len(pcm) % 2:
+            pcm = pcm[:-1]
+        if samples:
+            self._audio.send_nowait(
+                rtc.AudioFrame(pcm, self._sample_rate, num_channels=1, samples_per_channel=samples)
             )
-        )
 
     def push_function_call(self, call: PushFunctionCall) -> None:
         self._functions.send_nowait(

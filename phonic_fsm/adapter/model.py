@@ -6,7 +6,7 @@ import os
 import sys
 import weakref
 from os import PathLike
-from typing import Literal, get_args
+from typing import get_args
 
 from livekit.agents import (
     DEFAULT_API_CONNECT_OPTIONS,
@@ -21,6 +21,7 @@ from ..core.context import Settings
 from ..runtime.endpoint import Endpoint
 from ..runtime.session import logger
 from ..trace.recorder import TraceRecorder, open_recorder
+from ..wire.config import AudioFormat
 from .options import PhonicOptions, changed, checked, to_config
 from .session import RealtimeSession
 
@@ -28,8 +29,6 @@ if sys.version_info >= (3, 11):
     from typing import Unpack
 else:
     from typing_extensions import Unpack
-
-PcmFormat = Literal["pcm_44100", "pcm_24000", "pcm_16000", "pcm_8000"]
 
 
 class RealtimeModel(llm.RealtimeModel):
@@ -40,7 +39,7 @@ class RealtimeModel(llm.RealtimeModel):
         *,
         api_key: NotGivenOr[str] = NOT_GIVEN,
         base_url: NotGivenOr[str] = NOT_GIVEN,
-        audio_format: PcmFormat = "pcm_24000",
+        audio_format: AudioFormat = "pcm_24000",
         trace: NotGivenOr[str | PathLike[str] | None] = NOT_GIVEN,
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
         **options: Unpack[PhonicOptions],
@@ -50,8 +49,8 @@ class RealtimeModel(llm.RealtimeModel):
         Args:
             api_key: Phonic's key; else ``PHONIC_API_KEY``.
             base_url: Another server, such as the simulator; else ``PHONIC_BASE_URL``, else Phonic.
-            audio_format: PCM16 mono of this rate (Hz), both ways, on the wire. The default is
-                LiveKit's own rate.
+            audio_format: Mono audio on the wire, both ways: PCM16 of this rate (Hz), or µ-law for
+                telephony. The default is LiveKit's own rate.
             trace: Record every session, one file each: a directory, or a file's path; else
                 ``PHONIC_FSM_TRACE``. ``None`` records nothing.
             conn_options: Retries, pause between them and timeout of connecting (s).
@@ -79,9 +78,9 @@ class RealtimeModel(llm.RealtimeModel):
         key = (api_key if is_given(api_key) else None) or os.environ.get("PHONIC_API_KEY")
         if not key:
             raise ValueError("a Phonic API key is required: pass api_key or set PHONIC_API_KEY")
-        if audio_format not in get_args(PcmFormat):
+        if audio_format not in get_args(AudioFormat):
             raise ValueError(
-                f"audio_format must be one of {', '.join(get_args(PcmFormat))}, "
+                f"audio_format must be one of {', '.join(get_args(AudioFormat))}, "
                 f"got {audio_format!r}"
             )
         url = base_url if is_given(base_url) else os.environ.get("PHONIC_BASE_URL")
@@ -89,7 +88,6 @@ class RealtimeModel(llm.RealtimeModel):
         self._audio_format = audio_format
         self._options = checked(options)
         to_config(self._options, audio_format)
-        self._sample_rate = int(audio_format.removeprefix("pcm_"))
         self._trace = trace if is_given(trace) else os.environ.get("PHONIC_FSM_TRACE")
         self._conn_options = conn_options
         self._sessions: weakref.WeakSet[RealtimeSession] = weakref.WeakSet()
@@ -125,7 +123,6 @@ class RealtimeModel(llm.RealtimeModel):
             self._endpoint,
             options=self._options,
             audio_format=self._audio_format,
-            sample_rate=self._sample_rate,
             connect_timeout=self._conn_options.timeout,
             recorder=recorder,
         )

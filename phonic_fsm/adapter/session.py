@@ -7,28 +7,34 @@ Every call becomes an event; every effect that concerns LiveKit is carried out b
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import AsyncIterable, Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import anyio
 from livekit import rtc
 from livekit.agents import NOT_GIVEN, NotGivenOr, llm
+from livekit.agents.types import TimedString
 from livekit.agents.utils import is_given
 from msgspec import UNSET, Struct, UnsetType
 
 from ..core import effects, events
 from ..core.context import Settings
-from ..core.events import Event, name_of
-from ..core.machine import SessionMachine
+from ..core.events import name_of
+from ..core.machine import SessionMachine, Step
 from ..core.states import State
+from ..runtime.audio_format import WIRE_FORMATS
 from ..runtime.endpoint import Endpoint
 from ..runtime.session import Recorder, SessionRuntime, logger
+from ..wire.codec import encode
 from ..wire.config import InlineTool
+from ..wire.server import ServerMessage
 from . import chat
 from .errors import ReplyFailed, error_for
 from .generation import Generation
+from .metrics import ReplyTimes
 from .options import PhonicOptions, changed, checked, to_config
 
 if sys.version_info >= (3, 11):
@@ -48,10 +54,38 @@ class StateChanged(Struct, frozen=True):
     """Name of the event that caused it."""
 
 
-class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
+SERVER_EVENT = "phonic_server_event_received"
+CLIENT_EVENT = "phonic_client_event_queued"
+
+_SERVER_MESSAGES = frozenset(get_args(ServerMessage))
+
+
+class Dtmf(Struct, frozen=True):
+    """Payload of ``dtmf``."""
+
+    digits: str
+
+
+class RealtimeSession(
+    llm.RealtimeSession[
+        Literal[
+            "state_changed",
+            "dtmf",
+            "phonic_server_event_received",
+            "phonic_client_event_queued",
+        ]
+    ]
+):
     """A conversation with Phonic. Made by ``RealtimeModel.session()``; it connects at once.
 
-    Emits LiveKit's realtime events, and ``state_changed`` with a ``StateChanged``.
+    Emits LiveKit's realtime events, and of its own:
+
+    ``state_changed``
+        ``StateChanged``, after every move from one state to another.
+    ``dtmf``
+        ``Dtmf``: digits that the assistant dials.
+    ``phonic_server_event_received``, ``phonic_client_event_queued``
+        A ``dict``: the message as on the wire (audio in base64). The caller's audio is left out.
     """
 
     def __init__(
@@ -62,12 +96,11 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
         *,
         options: dict[str, Any],
         audio_format: str,
-        sample_rate: int,
         connect_timeout: float,
         recorder: Recorder | None,
     ) -> None:
         super().__init__(model)
-        self._sample_rate = sample_rate
+        self._wire_format = WIRE_FORMATS[audio_format]
         self._audio_format = audio_format
         self._options = options
         _, self._tool_configs = to_config(options, audio_format)
@@ -76,15 +109,16 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
         self._generation: Generation | None = None
         self._replies: dict[str, Reply] = {}
         self._requests = 0
+        self._times = ReplyTimes(model)
         self._warned: set[str] = set()
         self._runtime = SessionRuntime(
             SessionMachine(settings),
             endpoint,
             perform=self._performers(),
-            sample_rate=sample_rate,
+            wire_format=self._wire_format,
             connect_timeout=connect_timeout,
             recorder=recorder,
-            on_state_changed=self._announce_state,
+            on_step=self._announce,
         )
         self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
         self._running.add_done_callback(_log_crash)
@@ -120,6 +154,7 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
         of new tool outputs and system messages; a user message at the end goes out with the next
         ``generate_reply``. Other changes cannot be told, and a warning says so.
         """
+        self._times.asked()
         update = chat.to_update(self._chat_ctx, chat_ctx)
         self._chat_ctx = chat_ctx.copy()
         self._runtime.dispatch(update)
@@ -245,6 +280,7 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
 
     def _new_reply(self) -> tuple[str, Reply]:
         self._requests += 1
+        self._times.asked()
         request_id = f"reply_{self._requests}"
         reply: Reply = asyncio.get_running_loop().create_future()
         self._replies[request_id] = reply
@@ -304,26 +340,33 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
             effects.EmitSpeechStarted: self._emit_speech_started,
             effects.EmitSpeechStopped: self._emit_speech_stopped,
             effects.EmitTranscript: self._emit_transcript,
+            effects.EmitConnected: self._emit_connected,
+            effects.EmitDtmf: self._emit_dtmf,
             effects.EmitReconnected: self._emit_reconnected,
             effects.EmitError: self._emit_error,
         }
 
     def _open_generation(self, effect: effects.OpenGeneration) -> None:
-        self._generation = Generation(effect, self._sample_rate)
-        self._emit("generation_created", self._generation.announcement)
+        self._times.opened()
+        self._generation = Generation(effect, self._wire_format)
+        self.emit("generation_created", self._generation.announcement)
 
     def _push_text(self, effect: effects.PushText) -> None:
-        self._open.push_text(effect.text)
+        self._open.push_text(TimedString(effect.text, start_time=effect.start, end_time=effect.end))
 
     def _push_audio(self, effect: effects.PushAudio) -> None:
+        self._times.audio()
         self._open.push_audio(effect.audio)
 
     def _push_function_call(self, effect: effects.PushFunctionCall) -> None:
         self._open.push_function_call(effect)
 
-    def _close_generation(self, _: effects.CloseGeneration) -> None:
+    def _close_generation(self, effect: effects.CloseGeneration) -> None:
         self._open.close()
         self._generation = None
+        metrics = self._times.closed(effect.response_id, interrupted=effect.interrupted)
+        if metrics is not None:
+            self.emit("metrics_collected", metrics)
 
     @property
     def _open(self) -> Generation:
@@ -362,51 +405,72 @@ class RealtimeSession(llm.RealtimeSession[Literal["state_changed"]]):
             reply.cancel()
 
     def _emit_speech_started(self, _: effects.EmitSpeechStarted) -> None:
-        self._emit("input_speech_started", llm.InputSpeechStartedEvent())
+        self.emit("input_speech_started", llm.InputSpeechStartedEvent())
 
     def _emit_speech_stopped(self, _: effects.EmitSpeechStopped) -> None:
-        self._emit(
+        self._times.asked()
+        self.emit(
             "input_speech_stopped", llm.InputSpeechStoppedEvent(user_transcription_enabled=True)
         )
 
     def _emit_transcript(self, effect: effects.EmitTranscript) -> None:
-        self._emit(
+        self.emit(
             "input_audio_transcription_completed",
             llm.InputTranscriptionCompleted(
                 item_id=effect.item_id, transcript=effect.text, is_final=True
             ),
         )
 
+    def _emit_connected(self, effect: effects.EmitConnected) -> None:
+        self._report_connection_acquired(effect.seconds)
+
+    def _emit_dtmf(self, effect: effects.EmitDtmf) -> None:
+        self.emit("dtmf", Dtmf(effect.digits))
+
     def _emit_reconnected(self, _: effects.EmitReconnected) -> None:
-        self._emit("session_reconnected", llm.RealtimeSessionReconnectedEvent())
+        self.emit("session_reconnected", llm.RealtimeSessionReconnectedEvent())
 
     def _emit_error(self, effect: effects.EmitError) -> None:
-        error = error_for(effect.kind, effect.problem, effect.code, recoverable=effect.recoverable)
-        self._emit(
+        self.emit(
             "error",
             llm.RealtimeModelError(
                 timestamp=time.time(),
                 label=self._realtime_model.label,
-                error=error,
+                error=error_for(effect),
                 recoverable=effect.recoverable,
             ),
         )
 
-    def _announce_state(self, old: State, new: State, event: Event) -> None:
-        self._emit("state_changed", StateChanged(old.value, new.value, name_of(event)))
-        if new is State.closed:
+    def _announce(self, step: Step) -> None:
+        if SERVER_EVENT in self._events and type(step.event) in _SERVER_MESSAGES:
+            self.emit(SERVER_EVENT, _as_dict(step.event))
+        if CLIENT_EVENT in self._events:
+            for effect in step.effects:
+                if isinstance(effect, effects.Send):
+                    self.emit(CLIENT_EVENT, _as_dict(effect.message))
+        if step.source is step.target:
+            return
+        change = StateChanged(step.source.value, step.target.value, name_of(step.event))
+        self.emit("state_changed", change)
+        if step.target is State.closed:
             for request_id in list(self._replies):
                 # The machine has ended those that it knows; these were still being collected.
                 self._reject_reply(
                     effects.RejectReply(request_id, "closed", "the session is closed")
                 )
 
-    def _emit(self, name: Any, payload: object) -> None:
+    def emit(self, event: Any, *args: Any) -> None:
+        """Tell the listeners; one that raises is logged and hurts nobody else."""
         try:
-            self.emit(name, payload)
+            super().emit(event, *args)
         except Exception:  # noqa: BLE001 - a listener may raise anything
             # LiveKit's emitter lets TypeErrors of a listener through; the session is not to blame.
-            logger.exception("a listener of %s raised", name)
+            logger.exception("a listener of %s raised", event)
+
+
+def _as_dict(message: Any) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(encode(message))
+    return decoded
 
 
 def _log_crash(task: asyncio.Task[None]) -> None:

@@ -10,7 +10,7 @@ from msgspec import UNSET, structs
 
 from ..wire import client, server
 from ..wire.codec import MalformedMessage, UnknownMessage
-from ..wire.config import ConfigOptions, ToolDefinition
+from ..wire.config import SAMPLING, ConfigOptions, ToolDefinition
 from . import events
 from .context import Change, Context, Generation, Reply
 from .conversation import FunctionCall, FunctionCallOutput, Message
@@ -20,6 +20,8 @@ from .effects import (
     Connect,
     CorrectMessage,
     Disconnect,
+    EmitConnected,
+    EmitDtmf,
     EmitError,
     EmitReconnected,
     EmitSpeechStarted,
@@ -152,6 +154,11 @@ def start_afresh(context: Context, event: Event) -> None:
     )
 
 
+def report_connection(context: Context, event: events.ConnectionOpened) -> None:
+    """Report how long connecting took."""
+    context.put(EmitConnected(event.seconds))
+
+
 def note_conversation(context: Context, event: server.ConversationCreated) -> None:
     """Remember the conversation's id, by which it can be resumed."""
     context.conversation_id = event.conversation_id
@@ -251,16 +258,18 @@ def push_chunk(context: Context, event: server.AudioChunk) -> None:
     """Pass the chunk's text and audio on."""
     generation = context.generation
     assert generation is not None
+    audio = event.audio
+    start = end = generation.seconds
+    if audio:
+        rate, sample_bytes = SAMPLING[context.config.output_format or "pcm_44100"]
+        end = start + len(audio) / sample_bytes / rate
+        generation.seconds = end
+        generation.empty = False
     if event.text:
         generation.text += event.text
         generation.empty = False
-        context.effects.append(PushText(event.text))
-    audio = event.audio
-    if audio and len(audio) % 2:
-        # Half a sample at the end cannot be played.
-        audio = audio[:-1]
+        context.effects.append(PushText(event.text, round(start, 3), round(end, 3)))
     if audio:
-        generation.empty = False
         context.effects.append(PushAudio(audio))
 
 
@@ -283,6 +292,11 @@ def discard_turn(context: Context, event: Event) -> None:
 def stop_discarding(context: Context, event: Event) -> None:
     """The turn that was interrupted here is over."""
     context.discarding = False
+
+
+def announce_digits(context: Context, event: server.Dtmf) -> None:
+    """Announce the digits that the assistant dials."""
+    context.put(EmitDtmf(event.digits))
 
 
 def correct_interrupted(context: Context, event: server.InterruptedResponse) -> None:
@@ -468,12 +482,26 @@ def announce_break(context: Context, event: events.Break) -> None:
 def announce_refusal(context: Context, event: server.Error) -> None:
     """Close everything and announce what Phonic has against the config."""
     _finish(context)
-    context.put(EmitError("configuration_refused", _complaint(event), code=event.error.code))
+    context.put(
+        EmitError(
+            "configuration_refused",
+            _complaint(event),
+            code=event.error.code,
+            fields=event.param_errors or {},
+        )
+    )
 
 
 def announce_error(context: Context, event: server.Error) -> None:
     """Announce Phonic's error."""
-    context.put(EmitError("server_error", _complaint(event), code=event.error.code))
+    context.put(
+        EmitError(
+            "server_error",
+            _complaint(event),
+            code=event.error.code,
+            fields=event.param_errors or {},
+        )
+    )
 
 
 # -- the log -------------------------------------------------------------------------------------

@@ -40,6 +40,8 @@ class Generation(Struct):
 
     response_id: str
     text: str = ""
+    seconds: float = 0.0
+    """Of audio, so far."""
     empty: bool = True
     """Nothing has been pushed yet: it was opened because an answer is due."""
 

@@ -75,7 +75,11 @@ class OpenGeneration(_Effect, frozen=True, tag="open_generation"):
 
 
 class PushText(_Effect, frozen=True, tag="push_text"):
+    """Words, and when in the generation's audio they are spoken (seconds)."""
+
     text: str
+    start: float = 0.0
+    end: float = 0.0
 
 
 class PushAudio(_Effect, frozen=True, tag="push_audio", gc=False):
@@ -148,6 +152,18 @@ class EmitTranscript(_Effect, frozen=True, tag="emit_transcript"):
     text: str
 
 
+class EmitConnected(_Effect, frozen=True, tag="emit_connected"):
+    """A socket is open; opening it took so many seconds."""
+
+    seconds: float
+
+
+class EmitDtmf(_Effect, frozen=True, tag="emit_dtmf"):
+    """The assistant dials these digits."""
+
+    digits: str
+
+
 class EmitReconnected(_Effect, frozen=True, tag="emit_reconnected"):
     pass
 
@@ -167,6 +183,8 @@ class EmitError(_Effect, frozen=True, tag="emit_error"):
     problem: str
     recoverable: bool = False
     code: str | None = None
+    fields: dict[str, str] = {}
+    """What Phonic has against single fields, by their path."""
 
 
 class Log(_Effect, frozen=True, tag="log"):
@@ -196,6 +214,8 @@ Effect = Union[
     EmitSpeechStarted,
     EmitSpeechStopped,
     EmitTranscript,
+    EmitConnected,
+    EmitDtmf,
     EmitReconnected,
     EmitError,
     Log,

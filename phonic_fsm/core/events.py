@@ -28,6 +28,9 @@ class _Event(Struct, frozen=True, tag_field="type"):
 class ConnectionOpened(_Event, frozen=True, tag="connection_opened"):
     """The websocket handshake is done."""
 
+    seconds: float = 0.0
+    """How long it took, from the first byte."""
+
 
 class ConnectFailed(_Event, frozen=True, tag="connect_failed"):
     """No websocket could be opened."""

@@ -111,9 +111,15 @@ def _connection() -> Iterator[_On]:
     )
     yield (
         _On(events.ConnectionOpened)
-        .move(connecting, config_sent, do.send_config, when=when.inputs_are_there)
-        .move(connecting, awaiting_inputs)
-        .stay(reconnecting, do.await_answer)
+        .move(
+            connecting,
+            config_sent,
+            do.report_connection,
+            do.send_config,
+            when=when.inputs_are_there,
+        )
+        .move(connecting, awaiting_inputs, do.report_connection)
+        .stay(reconnecting, do.report_connection, do.await_answer)
         .ignore(others(connecting, reconnecting), "nothing is being connected")
     )
     yield (
@@ -312,9 +318,9 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(server.Dtmf)
-        .ignore((*SERVED, reconnecting), "LiveKit has no event for the assistant's digits")
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore(awaiting_inputs, NOT_CONFIGURED)
+        .stay(CONVERSING, do.announce_digits)
+        .ignore(config_sent, NO_TURN)
+        .ignore_outside()
     )
     yield (
         _On(events.Interrupt)

@@ -144,11 +144,12 @@ class Connection:
     async def run(self) -> None:
         """Open the socket, then read and write until either side ends it."""
         with self._scope:
+            began = anyio.current_time()
             socket = self._socket = await self._open()
             if socket is None:
                 return
             try:
-                self._report(ConnectionOpened())
+                self._report(ConnectionOpened(round(anyio.current_time() - began, 6)))
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._write, socket)
                     await self._read(socket)

@@ -23,6 +23,7 @@ from ..core.events import EVENTS, Event
 from ..core.machine import SessionMachine, Step
 from ..core.states import State
 from ..wire.client import AudioChunk
+from .audio_format import WireFormat
 from .connection import Connection
 from .endpoint import Endpoint
 from .uplink import Uplink
@@ -50,17 +51,20 @@ class SessionRuntime:
         endpoint: Endpoint,
         *,
         perform: Perform,
-        sample_rate: int,
+        wire_format: WireFormat,
         connect_timeout: float,
         recorder: Recorder | None = None,
-        on_state_changed: Callable[[State, State, Event], None] | None = None,
+        on_step: Callable[[Step], None] | None = None,
     ) -> None:
-        """``perform`` carries out the effects that are not the runtime's own."""
+        """``perform`` carries out the effects that are not the runtime's own.
+
+        ``on_step`` is told every step once its effects have been carried out.
+        """
         self._machine = machine
         self._endpoint = endpoint
         self._connect_timeout = connect_timeout
         self._recorder = recorder
-        self._on_state_changed = on_state_changed
+        self._on_step = on_step
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             **perform,
             effects.Connect: self._connect,
@@ -76,7 +80,7 @@ class SessionRuntime:
         self._stepping = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._connection: Connection | None = None
-        self._uplink = Uplink(sample_rate, self._send_audio)
+        self._uplink = Uplink(wire_format, self._send_audio)
         self._closed = anyio.Event()
         self._tasks: TaskGroup | None = None
         self._unstarted: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -128,11 +132,10 @@ class SessionRuntime:
         perform = self._perform
         for effect in step.effects:
             perform[type(effect)](effect)
-        if step.source is not step.target:
-            if self._on_state_changed is not None:
-                self._on_state_changed(step.source, step.target, event)
-            if step.target is State.closed:
-                self._closed.set()
+        if self._on_step is not None:
+            self._on_step(step)
+        if step.target is State.closed:
+            self._closed.set()
 
     def push_audio(self, frame: rtc.AudioFrame) -> None:
         """Take the caller's audio; whether it goes out is the gate's matter."""

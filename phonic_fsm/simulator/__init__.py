@@ -2,7 +2,8 @@
 
 ``server`` listens, ``conversation`` reacts to a client, ``assistant`` answers, ``scenario`` is
 what they follow. ``voice`` (text to speech-like audio) and ``vad`` (audio to speech edges) are
-pure and of use on their own. The simulator knows the wire types and nothing else of the package.
+pure and of use on their own. The simulator knows the wire's types and audio formats, and nothing
+else of the package.
 """
 
 from .record import ConversationRecord

@@ -111,9 +111,13 @@ class Assistant:
     async def _speak(
         self, line: str, *, interruptible: bool = True, announced: bool = True
     ) -> None:
-        speech = speak(line, self.settings.output_rate, pitch_hz=ASSISTANT_PITCH_HZ)
+        wire_format = self.settings.output_format
         await self._speaker.speak(
-            speech, ahead=self.settings.ahead, interruptible=interruptible, announced=announced
+            speak(line, wire_format.sample_rate, pitch_hz=ASSISTANT_PITCH_HZ),
+            encode=wire_format.encode,
+            ahead=self.settings.ahead,
+            interruptible=interruptible,
+            announced=announced,
         )
 
     async def _answer(self, turn: Turn) -> None:

@@ -109,7 +109,7 @@ class Conversation:
             case client.UpdateToolsSubset():
                 return refuse_tools(message.tools)
             case client.AudioChunk():
-                return refuse_audio(message.audio, self._settings.input_rate)
+                return refuse_audio(message.audio, self._settings.input_format)
         return None
 
     async def _act(self, message: client.ClientMessage) -> None:
@@ -175,7 +175,7 @@ class Conversation:
 
     def _listen_anew(self) -> None:
         self._ears = SpeechDetector(
-            self._settings.input_rate,
+            self._settings.input_format.sample_rate,
             threshold_dbfs=self._settings.threshold_dbfs,
             min_speech_ms=self._settings.min_speech_ms,
             min_silence_ms=self._settings.min_silence_ms,
@@ -184,7 +184,8 @@ class Conversation:
     async def _hear(self, audio: bytes) -> None:
         if self._muted or self._assistant.uninterruptible:
             return
-        for edge in self._ears.feed(audio):
+        decode = self._settings.input_format.decode
+        for edge in self._ears.feed(audio if decode is None else decode(audio)):
             if edge is SpeechEdge.STARTED:
                 await self._caller_starts()
             else:

@@ -23,7 +23,7 @@ class ConversationRecord:
     """What the client sent, in order, refused messages among it; audio and whatever cannot be
     decoded are left out."""
     audio: bytearray = field(default_factory=bytearray)
-    """The caller's audio so far: PCM16 LE in the config's ``input_format``."""
+    """The caller's audio so far: as it came, in the config's ``input_format``."""
     sent: list[server.ServerMessage] = field(default_factory=list)
     """What the server sent, in order, without audio."""
     config: ConfigOptions | None = None

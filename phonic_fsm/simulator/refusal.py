@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from phonic_fsm.runtime.audio_format import WireFormat
 from phonic_fsm.wire import server
 from phonic_fsm.wire.codec import MalformedMessage, UnknownMessage
 from phonic_fsm.wire.config import ConfigOptions, InlineTool, ToolDefinition
@@ -38,13 +39,14 @@ def refuse_undecodable(message: UnknownMessage | MalformedMessage) -> server.Err
     return refuse("invalid_message", f"invalid {subject}{where}: {problem}", errors)
 
 
-def refuse_audio(audio: bytes, sample_rate: int) -> server.Error | None:
-    """Refuse a chunk that is no PCM16 or is too long; None for a good one."""
-    longest = 2 * sample_rate * _MAX_CHUNK_MS // 1000
-    if len(audio) % 2:
+def refuse_audio(audio: bytes, wire_format: WireFormat) -> server.Error | None:
+    """Refuse a chunk that ends within a sample or is too long; None for a good one."""
+    bytes_per_second = wire_format.sample_rate * wire_format.sample_bytes
+    longest = bytes_per_second * _MAX_CHUNK_MS // 1000
+    if len(audio) % wire_format.sample_bytes:
         problem = f"{len(audio)} bytes are not a whole number of 16-bit samples"
     elif len(audio) > longest:
-        duration_ms = len(audio) * 500 / sample_rate
+        duration_ms = len(audio) * 1000 / bytes_per_second
         problem = f"{duration_ms:g} ms of audio, more than {_MAX_CHUNK_MS} ms"
     else:
         return None
@@ -53,13 +55,7 @@ def refuse_audio(audio: bytes, sample_rate: int) -> server.Error | None:
 
 def refuse_config(config: ConfigOptions, *, within: str = "") -> server.Error | None:
     """Refuse what the simulator cannot do; ``within`` goes before each field's path."""
-    errors = {}
-    for name in ("input_format", "output_format"):
-        if getattr(config, name) == "mulaw_8000":
-            errors[within + name] = "mulaw_8000 is not simulated"
-    if config.tools:
-        errors |= _tool_errors(config.tools, within)
-    return _refuse_params("invalid_config", errors)
+    return _refuse_params("invalid_config", _tool_errors(config.tools or [], within))
 
 
 def refuse_tools(tools: list[ToolDefinition]) -> server.Error | None:

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from msgspec import UnsetType
 
+from phonic_fsm.runtime.audio_format import WIRE_FORMATS, WireFormat
 from phonic_fsm.wire.config import ConfigOptions, InlineTool, ToolDefinition
 
-SAMPLE_RATES = {"pcm_44100": 44100, "pcm_24000": 24000, "pcm_16000": 16000, "pcm_8000": 8000}
 _DEFAULT_FORMAT = "pcm_44100"
 _STOCK_WELCOME = "Hello, how can I help you?"
 
@@ -21,10 +21,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Settings:
-    """Rates are in Hz, durations in ms."""
+    """Durations are in ms."""
 
-    input_rate: int
-    output_rate: int
+    input_format: WireFormat
+    output_format: WireFormat
     ahead: bool
     push_to_talk: bool
     threshold_dbfs: float
@@ -35,8 +35,8 @@ class Settings:
     @classmethod
     def of(cls, config: ConfigOptions) -> Settings:
         return cls(
-            input_rate=SAMPLE_RATES[_given(config.input_format, _DEFAULT_FORMAT)],
-            output_rate=SAMPLE_RATES[_given(config.output_format, _DEFAULT_FORMAT)],
+            input_format=WIRE_FORMATS[_given(config.input_format, _DEFAULT_FORMAT)],
+            output_format=WIRE_FORMATS[_given(config.output_format, _DEFAULT_FORMAT)],
             ahead=_given(config.stream_ahead_of_real_time, False),
             push_to_talk=_given(config.push_to_talk, False),
             threshold_dbfs=40 * _given(config.vad_threshold, 0.5) - 60,

@@ -24,6 +24,8 @@ class _Utterance:
     """A line while it is said."""
 
     speech: Speech
+    encode: Callable[[bytes], bytes] | None
+    """From PCM16 LE to what is sent; None if that is sent."""
     ahead: bool
     interruptible: bool
     announced: bool
@@ -59,12 +61,18 @@ class Speaker:
         return now is not None and now.streaming and not now.interruptible
 
     async def speak(
-        self, speech: Speech, *, ahead: bool, interruptible: bool = True, announced: bool = True
+        self,
+        speech: Speech,
+        *,
+        encode: Callable[[bytes], bytes] | None,
+        ahead: bool,
+        interruptible: bool = True,
+        announced: bool = True,
     ) -> None:
         """Say one line, after those that wait already; returns when it is over or was stopped."""
         asked = anyio.current_time()
         async with self._voice:
-            utterance = _Utterance(speech, ahead, interruptible, announced)
+            utterance = _Utterance(speech, encode, ahead, interruptible, announced)
             self._utterance = utterance
             with utterance.scope:
                 await self._stream(utterance, asked)
@@ -109,6 +117,8 @@ class Speaker:
                 await anyio.sleep_until(began + utterance.sent_ms / 1000)
             await checkpoint_if_cancelled()
             audio = speech.pcm[start : start + chunk_bytes].ljust(chunk_bytes, b"\0")
+            if utterance.encode is not None:
+                audio = utterance.encode(audio)
             text = speech.text_between(utterance.sent_ms, utterance.sent_ms + CHUNK_MS)
             utterance.sent_ms += CHUNK_MS
             await self._send(server.AudioChunk(audio, text, timings))

@@ -13,6 +13,15 @@ from msgspec import UNSET, Struct, UnsetType
 
 AudioFormat = Literal["pcm_44100", "pcm_24000", "pcm_16000", "pcm_8000", "mulaw_8000"]
 
+SAMPLING = {
+    "pcm_44100": (44_100, 2),
+    "pcm_24000": (24_000, 2),
+    "pcm_16000": (16_000, 2),
+    "pcm_8000": (8_000, 2),
+    "mulaw_8000": (8_000, 1),
+}
+"""Rate (Hz) and bytes a sample of each format; all are mono."""
+
 
 class InlineTool(Struct, frozen=True, tag="custom_websocket", tag_field="type"):
     """A tool that lives in this conversation and is executed by us (``custom_websocket``)."""
