@@ -14,6 +14,7 @@ The API key and the address are in no event, so they are in no trace.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -75,11 +76,15 @@ class RecordedPushAudio(Struct, frozen=True, tag="push_audio", tag_field="type")
     audio: AudioLength
 
 
-def recorded_event(event: Event) -> object:
-    """An event as it stands in a trace."""
+def recorded_event(event: Event, to_pcm: Callable[[bytes], bytes] | None = None) -> object:
+    """An event as it stands in a trace; ``to_pcm`` decodes audio that is not PCM16 LE."""
     if isinstance(event, AudioChunk):
         audio = event.audio or b""
-        return RecordedAudioChunk(AudioLength(len(audio), _level(audio)), event.text, event.timings)
+        return RecordedAudioChunk(
+            AudioLength(len(audio), _level(to_pcm(audio) if to_pcm else audio)),
+            event.text,
+            event.timings,
+        )
     return event
 
 

@@ -18,6 +18,7 @@ from msgspec import Struct, structs
 
 from ..core.context import Settings
 from ..core.machine import Step
+from ..runtime.audio_format import WIRE_FORMATS
 from ..version import __version__
 from .format import NAME, VERSION, Header, masked, recorded_effect, recorded_event
 
@@ -47,6 +48,7 @@ class TraceRecorder:
         self.path = path
         self._file: FileIO | None = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close
         self._steps = 0
+        self._to_pcm = WIRE_FORMATS[settings.config.output_format or "pcm_44100"].decode
         self._began = time.monotonic()
         self._write(
             _encode(
@@ -70,7 +72,7 @@ class TraceRecorder:
                 _RecordedStep(
                     self._steps,
                     round(time.monotonic() - self._began, 6),
-                    recorded_event(step.event),
+                    recorded_event(step.event, self._to_pcm),
                     step.source.value,
                     step.target.value,
                     [recorded_effect(effect) for effect in step.effects],

@@ -21,7 +21,7 @@ class Config(ConfigOptions, frozen=True, kw_only=True, tag="config", tag_field="
 
 
 class AudioChunk(_ClientMessage, frozen=True, tag="audio_chunk", gc=False):
-    """The caller's audio: base64 on the wire, at most 40 ms (20 ms advised), in the input format."""
+    """The caller's audio in the input format: base64 on the wire, at most 40 ms (20 advised)."""
 
     audio: bytes
     iso_date_time: str | UnsetType | None = UNSET
