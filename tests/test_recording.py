@@ -226,3 +226,18 @@ def test_what_was_recorded_before_a_crash_can_be_read(tmp_path):
     *_, last = replay(path)
     assert last.difference is None
     assert last.step.target.value == "ready"
+
+
+async def test_the_values_of_headers_are_masked_wherever_they_go(make_model, server, tmp_path):
+    def endpoint(token):
+        return {"url": "https://example.com", "headers": {"Authorization": token}}
+
+    path = tmp_path / "call.jsonl"
+    model = make_model(trace=path, configuration_endpoint=endpoint("secret-1"))
+    async with conversation(model, server) as (session, peer, _):
+        session.update_options(configuration_endpoint=endpoint("secret-2"), voice="ben")
+        reset = await peer.expect(client.Reset)
+        assert reset.config.configuration_endpoint == endpoint("secret-2")
+    assert "secret" not in path.read_text()
+    assert path.read_text().count('"Authorization":"***"') == 4, "header, config, event and reset"
+    assert all(step.difference is None for step in replay(path))

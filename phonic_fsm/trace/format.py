@@ -23,7 +23,7 @@ from msgspec import Struct, field, structs
 
 from ..core.context import Settings
 from ..core.effects import Effect, PushAudio, Send
-from ..core.events import Event
+from ..core.events import Event, UpdateOptions
 from ..wire import client
 from ..wire.config import ConfigOptions
 from ..wire.server import AudioChunk
@@ -85,6 +85,8 @@ def recorded_event(event: Event, to_pcm: Callable[[bytes], bytes] | None = None)
             event.text,
             event.timings,
         )
+    if isinstance(event, UpdateOptions):
+        return structs.replace(event, config=masked(event.config))
     return event
 
 
