@@ -214,6 +214,8 @@ async def changed_options(r: Recording) -> None:
     await r.peer.expect(client.Reset)
     r.session.update_options(configs_for_tools=[{"name": "get_weather", "uninterruptible": True}])
     await r.peer.expect(client.UpdateToolsSubset)
+    r.session.set_external_id("call-1")
+    await r.peer.expect(client.SetExternalId)
 
 
 async def user_text(r: Recording) -> None:

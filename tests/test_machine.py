@@ -93,7 +93,13 @@ from_livekit = st.one_of(
         tools=tools,
         items=st.lists(messages, max_size=2).map(tuple),
     ),
+    st.builds(
+        events.UpdateOptions,
+        config=st.sampled_from([config.ConfigOptions(), config.ConfigOptions(voice_id="ann")]),
+        tools=tools,
+    ),
     st.builds(events.UpdateChatContext, added=additions),
+    st.just(events.SetExternalId("call-1")),
     st.builds(events.CancelReply, st.sampled_from(REQUESTS)),
     st.just(events.Interrupt()),
     # One that no list of requests knows gets its name when it is fed in.

@@ -175,3 +175,21 @@ async def test_settings_of_tools_can_be_changed_too(make_model, server):
         session.update_options(configs_for_tools=[{"name": "get_weather", "uninterruptible": True}])
         [tool] = (await peer.expect(client.UpdateToolsSubset)).tools
         assert tool.uninterruptible is True
+
+
+@pytest.mark.anyio
+async def test_an_external_id_can_be_set_at_any_time(make_model, server):
+    session = make_model().session()
+    try:
+        session.set_external_id("call-1")
+        await session._update_session(instructions="Be kind.", tools=[])
+        peer = await server.accept()
+        assert (await peer.open_conversation()).external_id == "call-1"
+        session.set_external_id("call-2")
+        assert await peer.expect(client.SetExternalId) == client.SetExternalId("call-2")
+        session.update_options(voice="ben")
+        assert (await peer.expect(client.Reset)).config.external_id == "call-2"
+        with pytest.raises(ValueError, match="external_id must not be empty"):
+            session.set_external_id(" ")
+    finally:
+        await session.aclose()

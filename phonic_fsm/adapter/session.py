@@ -204,6 +204,16 @@ class RealtimeSession(
         self._options = updated
         self._runtime.dispatch(events.UpdateOptions(config=config, tools=self._inline_tools()))
 
+    def set_external_id(self, external_id: str) -> None:
+        """Store your own id with the conversation; it takes precedence over the option.
+
+        Raises:
+            ValueError: the id is empty.
+        """
+        changes = checked({"external_id": external_id})
+        self._options = changed(self._options, changes)
+        self._runtime.dispatch(events.SetExternalId(external_id))
+
     def _inline_tools(self) -> tuple[InlineTool, ...] | UnsetType:
         """The own tools as Phonic takes them; ``UNSET`` until they have been given."""
         return UNSET if self._tools is None else self._tool_configs.inline(self._tools)

@@ -193,6 +193,17 @@ def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
     context.user_text.clear()
 
 
+def take_external_id(context: Context, event: events.SetExternalId) -> None:
+    """Put the user's own id of the conversation into the config."""
+    context.config = structs.replace(context.config, external_id=event.external_id)
+
+
+def set_external_id(context: Context, event: events.SetExternalId) -> None:
+    """Tell Phonic the user's own id of the conversation."""
+    take_external_id(context, event)
+    _deliver(context, client.SetExternalId(event.external_id))
+
+
 def tell_changes(context: Context, event: Event) -> None:
     """Send what changed: the prompt, the tools, or a reset for more than one of them."""
     _tell_changes(context)

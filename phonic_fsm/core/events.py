@@ -132,6 +132,10 @@ class Open(_Event, frozen=True, tag="open"):
     """The session was made: the first event of all."""
 
 
+class SetExternalId(_Event, frozen=True, tag="set_external_id"):
+    external_id: str
+
+
 class Interrupt(_Event, frozen=True, tag="interrupt"):
     pass
 
@@ -159,6 +163,7 @@ CallEvent = Union[
     GenerateReply,
     Say,
     CancelReply,
+    SetExternalId,
     Interrupt,
     Break,
     Close,

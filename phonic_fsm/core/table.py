@@ -217,6 +217,12 @@ def _settings() -> Iterator[_On]:
             .ignore(closed, OVER)
         )
     yield (
+        _On(events.SetExternalId)
+        .stay((*SERVED, reconnecting), do.set_external_id)
+        .stay((connecting, awaiting_inputs), do.take_external_id)
+        .ignore(closed, OVER)
+    )
+    yield (
         _On(events.ChangesDue)
         .stay(CONVERSING, do.tell_changes)
         .ignore((connecting, awaiting_inputs), "the config will say it")
