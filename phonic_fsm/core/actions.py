@@ -10,8 +10,8 @@ from msgspec import UNSET, structs
 
 from ..wire import client, server
 from ..wire.codec import MalformedMessage, UnknownMessage
-from ..wire.config import SAMPLING, ConfigOptions, ToolDefinition
-from . import events
+from ..wire.config import SAMPLING
+from . import events, outgoing
 from .context import Change, Context, Generation, Reply
 from .conversation import FunctionCall, FunctionCallOutput, Message
 from .effects import (
@@ -42,13 +42,11 @@ from .effects import (
     SupersedeReply,
 )
 from .events import Event, name_of
-from .guards import a_reset_is_due, changes_of
-from .prompt import render_history, system_prompt
+from .guards import changes_of
 
 RETRY_DUE = name_of(events.RetryDue)
 ANSWER_OVERDUE = name_of(events.AnswerOverdue)
 REPLY_OVERDUE = name_of(events.ReplyOverdue)
-CHANGES_DUE = name_of(events.ChangesDue)
 
 FIRST_RETRY_AFTER = 0.5
 """Seconds; doubled with each attempt, up to the settings' ``retry_interval``."""
@@ -90,7 +88,7 @@ def await_answer(context: Context, event: Event) -> None:
 
 def send_config(context: Context, event: Event) -> None:
     """Send the config, once, with the conversation so far in the prompt."""
-    options = _config(context, welcome=not context.continuing)
+    options = outgoing.config_for(context, welcome=not context.continuing)
     context.put(
         Send(client.Config(**structs.asdict(options))),
         StartTimer(ANSWER_OVERDUE, context.settings.answer_timeout),
@@ -105,7 +103,7 @@ def become_ready(context: Context, event: Event) -> None:
     if context.continuing:
         context.continuing = False
         context.put(EmitReconnected())
-    _release(context)
+    outgoing.release(context)
 
 
 def go_on(context: Context, event: Event) -> None:
@@ -113,7 +111,7 @@ def go_on(context: Context, event: Event) -> None:
     context.attempts = 0
     context.gate = "open"
     context.put(StopTimer(ANSWER_OVERDUE), *map(Send, context.unacknowledged.values()))
-    _release(context)
+    outgoing.release(context)
     context.put(SetAudioGate("open"), EmitReconnected())
 
 
@@ -177,7 +175,7 @@ def note_changes(context: Context, event: events.SettingsEvent) -> None:
     """Note what changed; it goes out at the end of the tick, in one message."""
     context.changes |= _take(context, event)
     if context.changes and context.gate == "open":
-        context.put(StartTimer(CHANGES_DUE, 0.0))
+        context.put(StartTimer(outgoing.CHANGES_DUE, 0.0))
 
 
 def end_turns(context: Context, event: Event) -> None:
@@ -201,12 +199,12 @@ def take_external_id(context: Context, event: events.SetExternalId) -> None:
 def set_external_id(context: Context, event: events.SetExternalId) -> None:
     """Tell Phonic the user's own id of the conversation."""
     take_external_id(context, event)
-    _deliver(context, client.SetExternalId(event.external_id))
+    outgoing.deliver(context, client.SetExternalId(event.external_id))
 
 
 def tell_changes(context: Context, event: Event) -> None:
     """Send what changed: the prompt, the tools, or a reset for more than one of them."""
-    _tell_changes(context)
+    outgoing.tell_changes(context)
 
 
 # -- the caller ----------------------------------------------------------------------------------
@@ -383,7 +381,7 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
             told = True
         elif isinstance(item, Message) and item.text.strip():
             if item.role in ("system", "developer"):
-                _deliver(context, client.AddSystemMessage(item.text))
+                outgoing.deliver(context, client.AddSystemMessage(item.text))
                 told = True
             elif item.role == "user" and position == len(event.added):
                 context.user_text.append(item.text)
@@ -493,26 +491,12 @@ def announce_break(context: Context, event: events.Break) -> None:
 def announce_refusal(context: Context, event: server.Error) -> None:
     """Close everything and announce what Phonic has against the config."""
     _finish(context)
-    context.put(
-        EmitError(
-            "configuration_refused",
-            _complaint(event),
-            code=event.error.code,
-            fields=event.param_errors or {},
-        )
-    )
+    _announce_error(context, event, "configuration_refused")
 
 
 def announce_error(context: Context, event: server.Error) -> None:
     """Announce Phonic's error."""
-    context.put(
-        EmitError(
-            "server_error",
-            _complaint(event),
-            code=event.error.code,
-            fields=event.param_errors or {},
-        )
-    )
+    _announce_error(context, event, "server_error")
 
 
 # -- the log -------------------------------------------------------------------------------------
@@ -560,31 +544,6 @@ def _end_user_speech(context: Context) -> None:
         context.put(EmitSpeechStopped())
 
 
-def _deliver(context: Context, message: client.ClientMessage) -> None:
-    """Send a message, or keep it until the server is ready."""
-    if context.gate == "open":
-        _tell_changes(context)
-        _send(context, message)
-    else:
-        context.held.append(message)
-
-
-def _send(context: Context, message: client.ClientMessage) -> None:
-    if isinstance(message, client.ToolCallOutput):
-        context.unacknowledged[message.tool_call_id] = message
-    context.put(Send(message))
-
-
-def _release(context: Context) -> None:
-    _tell_changes(context)
-    for message in context.held:
-        _send(context, message)
-    context.held.clear()
-    if context.reply is not None and not context.reply.sent:
-        context.reply.sent = True
-        context.put(Send(context.reply.message))
-
-
 def _request(context: Context, request_id: str, message: client.GenerateReply | client.Say) -> None:
     if context.reply is not None:
         context.put(SupersedeReply(context.reply.request_id))
@@ -592,12 +551,12 @@ def _request(context: Context, request_id: str, message: client.GenerateReply | 
     context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout))
     if context.gate == "open":
         context.reply.sent = True
-        _deliver(context, message)
+        outgoing.deliver(context, message)
 
 
 def _answer(context: Context, item: FunctionCallOutput) -> None:
     if context.pending_calls.pop(item.call_id, None) is not None:
-        _deliver(context, client.ToolCallOutput(item.call_id, item.output))
+        outgoing.deliver(context, client.ToolCallOutput(item.call_id, item.output))
     else:
         context.put(Log("info", f"the output of call {item.call_id} is not sent: nobody awaits it"))
 
@@ -627,40 +586,6 @@ def _take(context: Context, event: events.SettingsEvent) -> set[Change]:
     return changes
 
 
-def _tell_changes(context: Context) -> None:
-    if not context.changes:
-        return
-    if a_reset_is_due(context):
-        context.discarding = False
-        context.put(Send(client.Reset(_config(context, welcome=False))))
-    elif "instructions" in context.changes:
-        prompt = system_prompt(context.instructions or "", context.carried)
-        context.put(Send(client.UpdateSystemPrompt(prompt)))
-    else:
-        context.put(Send(client.UpdateToolsSubset(_tools(context))))
-    context.changes.clear()
-    context.put(StopTimer(CHANGES_DUE))
-
-
-def _tools(context: Context) -> list[ToolDefinition]:
-    return [*(context.config.tools or ()), *(context.tools or ())]
-
-
-def _config(context: Context, *, welcome: bool) -> ConfigOptions:
-    """The whole config; the history that it carries is remembered for later prompts."""
-    context.carried = render_history(context.conversation)
-    context.changes.clear()
-    options = structs.replace(
-        context.config,
-        system_prompt=system_prompt(context.instructions or "", context.carried),
-        tools=_tools(context),
-    )
-    if not welcome:
-        return structs.replace(options, welcome_message=None, generate_welcome_message=False)
-    # At first, tools that are not given are left to the Phonic agent; later, none means none.
-    return options if options.tools else structs.replace(options, tools=UNSET)
-
-
 def _finish(context: Context) -> None:
     _end_turn(context, interrupted=True)
     _end_user_speech(context)
@@ -675,6 +600,11 @@ def _finish(context: Context) -> None:
         context.put(RejectReply(context.reply.request_id, "closed", problem))
         context.reply = None
     context.put(SetAudioGate("closed"), Disconnect())
+
+
+def _announce_error(context: Context, event: server.Error, kind: ErrorKind) -> None:
+    said, fields = event.error, event.param_errors or {}
+    context.put(EmitError(kind, _complaint(event), code=said.code, fields=fields))
 
 
 def _trouble(event: Event) -> str:

@@ -1,0 +1,81 @@
+"""How messages leave: at once, or once the server is ready; and what the config says.
+
+Actions hand messages over here; whether they go out now, wait, or are preceded by settings that
+have changed is settled in this one place.
+"""
+
+from __future__ import annotations
+
+from msgspec import UNSET, structs
+
+from ..wire import client
+from ..wire.config import ConfigOptions, ToolDefinition
+from . import events
+from .context import Context
+from .effects import Send, StopTimer
+from .events import name_of
+from .guards import a_reset_is_due
+from .prompt import render_history, system_prompt
+
+CHANGES_DUE = name_of(events.ChangesDue)
+
+
+def deliver(context: Context, message: client.ClientMessage) -> None:
+    """Send a message, or keep it until the server is ready."""
+    if context.gate == "open":
+        tell_changes(context)
+        _send(context, message)
+    else:
+        context.held.append(message)
+
+
+def release(context: Context) -> None:
+    """The server is ready: changes go first, then what was held, then a reply that waits."""
+    tell_changes(context)
+    for message in context.held:
+        _send(context, message)
+    context.held.clear()
+    if context.reply is not None and not context.reply.sent:
+        context.reply.sent = True
+        context.put(Send(context.reply.message))
+
+
+def tell_changes(context: Context) -> None:
+    """Send what was changed since the server was last told, in one message."""
+    if not context.changes:
+        return
+    if a_reset_is_due(context):
+        context.discarding = False
+        context.put(Send(client.Reset(config_for(context, welcome=False))))
+    elif "instructions" in context.changes:
+        prompt = system_prompt(context.instructions or "", context.carried)
+        context.put(Send(client.UpdateSystemPrompt(prompt)))
+    else:
+        context.put(Send(client.UpdateToolsSubset(_tools(context))))
+    context.changes.clear()
+    context.put(StopTimer(CHANGES_DUE))
+
+
+def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
+    """The whole config; the history that it carries is remembered for later prompts."""
+    context.carried = render_history(context.conversation)
+    context.changes.clear()
+    options = structs.replace(
+        context.config,
+        system_prompt=system_prompt(context.instructions or "", context.carried),
+        tools=_tools(context),
+    )
+    if not welcome:
+        return structs.replace(options, welcome_message=None, generate_welcome_message=False)
+    # At first, tools that are not given are left to the Phonic agent; later, none means none.
+    return options if options.tools else structs.replace(options, tools=UNSET)
+
+
+def _tools(context: Context) -> list[ToolDefinition]:
+    return [*(context.config.tools or ()), *(context.tools or ())]
+
+
+def _send(context: Context, message: client.ClientMessage) -> None:
+    if isinstance(message, client.ToolCallOutput):
+        context.unacknowledged[message.tool_call_id] = message
+    context.put(Send(message))
