@@ -103,10 +103,11 @@ class RealtimeModel(llm.RealtimeModel):
     def session(self, *, turn_detection_disabled: bool = False) -> RealtimeSession:
         """Start a conversation: it connects in the background, with a copy of the options.
 
-        Must be called in a running event loop. Phonic's turn detection cannot be turned off.
+        Must be called in a running event loop. ``turn_detection_disabled`` is not supported: Phonic
+        detects the turns.
         """
         if turn_detection_disabled:
-            logger.warning("turn_detection_disabled is not supported by Phonic and does nothing")
+            logger.warning("turn_detection_disabled is not supported here and does nothing")
         settings = Settings(
             id_seed=shortuuid(),
             config=to_config(self._options, self._audio_format)[0],

@@ -331,7 +331,7 @@ class RealtimeSession(
     def _warn_unsupported(self, call: str) -> None:
         if call not in self._warned:
             self._warned.add(call)
-            logger.warning("%s is not supported by Phonic and does nothing", call)
+            logger.warning("%s is not supported here and does nothing", call)
 
     # -- effects ---------------------------------------------------------------------------------
 
