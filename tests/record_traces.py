@@ -52,6 +52,16 @@ class Recording:
         await self.peer.open_conversation()
         await self.emitted.state("ready")
 
+    async def begin_with_two_calls(self) -> None:
+        """Open the conversation, with two tools' outputs awaited."""
+        await self.begin(tools=True)
+        await self.peer.send(
+            phonic.ToolCall("call_1", "get_weather", {"city": "Paris"}),
+            phonic.ToolCall("call_2", "get_weather", {"city": "Rome"}),
+        )
+        await self.emitted.next("generation_created")
+        await self.emitted.next("generation_created")
+
     async def give_output(self, call_id: str, output: str) -> None:
         context = self.session.chat_ctx
         context.items.append(
@@ -112,13 +122,7 @@ async def tool_call(r: Recording) -> None:
 
 
 async def two_tools_pending(r: Recording) -> None:
-    await r.begin(tools=True)
-    await r.peer.send(
-        phonic.ToolCall("call_1", "get_weather", {"city": "Paris"}),
-        phonic.ToolCall("call_2", "get_weather", {"city": "Rome"}),
-    )
-    await r.emitted.next("generation_created")
-    await r.emitted.next("generation_created")
+    await r.begin_with_two_calls()
     await r.give_output("call_2", "rain")
     await r.peer.expect(client.ToolCallOutput)
     await r.give_output("call_1", "sunny")
@@ -315,13 +319,7 @@ async def bad_input(r: Recording) -> None:
 
 
 async def lost_and_resumed(r: Recording) -> None:
-    await r.begin(tools=True)
-    await r.peer.send(
-        phonic.ToolCall("call_1", "get_weather", {"city": "Paris"}),
-        phonic.ToolCall("call_2", "get_weather", {"city": "Rome"}),
-    )
-    await r.emitted.next("generation_created")
-    await r.emitted.next("generation_created")
+    await r.begin_with_two_calls()
     await r.give_output("call_1", "sunny")
     await r.peer.expect(client.ToolCallOutput)
     r.peer.cut()

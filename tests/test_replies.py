@@ -151,14 +151,14 @@ class _Impatient:
 
     def session(self):
         model = self.model
-        settings = Settings(
-            id_seed="test", config=to_config({}, "pcm_24000")[0], reply_timeout=0.05
-        )
+        config, tool_configs = to_config({}, "pcm_24000")
+        settings = Settings(id_seed="test", config=config, reply_timeout=0.05)
         return RealtimeSession(
             model,
             settings,
             model._endpoint,
             options={},
+            tool_configs=tool_configs,
             audio_format="pcm_24000",
             connect_timeout=5.0,
             recorder=None,

@@ -108,9 +108,10 @@ class RealtimeModel(llm.RealtimeModel):
         """
         if turn_detection_disabled:
             logger.warning("turn_detection_disabled is not supported here and does nothing")
+        config, tool_configs = to_config(self._options, self._audio_format)
         settings = Settings(
             id_seed=shortuuid(),
-            config=to_config(self._options, self._audio_format)[0],
+            config=config,
             max_retries=self._conn_options.max_retry,
             retry_interval=self._conn_options.retry_interval,
             answer_timeout=self._conn_options.timeout,
@@ -123,6 +124,7 @@ class RealtimeModel(llm.RealtimeModel):
             settings,
             self._endpoint,
             options=self._options,
+            tool_configs=tool_configs,
             audio_format=self._audio_format,
             connect_timeout=self._conn_options.timeout,
             recorder=recorder,
@@ -137,8 +139,9 @@ class RealtimeModel(llm.RealtimeModel):
             TypeError, ValueError: as for the constructor; then nothing is changed.
         """
         changes = checked(options)
-        to_config(changed(self._options, changes), self._audio_format)
-        self._options = changed(self._options, changes)
+        updated = changed(self._options, changes)
+        to_config(updated, self._audio_format)
+        self._options = updated
         for session in self._sessions:
             session.update_options(**options)
 

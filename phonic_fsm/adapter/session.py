@@ -36,6 +36,7 @@ from .errors import ReplyFailed, error_for
 from .generation import Generation
 from .metrics import ReplyTimes
 from .options import PhonicOptions, changed, checked, to_config
+from .tools import ToolConfigs
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -95,6 +96,7 @@ class RealtimeSession(
         endpoint: Endpoint,
         *,
         options: dict[str, Any],
+        tool_configs: ToolConfigs,
         audio_format: str,
         connect_timeout: float,
         recorder: Recorder | None,
@@ -103,7 +105,7 @@ class RealtimeSession(
         self._wire_format = WIRE_FORMATS[audio_format]
         self._audio_format = audio_format
         self._options = options
-        _, self._tool_configs = to_config(options, audio_format)
+        self._tool_configs = tool_configs
         self._chat_ctx = llm.ChatContext.empty()
         self._tools: llm.ToolContext | None = None
         self._generation: Generation | None = None

@@ -10,7 +10,7 @@ from msgspec import UNSET, structs
 
 from ..wire import client, server
 from ..wire.codec import MalformedMessage, UnknownMessage
-from ..wire.config import SAMPLING
+from ..wire.config import DEFAULT_FORMAT, SAMPLING
 from . import events, outgoing
 from .context import Change, Context, Generation, Reply
 from .conversation import FunctionCall, FunctionCallOutput, Message
@@ -270,7 +270,7 @@ def push_chunk(context: Context, event: server.AudioChunk) -> None:
     audio = event.audio
     start = end = generation.seconds
     if audio:
-        rate, sample_bytes = SAMPLING[context.config.output_format or "pcm_44100"]
+        rate, sample_bytes = SAMPLING[context.config.output_format or DEFAULT_FORMAT]
         end = start + len(audio) / sample_bytes / rate
         generation.seconds = end
         generation.empty = False
@@ -573,16 +573,11 @@ def _apply(context: Context, event: events.UpdateChatContext) -> None:
 def _take(context: Context, event: events.SettingsEvent) -> set[Change]:
     """Take the event's values; the result says which of them are new."""
     changes = changes_of(context, event)
-    if isinstance(event, events.UpdateInstructions | events.UpdateSession) and isinstance(
-        event.instructions, str
-    ):
-        context.instructions = event.instructions
-    if not isinstance(event, events.UpdateInstructions) and isinstance(event.tools, tuple):
-        context.tools = event.tools
-    if isinstance(event, events.UpdateOptions):
-        context.config = event.config
-    if isinstance(event, events.UpdateSession) and isinstance(event.items, tuple):
-        context.conversation.replace(event.items)
+    for change in changes:
+        if change == "conversation":
+            context.conversation.replace(event.items)  # type: ignore[union-attr, arg-type]
+        else:
+            setattr(context, change, getattr(event, change))
     return changes
 
 

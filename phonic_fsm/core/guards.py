@@ -26,13 +26,8 @@ GOING_AWAY = 1001
 # -- the connection ------------------------------------------------------------------------------
 
 
-def inputs_are_there(context: Context, event: Event) -> bool:
-    """Both instructions and tools have been given."""
-    return context.instructions is not None and context.tools is not None
-
-
-def inputs_become_complete(context: Context, event: SettingsEvent) -> bool:
-    """With this event, both instructions and tools have been given."""
+def inputs_are_complete(context: Context, event: Event) -> bool:
+    """Both instructions and tools have been given, those of this event included."""
     given = changes_of(context, event)
     return (context.instructions is not None or "instructions" in given) and (
         context.tools is not None or "tools" in given
@@ -50,14 +45,9 @@ def was_not_deliberate(context: Context, event: ConnectionClosed) -> bool:
     )
 
 
-def another_attempt_is_left(context: Context, event: Event) -> bool:
-    """Fewer attempts have failed than ``conn_options`` allows."""
-    return context.attempts < context.settings.max_retries
-
-
 def may_connect_again(context: Context, event: ConnectFailed | ConnectionClosed) -> bool:
     """Another attempt may end otherwise, and one is left."""
-    if not another_attempt_is_left(context, event):
+    if context.attempts >= context.settings.max_retries:
         return False
     if isinstance(event, ConnectFailed):
         return event.retryable
@@ -93,7 +83,7 @@ def calls_for_a_reset(context: Context, event: SettingsEvent) -> bool:
     return _need_a_reset(context, context.changes | changes_of(context, event), instructions)
 
 
-def changes_of(context: Context, event: SettingsEvent) -> set[Change]:
+def changes_of(context: Context, event: Event) -> set[Change]:
     """What the event changes; the same value again changes nothing."""
     changes: set[Change] = set()
     instructions = getattr(event, "instructions", UNSET)

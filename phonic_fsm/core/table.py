@@ -116,7 +116,7 @@ def _connection() -> Iterator[_On]:
             config_sent,
             do.report_connection,
             do.send_config,
-            when=when.inputs_are_there,
+            when=when.inputs_are_complete,
         )
         .move(connecting, awaiting_inputs, do.report_connection)
         .stay(reconnecting, do.report_connection, do.await_answer)
@@ -187,7 +187,7 @@ def _settings() -> Iterator[_On]:
                 config_sent,
                 do.take_inputs,
                 do.send_config,
-                when=when.inputs_become_complete,
+                when=when.inputs_are_complete,
             )
             .stay(awaiting_inputs, do.take_inputs)
             .stay(

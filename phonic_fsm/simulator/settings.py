@@ -11,9 +11,8 @@ from typing import TypeVar
 from msgspec import UnsetType
 
 from phonic_fsm.runtime.audio_format import WIRE_FORMATS, WireFormat
-from phonic_fsm.wire.config import ConfigOptions, InlineTool, ToolDefinition
+from phonic_fsm.wire.config import DEFAULT_FORMAT, ConfigOptions, InlineTool, ToolDefinition
 
-_DEFAULT_FORMAT = "pcm_44100"
 _STOCK_WELCOME = "Hello, how can I help you?"
 
 _T = TypeVar("_T")
@@ -35,8 +34,8 @@ class Settings:
     @classmethod
     def of(cls, config: ConfigOptions) -> Settings:
         return cls(
-            input_format=WIRE_FORMATS[_given(config.input_format, _DEFAULT_FORMAT)],
-            output_format=WIRE_FORMATS[_given(config.output_format, _DEFAULT_FORMAT)],
+            input_format=WIRE_FORMATS[config.input_format or DEFAULT_FORMAT],
+            output_format=WIRE_FORMATS[config.output_format or DEFAULT_FORMAT],
             ahead=_given(config.stream_ahead_of_real_time, False),
             push_to_talk=_given(config.push_to_talk, False),
             threshold_dbfs=40 * _given(config.vad_threshold, 0.5) - 60,

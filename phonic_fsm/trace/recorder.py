@@ -20,6 +20,7 @@ from ..core.context import Settings
 from ..core.machine import Step
 from ..runtime.audio_format import WIRE_FORMATS
 from ..version import __version__
+from ..wire.config import DEFAULT_FORMAT
 from .format import NAME, VERSION, Header, masked, recorded_effect, recorded_event
 
 logger = logging.getLogger("phonic_fsm")
@@ -48,7 +49,7 @@ class TraceRecorder:
         self.path = path
         self._file: FileIO | None = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close
         self._steps = 0
-        self._to_pcm = WIRE_FORMATS[settings.config.output_format or "pcm_44100"].decode
+        self._to_pcm = WIRE_FORMATS[settings.config.output_format or DEFAULT_FORMAT].decode
         self._began = time.monotonic()
         self._write(
             _encode(

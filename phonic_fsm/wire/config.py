@@ -13,6 +13,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 AudioFormat = Literal["pcm_44100", "pcm_24000", "pcm_16000", "pcm_8000", "mulaw_8000"]
 
+DEFAULT_FORMAT = "pcm_44100"
+"""What a config that names no format gets (assumed)."""
+
 SAMPLING = {
     "pcm_44100": (44_100, 2),
     "pcm_24000": (24_000, 2),
