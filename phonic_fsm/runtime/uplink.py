@@ -2,13 +2,13 @@
 
 Frames do not pass the machine one by one; the gate, which it opens and closes, is what lets them
 through. Time between a frame's arrival and its chunk's departure is what the cutting needs, at
-most one chunk, and, at another rate than the wire's, what the resampler looks ahead.
+most one chunk, and, at another rate than the wire's, what the resampler holds back.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 from livekit import rtc
@@ -16,6 +16,7 @@ from livekit import rtc
 from ..core.effects import Gate
 from ..wire.client import AudioChunk
 from .audio_format import WireFormat
+from .resampler import Resampler
 
 CHUNK_MS = 20
 
@@ -38,7 +39,7 @@ class Uplink:
         """The beginning of the next chunk."""
         self._frame_rate = self._rate
         """Of the frames that come at present (Hz)."""
-        self._resampler: rtc.AudioResampler | None = None
+        self._resampler: Resampler | None = None
         """There is one exactly when that is not the wire's rate."""
 
     def set_gate(self, gate: Gate) -> None:
@@ -61,14 +62,21 @@ class Uplink:
             self._change_rate(frame.sample_rate)
         pcm = _mono(frame)
         if self._resampler is not None:
-            pcm = _joined(self._resampler.push(bytearray(pcm)))
+            pcm = self._resampler.push(pcm)
         self._cut(pcm)
 
+    def flush(self) -> None:
+        """Let out at once all that was said, the beginning of a chunk as a chunk of its own."""
+        self._change_rate(self._rate)
+        if self._rest:
+            self._put(self._rest)
+            self._rest = b""
+
     def _change_rate(self, rate: int) -> None:
-        resampler = rtc.AudioResampler(rate, self._rate) if rate != self._rate else None
+        resampler = Resampler(rate, self._rate) if rate != self._rate else None
         if self._resampler is not None:
             # What the old rate's resampler still holds belongs in front of the new frames.
-            self._cut(_joined(self._resampler.flush()))
+            self._cut(self._resampler.flush())
         self._frame_rate, self._resampler = rate, resampler
 
     def _cut(self, pcm: bytes) -> None:
@@ -100,7 +108,3 @@ def _mono(frame: rtc.AudioFrame) -> bytes:
         total += channel
     mono: bytes = (total // len(channels)).astype(np.int16).tobytes()
     return mono
-
-
-def _joined(frames: Iterable[rtc.AudioFrame]) -> bytes:
-    return b"".join(frame.data for frame in frames)
