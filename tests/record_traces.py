@@ -11,6 +11,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 from livekit import rtc
@@ -129,6 +130,82 @@ async def two_tools_pending(r: Recording) -> None:
     await r.peer.expect(client.ToolCallOutput)
     await r.peer.speak("Sun here, rain there.")
     await r.emitted.state("ready")
+
+
+async def async_tool(r: Recording) -> None:
+    await r.begin(tools=True)
+    await r.peer.send(phonic.ToolCall("call_1", "get_weather", {"city": "Paris"}))
+    await r.peer.speak("I am looking.")
+    await r.peer.send(
+        phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking(), phonic.InputText("Thanks.")
+    )
+    await r.peer.speak("Welcome.")
+    for state in ("speaking", "listening", "speaking", "tool_pending"):
+        await r.emitted.state(state)
+    await r.give_output("call_1", "sunny")
+    await r.peer.expect(client.ToolCallOutput)
+    await r.peer.send(
+        phonic.ToolCallOutputProcessed(
+            tool_call_id="call_1", tool=phonic.CalledTool("t", "get_weather"), duration_ms=4200.0
+        )
+    )
+    await r.peer.speak("It is sunny.")
+    await r.emitted.state("speaking")
+    await r.emitted.state("ready")
+
+
+async def tool_without_an_answer(r: Recording) -> None:
+    await r.begin_with_two_calls()
+    await r.peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1", timed_out=True))
+    await r.give_output("call_2", "rain")
+    await r.peer.expect(client.ToolCallOutput)
+    await r.peer.send(phonic.AssistantChoseNotToRespond())
+    await r.emitted.state("ready")
+
+
+async def push_to_talk(r: Recording) -> None:
+    await r.begin()
+    r.session.interrupt()
+    r.session.clear_audio()
+    r.session.push_audio(rtc.AudioFrame(SILENCE, 24_000, 1, 480))
+    r.session.commit_audio()
+    reply = r.session.generate_reply()
+    await r.peer.expect(client.Unmute)
+    await r.peer.expect(client.Mute)
+    await r.peer.speak("At nine.")
+    await reply
+    await r.emitted.state("ready")
+    r.session.start_user_activity()
+    r.session.push_audio(rtc.AudioFrame(SILENCE, 24_000, 1, 480))
+    r.session.clear_audio()
+    await r.peer.expect(client.Unmute)
+    await r.peer.expect(client.Reset)
+    r.session.commit_audio()
+    await r.peer.speak("Yes?")
+    await r.emitted.state("ready")
+    r.session.generate_reply()
+
+
+async def cancelled_input(r: Recording) -> None:
+    await r.begin()
+    await r.peer.send(
+        phonic.UserStartedSpeaking(), phonic.InputCancelled(),
+        phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking(),
+        phonic.InputText("Never mind."), phonic.InputCancelled(),
+    )  # fmt: skip
+    await r.emitted.next("input_audio_transcription_completed")
+    await r.emitted.next("input_audio_transcription_completed")
+
+
+async def overlapping_speech(r: Recording) -> None:
+    await r.begin()
+    await r.peer.send(
+        phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One ", {"llm_ms": 210.0}),
+        phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking(), phonic.InputText("Mm-hmm."),
+        phonic.AudioChunk(SILENCE, "two "), phonic.UserStartedSpeaking(),
+        phonic.InterruptedResponse("One two"),
+    )  # fmt: skip
+    await r.emitted.state("listening")
 
 
 async def interrupted_turn(r: Recording) -> None:
@@ -359,6 +436,11 @@ SCENARIOS: dict[str, Callable[[Recording], Awaitable[None]]] = {
         welcome,
         tool_call,
         two_tools_pending,
+        async_tool,
+        tool_without_an_answer,
+        push_to_talk,
+        cancelled_input,
+        overlapping_speech,
         interrupted_turn,
         interrupted_here,
         interrupted_tool,
@@ -384,6 +466,18 @@ SCENARIOS: dict[str, Callable[[Recording], Awaitable[None]]] = {
 }
 
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "async_tool": {
+        "configs_for_tools": [
+            {"name": "get_weather", "execution_mode": "async", "wait_for_response": True}
+        ]
+    },
+    "push_to_talk": {"push_to_talk": True},
+    "overlapping_speech": {"stream_ahead_of_real_time": False},
+}
+"""What a scenario's model is made with beside the usual."""
+
+
 async def record(name: str, path: Path) -> None:
     """Run one scenario and leave its trace at the path."""
     async with PhonicServer() as server:
@@ -395,6 +489,7 @@ async def record(name: str, path: Path) -> None:
             welcome_message="Welcome aboard.",
             conn_options=APIConnectOptions(max_retry=1, retry_interval=0.01),
             trace=path,
+            **OPTIONS.get(name, {}),
         ).session()
         try:
             await SCENARIOS[name](Recording(session, server))

@@ -19,7 +19,9 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from phonic_fsm import RealtimeModel
+from phonic_fsm.adapter.options import to_config
 from phonic_fsm.adapter.session import RealtimeSession
+from phonic_fsm.core.context import Settings
 from phonic_fsm.wire import client, server
 from phonic_fsm.wire.codec import decode_client, encode
 
@@ -227,6 +229,29 @@ async def settle(peer: Peer, emitted: Emitted) -> list[str]:
     return [name for name, _ in await emitted.before("input_audio_transcription_completed")]
 
 
+class Impatient:
+    """Makes sessions that wait 50 ms for a reply to begin."""
+
+    def __init__(self, model: RealtimeModel, **options: Any) -> None:
+        self.model = model
+        self.options = options
+
+    def session(self) -> RealtimeSession:
+        model = self.model
+        config, tool_configs = to_config(self.options, "pcm_24000")
+        settings = Settings(id_seed="test", config=config, reply_timeout=0.05)
+        return RealtimeSession(
+            model,
+            settings,
+            model._endpoint,
+            options=self.options,
+            tool_configs=tool_configs,
+            audio_format="pcm_24000",
+            connect_timeout=5.0,
+            recorder=None,
+        )
+
+
 @asynccontextmanager
 async def started(model: RealtimeModel) -> AsyncIterator[tuple[RealtimeSession, Emitted]]:
     """A session that has been given nothing yet, and what it emits."""
@@ -239,7 +264,7 @@ async def started(model: RealtimeModel) -> AsyncIterator[tuple[RealtimeSession, 
 
 @asynccontextmanager
 async def conversation(
-    model: RealtimeModel,
+    model: RealtimeModel | Impatient,
     server: PhonicServer,
     *,
     instructions: str = "Be kind.",

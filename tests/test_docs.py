@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 from livekit.agents import AgentSession
+from scripted import PATIENCE
 
 from phonic_fsm import RealtimeModel
 from phonic_fsm.adapter.options import OPTIONS
@@ -20,6 +23,7 @@ from phonic_fsm.cli.wav import Sound
 from phonic_fsm.core.diagram import mermaid
 from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn, speak
 from phonic_fsm.wire import client
+from phonic_fsm.wire import server as phonic
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -89,9 +93,19 @@ def test_the_architectures_files_are_there():
     assert [name for name in files if not (ROOT / "phonic_fsm" / name).exists()] == []
 
 
-def test_the_example_agent_helps_without_a_key():
+def load_example(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    return example
+
+
+@pytest.mark.parametrize("name", ["agent", "dtmf"])
+def test_the_example_agents_help_without_a_key(name):
     result = subprocess.run(
-        [sys.executable, ROOT / "examples" / "agent.py", "--help"],
+        [sys.executable, ROOT / "examples" / f"{name}.py", "--help"],
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -104,11 +118,7 @@ def test_the_example_agent_helps_without_a_key():
 
 @pytest.mark.anyio
 async def test_the_example_agent_greets_and_hands_over():
-    spec = importlib.util.spec_from_file_location("agent", ROOT / "examples" / "agent.py")
-    assert spec is not None
-    assert spec.loader is not None
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    example = load_example("agent")
     hand_over = Turn(caller="I want a room.", calls=(Call(tool="transfer_to_bookings"),))
     scenario = Scenario(turns=(hand_over,), replies=("Welcome!", "For which dates?"))
     async with PhonicSimulator(scenario) as simulator:
@@ -127,3 +137,30 @@ async def test_the_example_agent_greets_and_hands_over():
             await simulator.received(client.GenerateReply, nth=2)
         finally:
             await session.aclose()
+
+
+class Room:
+    """Stands in for LiveKit's room, which needs a server: keeps the digits that are published."""
+
+    def __init__(self) -> None:
+        self.local_participant = self
+        self.published: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
+
+    async def publish_dtmf(self, *, code: int, digit: str) -> None:
+        self.published.put_nowait((code, digit))
+
+
+@pytest.mark.anyio
+async def test_the_dtmf_example_publishes_what_the_assistant_dials(make_model, server):
+    room = Room()
+    session = AgentSession(llm=make_model())
+    await session.start(load_example("dtmf").Caller(room))
+    try:
+        peer = await server.accept()
+        await peer.open_conversation()
+        await peer.send(phonic.Dtmf("1w0#"))
+        with anyio.fail_after(PATIENCE):
+            published = [await room.published.get() for _ in range(3)]
+    finally:
+        await session.aclose()
+    assert published == [(1, "1"), (0, "0"), (11, "#")]

@@ -150,8 +150,6 @@ async def test_a_listener_that_raises_does_not_hurt(name, error, make_model, ser
     ("name", "call"),
     [
         ("push_video", lambda session: session.push_video(VIDEO)),
-        ("commit_audio", lambda session: session.commit_audio()),
-        ("clear_audio", lambda session: session.clear_audio()),
         (
             "truncate",
             lambda session: session.truncate(message_id="m", modalities=["audio"], audio_end_ms=10),

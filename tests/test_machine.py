@@ -66,7 +66,12 @@ from_the_server = st.one_of(
     ),
     st.builds(phonic.ConversationCreated, st.sampled_from(["conv_1", "conv_2"])),
     st.builds(phonic.InputText, words),
-    st.builds(phonic.AudioChunk, audio=st.sampled_from([b"", b"\0", b"\0\0" * 480]), text=words),
+    st.builds(
+        phonic.AudioChunk,
+        audio=st.sampled_from([b"", b"\0", b"\0\0" * 480]),
+        text=words,
+        timings=st.sampled_from([None, {"llm_ms": 1.0}]),
+    ),
     st.builds(phonic.InterruptedResponse, words),
     st.builds(phonic.ToolCall, call_ids, st.just("weather")),
     st.builds(phonic.ToolCallInterrupted, call_ids),
@@ -81,7 +86,13 @@ from_the_connection = st.one_of(
         st.sampled_from(["", "restarting"]),
     ),
     st.sampled_from(
-        [events.RetryDue(), events.AnswerOverdue(), events.ReplyOverdue(), events.ChangesDue()]
+        [
+            events.RetryDue(),
+            events.AnswerOverdue(),
+            events.ReplyOverdue(),
+            events.AnswerUnclaimed(),
+            events.ChangesDue(),
+        ]
     ),
 )
 from_livekit = st.one_of(
@@ -102,6 +113,8 @@ from_livekit = st.one_of(
     st.just(events.SetExternalId("call-1")),
     st.builds(events.CancelReply, st.sampled_from(REQUESTS)),
     st.just(events.Interrupt()),
+    st.sampled_from([events.StartUserActivity(), events.CommitAudio()]),
+    st.builds(events.ClearAudio, st.sampled_from([0, 400])),
     # One that no list of requests knows gets its name when it is fed in.
     st.builds(events.GenerateReply, st.just(""), st.none() | words),
     st.builds(events.Say, st.just(""), words),
@@ -113,18 +126,44 @@ a_beginning = [
     phonic.ConversationCreated("conv_1"),
     phonic.ReadyToStartConversation(),
 ]
-histories = st.builds(
-    lambda begun, rest: (a_beginning if begun else [events.Open()]) + rest,
-    st.booleans(),
-    st.lists(st.one_of(from_the_server, from_the_connection, from_livekit), max_size=40),
-)
+MODES = {
+    "usual": config.ConfigOptions(template_variables={"name": "Ada"}),
+    "overlapping": config.ConfigOptions(stream_ahead_of_real_time=False),
+    "push_to_talk": config.ConfigOptions(push_to_talk=True),
+}
 
 
-def run(history: list[events.Event]) -> list[Step]:
-    """The steps of a fresh machine, closed in the end; each request gets a name of its own."""
-    machine = SessionMachine(
-        Settings(id_seed="seed", config=config.ConfigOptions(template_variables={"name": "Ada"}))
+class History(list):
+    """Events, and the mode of the session that they come to."""
+
+    mode = "usual"
+
+
+def history_in(mode: str, begun: bool, rest: list[events.Event]) -> History:
+    history = History((a_beginning if begun else [events.Open()]) + rest)
+    history.mode = mode
+    return history
+
+
+def histories_in(*modes: str) -> st.SearchStrategy[History]:
+    return st.builds(
+        history_in,
+        st.sampled_from(modes),
+        st.booleans(),
+        st.lists(st.one_of(from_the_server, from_the_connection, from_livekit), max_size=40),
     )
+
+
+histories = histories_in(*MODES)
+
+
+def new_machine(mode: str) -> SessionMachine:
+    return SessionMachine(Settings(id_seed="seed", config=MODES[mode]))
+
+
+def run(history: History) -> list[Step]:
+    """The steps of a fresh machine, closed in the end; each request gets a name of its own."""
+    machine = new_machine(history.mode)
     steps = []
     for number, event in enumerate([*history, events.Close()]):
         steps.append(machine.step(_named(event, f"request_{number}")))
@@ -147,7 +186,7 @@ def test_at_most_one_generation_is_open_and_only_it_is_pushed_into(history):
     opened = None
     for step in run(history):
         for effect in step.effects:
-            if isinstance(effect, effects.OpenGeneration):
+            if isinstance(effect, effects.OpenGeneration | effects.PrepareGeneration):
                 assert opened is None
                 opened = effect.response_id
             elif isinstance(effect, effects.CloseGeneration):
@@ -216,7 +255,7 @@ def test_every_reply_that_is_asked_for_ends_once(history):
 def test_a_resolved_reply_names_the_generation_that_was_just_announced(history):
     announced = None
     for effect in put_out(run(history)):
-        if isinstance(effect, effects.OpenGeneration):
+        if isinstance(effect, effects.OpenGeneration | effects.AnnounceGeneration):
             announced = effect
         elif isinstance(effect, effects.ResolveReply):
             assert effect.response_id == announced.response_id
@@ -239,6 +278,40 @@ def test_the_callers_speech_starts_and_stops_in_turn(history):
 
 @given(histories)
 @settings(max_examples=200)
+def test_every_generation_is_announced_once(history):
+    opened, announced = [], []
+    for effect in put_out(run(history)):
+        if isinstance(effect, effects.OpenGeneration | effects.PrepareGeneration):
+            opened.append(effect.response_id)
+        if isinstance(effect, effects.OpenGeneration | effects.AnnounceGeneration):
+            announced.append(effect.response_id)
+    assert opened == announced
+
+
+@given(histories_in("push_to_talk"))
+@settings(max_examples=200)
+def test_the_callers_audio_flows_only_while_phonic_listens(history):
+    listening, gate = False, "closed"
+    for step in run(history):
+        for effect in step.effects:
+            if isinstance(effect, effects.Send):
+                if isinstance(effect.message, client.Unmute):
+                    listening = True
+                elif isinstance(effect.message, client.Mute):
+                    listening = False
+                elif isinstance(effect.message, client.Config):
+                    listening = effect.message.push_to_talk is not True
+                elif isinstance(effect.message, client.Reset):
+                    listening = effect.message.config.push_to_talk is not True
+            elif isinstance(effect, effects.Connect):
+                listening = False
+            elif isinstance(effect, effects.SetAudioGate):
+                gate = effect.gate
+        assert gate != "open" or listening, step
+
+
+@given(histories_in("usual", "overlapping"))
+@settings(max_examples=200)
 def test_messages_flow_only_through_an_open_gate(history):
     gate = "closed"
     for step in run(history):
@@ -255,7 +328,7 @@ def test_messages_flow_only_through_an_open_gate(history):
 @given(histories, histories)
 @settings(max_examples=200)
 def test_closed_absorbs_everything(history, more):
-    steps = run([*history, events.Close(), *more])
+    steps = run(history_in(history.mode, False, [*history, events.Close(), *more]))
     closed = next(number for number, step in enumerate(steps) if step.target is State.closed)
 
     for step in steps[closed + 1 :]:
@@ -266,7 +339,7 @@ def test_closed_absorbs_everything(history, more):
 @given(histories)
 @settings(max_examples=200)
 def test_rest_follows_from_the_context(history):
-    machine = SessionMachine(Settings(id_seed="seed"))
+    machine = new_machine(history.mode)
     for event in history:
         machine.step(event)
         context = machine.context

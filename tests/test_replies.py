@@ -7,11 +7,8 @@ import asyncio
 import anyio
 import pytest
 from livekit.agents import llm
-from scripted import PATIENCE, SILENCE, Emitted, conversation, read, settle, started
+from scripted import PATIENCE, SILENCE, Emitted, Impatient, conversation, read, settle, started
 
-from phonic_fsm.adapter.options import to_config
-from phonic_fsm.adapter.session import RealtimeSession
-from phonic_fsm.core.context import Settings
 from phonic_fsm.core.states import State
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
@@ -143,31 +140,9 @@ async def test_what_answers_a_cancelled_reply_is_a_turn_like_any_other(make_mode
         assert (await emitted.next("generation_created")).user_initiated is False
 
 
-class _Impatient:
-    """Makes sessions that wait 50 ms for a reply to begin."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def session(self):
-        model = self.model
-        config, tool_configs = to_config({}, "pcm_24000")
-        settings = Settings(id_seed="test", config=config, reply_timeout=0.05)
-        return RealtimeSession(
-            model,
-            settings,
-            model._endpoint,
-            options={},
-            tool_configs=tool_configs,
-            audio_format="pcm_24000",
-            connect_timeout=5.0,
-            recorder=None,
-        )
-
-
 @pytest.mark.parametrize("ask", ["generate_reply", "say"])
 async def test_a_reply_that_does_not_begin_in_time_fails(ask, make_model, server):
-    async with conversation(_Impatient(make_model()), server) as (session, peer, _):
+    async with conversation(Impatient(make_model()), server) as (session, peer, _):
         reply = session.say("Hello.") if ask == "say" else session.generate_reply()
         await peer.receive()
         with pytest.raises(llm.RealtimeError, match="timed out") as caught:
@@ -177,7 +152,7 @@ async def test_a_reply_that_does_not_begin_in_time_fails(ask, make_model, server
 
 
 async def test_a_reply_that_the_server_is_never_ready_for_fails(make_model, server):
-    session = _Impatient(make_model()).session()
+    session = Impatient(make_model()).session()
     try:
         with pytest.raises(llm.RealtimeError, match=r"connecting|awaiting_inputs"):
             await session.generate_reply()
@@ -186,7 +161,7 @@ async def test_a_reply_that_the_server_is_never_ready_for_fails(make_model, serv
 
 
 async def test_what_comes_after_the_timeout_is_a_turn_like_any_other(make_model, server):
-    async with conversation(_Impatient(make_model()), server) as (session, peer, emitted):
+    async with conversation(Impatient(make_model()), server) as (session, peer, emitted):
         reply = session.generate_reply()
         await ended(reply)
         await peer.speak("Late.")
@@ -249,6 +224,18 @@ async def test_say_has_the_words_spoken(make_model, server):
         assert await peer.receive_json() == {"type": "say", "text": "Good morning."}
         await peer.speak("Good morning.")
         assert await reply is await emitted.next("generation_created")
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_say_tells_whether_the_caller_may_interrupt(allowed, make_model, server):
+    async def words():
+        yield "Please hold."
+
+    async with conversation(make_model(), server) as (session, peer, _):
+        session.say("Please hold.", allow_interruptions=allowed)
+        session.say(words(), allow_interruptions=allowed)
+        for _ in range(2):
+            assert (await peer.expect(client.Say)).interruptible is allowed
 
 
 async def test_say_collects_a_stream_of_words(make_model, server):

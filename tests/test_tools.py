@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 
 import pytest
-from livekit.agents import llm
-from scripted import SILENCE, conversation, read, settle
+from livekit.agents import function_tool, llm
+from scripted import SILENCE, Impatient, conversation, read, settle
 
 from phonic_fsm.core.states import State
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
 
 pytestmark = pytest.mark.anyio
+
+
+@function_tool
+async def look_up_weather() -> str:
+    """Look up the weather."""
+    return "sunny"
 
 
 def output(call_id, text="sunny", **fields):
@@ -100,6 +106,64 @@ async def test_an_output_that_needs_no_reply_opens_no_generation(make_model, ser
         await peer.expect(client.ToolCallOutput)
         assert "generation_created" not in await settle(peer, emitted)
         assert session.state is State.ready
+
+
+@pytest.mark.parametrize(
+    ("fields", "speaks"),
+    [
+        ({"forbid_speech_after_tool_call": True}, False),
+        ({"execution_mode": "async"}, False),
+        ({"execution_mode": "async", "wait_for_response": True}, True),
+        ({"execution_mode": "sync"}, True),
+    ],
+)
+async def test_an_answer_is_awaited_only_from_tools_that_are_spoken_about(
+    fields, speaks, make_model, server
+):
+    model = make_model(configs_for_tools=[{"name": "look_up_weather", **fields}])
+    async with conversation(model, server, tools=[look_up_weather]) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1"))
+        await peer.expect(client.ToolCallOutput)
+        assert session.state is (State.speaking if speaks else State.ready)
+        assert ("generation_created" in await settle(peer, emitted)) is speaks
+
+
+async def test_the_output_of_an_async_tool_may_come_turns_later(make_model, server):
+    model = make_model(configs_for_tools=[{"name": "look_up_weather", "execution_mode": "async"}])
+    async with conversation(model, server, tools=[look_up_weather]) as (session, peer, emitted):
+        await called(peer, emitted, "c1", "c2")
+        await peer.speak("I am looking it up.")
+        await emitted.state("speaking")
+        await emitted.state("tool_pending")
+        await peer.send(
+            phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking(), phonic.InputText("Thanks.")
+        )
+        await emitted.state("listening")
+        await emitted.state("tool_pending")
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "You are "))
+        await emitted.state("speaking")
+        await add(session, output("c2", "rainy"))
+        assert (await peer.expect(client.ToolCallOutput)).output == "rainy"
+        assert session.state is State.speaking, "the turn goes on"
+        await peer.send(phonic.AssistantFinishedSpeaking())
+        await emitted.state("tool_pending")
+        await add(session, output("c1"))
+        assert (await peer.expect(client.ToolCallOutput)).output == "sunny"
+        await emitted.state("ready")
+
+
+async def test_an_answer_to_an_output_that_does_not_come_is_given_up(make_model, server, caplog):
+    async with conversation(Impatient(make_model()), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1"))
+        heard = await read(await emitted.next("generation_created"))
+        assert (heard.text, heard.audio) == ("", b"")
+        assert session.state is State.ready
+        assert "has not begun to answer" in caplog.text
+        await peer.speak("It is sunny after all.")
+        heard = await read(await emitted.next("generation_created"))
+        assert heard.text == "It is sunny after all."
 
 
 async def test_several_calls_are_answered_in_any_order(make_model, server):

@@ -6,8 +6,8 @@ import pytest
 from scripted import SILENCE, conversation, read, settle, started
 
 from phonic_fsm.core.states import State
+from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
-from phonic_fsm.wire.client import Config
 
 pytestmark = pytest.mark.anyio
 
@@ -235,6 +235,68 @@ async def test_input_that_is_cancelled_ends_the_callers_speech(make_model, serve
         assert session.chat_ctx.items == []
 
 
+async def test_a_transcript_that_is_cancelled_is_taken_back(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.UserStartedSpeaking(),
+            phonic.UserFinishedSpeaking(),
+            phonic.InputText("Never mind."),
+            phonic.InputCancelled(),
+        )
+        said = await emitted.next("input_audio_transcription_completed")
+        taken_back = await emitted.next("input_audio_transcription_completed")
+        assert (taken_back.item_id, taken_back.transcript) == (said.item_id, "")
+        assert session.chat_ctx.items == []
+        await session.update_instructions("Be brief.")
+        assert "Never mind" not in (await peer.expect(client.UpdateSystemPrompt)).system_prompt
+
+
+async def test_a_transcript_that_was_answered_is_not_taken_back(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.InputText("Hello."))
+        await peer.speak("Good day.")
+        await peer.send(phonic.InputCancelled())
+        await settle(peer, emitted)
+        assert "Hello." in [item.text_content for item in session.chat_ctx.items]
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+async def test_only_audio_that_comes_at_its_pace_may_overlap_the_callers(ahead, make_model, server):
+    model = make_model(stream_ahead_of_real_time=ahead)
+    assert model.capabilities.supports_overlapping_speech is not ahead
+    async with conversation(model, server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "One "),
+            phonic.UserStartedSpeaking(),
+        )
+        await emitted.next("input_speech_started")
+        assert session.state is (State.listening if ahead else State.speaking)
+        await peer.send(
+            phonic.UserFinishedSpeaking(),
+            phonic.AudioChunk(SILENCE, "two."),
+            phonic.AssistantFinishedSpeaking(),
+        )
+        await settle(peer, emitted)
+        assert [item.text_content for item in session.chat_ctx.items[:-1]] == (
+            ["One ", "two."] if ahead else ["One two."]
+        )
+
+
+async def test_an_overlapped_turn_ends_where_phonic_yields(make_model, server):
+    model = make_model(stream_ahead_of_real_time=False)
+    async with conversation(model, server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "One two "),
+            phonic.UserStartedSpeaking(),
+            phonic.InterruptedResponse("One"),
+        )
+        await emitted.state("listening")
+        [message] = session.chat_ctx.items
+        assert (message.text_content, message.interrupted) == ("One", True)
+
+
 async def test_a_start_that_is_said_twice_is_announced_once(make_model, server):
     async with conversation(make_model(), server) as (_, peer, emitted):
         await peer.send(phonic.UserStartedSpeaking(), phonic.UserStartedSpeaking())
@@ -261,7 +323,7 @@ async def test_speech_before_the_server_says_ready_is_heard(announced, make_mode
         await session.update_instructions("Be kind.")
         await session.update_tools([])
         peer = await server.accept()
-        await peer.expect(Config)
+        await peer.expect(client.Config)
         if announced:
             await peer.send(phonic.AssistantStartedSpeaking())
         await peer.send(

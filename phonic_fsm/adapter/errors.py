@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from livekit.agents import APIConnectionError, APIError, llm
 
-from ..core.effects import EmitError
+from ..core.effects import EmitError, RejectReply
 
 
 class PhonicError(APIError):
@@ -24,7 +24,11 @@ class SessionBroke(APIError):
 
 
 class ConnectionFailed(APIConnectionError):
-    """No connection to Phonic came about, or it was lost and could not be resumed."""
+    """No connection to Phonic came about."""
+
+
+class ConnectionLost(ConnectionFailed):
+    """The connection was lost: it is being resumed, or could not be."""
 
 
 class ReplyFailed(llm.RealtimeError):
@@ -32,13 +36,25 @@ class ReplyFailed(llm.RealtimeError):
     assistant chose not to respond) or ``closed``."""
 
 
+class ReplyTimedOut(ReplyFailed):
+    """A reply that was asked for has not begun in time."""
+
+
+def failure_for(effect: RejectReply) -> ReplyFailed:
+    """The exception that the reply's future gets."""
+    kind = ReplyTimedOut if effect.reason == "timed_out" else ReplyFailed
+    return kind(effect.problem, code=effect.reason)
+
+
 def error_for(effect: EmitError) -> APIError:
     """The exception that the emitted ``RealtimeModelError`` carries."""
     kind, problem, recoverable = effect.kind, effect.problem, effect.recoverable
     said = {"code": effect.code, "param_errors": effect.fields}
     body = {key: value for key, value in said.items() if value} or None
-    if kind in ("connect_failed", "connection_lost"):
+    if kind == "connect_failed":
         return ConnectionFailed(problem, retryable=recoverable)
+    if kind == "connection_lost":
+        return ConnectionLost(problem, retryable=recoverable)
     if kind == "configuration_refused":
         return ConfigurationRefused(problem, body=body, retryable=False)
     if kind == "internal_error":

@@ -9,14 +9,16 @@ from livekit import rtc
 from livekit.agents import llm
 from livekit.agents.utils import aio
 
-from ..core.effects import OpenGeneration, PushFunctionCall
+from ..core.effects import PushFunctionCall
 from ..runtime.audio_format import WireFormat
 
 
 class Generation:
     """What LiveKit reads while the assistant speaks. ``announcement`` tells it where."""
 
-    def __init__(self, effect: OpenGeneration, wire_format: WireFormat) -> None:
+    def __init__(self, response_id: str, wire_format: WireFormat) -> None:
+        self.response_id = response_id
+        self.has_text = False
         self._sample_rate = wire_format.sample_rate
         self._decode = wire_format.decode
         self._messages = aio.Chan[llm.MessageGeneration]()
@@ -29,7 +31,7 @@ class Generation:
         modalities.set_result(["audio", "text"])
         self._messages.send_nowait(
             llm.MessageGeneration(
-                message_id=effect.response_id,
+                message_id=response_id,
                 text_stream=self._text,
                 audio_stream=self._audio,
                 modalities=modalities,
@@ -38,11 +40,12 @@ class Generation:
         self.announcement = llm.GenerationCreatedEvent(
             message_stream=self._messages,
             function_stream=self._functions,
-            user_initiated=effect.user_initiated,
-            response_id=effect.response_id,
+            user_initiated=False,
+            response_id=response_id,
         )
 
     def push_text(self, text: str) -> None:
+        self.has_text = True
         self._text.send_nowait(text)
 
     def push_audio(self, audio: bytes) -> None:

@@ -1,8 +1,9 @@
-"""How long replies take, as LiveKit's ``RealtimeModelMetrics``: one per generation that spoke.
+"""What a session measures, as LiveKit's ``RealtimeModelMetrics``: one per reply, one at the end.
 
 Phonic counts no tokens, so these say when, not how much: ``ttft`` is the time from the end of the
 caller's speech, the request for a reply or a tool's output, whichever was last, to the first audio
-(s; -1 if nothing of these came before); ``duration`` that from the generation's opening to its end.
+(s; -1 if nothing of these came before); ``duration`` that from the generation's opening to its end;
+``session_duration``, once the session is closed, that for which it had a connection.
 """
 
 from __future__ import annotations
@@ -12,17 +13,33 @@ import time
 from livekit.agents import llm
 from livekit.agents.metrics import RealtimeModelMetrics
 from livekit.agents.metrics.base import Metadata
+from pydantic import Field
 
 
-class ReplyTimes:
-    """Follows one session's replies."""
+class PhonicMetrics(RealtimeModelMetrics):
+    """LiveKit's metrics, with what Phonic itself says of a turn's latency."""
+
+    timings: dict[str, float] = Field(default_factory=dict)
+    """Phonic's breakdown: names of its own, ms."""
+
+
+class SessionTimes:
+    """Follows one session."""
 
     def __init__(self, model: llm.RealtimeModel) -> None:
         self._model = model
+        self._connected: float | None = None
         self._asked: float | None = None
-        self._opened = self._opened_at = 0.0
+        self._opened: float | None = None
+        self._opened_at = 0.0
         self._ttft = -1.0
         self._spoke = False
+        self._timings: dict[str, float] = {}
+
+    def connected(self) -> None:
+        """A connection is open."""
+        if self._connected is None:
+            self._connected = time.perf_counter()
 
     def asked(self) -> None:
         """From now on a reply is due."""
@@ -31,7 +48,7 @@ class ReplyTimes:
     def opened(self) -> None:
         """A generation was opened."""
         self._opened, self._opened_at = time.perf_counter(), time.time()
-        self._ttft, self._spoke = -1.0, False
+        self._ttft, self._spoke, self._timings = -1.0, False, {}
 
     def audio(self) -> None:
         """Audio was pushed."""
@@ -42,18 +59,46 @@ class ReplyTimes:
             self._ttft = time.perf_counter() - self._asked
             self._asked = None
 
-    def closed(self, response_id: str, *, interrupted: bool) -> RealtimeModelMetrics | None:
+    def measured(self, timings: dict[str, float]) -> PhonicMetrics | None:
+        """Phonic's breakdown: part of the open generation's metrics, or else metrics by itself."""
+        if self._opened is None:
+            return self._metrics("", time.time(), timings=timings)
+        self._timings |= timings
+        return None
+
+    def closed(self, response_id: str, *, interrupted: bool) -> PhonicMetrics | None:
         """The generation's metrics, if it spoke."""
-        if not self._spoke:
+        opened, self._opened = self._opened, None
+        if not self._spoke or opened is None:
             return None
-        return RealtimeModelMetrics(
-            request_id=response_id,
-            timestamp=self._opened_at,
-            label=self._model.label,
-            duration=time.perf_counter() - self._opened,
+        return self._metrics(
+            response_id,
+            self._opened_at,
+            duration=time.perf_counter() - opened,
             ttft=self._ttft,
             cancelled=interrupted,
-            input_token_details=RealtimeModelMetrics.InputTokenDetails(),
-            output_token_details=RealtimeModelMetrics.OutputTokenDetails(),
-            metadata=Metadata(model_name=self._model.model, model_provider=self._model.provider),
+            timings=self._timings,
+        )
+
+    def ended(self) -> PhonicMetrics | None:
+        """The session's metrics, if it ever had a connection."""
+        if self._connected is None:
+            return None
+        return self._metrics(
+            "", time.time(), session_duration=time.perf_counter() - self._connected
+        )
+
+    def _metrics(self, request_id: str, timestamp: float, **measured: object) -> PhonicMetrics:
+        return PhonicMetrics.model_validate(
+            {
+                "request_id": request_id,
+                "timestamp": timestamp,
+                "label": self._model.label,
+                "input_token_details": RealtimeModelMetrics.InputTokenDetails(),
+                "output_token_details": RealtimeModelMetrics.OutputTokenDetails(),
+                "metadata": Metadata(
+                    model_name=self._model.model, model_provider=self._model.provider
+                ),
+                **measured,
+            }
         )

@@ -6,7 +6,7 @@ import os
 import sys
 import weakref
 from os import PathLike
-from typing import get_args
+from typing import Any, get_args
 
 from livekit.agents import (
     DEFAULT_API_CONNECT_OPTIONS,
@@ -19,7 +19,6 @@ from livekit.agents.utils import is_given, shortuuid
 
 from ..core.context import Settings
 from ..runtime.endpoint import Endpoint
-from ..runtime.session import logger
 from ..trace.recorder import TraceRecorder, open_recorder
 from ..wire.config import AudioFormat
 from .options import PhonicOptions, changed, checked, to_config
@@ -60,21 +59,8 @@ class RealtimeModel(llm.RealtimeModel):
             TypeError: there is no such option.
             ValueError: no API key, or an option with a value that cannot be; it is named.
         """
-        super().__init__(
-            capabilities=llm.RealtimeCapabilities(
-                message_truncation=False,
-                turn_detection=True,
-                user_transcription=True,
-                auto_tool_reply_generation=True,
-                audio_output=True,
-                manual_function_calls=False,
-                mutable_chat_context=True,
-                mutable_instructions=True,
-                mutable_tools=True,
-                per_response_tool_choice=False,
-                supports_say=True,
-            )
-        )
+        self._options = checked(options)
+        super().__init__(capabilities=_capabilities(self._options))
         key = (api_key if is_given(api_key) else None) or os.environ.get("PHONIC_API_KEY")
         if not key:
             raise ValueError("a Phonic API key is required: pass api_key or set PHONIC_API_KEY")
@@ -86,7 +72,6 @@ class RealtimeModel(llm.RealtimeModel):
         url = base_url if is_given(base_url) else os.environ.get("PHONIC_BASE_URL")
         self._endpoint = Endpoint(key, url) if url else Endpoint(key)
         self._audio_format = audio_format
-        self._options = checked(options)
         to_config(self._options, audio_format)
         self._trace = trace if is_given(trace) else os.environ.get("PHONIC_FSM_TRACE")
         self._conn_options = conn_options
@@ -103,12 +88,11 @@ class RealtimeModel(llm.RealtimeModel):
     def session(self, *, turn_detection_disabled: bool = False) -> RealtimeSession:
         """Start a conversation: it connects in the background, with a copy of the options.
 
-        Must be called in a running event loop. ``turn_detection_disabled`` is not supported: Phonic
-        detects the turns.
+        Must be called in a running event loop. ``turn_detection_disabled`` makes it push-to-talk:
+        Phonic listens from ``start_user_activity`` on and answers at ``commit_audio``.
         """
-        if turn_detection_disabled:
-            logger.warning("turn_detection_disabled is not supported here and does nothing")
-        config, tool_configs = to_config(self._options, self._audio_format)
+        options = self._options | ({"push_to_talk": True} if turn_detection_disabled else {})
+        config, tool_configs = to_config(options, self._audio_format)
         settings = Settings(
             id_seed=shortuuid(),
             config=config,
@@ -123,7 +107,7 @@ class RealtimeModel(llm.RealtimeModel):
             self,
             settings,
             self._endpoint,
-            options=self._options,
+            options=options,
             tool_configs=tool_configs,
             audio_format=self._audio_format,
             connect_timeout=self._conn_options.timeout,
@@ -147,3 +131,23 @@ class RealtimeModel(llm.RealtimeModel):
 
     async def aclose(self) -> None:
         """Nothing to close: sessions are closed by their owners."""
+
+
+def _capabilities(options: dict[str, Any]) -> llm.RealtimeCapabilities:
+    push_to_talk = options.get("push_to_talk")
+    return llm.RealtimeCapabilities(
+        message_truncation=False,
+        turn_detection=push_to_talk is not True,
+        can_disable_turn_detection=push_to_talk is None,
+        # Only audio that comes at its pace can Phonic stop by itself; see speech_may_overlap.
+        supports_overlapping_speech=options.get("stream_ahead_of_real_time") is False,
+        user_transcription=True,
+        auto_tool_reply_generation=True,
+        audio_output=True,
+        manual_function_calls=False,
+        mutable_chat_context=True,
+        mutable_instructions=True,
+        mutable_tools=True,
+        per_response_tool_choice=False,
+        supports_say=True,
+    )

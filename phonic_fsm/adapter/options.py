@@ -158,6 +158,10 @@ class PhonicOptions(TypedDict, total=False):
     vad_threshold: Annotated[
         NotGivenOr[float], Option("How sure detection must be, 0 to 1.", least=0, most=1)
     ]
+    push_to_talk: Annotated[
+        NotGivenOr[bool],
+        Option('Let LiveKit say when the caller\'s turn ends (`turn_detection="manual"`).'),
+    ]
     enable_assistant_backchannel: Annotated[
         NotGivenOr[bool], Option("Let the assistant say “mm-hmm” while the caller speaks.")
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 import time
 from collections.abc import AsyncIterable, Callable
@@ -32,9 +33,9 @@ from ..wire.codec import encode
 from ..wire.config import InlineTool
 from ..wire.server import ServerMessage
 from . import chat
-from .errors import ReplyFailed, error_for
+from .errors import error_for, failure_for
 from .generation import Generation
-from .metrics import ReplyTimes
+from .metrics import SessionTimes
 from .options import PhonicOptions, changed, checked, to_config
 from .tools import ToolConfigs
 
@@ -67,11 +68,24 @@ class Dtmf(Struct, frozen=True):
     digits: str
 
 
+class ToolCallSettled(Struct, frozen=True):
+    """Payload of ``tool_call_settled``."""
+
+    call_id: str
+    name: str
+    outcome: Literal["processed", "timed_out", "failed", "interrupted"]
+    duration_ms: float | None = None
+    """From the call to the end of its processing, as Phonic measured it."""
+    problem: str | None = None
+    """Why it failed."""
+
+
 class RealtimeSession(
     llm.RealtimeSession[
         Literal[
             "state_changed",
             "dtmf",
+            "tool_call_settled",
             "phonic_server_event_received",
             "phonic_client_event_queued",
         ]
@@ -85,6 +99,9 @@ class RealtimeSession(
         ``StateChanged``, after every move from one state to another.
     ``dtmf``
         ``Dtmf``: digits that the assistant dials.
+    ``tool_call_settled``
+        ``ToolCallSettled``: Phonic has processed a call's output, given it up, or the caller cut
+        it short.
     ``phonic_server_event_received``, ``phonic_client_event_queued``
         A ``dict``: the message as on the wire (audio in base64). The caller's audio is left out.
     """
@@ -109,9 +126,11 @@ class RealtimeSession(
         self._chat_ctx = llm.ChatContext.empty()
         self._tools: llm.ToolContext | None = None
         self._generation: Generation | None = None
+        self._announcement: llm.GenerationCreatedEvent
+        """Of the newest generation, set with it."""
         self._replies: dict[str, Reply] = {}
         self._requests = 0
-        self._times = ReplyTimes(model)
+        self._times = SessionTimes(model)
         self._warned: set[str] = set()
         self._runtime = SessionRuntime(
             SessionMachine(settings),
@@ -254,22 +273,33 @@ class RealtimeSession(
         )
         return reply
 
-    def say(self, text: str | AsyncIterable[str]) -> Reply:
+    def say(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        allow_interruptions: NotGivenOr[bool] = NOT_GIVEN,
+    ) -> Reply:
         """Have these words spoken; a stream of text is collected first.
 
-        The future behaves as that of ``generate_reply``.
+        The future behaves as that of ``generate_reply``. With ``allow_interruptions=False`` the
+        caller cannot cut them short.
         """
+        interruptible = allow_interruptions if is_given(allow_interruptions) else UNSET
         request_id, reply = self._new_reply()
         if isinstance(text, str):
-            self._runtime.dispatch(events.Say(request_id, chat.utf8(text)))
+            self._runtime.dispatch(events.Say(request_id, chat.utf8(text), interruptible))
         elif self.state is State.closed:
             self._reject_reply(effects.RejectReply(request_id, "closed", "the session is closed"))
         else:
-            self._runtime.start_task(self._collect_and_say, request_id, reply, text)
+            self._runtime.start_task(self._collect_and_say, request_id, reply, text, interruptible)
         return reply
 
     async def _collect_and_say(
-        self, request_id: str, reply: Reply, text: AsyncIterable[str]
+        self,
+        request_id: str,
+        reply: Reply,
+        text: AsyncIterable[str],
+        interruptible: bool | UnsetType,
     ) -> None:
         with anyio.CancelScope() as scope:
             # Cancelled, superseded or closed: nobody waits for these words any more.
@@ -288,7 +318,7 @@ class RealtimeSession(
                 # The stream itself was cancelled, or the session: its reply ends, no more.
                 reply.cancel()
             else:
-                self._runtime.dispatch(events.Say(request_id, chat.utf8(words)))
+                self._runtime.dispatch(events.Say(request_id, chat.utf8(words), interruptible))
 
     def _new_reply(self) -> tuple[str, Reply]:
         self._requests += 1
@@ -304,14 +334,26 @@ class RealtimeSession(
         reply.add_done_callback(withdraw)
         return request_id, reply
 
+    def start_user_activity(self) -> None:
+        """Push-to-talk: the caller takes the floor, with the newest 2 s of audio so far."""
+        self._runtime.dispatch(events.StartUserActivity())
+
     def commit_audio(self) -> None:
-        self._warn_unsupported("commit_audio")
+        """Push-to-talk: the caller has said all; Phonic answers."""
+        self._runtime.dispatch(events.CommitAudio())
 
     def clear_audio(self) -> None:
-        self._warn_unsupported("clear_audio")
+        """Push-to-talk: withdraw what the caller has said since the last ``commit_audio``.
+
+        What Phonic has heard of it already is withdrawn by a ``reset`` that carries the history.
+        """
+        self._runtime.dispatch(events.ClearAudio(self._runtime.heard_ms))
 
     def interrupt(self) -> None:
-        """End the open generation here, at once; the rest of that turn is dropped."""
+        """End the open generation here, at once; the rest of that turn is dropped.
+
+        Push-to-talk: unless an answer is due, the caller takes the floor.
+        """
         self._runtime.dispatch(events.Interrupt())
 
     def truncate(
@@ -340,6 +382,8 @@ class RealtimeSession(
     def _performers(self) -> dict[type[Any], Callable[[Any], None]]:
         return {
             effects.OpenGeneration: self._open_generation,
+            effects.PrepareGeneration: self._prepare_generation,
+            effects.AnnounceGeneration: self._announce_generation,
             effects.PushText: self._push_text,
             effects.PushAudio: self._push_audio,
             effects.PushFunctionCall: self._push_function_call,
@@ -354,16 +398,35 @@ class RealtimeSession(
             effects.EmitTranscript: self._emit_transcript,
             effects.EmitConnected: self._emit_connected,
             effects.EmitDtmf: self._emit_dtmf,
+            effects.EmitToolCallSettled: self._emit_tool_call_settled,
+            effects.EmitTimings: self._emit_timings,
             effects.EmitReconnected: self._emit_reconnected,
             effects.EmitError: self._emit_error,
         }
 
     def _open_generation(self, effect: effects.OpenGeneration) -> None:
+        self._prepare_generation(effect)
+        self._announce_generation(effect)
+
+    def _prepare_generation(
+        self, effect: effects.OpenGeneration | effects.PrepareGeneration
+    ) -> None:
         self._times.opened()
-        self._generation = Generation(effect, self._wire_format)
-        self.emit("generation_created", self._generation.announcement)
+        self._generation = Generation(effect.response_id, self._wire_format)
+        self._announcement = self._generation.announcement
+
+    def _announce_generation(
+        self, effect: effects.OpenGeneration | effects.AnnounceGeneration
+    ) -> None:
+        self._announcement.user_initiated = effect.user_initiated
+        self.emit("generation_created", self._announcement)
 
     def _push_text(self, effect: effects.PushText) -> None:
+        if not self._open.has_text:
+            # What of it is heard, LiveKit writes into this placeholder itself.
+            self._emit_item_added(
+                llm.ChatMessage(id=self._open.response_id, role="assistant", content=[])
+            )
         self._open.push_text(TimedString(effect.text, start_time=effect.start, end_time=effect.end))
 
     def _push_audio(self, effect: effects.PushAudio) -> None:
@@ -387,7 +450,14 @@ class RealtimeSession(
         return self._generation
 
     def _add_item(self, effect: effects.AddItem) -> None:
-        self._chat_ctx.items.append(chat.to_chat_item(effect.item))
+        item = chat.to_chat_item(effect.item)
+        if not (isinstance(item, llm.ChatMessage) and item.role == "assistant"):
+            self._emit_item_added(item)
+        self._chat_ctx.items.append(item)
+
+    def _emit_item_added(self, item: llm.ChatItem) -> None:
+        last = self._chat_ctx.items[-1].id if self._chat_ctx.items else None
+        self.emit("remote_item_added", llm.RemoteItemAddedEvent(last, item))
 
     def _correct_message(self, effect: effects.CorrectMessage) -> None:
         message = self._chat_ctx.get_by_id(effect.id)
@@ -401,12 +471,12 @@ class RealtimeSession(
     def _resolve_reply(self, effect: effects.ResolveReply) -> None:
         reply = self._replies.pop(effect.request_id, None)
         if reply is not None and not reply.done():
-            reply.set_result(self._open.announcement)
+            reply.set_result(self._announcement)
 
     def _reject_reply(self, effect: effects.RejectReply) -> None:
         reply = self._replies.pop(effect.request_id, None)
         if reply is not None and not reply.done():
-            reply.set_exception(ReplyFailed(effect.problem, code=effect.reason))
+            reply.set_exception(failure_for(effect))
             # Whoever dropped the future has been told by the log; asyncio need not complain too.
             reply.exception()
             logger.debug("%s: %s", effect.request_id, effect.problem)
@@ -434,15 +504,31 @@ class RealtimeSession(
         )
 
     def _emit_connected(self, effect: effects.EmitConnected) -> None:
+        self._times.connected()
         self._report_connection_acquired(effect.seconds)
 
     def _emit_dtmf(self, effect: effects.EmitDtmf) -> None:
         self.emit("dtmf", Dtmf(effect.digits))
 
+    def _emit_tool_call_settled(self, effect: effects.EmitToolCallSettled) -> None:
+        self.emit(
+            "tool_call_settled",
+            ToolCallSettled(
+                effect.call_id, effect.name, effect.outcome, effect.duration_ms, effect.problem
+            ),
+        )
+
+    def _emit_timings(self, effect: effects.EmitTimings) -> None:
+        metrics = self._times.measured(effect.timings)
+        if metrics is not None:
+            self.emit("metrics_collected", metrics)
+
     def _emit_reconnected(self, _: effects.EmitReconnected) -> None:
         self.emit("session_reconnected", llm.RealtimeSessionReconnectedEvent())
 
     def _emit_error(self, effect: effects.EmitError) -> None:
+        level = logging.WARNING if effect.recoverable else logging.ERROR
+        logger.log(level, "%s: %s", effect.kind, effect.problem)
         self.emit(
             "error",
             llm.RealtimeModelError(
@@ -465,6 +551,8 @@ class RealtimeSession(
         change = StateChanged(step.source.value, step.target.value, name_of(step.event))
         self.emit("state_changed", change)
         if step.target is State.closed:
+            if (metrics := self._times.ended()) is not None:
+                self.emit("metrics_collected", metrics)
             for request_id in list(self._replies):
                 # The machine has ended those that it knows; these were still being collected.
                 self._reject_reply(

@@ -16,6 +16,7 @@ from .context import Change, Context, Generation, Reply
 from .conversation import FunctionCall, FunctionCallOutput, Message
 from .effects import (
     AddItem,
+    AnnounceGeneration,
     CloseGeneration,
     Connect,
     CorrectMessage,
@@ -26,20 +27,25 @@ from .effects import (
     EmitReconnected,
     EmitSpeechStarted,
     EmitSpeechStopped,
+    EmitTimings,
+    EmitToolCallSettled,
     EmitTranscript,
     ErrorKind,
     Log,
     OpenGeneration,
+    PrepareGeneration,
     PushAudio,
     PushFunctionCall,
     PushText,
     RejectReply,
+    ReplyFailure,
     ResolveReply,
     Send,
     SetAudioGate,
     StartTimer,
     StopTimer,
     SupersedeReply,
+    ToolCallOutcome,
 )
 from .events import Event, name_of
 from .guards import changes_of
@@ -47,6 +53,11 @@ from .guards import changes_of
 RETRY_DUE = name_of(events.RetryDue)
 ANSWER_OVERDUE = name_of(events.AnswerOverdue)
 REPLY_OVERDUE = name_of(events.ReplyOverdue)
+
+ANSWER_UNCLAIMED = name_of(events.AnswerUnclaimed)
+
+CLAIM_ANSWER_WITHIN = 0.5
+"""Seconds; LiveKit asks for a reply right after it has committed the caller's turn."""
 
 FIRST_RETRY_AFTER = 0.5
 """Seconds; doubled with each attempt, up to the settings' ``retry_interval``."""
@@ -99,7 +110,8 @@ def become_ready(context: Context, event: Event) -> None:
     """Let messages and the caller's audio through; what waited goes first."""
     context.attempts = 0
     context.gate = "open"
-    context.put(StopTimer(ANSWER_OVERDUE), SetAudioGate("open"))
+    context.put(StopTimer(ANSWER_OVERDUE))
+    _set_hearing(context)
     if context.continuing:
         context.continuing = False
         context.put(EmitReconnected())
@@ -111,8 +123,14 @@ def go_on(context: Context, event: Event) -> None:
     context.attempts = 0
     context.gate = "open"
     context.put(StopTimer(ANSWER_OVERDUE), *map(Send, context.unacknowledged.values()))
-    outgoing.release(context)
-    context.put(SetAudioGate("open"), EmitReconnected())
+    if context.push_to_talk:
+        # Audio first: the caller may have let go meanwhile.
+        _set_hearing(context)
+        outgoing.release(context)
+    else:
+        outgoing.release(context)
+        context.put(SetAudioGate("open"))
+    context.put(EmitReconnected())
 
 
 def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
@@ -141,6 +159,9 @@ def start_afresh(context: Context, event: Event) -> None:
     context.pending_calls.clear()
     if context.reply is not None:
         context.reply.sent = False
+        if isinstance(context.reply.message, client.Mute):
+            # What the caller has let go of was said to the lost conversation.
+            context.reply.message = client.GenerateReply()
     context.put(
         StopTimer(ANSWER_OVERDUE),
         SetAudioGate("closed"),
@@ -171,7 +192,7 @@ def take_inputs(context: Context, event: events.SettingsEvent) -> None:
     _take(context, event)
 
 
-def note_changes(context: Context, event: events.SettingsEvent) -> None:
+def note_changes(context: Context, event: events.SettingsEvent | events.ClearAudio) -> None:
     """Note what changed; it goes out at the end of the tick, in one message."""
     context.changes |= _take(context, event)
     if context.changes and context.gate == "open":
@@ -212,10 +233,17 @@ def tell_changes(context: Context, event: Event) -> None:
 
 def hear_user_start(context: Context, event: Event) -> None:
     """Announce the caller's speech and close the open generation as interrupted."""
-    context.user_speaking = True
-    context.discarding = False
-    context.put(EmitSpeechStarted())
+    hear_user_over_assistant(context, event)
     _end_turn(context, interrupted=True)
+
+
+def hear_user_over_assistant(context: Context, event: Event) -> None:
+    """Announce the caller's speech; the assistant goes on until Phonic says otherwise."""
+    context.discarding = False
+    context.last_transcript_id = None
+    if not context.user_speaking:
+        context.user_speaking = True
+        context.put(EmitSpeechStarted())
 
 
 def hear_user_stop(context: Context, event: Event) -> None:
@@ -228,7 +256,81 @@ def take_transcript(context: Context, event: server.InputText) -> None:
     item_id = context.next_id("PI_")
     message = Message(item_id, "user", event.text)
     context.conversation.add(message)
+    context.last_transcript_id = item_id
     context.put(EmitTranscript(item_id, event.text), AddItem(message))
+
+
+def cancel_input(context: Context, event: server.InputCancelled) -> None:
+    """End the caller's speech and take its words back: a blank transcript replaces them."""
+    _end_user_speech(context)
+    item_id = context.last_transcript_id
+    if item_id is not None:
+        context.last_transcript_id = None
+        context.conversation.remove(item_id)
+        context.put(EmitTranscript(item_id, ""), CorrectMessage(item_id, ""))
+
+
+# -- push-to-talk --------------------------------------------------------------------------------
+
+
+def hear_caller(context: Context, event: Event) -> None:
+    """Have Phonic listen, from the beginning of what was kept of the caller's audio."""
+    outgoing.listen(context)
+
+
+def note_floor(context: Context, event: Event) -> None:
+    """Have Phonic listen as soon as it is ready."""
+    context.muted = False
+
+
+def commit_audio(context: Context, event: events.CommitAudio) -> None:
+    """Send the rest of the caller's audio and have Phonic answer."""
+    if context.reply is None:
+        context.reply = Reply(None, client.Mute())
+        context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout))
+    if context.gate == "open":
+        context.reply.sent = True
+        outgoing.stop_listening(context)
+
+
+def drop_kept_audio(context: Context, event: events.ClearAudio) -> None:
+    """Drop what was kept of the caller's audio."""
+    context.put(SetAudioGate("closed"), SetAudioGate("holding"))
+
+
+def claim_answer(context: Context, event: events.GenerateReply) -> None:
+    """Announce the answer as the reply that is asked for."""
+    response_id = context.unclaimed
+    assert response_id is not None
+    context.unclaimed = None
+    context.put(
+        StopTimer(ANSWER_UNCLAIMED),
+        AnnounceGeneration(response_id, user_initiated=True),
+        ResolveReply(event.request_id, response_id),
+    )
+
+
+def announce_answer(context: Context, event: Event) -> None:
+    """Announce the answer as a turn like any other."""
+    _announce_unclaimed(context)
+
+
+def adopt_reply(context: Context, event: events.GenerateReply) -> None:
+    """Let the request stand for the answer that the caller awaits."""
+    assert context.reply is not None
+    context.reply.request_id = event.request_id
+    context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout))
+
+
+def warn_of_turn_detection(context: Context, event: events.CommitAudio) -> None:
+    """Warn that Phonic decides itself when the caller's turn ends."""
+    context.put(
+        Log(
+            "warning",
+            "commit_audio: Phonic detects the caller's turns itself; with "
+            'turn_detection="manual", or push_to_talk=True, it waits for this call',
+        )
+    )
 
 
 # -- the assistant's turn ------------------------------------------------------------------------
@@ -244,10 +346,14 @@ def begin_answer(context: Context, event: Event) -> None:
     """Use the generation that is open for it."""
     # What is said of an interruption from here on concerns this turn.
     context.last_message_id = None
+    context.last_transcript_id = None
+    if context.generation is not None:
+        context.generation.awaited = False
 
 
 def open_for_answer(context: Context, event: Event) -> None:
     """Open a generation for the answer that is due."""
+    _announce_unclaimed(context)
     response_id = context.next_id("PS_")
     context.generation = Generation(response_id)
     context.discarding = False
@@ -256,17 +362,32 @@ def open_for_answer(context: Context, event: Event) -> None:
         context.put(OpenGeneration(response_id))
         return
     context.reply = None
-    context.put(
-        StopTimer(REPLY_OVERDUE),
-        OpenGeneration(response_id, user_initiated=True),
-        ResolveReply(reply.request_id, response_id),
-    )
+    context.put(StopTimer(REPLY_OVERDUE))
+    if reply.request_id is None:
+        context.unclaimed = response_id
+        context.put(
+            PrepareGeneration(response_id), StartTimer(ANSWER_UNCLAIMED, CLAIM_ANSWER_WITHIN)
+        )
+    else:
+        context.put(
+            OpenGeneration(response_id, user_initiated=True),
+            ResolveReply(reply.request_id, response_id),
+        )
+
+
+def expect_answer(context: Context, event: Event) -> None:
+    """Wait, for a while, until the answer begins."""
+    assert context.generation is not None
+    context.generation.awaited = True
+    context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout))
 
 
 def push_chunk(context: Context, event: server.AudioChunk) -> None:
     """Pass the chunk's text and audio on."""
     generation = context.generation
     assert generation is not None
+    if event.timings:
+        context.put(EmitTimings(event.timings))
     audio = event.audio
     start = end = generation.seconds
     if audio:
@@ -306,6 +427,8 @@ def stop_discarding(context: Context, event: Event) -> None:
 def announce_digits(context: Context, event: server.Dtmf) -> None:
     """Announce the digits that the assistant dials."""
     context.put(EmitDtmf(event.digits))
+    if event.timings:
+        context.put(EmitTimings(event.timings))
 
 
 def correct_interrupted(context: Context, event: server.InterruptedResponse) -> None:
@@ -348,18 +471,32 @@ def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
     name = context.pending_calls.pop(event.tool_call_id, None)
     if name is not None:
         context.put(
-            Log("info", f"tool call {event.tool_call_id} ({name}) was interrupted by the caller")
+            Log("info", f"tool call {event.tool_call_id} ({name}) was interrupted by the caller"),
+            EmitToolCallSettled(event.tool_call_id, name, "interrupted"),
         )
 
 
 def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) -> None:
-    """Take note that the output has arrived."""
+    """Take note that the call is settled, and announce how."""
     context.unacknowledged.pop(event.tool_call_id, None)
     # The server gave up on it: an output that still comes would answer nothing.
-    context.pending_calls.pop(event.tool_call_id, None)
-    if event.timed_out or event.error_message:
-        problem = event.error_message or "its output came too late"
-        context.put(Log("warning", f"tool call {event.tool_call_id} failed: {problem}"))
+    name = context.pending_calls.pop(event.tool_call_id, "")
+    name = event.tool.name if event.tool else name
+    outcome: ToolCallOutcome = "processed"
+    problem = event.error_message
+    if event.timed_out:
+        outcome, problem = "timed_out", problem or "its output came too late"
+    elif problem:
+        outcome = "failed"
+    took = "" if event.duration_ms is None else f" after {event.duration_ms:g} ms"
+    context.put(
+        Log(
+            "warning" if problem else "info",
+            f"tool call {event.tool_call_id}{f' ({name})' if name else ''}: {outcome}{took}"
+            + (f": {problem}" if problem else ""),
+        ),
+        EmitToolCallSettled(event.tool_call_id, name, outcome, event.duration_ms, problem),
+    )
 
 
 # -- the chat context ----------------------------------------------------------------------------
@@ -415,7 +552,7 @@ def request_reply(context: Context, event: events.GenerateReply) -> None:
 def request_say(context: Context, event: events.Say) -> None:
     """Ask for these words; an earlier request that has not begun is superseded."""
     context.user_text.clear()
-    _request(context, event.request_id, client.Say(event.text))
+    _request(context, event.request_id, client.Say(event.text, event.interruptible))
 
 
 def withdraw_reply(context: Context, event: events.CancelReply) -> None:
@@ -434,8 +571,20 @@ def give_up_reply(context: Context, event: Event) -> None:
             f"the reply timed out after {waited:g} s: in state {context.state.value}, "
             f"the request {sent}"
         )
-        context.put(RejectReply(context.reply.request_id, "timed_out", problem))
-        context.reply = None
+        _end_reply(context, "timed_out", problem)
+
+
+def give_up_answer(context: Context, event: Event) -> None:
+    """Close the generation that was opened for an answer which did not come."""
+    context.put(
+        Log(
+            "warning",
+            f"the assistant has not begun to answer {context.settings.reply_timeout:g} s after "
+            "the tool's output",
+        )
+    )
+    _end_turn(context, interrupted=False)
+    give_up_reply(context, event)
 
 
 def refuse_reply(context: Context, event: events.GenerateReply | events.Say) -> None:
@@ -446,11 +595,8 @@ def refuse_reply(context: Context, event: events.GenerateReply | events.Say) -> 
 def end_unanswered_reply(context: Context, event: Event) -> None:
     """Fail the pending reply: the assistant chose not to respond."""
     if context.reply is not None and context.reply.sent:
-        context.put(
-            StopTimer(REPLY_OVERDUE),
-            RejectReply(context.reply.request_id, "declined", "the assistant chose not to respond"),
-        )
-        context.reply = None
+        context.put(StopTimer(REPLY_OVERDUE))
+        _end_reply(context, "declined", "the assistant chose not to respond")
 
 
 # -- the end -------------------------------------------------------------------------------------
@@ -530,6 +676,8 @@ def _end_turn(context: Context, *, interrupted: bool) -> None:
     if generation is None:
         return
     context.generation = None
+    if interrupted:
+        _announce_unclaimed(context)
     context.put(CloseGeneration(generation.response_id, interrupted))
     if generation.text:
         message = Message(generation.response_id, "assistant", generation.text, interrupted)
@@ -538,14 +686,38 @@ def _end_turn(context: Context, *, interrupted: bool) -> None:
         context.last_message_id = message.id
 
 
+def _announce_unclaimed(context: Context) -> None:
+    if context.unclaimed is not None:
+        context.put(
+            StopTimer(ANSWER_UNCLAIMED),
+            AnnounceGeneration(context.unclaimed, user_initiated=False),
+        )
+        context.unclaimed = None
+
+
 def _end_user_speech(context: Context) -> None:
     if context.user_speaking:
         context.user_speaking = False
         context.put(EmitSpeechStopped())
 
 
+def _set_hearing(context: Context) -> None:
+    """Let the caller be heard, unless he is muted."""
+    if context.push_to_talk and not context.muted:
+        outgoing.listen(context)
+    else:
+        context.put(SetAudioGate(outgoing.audio_gate(context)))
+
+
+def _end_reply(context: Context, reason: ReplyFailure, problem: str) -> None:
+    reply = context.reply
+    context.reply = None
+    if reply is not None and reply.request_id is not None:
+        context.put(RejectReply(reply.request_id, reason, problem))
+
+
 def _request(context: Context, request_id: str, message: client.GenerateReply | client.Say) -> None:
-    if context.reply is not None:
+    if context.reply is not None and context.reply.request_id is not None:
         context.put(SupersedeReply(context.reply.request_id))
     context.reply = Reply(request_id, message)
     context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout))
@@ -570,19 +742,20 @@ def _apply(context: Context, event: events.UpdateChatContext) -> None:
         context.conversation.insert(addition.after, addition.item)
 
 
-def _take(context: Context, event: events.SettingsEvent) -> set[Change]:
+def _take(context: Context, event: events.SettingsEvent | events.ClearAudio) -> set[Change]:
     """Take the event's values; the result says which of them are new."""
     changes = changes_of(context, event)
     for change in changes:
         if change == "conversation":
             context.conversation.replace(event.items)  # type: ignore[union-attr, arg-type]
-        else:
+        elif change != "caller_turn":
             setattr(context, change, getattr(event, change))
     return changes
 
 
 def _finish(context: Context) -> None:
     _end_turn(context, interrupted=True)
+    _announce_unclaimed(context)
     _end_user_speech(context)
     context.discarding = False
     context.gate = "closed"
@@ -590,10 +763,7 @@ def _finish(context: Context) -> None:
     context.changes.clear()
     context.pending_calls.clear()
     context.unacknowledged.clear()
-    if context.reply is not None:
-        problem = "the session was closed before the reply began"
-        context.put(RejectReply(context.reply.request_id, "closed", problem))
-        context.reply = None
+    _end_reply(context, "closed", "the session was closed before the reply began")
     context.put(SetAudioGate("closed"), Disconnect())
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from ..wire.client import ClientMessage, GenerateReply, Say
+from ..wire.client import ClientMessage, GenerateReply, Mute, Say
 from ..wire.config import ConfigOptions, InlineTool
 from .conversation import Conversation
 from .effects import Effect, Gate
@@ -43,18 +43,21 @@ class Generation(Struct):
     seconds: float = 0.0
     """Of audio, so far."""
     empty: bool = True
-    """Nothing has been pushed yet: it was opened because an answer is due."""
+    """Nothing has been pushed yet."""
+    awaited: bool = False
+    """It was opened because an answer is due, which has not begun."""
 
 
 class Reply(Struct):
     """A reply that was asked for and has not begun."""
 
-    request_id: str
-    message: GenerateReply | Say
+    request_id: str | None
+    """``None``: the caller asks for it, who has let go (push-to-talk), and nobody else yet."""
+    message: GenerateReply | Say | Mute
     sent: bool = False
 
 
-Change = Literal["instructions", "tools", "config", "conversation"]
+Change = Literal["instructions", "tools", "config", "conversation", "caller_turn"]
 
 
 class Context(Struct, kw_only=True):
@@ -74,6 +77,8 @@ class Context(Struct, kw_only=True):
     gate: Gate = "closed"
     held: list[ClientMessage] = field(default_factory=list)
     """Control messages that wait for the server to be ready, in order."""
+    muted: bool = False
+    """Push-to-talk: Phonic does not listen, and the newest of the caller's audio is kept."""
 
     config: ConfigOptions
     """All of the config but the prompt and our own tools, as it is now."""
@@ -87,6 +92,8 @@ class Context(Struct, kw_only=True):
 
     generation: Generation | None = None
     user_speaking: bool = False
+    last_transcript_id: str | None = None
+    """The caller's last words, as long as they may be taken back: until an answer begins."""
     discarding: bool = False
     """The turn was interrupted on this side: the rest of it is dropped."""
     last_message_id: str | None = None
@@ -98,9 +105,16 @@ class Context(Struct, kw_only=True):
     unacknowledged: dict[str, ClientMessage] = field(default_factory=dict)
     """Call id → output that was sent and that the server has not yet taken note of."""
 
+    unclaimed: str | None = None
+    """The generation that answers the caller and waits for LiveKit to ask for it."""
     reply: Reply | None = None
     user_text: list[str] = field(default_factory=list)
     """What the user typed, until a reply to it is asked for."""
+
+    @property
+    def push_to_talk(self) -> bool:
+        """Whether LiveKit, and not Phonic, says when the caller's turn begins and ends."""
+        return self.config.push_to_talk is True
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1

@@ -41,12 +41,17 @@ class Send(_Effect, frozen=True, tag="send"):
 
 
 Gate = Literal["closed", "holding", "open"]
+ToolCallOutcome = Literal["processed", "timed_out", "failed", "interrupted"]
 
 
 class SetAudioGate(_Effect, frozen=True, tag="set_audio_gate"):
     """What happens to the caller's audio: dropped, kept (the newest 2 s) or sent."""
 
     gate: Gate
+
+
+class FlushAudio(_Effect, frozen=True, tag="flush_audio"):
+    """Send what has been taken of the caller's audio and waits for a chunk to be full."""
 
 
 # -- time ----------------------------------------------------------------------------------------
@@ -72,6 +77,19 @@ class OpenGeneration(_Effect, frozen=True, tag="open_generation"):
     response_id: str
     """Also the id of the message."""
     user_initiated: bool = False
+
+
+class PrepareGeneration(_Effect, frozen=True, tag="prepare_generation"):
+    """Open the channels, and announce nothing yet."""
+
+    response_id: str
+
+
+class AnnounceGeneration(_Effect, frozen=True, tag="announce_generation"):
+    """Announce the generation that was prepared."""
+
+    response_id: str
+    user_initiated: bool
 
 
 class PushText(_Effect, frozen=True, tag="push_text"):
@@ -108,7 +126,7 @@ class AddItem(_Effect, frozen=True, tag="add_item"):
 
 
 class CorrectMessage(_Effect, frozen=True, tag="correct_message"):
-    """A message was cut off: this much of it was spoken; without text, it was not at all."""
+    """A message was cut off: this much of it was spoken; without text, take it out."""
 
     id: str
     text: str
@@ -124,9 +142,12 @@ class ResolveReply(_Effect, frozen=True, tag="resolve_reply"):
     response_id: str
 
 
+ReplyFailure = Literal["timed_out", "declined", "closed"]
+
+
 class RejectReply(_Effect, frozen=True, tag="reject_reply"):
     request_id: str
-    reason: Literal["timed_out", "declined", "closed"]
+    reason: ReplyFailure
     problem: str
 
 
@@ -164,6 +185,23 @@ class EmitDtmf(_Effect, frozen=True, tag="emit_dtmf"):
     digits: str
 
 
+class EmitToolCallSettled(_Effect, frozen=True, tag="emit_tool_call_settled", omit_defaults=True):
+    """A tool call has come to its end."""
+
+    call_id: str
+    name: str
+    outcome: ToolCallOutcome
+    duration_ms: float | None = None
+    """As Phonic measured it."""
+    problem: str | None = None
+
+
+class EmitTimings(_Effect, frozen=True, tag="emit_timings"):
+    """Phonic's breakdown of the latency of the turn that begins: names and ms."""
+
+    timings: dict[str, float]
+
+
 class EmitReconnected(_Effect, frozen=True, tag="emit_reconnected"):
     pass
 
@@ -199,9 +237,12 @@ Effect = Union[
     Disconnect,
     Send,
     SetAudioGate,
+    FlushAudio,
     StartTimer,
     StopTimer,
     OpenGeneration,
+    PrepareGeneration,
+    AnnounceGeneration,
     PushText,
     PushAudio,
     PushFunctionCall,
@@ -216,6 +257,8 @@ Effect = Union[
     EmitTranscript,
     EmitConnected,
     EmitDtmf,
+    EmitToolCallSettled,
+    EmitTimings,
     EmitReconnected,
     EmitError,
     Log,

@@ -65,6 +65,10 @@ class ReplyOverdue(_Event, frozen=True, tag="reply_overdue"):
     """The requested reply has not begun in time."""
 
 
+class AnswerUnclaimed(_Event, frozen=True, tag="answer_unclaimed"):
+    """Push-to-talk: nobody has asked for the answer that the assistant gives to the caller."""
+
+
 class ChangesDue(_Event, frozen=True, tag="changes_due"):
     """The tick in which settings were changed is over: what changed can go out as one message."""
 
@@ -117,9 +121,11 @@ class GenerateReply(_Event, frozen=True, tag="generate_reply"):
     instructions: str | None = None
 
 
-class Say(_Event, frozen=True, tag="say"):
+class Say(_Event, frozen=True, tag="say", omit_defaults=True):
     request_id: str
     text: str
+    interruptible: bool | UnsetType = UNSET
+    """Whether the caller can cut it short; unset: as Phonic has it."""
 
 
 class CancelReply(_Event, frozen=True, tag="cancel_reply"):
@@ -140,6 +146,21 @@ class Interrupt(_Event, frozen=True, tag="interrupt"):
     pass
 
 
+class StartUserActivity(_Event, frozen=True, tag="start_user_activity"):
+    """Push-to-talk: the caller takes the floor."""
+
+
+class CommitAudio(_Event, frozen=True, tag="commit_audio"):
+    """Push-to-talk: the caller has said all and awaits an answer."""
+
+
+class ClearAudio(_Event, frozen=True, tag="clear_audio"):
+    """Push-to-talk: what the caller has said since the last commit does not count."""
+
+    heard_ms: int
+    """How much of it (ms) has gone out already."""
+
+
 class Break(_Event, frozen=True, tag="break"):
     """The session's own task failed: a fault of this package."""
 
@@ -152,7 +173,7 @@ class Close(_Event, frozen=True, tag="close"):
 
 SettingsEvent = Union[UpdateInstructions, UpdateTools, UpdateOptions, UpdateSession]
 ConnectionEvent = Union[ConnectionOpened, ConnectFailed, ConnectionClosed]
-TimerEvent = Union[RetryDue, AnswerOverdue, ReplyOverdue, ChangesDue]
+TimerEvent = Union[RetryDue, AnswerOverdue, ReplyOverdue, AnswerUnclaimed, ChangesDue]
 CallEvent = Union[
     Open,
     UpdateInstructions,
@@ -165,6 +186,9 @@ CallEvent = Union[
     CancelReply,
     SetExternalId,
     Interrupt,
+    StartUserActivity,
+    CommitAudio,
+    ClearAudio,
     Break,
     Close,
 ]

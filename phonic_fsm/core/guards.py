@@ -11,9 +11,11 @@ from ..wire.server import AudioChunk, ToolCall, ToolCallInterrupted, ToolCallOut
 from .context import Change, Context
 from .conversation import FunctionCallOutput
 from .events import (
+    ClearAudio,
     ConnectFailed,
     ConnectionClosed,
     Event,
+    GenerateReply,
     SettingsEvent,
     UpdateChatContext,
 )
@@ -96,6 +98,8 @@ def changes_of(context: Context, event: Event) -> set[Change]:
         changes.add("config")
     if getattr(event, "items", UNSET) is not UNSET:
         changes.add("conversation")
+    if isinstance(event, ClearAudio):
+        changes.add("caller_turn")
     return changes
 
 
@@ -107,7 +111,58 @@ def _need_a_reset(context: Context, changes: set[Change], instructions: str | No
     return bool(changes) and changes != {"tools"}
 
 
+# -- push-to-talk --------------------------------------------------------------------------------
+
+
+def caller_is_muted(context: Context, event: Event) -> bool:
+    """Push-to-talk, and Phonic does not listen."""
+    return context.push_to_talk and context.muted
+
+
+def caller_may_speak(context: Context, event: Event) -> bool:
+    """Push-to-talk, Phonic does not listen, and no answer is due."""
+    return context.push_to_talk and context.muted and context.reply is None
+
+
+def push_to_talk(context: Context, event: Event) -> bool:
+    """LiveKit says when the caller's turn begins and ends."""
+    return context.push_to_talk
+
+
+def caller_was_heard(context: Context, event: ClearAudio) -> bool:
+    """Push-to-talk, and Phonic has heard something of the turn that does not count."""
+    return context.push_to_talk and not context.muted and event.heard_ms > 0
+
+
+def claims_the_coming_answer(context: Context, event: GenerateReply) -> bool:
+    """The caller has let go, so Phonic will answer anyway: nothing more needs to be said."""
+    due = context.reply is not None and context.reply.request_id is None
+    return due and _says_nothing(context, event)
+
+
+def claims_the_answer(context: Context, event: GenerateReply) -> bool:
+    """Phonic has begun to answer the caller who has let go, and nobody has asked for it yet."""
+    return context.unclaimed is not None and _says_nothing(context, event)
+
+
+def _says_nothing(context: Context, event: GenerateReply) -> bool:
+    return not event.instructions and not context.user_text
+
+
 # -- turns ---------------------------------------------------------------------------------------
+
+
+def speech_may_overlap(context: Context, event: Event) -> bool:
+    """The assistant's audio comes at its pace, so Phonic can decide itself when to yield.
+
+    Audio that is streamed ahead waits at LiveKit, which alone can stop it, and must.
+    """
+    return context.config.stream_ahead_of_real_time is False and not context.push_to_talk
+
+
+def a_transcript_may_be_taken_back(context: Context, event: Event) -> bool:
+    """The caller's last words have not been answered."""
+    return context.last_transcript_id is not None
 
 
 def has_text(context: Context, event: AudioChunk) -> bool:
@@ -131,8 +186,14 @@ def user_is_speaking(context: Context, event: Event) -> bool:
 
 
 def generation_is_empty(context: Context, event: Event) -> bool:
-    """The open generation was opened because an answer is due, and has got nothing yet."""
+    """The open generation has got nothing yet."""
     return context.generation is not None and context.generation.empty
+
+
+def answer_has_not_begun(context: Context, event: Event) -> bool:
+    """The open generation waits for an answer to a tool's output."""
+    generation = context.generation
+    return generation is not None and generation.awaited and generation.empty
 
 
 # -- tools ---------------------------------------------------------------------------------------
@@ -171,8 +232,17 @@ def makes_the_assistant_speak(context: Context, event: UpdateChatContext) -> boo
     return (
         context.reply is None
         and answers_every_call(context, event)
-        and any(answer.reply_required for answer in _answers(context, event))
+        and any(_is_spoken_about(context, answer) for answer in _answers(context, event))
     )
+
+
+def _is_spoken_about(context: Context, answer: FunctionCallOutput) -> bool:
+    tool = next((tool for tool in context.tools or () if tool.name == answer.name), None)
+    if tool is None or not answer.reply_required:
+        return answer.reply_required
+    # "For async tools, when true, the assistant waits for the response and speaks" (the SDK).
+    goes_on = tool.execution_mode == "async" and tool.wait_for_response is not True
+    return not goes_on and tool.forbid_speech_after_tool_call is not True
 
 
 def settles_the_last_call(

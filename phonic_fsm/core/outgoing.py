@@ -11,8 +11,8 @@ from msgspec import UNSET, structs
 from ..wire import client
 from ..wire.config import ConfigOptions, ToolDefinition
 from . import events
-from .context import Context
-from .effects import Send, StopTimer
+from .context import Context, Reply
+from .effects import FlushAudio, Gate, Send, SetAudioGate, StopTimer
 from .events import name_of
 from .guards import a_reset_is_due
 from .prompt import render_history, system_prompt
@@ -36,8 +36,33 @@ def release(context: Context) -> None:
         _send(context, message)
     context.held.clear()
     if context.reply is not None and not context.reply.sent:
-        context.reply.sent = True
-        context.put(Send(context.reply.message))
+        request(context, context.reply)
+
+
+def request(context: Context, reply: Reply) -> None:
+    """Ask for a reply."""
+    reply.sent = True
+    if isinstance(reply.message, client.Mute):
+        stop_listening(context)
+    else:
+        context.put(Send(reply.message))
+
+
+def audio_gate(context: Context) -> Gate:
+    """What becomes of the caller's audio while the server is ready."""
+    return "holding" if context.muted else "open"
+
+
+def listen(context: Context) -> None:
+    """Push-to-talk: Phonic hears the caller from here on, what was kept of the audio first."""
+    context.muted = False
+    context.put(Send(client.Unmute()), SetAudioGate("open"))
+
+
+def stop_listening(context: Context) -> None:
+    """Push-to-talk: the caller has let go; Phonic, which has heard all of it, answers."""
+    context.muted = True
+    context.put(FlushAudio(), Send(client.Mute()), SetAudioGate("holding"))
 
 
 def tell_changes(context: Context) -> None:
@@ -46,7 +71,10 @@ def tell_changes(context: Context) -> None:
         return
     if a_reset_is_due(context):
         context.discarding = False
+        muted = context.muted
         context.put(Send(client.Reset(config_for(context, welcome=False))))
+        if context.muted != muted:
+            context.put(SetAudioGate(audio_gate(context)))
     elif "instructions" in context.changes:
         prompt = system_prompt(context.instructions or "", context.carried)
         context.put(Send(client.UpdateSystemPrompt(prompt)))
@@ -57,9 +85,13 @@ def tell_changes(context: Context) -> None:
 
 
 def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
-    """The whole config; the history that it carries is remembered for later prompts."""
+    """The whole config; the history that it carries is remembered for later prompts.
+
+    With push-to-talk a conversation begins muted (assumed).
+    """
     context.carried = render_history(context.conversation)
     context.changes.clear()
+    context.muted = context.push_to_talk
     options = structs.replace(
         context.config,
         system_prompt=system_prompt(context.instructions or "", context.carried),

@@ -86,6 +86,12 @@ class _On:
         self.ignore(awaiting_inputs, NOT_CONFIGURED)
         return self.ignore(reconnecting, NOT_RESUMED)
 
+    def ignore_unheard(self) -> _On:
+        """Ignored wherever the server cannot have heard the caller."""
+        self.ignore((connecting, closed), NO_SOCKET)
+        self.ignore((awaiting_inputs, config_sent), UNHEARD)
+        return self.ignore(reconnecting, NOT_RESUMED)
+
     def to_rest(self, sources: States, *actions: Action, guard: Any = ()) -> _On:
         """Three moves, to where a session without an open generation belongs."""
         guards = _tuple(guard)
@@ -237,6 +243,7 @@ def _settings() -> Iterator[_On]:
             speaking,
             do.pass_on_additions,
             do.open_for_answer,
+            do.expect_answer,
             when=when.makes_the_assistant_speak,
         )
         .move(tool_pending, ready, do.pass_on_additions, when=when.answers_every_call)
@@ -249,28 +256,68 @@ def _caller() -> Iterator[_On]:
     yield (
         _On(server.UserStartedSpeaking)
         .ignore(listening, ALREADY)
+        .stay(speaking, do.hear_user_over_assistant, when=when.speech_may_overlap)
         .move((ready, speaking, tool_pending), listening, do.hear_user_start)
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore((awaiting_inputs, config_sent), UNHEARD)
-        .ignore(reconnecting, NOT_RESUMED)
+        .ignore_unheard()
     )
-    for end in (server.UserFinishedSpeaking, server.InputCancelled):
-        yield (
-            _On(end)
-            .move(listening, tool_pending, do.hear_user_stop, when=when.calls_are_pending)
-            .move(listening, ready, do.hear_user_stop)
-            .stay(speaking, do.hear_user_stop, when=when.user_is_speaking)
-            .ignore((ready, speaking, tool_pending), "the caller was not speaking")
-            .ignore((connecting, closed), NO_SOCKET)
-            .ignore((awaiting_inputs, config_sent), UNHEARD)
-            .ignore(reconnecting, NOT_RESUMED)
-        )
     yield (
-        _On(server.InputText)
-        .stay(CONVERSING, do.take_transcript)
-        .ignore((connecting, closed), NO_SOCKET)
-        .ignore((awaiting_inputs, config_sent), UNHEARD)
-        .ignore(reconnecting, NOT_RESUMED)
+        _On(server.UserFinishedSpeaking)
+        .move(listening, tool_pending, do.hear_user_stop, when=when.calls_are_pending)
+        .move(listening, ready, do.hear_user_stop)
+        .stay(speaking, do.hear_user_stop, when=when.user_is_speaking)
+        .ignore((ready, speaking, tool_pending), "the caller was not speaking")
+        .ignore_unheard()
+    )
+    yield (
+        _On(server.InputCancelled)
+        .move(listening, tool_pending, do.cancel_input, when=when.calls_are_pending)
+        .move(listening, ready, do.cancel_input)
+        .stay(speaking, do.cancel_input, when=when.user_is_speaking)
+        .stay((ready, tool_pending), do.cancel_input, when=when.a_transcript_may_be_taken_back)
+        .ignore((ready, speaking, tool_pending), "nothing that the caller said is open")
+        .ignore_unheard()
+    )
+    yield (_On(server.InputText).stay(CONVERSING, do.take_transcript).ignore_unheard())
+
+
+def _push_to_talk() -> Iterator[_On]:
+    unconfigured = (connecting, awaiting_inputs)
+    yield (
+        _On(events.StartUserActivity)
+        .stay(CONVERSING, do.hear_caller, when=when.caller_is_muted)
+        .ignore(CONVERSING, "Phonic listens already")
+        .stay((config_sent, reconnecting), do.note_floor)
+        .ignore(unconfigured, NOT_CONFIGURED)
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.CommitAudio)
+        .stay(CONVERSING, do.hear_caller, do.commit_audio, when=when.caller_is_muted)
+        .stay((*CONVERSING, reconnecting), do.commit_audio, when=when.push_to_talk)
+        .stay((*CONVERSING, reconnecting), do.warn_of_turn_detection)
+        .ignore(config_sent, UNHEARD)
+        .ignore(unconfigured, NOT_CONFIGURED)
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.AnswerUnclaimed).stay(others(closed), do.announce_answer).ignore(closed, OVER)
+    )
+    yield (
+        _On(events.ClearAudio)
+        .move(
+            (listening, speaking, tool_pending),
+            tool_pending,
+            do.end_turns,
+            do.note_changes,
+            when=(when.caller_was_heard, when.calls_are_pending),
+        )
+        .move(CONVERSING, ready, do.end_turns, do.note_changes, when=when.caller_was_heard)
+        .stay(CONVERSING, do.drop_kept_audio, when=when.caller_is_muted)
+        .stay(reconnecting, do.drop_kept_audio, when=when.push_to_talk)
+        .ignore((*CONVERSING, reconnecting), "nothing of the caller's audio is kept here")
+        .ignore(config_sent, UNHEARD)
+        .ignore(unconfigured, NOT_CONFIGURED)
+        .ignore(closed, OVER)
     )
 
 
@@ -330,7 +377,9 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(events.Interrupt)
+        .to_rest(speaking, do.discard_turn, do.hear_caller, guard=when.caller_may_speak)
         .to_rest(speaking, do.discard_turn)
+        .stay(SILENT, do.hear_caller, when=when.caller_may_speak)
         .ignore(others(speaking), "no generation is open")
     )
 
@@ -362,16 +411,20 @@ def _tools() -> Iterator[_On]:
 
 
 def _replies() -> Iterator[_On]:
-    for event, request in (
-        (events.GenerateReply, do.request_reply),
-        (events.Say, do.request_say),
-    ):
-        yield (
-            _On(event)
-            .to_rest(speaking, do.finish_turn, request, guard=when.generation_is_empty)
-            .stay(others(closed), request)
-            .stay(closed, do.refuse_reply)
-        )
+    yield (
+        _On(events.GenerateReply)
+        .stay(others(closed), do.adopt_reply, when=when.claims_the_coming_answer)
+        .stay(others(closed), do.claim_answer, when=when.claims_the_answer)
+        .to_rest(speaking, do.finish_turn, do.request_reply, guard=when.generation_is_empty)
+        .stay(others(closed), do.request_reply)
+        .stay(closed, do.refuse_reply)
+    )
+    yield (
+        _On(events.Say)
+        .to_rest(speaking, do.finish_turn, do.request_say, guard=when.generation_is_empty)
+        .stay(others(closed), do.request_say)
+        .stay(closed, do.refuse_reply)
+    )
     yield (
         _On(events.CancelReply)
         .stay(others(closed), do.withdraw_reply)
@@ -379,6 +432,7 @@ def _replies() -> Iterator[_On]:
     )
     yield (
         _On(events.ReplyOverdue)
+        .to_rest(speaking, do.give_up_answer, guard=when.answer_has_not_begun)
         .stay(others(closed), do.give_up_reply)
         .ignore(closed, "every reply has ended")
     )
@@ -417,6 +471,7 @@ SECTIONS: dict[str, tuple[_On, ...]] = {
     "The connection": tuple(_connection()),
     "Settings": tuple(_settings()),
     "The caller": tuple(_caller()),
+    "Push-to-talk": tuple(_push_to_talk()),
     "The assistant's turn": tuple(_assistant()),
     "Tools": tuple(_tools()),
     "Replies that are asked for": tuple(_replies()),

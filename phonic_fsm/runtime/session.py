@@ -71,6 +71,7 @@ class SessionRuntime:
             effects.Disconnect: self._disconnect,
             effects.Send: self._send,
             effects.SetAudioGate: self._set_audio_gate,
+            effects.FlushAudio: self._flush_audio,
             effects.StartTimer: self._start_timer,
             effects.StopTimer: self._stop_timer,
             effects.Log: _log,
@@ -141,6 +142,11 @@ class SessionRuntime:
         """Take the caller's audio; whether it goes out is the gate's matter."""
         self._uplink.push(frame)
 
+    @property
+    def heard_ms(self) -> int:
+        """How much of the caller's audio has gone out since it was last let through or flushed."""
+        return self._uplink.heard_ms
+
     def start_task(self, work: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
         """Run something in the session's task group, from when that is open."""
         if self._tasks is None:
@@ -174,6 +180,9 @@ class SessionRuntime:
 
     def _set_audio_gate(self, effect: effects.SetAudioGate) -> None:
         self._uplink.set_gate(effect.gate)
+
+    def _flush_audio(self, _: effects.FlushAudio) -> None:
+        self._uplink.flush()
 
     def _start_timer(self, effect: effects.StartTimer) -> None:
         self._stop(effect.event)

@@ -41,15 +41,18 @@ class Uplink:
         """Of the frames that come at present (Hz)."""
         self._resampler: Resampler | None = None
         """There is one exactly when that is not the wire's rate."""
+        self.heard_ms = 0
+        """Of audio that has gone out since the last flush."""
 
     def set_gate(self, gate: Gate) -> None:
         """Drop frames (closed), keep the newest 2 s of them (holding), or send them (open)."""
         self._gate = gate
         if gate == "open":
             while self._held:
-                self._deliver(self._held.popleft())
+                self._send(self._held.popleft())
         elif gate == "closed":
             self._held.clear()
+            self.heard_ms = 0
             self._rest = b""
             self._frame_rate = self._rate
             self._resampler = None
@@ -71,6 +74,7 @@ class Uplink:
         if self._rest:
             self._put(self._rest)
             self._rest = b""
+        self.heard_ms = 0
 
     def _change_rate(self, rate: int) -> None:
         resampler = Resampler(rate, self._rate) if rate != self._rate else None
@@ -93,9 +97,13 @@ class Uplink:
     def _put(self, pcm: bytes) -> None:
         chunk = AudioChunk(pcm if self._encode is None else self._encode(pcm))
         if self._gate == "open":
-            self._deliver(chunk)
+            self._send(chunk)
         else:
             self._held.append(chunk)
+
+    def _send(self, chunk: AudioChunk) -> None:
+        self.heard_ms += CHUNK_MS
+        self._deliver(chunk)
 
 
 def _mono(frame: rtc.AudioFrame) -> bytes:
