@@ -10,14 +10,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
 from livekit import rtc
 from livekit.agents import llm
+from livekit.agents.metrics import RealtimeModelMetrics
+from livekit.agents.types import TimedString
+from livekit.agents.utils import is_given
 from livekit.plugins.phonic.realtime import RealtimeModel as PluginModel
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -27,8 +31,13 @@ from phonic_fsm import RealtimeModel
 PATIENCE = 10
 """Seconds until a run gives up waiting; nothing here takes that long unless it never comes."""
 
-RATE = 44100
+RELEASE = "former" if version("livekit-plugins-phonic").startswith("1.4.") else "current"
+"""Which release of the plugin is installed: 1.4.5, or 1.8. No environment can have both."""
+
+RATE = {"former": 44_100, "current": 24_000}[RELEASE]
 """The plugin's wire rate (Hz), so both are set to it."""
+
+WIRE_FORMAT = f"pcm_{RATE}"
 
 ABSENT = "—"
 """An aspect that one of the two outcomes does not have."""
@@ -119,6 +128,7 @@ class Heard:
     event: llm.GenerationCreatedEvent
     reader: asyncio.Task[None] | None = None
     text: list[str] = field(default_factory=list)
+    times: list[tuple[int, ...]] = field(default_factory=list)
     audio: bytes = b""
     rates: set[int] = field(default_factory=set)
     messages: list[str] = field(default_factory=list)
@@ -131,6 +141,8 @@ class Heard:
             self.modalities = sorted(await message.modalities)
             async for part in message.text_stream:
                 self.text.append(part)
+                if part:
+                    self.times.append(_times(part))
             async for frame in message.audio_stream:
                 self.audio += bytes(frame.data)
                 self.rates.add(frame.sample_rate)
@@ -146,6 +158,15 @@ class Heard:
         """What every generation has in common, or else is odd."""
         ids = [i if i != self.event.response_id else "the response's" for i in self.messages]
         return (ids, self.modalities)
+
+
+def _times(text: str) -> tuple[int, ...]:
+    """When the words begin and end in the generation's audio (ms), if they say so."""
+    if not isinstance(text, TimedString):
+        return ()
+    assert is_given(text.start_time)
+    assert is_given(text.end_time)
+    return round(text.start_time * 1000), round(text.end_time * 1000)
 
 
 USUAL_FORM = (["the response's"], ["audio", "text"])
@@ -167,6 +188,7 @@ class Run:
         self._events: list[str] = []
         self._generations: list[Heard] = []
         self._transcript_ids: list[str] = []
+        self._metrics: list[RealtimeModelMetrics] = []
         self._barriers_seen: set[str] = set()
         self._over = False
         self._changed = anyio.Event()
@@ -248,8 +270,17 @@ class Run:
             return None
 
     async def generate_reply(self, **options: Any) -> None:
-        reply = await self.call("generate_reply", **options)
+        self._await_reply(await self.call("generate_reply", **options))
+
+    async def say(self, text: str | AsyncIterable[str]) -> None:
+        self._await_reply(await self.call("say", text))
+
+    def _await_reply(self, reply: asyncio.Future[llm.GenerationCreatedEvent]) -> None:
         self._replies.append((reply, reply.done()))
+
+    def give_up_reply(self) -> None:
+        """Cancel the reply that was asked for last."""
+        self._replies[-1][0].cancel()
 
     async def speak(self, ms: int, rate: int = RATE, channels: int = 1) -> None:
         """The caller speaks for so long, in frames of 10 ms, and it has arrived.
@@ -282,6 +313,7 @@ class Run:
         on("error", self._note_error)
         on("input_audio_transcription_completed", self._note_transcript)
         on("input_speech_started", lambda _: self._events.append("input_speech_started"))
+        on("metrics_collected", self._metrics.append)
         on("session_reconnected", lambda _: self._events.append("session_reconnected"))
         on("input_speech_stopped", self._note_speech_stopped)
 
@@ -334,12 +366,17 @@ class Run:
 
     def outcome(self) -> dict[str, Any]:
         """Aspect → plain data that two packages can be compared by."""
-        sent = [_with_history_apart(m) for m in self.server.sent if not self._is_barrier(m)]
-        configs = [m for m in sent if m["type"] == "config"]
+        messages = [message for message in self.server.sent if not self._is_barrier(message)]
+        sent = [_comparable(message) for message in messages]
+        configs = [message for message in sent if message["type"] == "config"]
+        config = configs[0] if configs else {}
         outcome: dict[str, Any] = {
             "configs": len(configs),
-            **{f"config.{name}": value for name, value in (configs or [{}])[0].items()},
-            "sent": [m for m in sent if m["type"] != "config"],
+            **{f"config.{name}": value for name, value in config.items()},
+            "sent": [_against(config, message) for message in sent if message["type"] != "config"],
+            "history_as": _forms_of_history(messages),
+            "resets_welcome": _welcomes(messages),
+            "off_in_tools": _off_in_tools(messages),
             "audio_ms": self.server.audio_ms,
             "resumes": self.server.resumes,
             "events": self._events,
@@ -353,6 +390,9 @@ class Run:
             "odd_forms": [h.form() for h in self._generations if h.form() != USUAL_FORM],
             "odd_rates": [h.rates for h in self._generations if h.rates - {RATE}],
             "empty_text": any("" in heard.text for heard in self._generations),
+            "text_times": sorted({times for h in self._generations for times in h.times}),
+            "connections_measured": sum(m.acquire_time > 0 for m in self._metrics),
+            "replies_measured": any(m.acquire_time == 0 for m in self._metrics),
         }
         if self._replies:
             outcome["replies"] = [self._reply(*reply) for reply in self._replies]
@@ -385,30 +425,91 @@ class Run:
         return f"generation {events.index(reply.result()) + 1} {when}"
 
 
-def _with_history_apart(message: dict[str, Any]) -> dict[str, Any]:
-    """The message with what its prompt says of the past as a list, however it is written."""
-    if message.get("type") == "reset":
-        return {**message, "config": _with_history_apart(message["config"])}
-    prompt, past, history = str(message.get("system_prompt", "")).partition("\n\n")
-    if not past:
-        return message
-    told: list[Any] = []
-    written: set[str] = set()
-    for line in history.splitlines():
-        if MARK in line:
-            continue
-        if line.startswith("{"):
-            entry = json.loads(line)
-            written.add("JSON lines")
-            told.append(
-                f"{entry['role']}: {entry['text']}" if entry.keys() == {"role", "text"} else entry
-            )
-        elif line.startswith(("system: ", "user: ", "assistant: ")):
-            written.add("plain lines")
-            told.append(line)
-    apart = {**message, "system_prompt": prompt}
-    return {**apart, "history": told, "history_as": sorted(written)} if told else apart
+# -- messages that two packages can be compared by ------------------------------------------------
 
+OFF = (
+    "require_speech_before_tool_call",
+    "forbid_speech_after_tool_call",
+    "forbid_tool_call_after_speech",
+)
+"""Settings of a tool whose ``False`` is noted apart, once for all tools."""
+
+WELCOME = ("welcome_message", "generate_welcome_message")
+
+
+def _config_in(message: dict[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any] = message["config"] if message["type"] == "reset" else message
+    return config
+
+
+def _comparable(message: dict[str, Any]) -> dict[str, Any]:
+    """The message, with the history in its prompt as a list and without what tools have off."""
+    config = _config_in(message)
+    if "tools" in config:
+        config = {**config, "tools": [_without_what_is_off(tool) for tool in config["tools"]]}
+    if "system_prompt" in config:
+        prompt, _, _ = config["system_prompt"].partition("\n\n")
+        told = [_told(line) for line in _history(config)]
+        config = {**config, "system_prompt": prompt, **({"history": told} if told else {})}
+    return {**message, "config": config} if message["type"] == "reset" else config
+
+
+def _against(config: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+    """A reset as what it changes of the session's first config; the welcome is noted apart.
+
+    Where the config has no list, an empty one changes nothing.
+    """
+    if message["type"] != "reset":
+        return message
+    new = message["config"]
+    changed = {
+        name: new.get(name, ABSENT)
+        for name in sorted({*config, *new} - {"type", *WELCOME})
+        if new.get(name, []) != config.get(name, [])
+    }
+    return {"type": "reset", **changed}
+
+
+def _welcomes(messages: list[dict[str, Any]]) -> list[Any]:
+    """What resets say of a welcome."""
+    resets = [message["config"] for message in messages if message["type"] == "reset"]
+    said = [{name: reset[name] for name in WELCOME if name in reset} for reset in resets]
+    return [welcome for at, welcome in enumerate(said) if welcome not in said[:at]]
+
+
+def _without_what_is_off(tool: Any) -> Any:
+    if isinstance(tool, str):
+        return tool
+    return {name: value for name, value in tool.items() if value or name not in OFF}
+
+
+def _off_in_tools(messages: list[dict[str, Any]]) -> list[str]:
+    """What tools are said to have off."""
+    tools = [tool for message in messages for tool in _config_in(message).get("tools", ())]
+    own = [tool for tool in tools if not isinstance(tool, str)]
+    return [name for name in OFF if any(tool.get(name) is False for tool in own)]
+
+
+def _history(config: dict[str, Any]) -> list[str]:
+    """The lines of the prompt that carry the past, however they are written."""
+    _, _, behind = str(config.get("system_prompt", "")).partition("\n\n")
+    marks = ("{", "system: ", "user: ", "assistant: ")
+    return [line for line in behind.splitlines() if line.startswith(marks) and MARK not in line]
+
+
+def _told(line: str) -> Any:
+    if not line.startswith("{"):
+        return line
+    entry = json.loads(line)
+    return f"{entry['role']}: {entry['text']}" if entry.keys() == {"role", "text"} else entry
+
+
+def _forms_of_history(messages: list[dict[str, Any]]) -> list[str]:
+    lines = [line for message in messages for line in _history(_config_in(message))]
+    return sorted({"JSON lines" if line.startswith("{") else "plain lines" for line in lines})
+
+
+# -- the packages --------------------------------------------------------------------------------
 
 Script = Callable[[Run], Awaitable[None]]
 
@@ -430,7 +531,7 @@ async def run(
             # It has no event that says so.
             session._main_atask.add_done_callback(lambda _: driven.note_end())
         else:
-            model = RealtimeModel(api_key="key", base_url=url, audio_format="pcm_44100", **options)
+            model = RealtimeModel(api_key="key", base_url=url, audio_format=WIRE_FORMAT, **options)
             session = model.session()
             driven = Run(server, session)
             session.on("state_changed", lambda change: change.new == "closed" and driven.note_end())

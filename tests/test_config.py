@@ -144,7 +144,10 @@ async def test_a_function_tool_becomes_an_inline_tool(make_model, server):
     assert tool == {
         "type": "custom_websocket",
         "tool_call_output_timeout_ms": 60000,
+        "require_speech_before_tool_call": False,
         "wait_for_speech_before_tool_call": True,
+        "forbid_speech_after_tool_call": False,
+        "forbid_tool_call_after_speech": False,
         "allow_tool_chaining": False,
     }
     assert [schema] == llm.ToolContext([look_up_weather]).parse_function_tools(

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from ..runtime.session import logger
 from ..wire.config import ConfigOptions
-from .tools import ToolConfig, ToolConfigs
+from .tools import PhonicToolConfig, ToolConfigs
 
 
 class Option(Struct, frozen=True):
@@ -35,6 +35,15 @@ class Option(Struct, frozen=True):
     """Elements may not repeat; of dictionaries, the value of this key."""
     aliases: dict[str, str] = {}
     """Former names of values."""
+
+
+IntelligenceLevel = Literal["standard", "high"]
+
+ObservabilityIntegration = Literal["braintrust"]
+
+PhonicModel = Literal[
+    "phonic-0.5", "phonic-1", "phonic-1.1", "phonic_v0_5", "phonic_v1", "phonic_v1_1"
+]
 
 
 class PronunciationEntry(TypedDict):
@@ -99,7 +108,7 @@ class PhonicOptions(TypedDict, total=False):
         ),
     ]
     configs_for_tools: Annotated[
-        NotGivenOr[list[ToolConfig]],
+        NotGivenOr[list[PhonicToolConfig]],
         Option("Settings of single tools, own and built-in, by their `name`.", "tools"),
     ]
     forbid_speech_after_tool_call: Annotated[
@@ -128,11 +137,11 @@ class PhonicOptions(TypedDict, total=False):
         NotGivenOr[int], Option("Seconds of inactivity until Phonic closes the socket.", least=0)
     ]
     intelligence_level: Annotated[
-        NotGivenOr[Literal["standard", "high"]],
+        NotGivenOr[IntelligenceLevel],
         Option("Lower latency, or more reasoning.", allowed=("standard", "high")),
     ]
     phonic_model: Annotated[
-        NotGivenOr[str],
+        NotGivenOr[PhonicModel],
         Option(
             "Version of Phonic's model.",
             allowed=("phonic-0.5", "phonic-1", "phonic-1.1"),
@@ -189,7 +198,7 @@ class PhonicOptions(TypedDict, total=False):
         NotGivenOr[list[str]], Option("Names of MCP servers that Phonic has.", unique="")
     ]
     observability_integrations: Annotated[
-        NotGivenOr[list[Literal["braintrust"]]],
+        NotGivenOr[list[ObservabilityIntegration]],
         Option("Integrations that get Phonic's traces.", allowed=("braintrust",), unique=""),
     ]
     configuration_endpoint: Annotated[
@@ -250,7 +259,9 @@ def checked(options: PhonicOptions) -> dict[str, Any]:
             # A copy: what the caller does with a list later changes no session.
             given[name] = OPTIONS[name].aliases.get(str(value), deepcopy(value))
     if "languages" in given:
-        given = {**_from_languages(given.pop("languages")), **given}
+        languages = _from_languages(given.pop("languages"))
+        if not given.keys() & languages.keys():
+            given |= languages
     if "forbid_speech_after_tool_call" in given:
         logger.warning("forbid_speech_after_tool_call is deprecated: use configs_for_tools")
     _convert({n: v for n, v in given.items() if n not in _ABOUT_TOOLS})
@@ -314,7 +325,7 @@ def _convert(given: dict[str, Any]) -> None:
 
 
 def _of_type(name: str, value: Any) -> Any:
-    kind = list[ToolConfig] if name == "configs_for_tools" else list[str]
+    kind = list[PhonicToolConfig] if name == "configs_for_tools" else list[str]
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -1,8 +1,8 @@
-"""Function tools as Phonic's inline tools, and the settings of single tools."""
+"""Function tools in Phonic's terms, and the settings of single tools."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from livekit.agents import llm
 from msgspec import structs
@@ -10,10 +10,13 @@ from typing_extensions import TypedDict
 
 from ..wire.config import BuiltInTool, InlineTool, ToolDefinition
 
+if TYPE_CHECKING:
+    from phonic.requests import ResponsesToolDefinitionParams
+
 BUILT_IN = ("choose_not_to_respond", "keypad_input", "natural_conversation_ending", "web_search")
 
 
-class ToolConfig(TypedDict, total=False):
+class PhonicToolConfig(TypedDict, total=False):
     """Settings of one tool; ``name`` is required, what is left out keeps its default.
 
     ``respond_after_sec`` (s) is for ``choose_not_to_respond`` alone, ``speech_before_tool_call``
@@ -38,8 +41,12 @@ class ToolConfig(TypedDict, total=False):
 DEFAULTS = InlineTool(
     tool_schema={},
     tool_call_output_timeout_ms=60_000,
+    # Left unsaid, the assistant has to speak before every call (SDK: ResponsesToolDefinition).
+    require_speech_before_tool_call=False,
     # A generation of LiveKit's holds one message, and its calls come at its end.
     wait_for_speech_before_tool_call=True,
+    forbid_speech_after_tool_call=False,
+    forbid_tool_call_after_speech=False,
     allow_tool_chaining=False,
 )
 """What an own tool has where its config does not say otherwise."""
@@ -49,7 +56,9 @@ class ToolConfigs:
     """The configs of single tools, by name."""
 
     def __init__(
-        self, configs: list[ToolConfig] | None = None, silent_after: list[str] | None = None
+        self,
+        configs: list[PhonicToolConfig] | None = None,
+        silent_after: list[str] | None = None,
     ) -> None:
         """``silent_after`` are tools after which the assistant does not speak (deprecated option).
 
@@ -88,6 +97,24 @@ class ToolConfigs:
             else name
             for name in names
         ]
+
+
+def to_phonic_tool_definitions(
+    tool_context: llm.ToolContext,
+) -> list[ResponsesToolDefinitionParams]:
+    """The function tools as definitions for Phonic's Responses API: ``name``, ``description`` and
+    ``parameters`` (a JSON schema) each; whoever gets a call back runs the tool himself."""
+    schemas = [
+        tool["function"] for tool in tool_context.parse_function_tools("openai", strict=True)
+    ]
+    return [
+        {
+            "name": schema["name"],
+            "description": schema.get("description") or "",
+            "parameters": schema["parameters"],
+        }
+        for schema in schemas
+    ]
 
 
 def _check_fields(name: str, fields: dict[str, Any]) -> None:

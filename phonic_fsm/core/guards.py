@@ -237,7 +237,8 @@ def makes_the_assistant_speak(context: Context, event: UpdateChatContext) -> boo
 
 
 def _is_spoken_about(context: Context, answer: FunctionCallOutput) -> bool:
-    tool = next((tool for tool in context.tools or () if tool.name == answer.name), None)
+    called = context.pending_calls[answer.call_id]
+    tool = next((tool for tool in context.tools or () if tool.name == called), None)
     if tool is None or not answer.reply_required:
         return answer.reply_required
     # "For async tools, when true, the assistant waits for the response and speaks" (the SDK).
