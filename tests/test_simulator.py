@@ -222,12 +222,19 @@ def test_detector_honours_its_arguments() -> None:
 
 
 def test_shipped_scenarios_are_short() -> None:
-    assert scenario_names() == ("demo", "interruption", "small-talk", "tool-call")
+    assert scenario_names() == (
+        "async-tool",
+        "demo",
+        "interruption",
+        "small-talk",
+        "tool-call",
+        "withdrawn",
+    )
     for name in scenario_names():
         scenario = load_scenario(name)
         lines = [scenario.welcome]
         for turn in scenario.turns:
-            lines += [turn.caller, *(c.then for c in turn.calls)]
+            lines += [turn.caller, *(line for c in turn.calls for line in (c.meanwhile, c.then))]
             if turn.interrupt_after_ms is None:
                 lines.append(turn.assistant)
         waits = sum(t.interrupt_after_ms or 0 for t in scenario.turns) + 500 * len(scenario.turns)
@@ -250,6 +257,18 @@ def test_interruption_barges_in_on_a_long_line() -> None:
         ('{"turns": [{"close": 1006}]}', "1006"),
         ('{"turns": [{"end": true, "drop": true}]}', "at most one"),
         ('{"turns": [{"calls": [{}]}]}', "tool"),
+        ('{"turns": [{}, {"cancelled": true, "end": true}]}', "cancelled"),
+        ('{"turns": [{}, {"cancelled": true, "end": true}]}', "$.turns[1]"),
+        (
+            '{"turns": [{"calls": [{"tool": "a", "calls": [{"tool": "b", "during_speech": 1}]}]}]}',
+            "$.turns[0].calls[0].calls[0].during_speech",
+        ),
+        (
+            '{"turns": [{"calls": [{"tool": "a", "calls": [{"tool": "b", "during_speech": true'
+            "}]}]}]}",
+            "`during_speech` - at `$.turns[0].calls[0]`",
+        ),
+        ('{"poke": ""}', "$.poke"),
         ("{", "truncated"),
     ],
 )
@@ -268,7 +287,7 @@ def test_documented_example_is_valid(tmp_path: Path) -> None:
     document = Path(__file__).parent.parent / "docs" / "scenarios.md"
     path = tmp_path / "example.json"
     path.write_text(document.read_text().split("```json\n")[1].split("```")[0])
-    assert len(load_scenario(path).turns) == 3
+    assert len(load_scenario(path).turns) == 4
 
 
 def test_missing_scenario_is_told(tmp_path: Path) -> None:
@@ -437,6 +456,28 @@ async def test_push_to_talk() -> None:
         assert caller.kinds.count("user_finished_speaking") == 1
 
 
+async def test_push_to_talk_in_silence_is_no_turn() -> None:
+    async with call(one_turn(assistant="Hi."), config(push_to_talk=True)) as (_, caller):
+        await caller.send(client.Unmute())
+        await caller.play(bytes(RATE // 5))
+        await caller.send(client.Mute())
+        await caller.speak("Nobody hears this")
+        await caller.send(client.Say("Next."))
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == "Next."
+        assert "user_started_speaking" not in caller.kinds
+
+
+async def test_reset_to_push_to_talk_mutes() -> None:
+    async with call(one_turn(assistant="Hi.")) as (_, caller):
+        await caller.send(client.Reset(config(push_to_talk=True)))
+        await caller.speak("Nobody hears this")
+        await caller.send(client.Unmute())
+        await caller.speak()
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.kinds.count("user_started_speaking") == 1
+
+
 # -- refusals ----------------------------------------------------------------------------------
 
 
@@ -469,6 +510,8 @@ async def test_config_comes_first() -> None:
         (client.AudioChunk(bytes(3)), "audio"),
         ('{"type": "audio_chunk", "audio": "?"}', "audio"),
         (client.ToolCallOutput("no-such", "x"), "tool_call_id"),
+        (client.SetExternalId(" "), "external_id"),
+        (client.Reset(ConfigOptions(external_id="")), "config.external_id"),
         ('{"type": "sing"}', "type"),
     ],
 )
@@ -530,6 +573,104 @@ async def test_interruption_of_a_line_sent_ahead_is_estimated_by_the_clock() -> 
         interrupted = await caller.until(server.InterruptedResponse)
         assert LINE.startswith(interrupted.text)
         assert len(interrupted.text) < len(LINE)
+
+
+async def test_a_line_that_was_ended_early_does_not_delay_the_next() -> None:
+    async with call(Scenario(), config(welcome_message=LINE)) as (_, caller):
+        await caller.until(server.AssistantFinishedSpeaking)
+        await caller.send(client.Say(LINE))
+        await caller.until(server.AssistantFinishedSpeaking)
+        await caller.begin_to_speak()
+        assert (await caller.until(server.InterruptedResponse)).text
+
+
+async def test_what_was_not_yet_played_was_not_heard() -> None:
+    scenario = one_turn(assistant=LINE, calls=(Call(tool="get_weather", then="It is {output}."),))
+    async with call(scenario, config(tools=["get_weather"])) as (_, caller):
+        await caller.speak()
+        placed = await caller.until(server.ToolCall)
+        await caller.send(client.ToolCallOutput(placed.tool_call_id, "sunny"))
+        await caller.until(server.AssistantFinishedSpeaking)
+        await caller.begin_to_speak()  # while the first line would still be played
+        assert (await caller.until(server.InterruptedResponse)).text == ""
+
+
+async def test_too_few_words_do_not_interrupt() -> None:
+    unsaid = server.Problem("this is not answered")
+    turns = (Turn(caller="Mm-hmm", warning=unsaid), Turn(caller="Wait a moment"))
+    configured = config(
+        stream_ahead_of_real_time=False, welcome_message=LINE, min_words_to_interrupt=2
+    )
+    async with call(Scenario(turns=turns), configured) as (_, caller):
+        await caller.until_said("The sea")
+        await caller.speak()
+        assert (await caller.until(server.InputText)).text == "Mm-hmm"
+        said = caller.text
+        await caller.until_said(said + " ")  # it goes on
+        await caller.speak()
+        interrupted = await caller.until(server.InterruptedResponse)
+        assert interrupted.text == caller.text
+        await caller.until(server.AssistantChoseNotToRespond)
+        assert caller.kinds[3:] == [
+            "user_started_speaking",
+            "user_finished_speaking",
+            "input_text",
+            "user_started_speaking",
+            "interrupted_response",
+            "user_finished_speaking",
+            "input_text",
+            "assistant_chose_not_to_respond",
+        ]
+
+
+async def test_too_few_words_do_not_interrupt_what_still_plays() -> None:
+    scenario = Scenario(turns=(Turn(caller="Mm-hmm"), Turn(caller="Wait a moment")))
+    configured = config(welcome_message=LINE, min_words_to_interrupt=2)
+    async with call(scenario, configured) as (_, caller):
+        await caller.until(server.AssistantFinishedSpeaking)
+        await caller.speak()
+        await caller.until(server.InputText)
+        await caller.speak()
+        await caller.until(server.AssistantChoseNotToRespond)
+        assert caller.kinds[4:] == [
+            "user_started_speaking",
+            "user_finished_speaking",
+            "input_text",
+            "user_started_speaking",
+            "interrupted_response",
+            "user_finished_speaking",
+            "input_text",
+            "assistant_chose_not_to_respond",
+        ]
+
+
+async def test_few_words_are_answered_when_there_is_nothing_to_interrupt() -> None:
+    async with call(one_turn(assistant="Hi."), config(min_words_to_interrupt=9)) as (_, caller):
+        await caller.speak()
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == "Hi."
+
+
+async def test_a_withdrawn_turn() -> None:
+    turns = (Turn(caller="Ahem", cancelled=True), Turn(caller="Hello", assistant="Hi."))
+    configured = config(stream_ahead_of_real_time=False, welcome_message=LINE)
+    async with call(Scenario(turns=turns), configured) as (_, caller):
+        await caller.until_said("The sea")
+        await caller.speak()
+        await caller.until(server.InputCancelled)
+        await caller.speak()
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.kinds[3:] == [
+            "user_started_speaking",
+            "interrupted_response",
+            "input_cancelled",
+            "user_started_speaking",
+            "user_finished_speaking",
+            "input_text",
+            "assistant_started_speaking",
+            "assistant_finished_speaking",
+        ]
+        assert server.InputText("Ahem", "en") not in caller.heard
 
 
 async def test_a_welcome_that_cannot_be_interrupted() -> None:
@@ -652,6 +793,384 @@ async def test_tools_can_be_changed() -> None:
         assert (await caller.until(server.ToolCallOutputProcessed)).timed_out
 
 
+async def test_timings_count_from_the_end_of_the_callers_speech() -> None:
+    async with call(WEATHER, config(tools=[tool("get_weather")])) as (_, caller):
+        await caller.speak()
+        first = await caller.until(server.AudioChunk)
+        assert first.timings is not None
+        parts = first.timings["response_ms"] + first.timings["queue_ms"]
+        assert first.timings["total_ms"] == pytest.approx(parts, abs=0.01)
+        assert 0 < first.timings["response_ms"] < 10_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "turn", "said"),
+    [
+        ({"require_speech_before_tool_call": True}, {}, "One moment.It is sunny."),
+        (
+            {"require_speech_before_tool_call": True},
+            {"assistant": "Let me see."},
+            "Let me see.It is sunny.",
+        ),
+        ({"forbid_tool_call_after_speech": True}, {}, "It is sunny."),
+    ],
+)
+async def test_speech_before_a_tool_call(
+    fields: dict[str, Any], turn: dict[str, Any], said: str
+) -> None:
+    calls = (Call(tool="get_weather", then="It is {output}."),)
+    configured = config(tools=[tool("get_weather", **fields)])
+    async with call(one_turn(calls=calls, **turn), configured) as (_, caller):
+        await caller.speak()
+        placed = await caller.until(server.ToolCall)
+        await caller.send(client.ToolCallOutput(placed.tool_call_id, "sunny"))
+        await caller.until_said("sunny.")
+        assert caller.text == said
+
+
+async def test_a_tool_that_forbids_speech_after_it() -> None:
+    tools = [tool("get_weather", forbid_speech_after_tool_call=True)]
+    async with call(WEATHER, config(tools=tools)) as (_, caller):
+        await caller.speak()
+        placed = await caller.until(server.ToolCall)
+        await caller.send(client.ToolCallOutput(placed.tool_call_id, "sunny"))
+        await caller.until(server.ToolCallOutputProcessed)
+        await caller.send(client.Say("Next."))
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == "Let me see.Next."
+
+
+async def test_a_tool_that_forbids_a_call_after_speech() -> None:
+    tools = [tool("get_weather", forbid_tool_call_after_speech=True)]
+    async with call(WEATHER, config(tools=tools)) as (_, caller):
+        await caller.speak()
+        assert "after speech" in (await caller.until(server.Warning)).warning.message
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert "tool_call" not in caller.kinds
+
+
+CHAIN = one_turn(
+    calls=(
+        Call(
+            tool="find_city",
+            then="In {output}.",
+            calls=(Call(tool="get_weather", then="It is {output}."),),
+        ),
+    )
+)
+
+
+async def test_chained_calls() -> None:
+    tools = [tool("find_city", allow_tool_chaining=True), "get_weather"]
+    async with call(CHAIN, config(tools=tools)) as (_, caller):
+        await caller.speak()
+        for name, output in (("find_city", "Paris"), ("get_weather", "sunny")):
+            placed = await caller.until(server.ToolCall)
+            assert placed.tool_name == name
+            await caller.send(client.ToolCallOutput(placed.tool_call_id, output))
+        await caller.until_said("sunny.")
+        assert caller.text == "In Paris.It is sunny."
+
+
+async def test_a_tool_that_allows_no_chaining() -> None:
+    async with call(CHAIN, config(tools=["find_city", "get_weather"])) as (_, caller):
+        await caller.speak()
+        placed = await caller.until(server.ToolCall)
+        await caller.send(client.ToolCallOutput(placed.tool_call_id, "Paris"))
+        assert "find_city" in (await caller.until(server.Warning)).warning.message
+        assert caller.text == "In Paris."
+
+
+EARLY = one_turn(
+    assistant="Well.",
+    calls=(Call(tool="get_weather", then="It is {output}.", during_speech=True),),
+)
+
+
+@pytest.mark.parametrize("uninterruptible", [False, True])
+async def test_a_call_during_the_callers_speech(uninterruptible: bool) -> None:
+    fields = {"can_run_during_user_speech": True, "uninterruptible": uninterruptible}
+    async with call(EARLY, config(tools=[tool("get_weather", **fields)])) as (_, caller):
+        await caller.begin_to_speak()
+        placed = await caller.until(server.ToolCall)
+        assert "user_finished_speaking" not in caller.kinds
+        await caller.send(client.ToolCallOutput(placed.tool_call_id, "sunny"))
+        processed = await caller.until(server.ToolCallOutputProcessed)
+        assert processed.conversation_item_role == "user"
+        await caller.fall_silent()
+        await caller.until_said("sunny.")
+        assert caller.text == "Well.It is sunny."
+        assert caller.kinds.count("tool_call") == 1
+
+
+async def test_a_call_that_cannot_be_made_during_speech_is_made_after() -> None:
+    async with call(EARLY, config(tools=[tool("get_weather")])) as (_, caller):
+        await caller.speak()
+        placed = await caller.until(server.ToolCall)
+        assert "user_finished_speaking" in caller.kinds
+        await caller.send(client.ToolCallOutput(placed.tool_call_id, "sunny"))
+        processed = await caller.until(server.ToolCallOutputProcessed)
+        assert processed.conversation_item_role == "assistant"
+
+
+# -- async tools -------------------------------------------------------------------------------
+
+ASYNC = Scenario(
+    turns=(
+        Turn(
+            caller="Ask them",
+            calls=(Call(tool="ask", meanwhile="I asked.", then="They say {output}."),),
+        ),
+        Turn(caller="Thanks", assistant="Sure."),
+    )
+)
+
+
+def asynchronous(**fields: Any) -> client.Config:
+    return config(tools=[tool("ask", execution_mode="async", **fields)])
+
+
+async def asked(caller: Caller) -> server.ToolCall:
+    """The call that the first turn of ASYNC leads to, once the assistant has gone on."""
+    await caller.speak()
+    placed = await caller.until(server.ToolCall)
+    await caller.until(server.AssistantFinishedSpeaking)
+    assert caller.text == "I asked."
+    return placed
+
+
+async def test_output_of_an_async_tool_comes_turns_later() -> None:
+    async with call(ASYNC, asynchronous(uninterruptible=True)) as (_, caller):
+        placed = await asked(caller)
+        await caller.speak()
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert "tool_call_interrupted" not in caller.kinds
+        before = len(caller.kinds)
+        await caller.send(client.ToolCallOutput(placed.tool_call_id, "yes"))
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.kinds[before:] == [
+            "tool_call_output_processed",
+            "assistant_started_speaking",
+            "assistant_finished_speaking",
+        ]
+        assert caller.text == "I asked.Sure.They say yes."
+
+
+async def test_output_of_an_async_tool_is_not_spoken_into_speech() -> None:
+    async with call(ASYNC, asynchronous()) as (_, caller):
+        placed = await asked(caller)
+        await caller.begin_to_speak()
+        await caller.send(client.ToolCallOutput(placed.tool_call_id, "yes"))
+        await caller.until(server.ToolCallOutputProcessed)
+        before = len(caller.kinds)
+        await caller.fall_silent()
+        await caller.until_said("yes.")
+        assert caller.kinds[before:] == [
+            "user_finished_speaking",
+            "input_text",
+            "assistant_started_speaking",
+            "assistant_finished_speaking",
+            "assistant_started_speaking",
+        ]
+        assert caller.text == "I asked.Sure.They say yes."
+
+
+async def test_an_async_tool_that_is_waited_for_is_like_a_sync_one() -> None:
+    async with call(ASYNC, asynchronous(wait_for_response=True)) as (_, caller):
+        await caller.speak()
+        placed = await caller.until(server.ToolCall)
+        await caller.send(client.ToolCallOutput(placed.tool_call_id, "yes"))
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == "They say yes."
+        for _ in range(2):
+            await caller.speak()
+        await caller.until(server.ToolCall)
+        await caller.begin_to_speak()
+        await caller.until(server.ToolCallInterrupted)
+
+
+async def test_an_async_tool_times_out() -> None:
+    async with call(ASYNC, asynchronous(tool_call_output_timeout_ms=10)) as (_, caller):
+        await caller.speak()
+        placed = await caller.until(server.ToolCall)
+        assert (await caller.until(server.ToolCallOutputProcessed)).timed_out
+        await caller.until_said("sorry")
+        await caller.refused(client.ToolCallOutput(placed.tool_call_id, "yes"))
+
+
+async def test_silence_after_an_async_tool() -> None:
+    async with call(ASYNC, asynchronous(forbid_speech_after_tool_call=True)) as (_, caller):
+        await caller.speak()
+        placed = await caller.until(server.ToolCall)
+        await caller.send(client.ToolCallOutput(placed.tool_call_id, "yes"))
+        await caller.until(server.ToolCallOutputProcessed)
+        await caller.speak()
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == "Sure."
+
+
+async def test_output_of_an_async_tool_arrives_after_a_resume() -> None:
+    async with call(ASYNC, asynchronous()) as (sim, caller):
+        placed = await asked(caller)
+        async with dial(sim, await lose(sim, caller)) as back:
+            await back.until(server.ConversationReconnected)
+            await back.send(client.ToolCallOutput(placed.tool_call_id, "yes"))
+            await back.until(server.AssistantFinishedSpeaking)
+            assert back.text == "They say yes."
+
+
+async def test_reset_forgets_an_async_tool() -> None:
+    async with call(ASYNC, asynchronous(tool_call_output_timeout_ms=300)) as (_, caller):
+        placed = await asked(caller)
+        await caller.send(client.Reset(config()))
+        await caller.refused(client.ToolCallOutput(placed.tool_call_id, "yes"))
+        await caller.send(client.Reset(asynchronous(tool_call_output_timeout_ms=300)))
+        await caller.speak()
+        await caller.speak()
+        other = await caller.until(server.ToolCall)
+        # Its own timeout comes, and that of the forgotten call, which was due sooner, did not.
+        processed = await caller.until(server.ToolCallOutputProcessed)
+        assert processed.tool_call_id == other.tool_call_id
+
+
+# -- silence -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"no_input_poke_text": "Hello?"}, "Hello?"),
+        ({}, "Well?"),
+        ({"no_input_poke_text": "Hello?", "generate_no_input_poke_text": True}, "Well?"),
+    ],
+)
+async def test_a_silent_caller_is_poked(fields: dict[str, Any], line: str) -> None:
+    configured = config(welcome_message="Hi.", no_input_poke_sec=0.05, **fields)
+    async with call(Scenario(poke="Well?"), configured) as (_, caller):
+        await caller.until_said(line)
+        assert caller.text == "Hi." + line
+        assert caller.kinds[2:] == [
+            "assistant_started_speaking",
+            "assistant_finished_speaking",
+            "assistant_started_speaking",
+        ]
+
+
+async def test_one_poke_in_each_silence() -> None:
+    configured = config(no_input_poke_sec=0.05, no_input_end_conversation_sec=1)
+    async with call(Scenario(turns=(Turn(),), poke="Well?"), configured) as (_, caller):
+        await caller.until_said("Well?")
+        await caller.speak()
+        await caller.until(server.AssistantEndedConversation)
+        assert caller.text == "Well?Well?"
+
+
+async def test_a_poke_does_not_begin_a_new_silence() -> None:
+    fields = {"no_input_poke_sec": 0.05, "no_input_end_conversation_sec": 0.3}
+    configured = config(stream_ahead_of_real_time=False, **fields)
+    async with call(Scenario(poke=LINE), configured) as (_, caller):
+        await caller.until(server.AssistantEndedConversation)
+        assert caller.kinds[2:] == ["assistant_started_speaking", "assistant_ended_conversation"]
+
+
+async def test_a_long_silence_ends_the_conversation() -> None:
+    configured = config(no_input_end_conversation_sec=0.05)
+    async with call(Scenario(), configured) as (_, caller):
+        await caller.until(server.AssistantEndedConversation)
+        with pytest.raises(ConnectionClosed):
+            await caller.until(server.Error)
+        assert caller.socket.close_code == 1000
+
+
+async def test_who_waits_for_a_tool_is_not_silent() -> None:
+    tools = [tool("get_weather", tool_call_output_timeout_ms=800)]
+    async with call(WEATHER, config(no_input_poke_sec=0.5, tools=tools)) as (_, caller):
+        await caller.speak()
+        await caller.until(server.ToolCallOutputProcessed)
+        assert caller.text == "Let me see."
+
+
+async def test_silence_counts_anew_after_a_reset_and_a_resume() -> None:
+    async with call(Scenario(poke="Well?"), config(no_input_poke_sec=3600)) as (sim, caller):
+        await caller.send(client.Reset(config(no_input_poke_sec=0.05)))
+        await caller.until_said("Well?")
+        async with dial(sim, await lose(sim, caller)) as back:
+            await back.until_said("Well?")
+            assert back.kinds[0] == "conversation_reconnected"
+
+
+async def test_reset_ends_the_old_watch() -> None:
+    async with call(Scenario(poke="Well?"), config(no_input_poke_sec=0.3)) as (_, caller):
+        fresh = config(no_input_poke_sec=0.4, no_input_end_conversation_sec=0.6)
+        await caller.send(client.Reset(fresh))
+        await caller.until(server.AssistantEndedConversation)
+        assert caller.text == "Well?"
+
+
+async def test_a_poke_can_be_interrupted() -> None:
+    configured = config(stream_ahead_of_real_time=False, no_input_poke_sec=0.05)
+    async with call(Scenario(turns=(Turn(),), poke=LINE), configured) as (_, caller):
+        await caller.until_said("The sea")
+        await caller.begin_to_speak()
+        assert (await caller.until(server.InterruptedResponse)).text == caller.text
+
+
+async def test_a_client_that_sends_nothing_is_dropped() -> None:
+    async with call(Scenario(), config(websocket_timeout_sec=1)) as (_, caller):
+        with pytest.raises(ConnectionClosed):
+            await caller.until(server.Error)
+        assert caller.socket.close_code == 4000
+        assert caller.socket.close_reason == "nothing came for 1 s"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "fields", "silent"),
+    [
+        (Scenario(background=True), {}, True),
+        (Scenario(), {"background_noise": "office"}, False),
+        (Scenario(), {"background_noise": "office", "background_noise_level": 0.0}, True),
+        (Scenario(), {"background_noise": "office", "output_format": "mulaw_8000"}, False),
+    ],
+)
+async def test_audio_between_turns(
+    scenario: Scenario, fields: dict[str, Any], silent: bool
+) -> None:
+    configured = config(stream_ahead_of_real_time=False, **fields)
+    async with call(scenario, configured) as (_, caller):
+        for _ in range(3):
+            chunk = await caller.until(server.AudioChunk)
+            assert (chunk.text, chunk.timings) == ("", None)
+            decoded = mulaw.decode(chunk.audio) if len(chunk.audio) == RATE // 50 else chunk.audio
+            assert len(decoded) == RATE * 2 // 50
+            assert (np.frombuffer(decoded, "<i2").any()) != silent
+        await caller.send(client.Say("Hi."))
+        await caller.until(server.AssistantStartedSpeaking)
+        before = len(caller.heard)
+        await caller.until(server.AssistantFinishedSpeaking)
+        line = speak("Hi.", RATE, pitch_hz=ASSISTANT_PITCH_HZ)
+        assert len(caller.heard) - before - 1 == -(-line.duration_ms // 20)
+        await caller.until(server.AudioChunk)  # and on it goes
+
+
+async def test_audio_between_turns_waits_for_what_still_plays() -> None:
+    async with call(Scenario(background=True), config(welcome_message=LINE)) as (_, caller):
+        await caller.until(server.AssistantFinishedSpeaking)
+        before = len(caller.heard)
+        await caller.begin_to_speak()
+        await caller.until(server.UserStartedSpeaking)
+        assert len(caller.heard) == before + 1
+        await caller.until(server.AudioChunk)
+
+
+async def test_no_audio_between_turns_unless_asked_for() -> None:
+    async with call(Scenario(), config(no_input_end_conversation_sec=0.1)) as (_, caller):
+        await caller.until(server.AssistantEndedConversation)
+        assert not [m for m in caller.heard if isinstance(m, server.AudioChunk)]
+
+
+# -- what the client says at any time ----------------------------------------------------------
+
+
 async def test_say_while_a_tool_runs() -> None:
     async with call(WEATHER, config(tools=[tool("get_weather")])) as (_, caller):
         await caller.speak()
@@ -712,6 +1231,15 @@ async def test_reset_stops_everything_silently() -> None:
         assert sim.conversations[0].config == fresh
 
 
+async def test_an_external_id_that_was_set_goes_before_a_configs() -> None:
+    async with call(Scenario(), config(external_id="41")) as (sim, caller):
+        fresh = ConfigOptions(external_id="43", stream_ahead_of_real_time=True)
+        await caller.send(client.SetExternalId(" 42 "), client.Reset(fresh), client.Say("Hi."))
+        await caller.until(server.AssistantFinishedSpeaking)
+        in_force = ConfigOptions(external_id="42", stream_ahead_of_real_time=True)
+        assert sim.conversations[0].config == in_force
+
+
 async def test_changes_are_recorded_and_applied() -> None:
     async with call(Scenario()) as (sim, caller):
         changes = (
@@ -736,8 +1264,12 @@ async def test_notices_and_digits() -> None:
     async with call(scenario) as (_, caller):
         await caller.speak()
         await caller.until(server.AssistantFinishedSpeaking)
-        for message in (server.Warning(problem), server.Error(problem), server.Dtmf("12#")):
+        for message in (server.Warning(problem), server.Error(problem)):
             assert message in caller.heard
+        (dialled,) = (m for m in caller.heard if isinstance(m, server.Dtmf))
+        assert dialled.digits == "12#"
+        assert dialled.timings is not None
+        assert list(dialled.timings) == ["total_ms"]
 
 
 async def test_backchannel_while_the_caller_speaks() -> None:
@@ -750,6 +1282,14 @@ async def test_backchannel_while_the_caller_speaks() -> None:
         await caller.until(server.AssistantFinishedSpeaking)
         assert caller.text == "Mhm.I see."
         assert caller.kinds.count("assistant_started_speaking") == 1
+
+
+async def test_no_backchannel_if_the_config_forbids_it() -> None:
+    scenario = one_turn(backchannel="Mhm.", assistant="I see.")
+    async with call(scenario, config(enable_assistant_backchannel=False)) as (_, caller):
+        await caller.speak()
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == "I see."
 
 
 async def test_the_assistant_ends_the_conversation() -> None:

@@ -1,9 +1,10 @@
 """A websocket server that speaks Phonic's speech-to-speech protocol, for tests and demos.
 
-``server`` listens, ``conversation`` reacts to a client, ``assistant`` answers, ``scenario`` is
-what they follow. ``voice`` (text to speech-like audio) and ``vad`` (audio to speech edges) are
-pure and of use on their own. The simulator knows the wire's types and audio formats, and nothing
-else of the package.
+``server`` listens, ``conversation`` reacts to a client; in it ``caller`` is heard and
+``assistant`` answers, speaking on a ``stage`` and calling with ``tool_use``, while ``floor`` knows
+who speaks and ``no_input`` minds that nobody does. ``scenario`` is what all follow. ``voice``
+(text to speech-like audio) and ``vad`` (audio to speech edges) are pure and of use on their own.
+The simulator knows the wire's types and audio formats, and nothing else of the package.
 """
 
 from .record import ConversationRecord

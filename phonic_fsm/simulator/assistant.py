@@ -1,137 +1,94 @@
-"""The assistant's side of a conversation: its answers, its lines, its tool calls.
+"""The assistant's side of a conversation: what it can be asked for, and how it answers a turn.
 
-Everything that takes time runs here, as tasks that an interruption stops. When the assistant is
-asked for something, and what the client may ask, is ``conversation``'s.
+When it is asked for something, and what the client may ask, is ``conversation``'s; that of the
+caller is ``caller``'s.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Awaitable, Callable, Iterable
-
 import anyio
-from anyio.abc import TaskGroup
 
-from phonic_fsm.wire import client, server
+from phonic_fsm.wire import server
 
-from .calls import ToolCalls
 from .channel import Channel
-from .refusal import refuse
+from .floor import Who
 from .scenario import Call, Turn
-from .settings import Settings
-from .speaker import Speaker
-from .voice import ASSISTANT_PITCH_HZ, speak
-
-_NO_SUCH_TOOL = "I am sorry, I cannot look that up."
+from .stage import Stage
+from .tool_use import ToolUse
 
 
 class Assistant:
-    """Speaks and calls tools over ``channel``. ``settings`` and ``tasks`` come before all else."""
+    """Speaks on ``stage`` and uses ``tools``; everything else it sends over ``channel``."""
 
-    settings: Settings
-    tasks: TaskGroup
-    """Where its lines and answers run: those of the present connection."""
-
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, stage: Stage, tools: ToolUse) -> None:
         self._channel = channel
-        self._speaker = Speaker(channel.send)
-        self._calls = ToolCalls()
-        self._scripts: set[anyio.CancelScope] = set()
+        self._stage = stage
+        self._tools = tools
+        self._called_early: list[Call] = []
 
     @property
     def uninterruptible(self) -> bool:
         """Whether the caller has to wait until it is done."""
-        return self._speaker.uninterruptible or self._calls.uninterruptible
+        return self._stage.speaker.uninterruptible or self._tools.uninterruptible
 
-    # -- what it can be asked for: each begins a task -------------------------------------------
+    # -- what it can be asked for ---------------------------------------------------------------
 
     def say(self, line: str, *, interruptible: bool = True) -> None:
         """Say ``line`` as a turn of its own."""
-        self._begin(lambda: self._speak(line, interruptible=interruptible))
+        self._stage.begin(lambda: self._stage.speak(line, interruptible=interruptible))
 
-    def murmur(self, line: str) -> None:
-        """Say ``line`` without taking the turn."""
-        self._begin(lambda: self._speak(line, announced=False))
+    async def say_instead(self, line: str, *, interruptible: bool = True) -> None:
+        """The same, ending the line that is being said; calls that wait go on waiting."""
+        await self._stage.speaker.cut()
+        self.say(line, interruptible=interruptible)
+
+    def poke(self, line: str) -> None:
+        """Ask a silent caller."""
+        self._stage.begin(lambda: self._stage.speak(line), Who.POKE)
+
+    async def listen(self, turn: Turn) -> None:
+        """Do what the scenario has for while the caller speaks."""
+        line = turn.backchannel
+        if line and self._stage.settings.backchannels:
+            self._stage.begin(lambda: self._stage.speak(line, announced=False))
+        self._called_early = await self._tools.call_during_speech(turn.calls)
 
     def answer(self, turn: Turn) -> None:
-        """Do what the scenario has for the caller's turn."""
-        self._begin(lambda: self._answer(turn))
-
-    def resume(self) -> None:
-        """Wait on, over a new connection, for the outputs that are still due."""
-        if self._calls.placed:
-            self._begin(self._conclude_calls)
+        """Do what the scenario has for after the caller's turn."""
+        since = anyio.current_time()
+        self._stage.begin(lambda: self._answer(turn, since))
 
     # -- what stops it --------------------------------------------------------------------------
 
-    async def cut(self) -> None:
-        """End the line that is being said, if any; the calls that wait go on waiting."""
-        await self._speaker.cut()
+    def interrupt(self) -> list[server.InterruptedResponse | server.ToolCallInterrupted]:
+        """Stop at once, for the caller: what to tell the client about it."""
+        heard = self._stage.stop()
+        line = [] if heard is None else [server.InterruptedResponse(heard)]
+        return [*line, *self._tools.interrupt()]
 
-    def stop(self) -> str | None:
-        """Stop speaking at once: what was heard of the line that stays unfinished, if any."""
-        for script in self._scripts:
-            script.cancel()
-        self._scripts.clear()
-        return self._speaker.stop()
-
-    def forget_calls(self) -> list[server.ToolCallInterrupted]:
-        """Give up the calls that wait: what to tell the client of each."""
-        return [
-            server.ToolCallInterrupted(placed.id, placed.call.tool)
-            for placed in self._calls.clear()
-            if not placed.settled.is_set()
-        ]
-
-    # -- its tool calls' outputs ----------------------------------------------------------------
-
-    async def take_output(self, message: client.ToolCallOutput) -> None:
-        """Take the output of a call that waits for it; refuse any other."""
-        now = anyio.current_time()
-        placed = self._calls.settle(message.tool_call_id, message.output, now)
-        if placed is not None:
-            await self._channel.send(placed.processed(now))
-            return
-        problem = f"no call {message.tool_call_id!r} is waiting for an output"
-        await self._channel.send(refuse("unknown_call", problem, {"tool_call_id": problem}))
+    def forget_everything(self) -> None:
+        """Stop at once, and give up all calls, without a word."""
+        self._stage.stop()
+        self._tools.forget_all()
 
     # -- the tasks ------------------------------------------------------------------------------
 
-    def _begin(self, script: Callable[[], Awaitable[None]]) -> None:
-        # The scope exists before the task runs, so that a stop reaches it from the start.
-        scope = anyio.CancelScope()
-        self._scripts.add(scope)
-        self.tasks.start_soon(self._run, scope, script)
-
-    async def _run(self, scope: anyio.CancelScope, script: Callable[[], Awaitable[None]]) -> None:
-        with scope:
-            await script()
-        self._scripts.discard(scope)
-
-    async def _speak(
-        self, line: str, *, interruptible: bool = True, announced: bool = True
-    ) -> None:
-        wire_format = self.settings.output_format
-        await self._speaker.speak(
-            speak(line, wire_format.sample_rate, pitch_hz=ASSISTANT_PITCH_HZ),
-            encode=wire_format.encode,
-            ahead=self.settings.ahead,
-            interruptible=interruptible,
-            announced=announced,
-        )
-
-    async def _answer(self, turn: Turn) -> None:
+    async def _answer(self, turn: Turn, since: float) -> None:
         send = self._channel.send
         if turn.warning:
             await send(server.Warning(turn.warning))
         if turn.error:
             await send(server.Error(turn.error))
         if turn.dtmf:
-            await send(server.Dtmf(turn.dtmf))
+            elapsed_ms = round((anyio.current_time() - since) * 1000, 3)
+            await send(server.Dtmf(turn.dtmf, {"total_ms": elapsed_ms}))
         if turn.assistant:
-            await self._speak(turn.assistant, interruptible=turn.interruptible)
+            await self._stage.speak(turn.assistant, interruptible=turn.interruptible, since=since)
         if turn.calls:
-            await self._call(turn.calls)
+            # Equal calls are different ones: only the very same was made already.
+            early = {id(call) for call in self._called_early}
+            calls = [call for call in turn.calls if id(call) not in early]
+            await self._tools.call(calls, after_speech=bool(turn.assistant))
         if turn.end:
             await send(server.AssistantEndedConversation())
             await self._channel.close(1000)
@@ -139,31 +96,5 @@ class Assistant:
             await self._channel.close(turn.close)
         elif turn.drop:
             self._channel.drop()
-        elif not (turn.assistant or turn.calls or turn.warning or turn.error or turn.dtmf):
+        elif not turn.asks_for_something:
             await send(server.AssistantChoseNotToRespond())
-
-    async def _call(self, calls: Iterable[Call]) -> None:
-        apologise = False
-        for call in calls:
-            tool = self.settings.tools.get(call.tool)
-            if tool is None:
-                problem = server.Problem(f"the config has no tool {call.tool!r}", "unknown_tool")
-                await self._channel.send(server.Warning(problem))
-                apologise = True
-                continue
-            placed = self._calls.place(uuid.uuid4().hex, call, tool, anyio.current_time())
-            await self._channel.send(server.ToolCall(placed.id, call.tool, call.parameters))
-        if apologise:
-            await self._speak(_NO_SUCH_TOOL)
-        await self._conclude_calls()
-
-    async def _conclude_calls(self) -> None:
-        """Wait until every call is settled or too late, then speak about them."""
-        for placed in sorted(self._calls.placed, key=lambda placed: placed.deadline):
-            with anyio.CancelScope(deadline=placed.deadline):
-                await placed.settled.wait()
-            if not placed.settled.is_set():
-                await self._channel.send(placed.processed(anyio.current_time()))
-        lines = [placed.line for placed in self._calls.clear()]
-        if line := " ".join(filter(None, lines)):
-            await self._speak(line)

@@ -1,11 +1,12 @@
-"""One conversation: what the server does about each message and each sound of the caller.
+"""One conversation: what the server does about each of the client's messages, and about none.
 
 It outlives a lost connection. Listening for connections, and deciding which conversation a
-connection belongs to, is ``server``'s; speaking and calling tools is ``assistant``'s.
+connection belongs to, is ``server``'s; the two sides are ``caller``'s and ``assistant``'s.
 """
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import Any
 
@@ -19,13 +20,27 @@ from phonic_fsm.wire.codec import MalformedMessage, UnknownMessage, decode_clien
 from phonic_fsm.wire.config import ConfigOptions, ToolDefinition
 
 from .assistant import Assistant
+from .background import background
+from .caller import Caller
 from .channel import Channel
-from .refusal import refuse, refuse_audio, refuse_config, refuse_tools, refuse_undecodable
+from .floor import Floor
+from .no_input import watch_silence
+from .refusal import (
+    refuse,
+    refuse_audio,
+    refuse_config,
+    refuse_external_id,
+    refuse_tools,
+    refuse_undecodable,
+)
 from .scenario import Scenario
 from .settings import Settings, tool_name, welcome_line
-from .vad import SpeechDetector, SpeechEdge
+from .stage import Stage
+from .tool_use import ToolUse
 
 _STOCK_REPLY = "What would you like to talk about?"
+_STOCK_POKE = "Are you still there?"
+_INACTIVE = 4000
 
 
 class Conversation:
@@ -34,16 +49,18 @@ class Conversation:
     def __init__(self, scenario: Scenario, channel: Channel) -> None:
         self.channel = channel
         self._scenario = scenario
-        self._turns = 0
         self._replies = iter(scenario.replies)
-        self._assistant = Assistant(channel)
+        self._floor = Floor()
+        self._stage = Stage(channel, self._floor)
+        self._tools = ToolUse(channel, self._stage, self._floor)
+        self._assistant = Assistant(channel, self._stage, self._tools)
+        self._caller = Caller(scenario, channel, self._assistant, self._floor)
         self._known_tools: dict[str, ToolDefinition] = {}
+        self._external_id: str | None = None
+        self._attending = anyio.CancelScope()
         self._serving = anyio.Lock()
         self._lost_at: float | None = None
-        # Set by the config, which comes before anything that needs them.
-        self._settings: Settings
-        self._ears: SpeechDetector
-        self._muted: bool
+        self._settings: Settings  # set by the config, which comes before anything that needs them
 
     # -- its connections ------------------------------------------------------------------------
 
@@ -64,20 +81,29 @@ class Conversation:
     async def _serve(self, connection: ServerConnection) -> None:
         self.channel.attach(connection)
         async with anyio.create_task_group() as tasks:
-            self._assistant.tasks = tasks
+            self._stage.tasks = tasks
             if self._lost_at is not None:
                 self._lost_at = None
                 await self.channel.send(server.ConversationReconnected())
-                self._assistant.resume()
+                self._tools.resume()
+                self._attend()
             with suppress(ConnectionClosed):  # how it closed is asked for below
-                async for frame in connection:
+                while (frame := await self._next_frame(connection)) is not None:
                     await self._receive(frame)
             tasks.cancel_scope.cancel()
-        self._assistant.stop()
+        self._stage.stop()
         how = (connection.close_code, connection.close_reason)
         if self.channel.record.config and (how[0] in {1006, 1012} or how == (1001, "restarting")):
             self._lost_at = anyio.current_time()
         self.channel.attach(None)
+
+    async def _next_frame(self, connection: ServerConnection) -> str | bytes | None:
+        """None if there is none in time, in which case the connection is closed."""
+        timeout_s = self._settings.timeout_s if self.channel.record.config else 0
+        with anyio.move_on_after(timeout_s or math.inf):
+            return await connection.recv()
+        await connection.close(_INACTIVE, f"nothing came for {timeout_s:g} s")
+        return None
 
     # -- the client's messages ------------------------------------------------------------------
 
@@ -110,43 +136,46 @@ class Conversation:
                 return refuse_tools(message.tools)
             case client.AudioChunk():
                 return refuse_audio(message.audio, self._settings.input_format)
+            case client.SetExternalId():
+                return refuse_external_id(message.external_id)
         return None
 
     async def _act(self, message: client.ClientMessage) -> None:
         match message:
             case client.AudioChunk():
-                await self._hear(message.audio)
+                await self._caller.hear(message.audio)
             case client.Config():
                 self._configure(message)
                 await self.channel.send(
                     server.ConversationCreated(self.channel.record.conversation_id)
                 )
                 await self.channel.send(server.ReadyToStartConversation())
+                self._attend()
                 if line := welcome_line(message, self._scenario.welcome):
                     interruptible = message.is_welcome_message_interruptible is not False
                     self._assistant.say(line, interruptible=interruptible)
             case client.Reset():
-                self._assistant.stop()
-                self._assistant.forget_calls()
+                self._assistant.forget_everything()
                 self._configure(message.config)
+                self._attend()
             case client.Unmute():
-                self._muted = False
+                self._caller.unmute()
             case client.Mute():
-                await self._mute()
+                await self._caller.mute()
             case client.ToolCallOutput():
-                await self._assistant.take_output(message)
+                await self._tools.take_output(message)
             case client.Say():
-                await self._assistant.cut()
-                self._assistant.say(message.text, interruptible=message.interruptible is not False)
+                interruptible = message.interruptible is not False
+                await self._assistant.say_instead(message.text, interruptible=interruptible)
             case client.GenerateReply():
-                await self._assistant.cut()
                 said = message.user_message
                 stock = f"You said: {said}" if said else _STOCK_REPLY
-                self._assistant.say(next(self._replies, stock))
+                await self._assistant.say_instead(next(self._replies, stock))
             case client.UpdateSystemPrompt():
                 self._change_config(system_prompt=message.system_prompt)
             case client.SetExternalId():
-                self._change_config(external_id=message.external_id)
+                self._external_id = message.external_id.strip()
+                self._change_config()
             case client.UpdateToolsSubset():
                 self._change_config(tools=[self._known(tool) for tool in message.tools])
             case client.AddSystemMessage():
@@ -154,8 +183,7 @@ class Conversation:
 
     def _configure(self, config: ConfigOptions) -> None:
         self._apply(config)
-        self._muted = self._settings.push_to_talk
-        self._listen_anew()
+        self._caller.configure(self._settings)
 
     def _change_config(self, **changes: Any) -> None:
         config = self.channel.record.config
@@ -163,54 +191,37 @@ class Conversation:
         self._apply(msgspec.structs.replace(config, **changes))
 
     def _apply(self, config: ConfigOptions) -> None:
+        if self._external_id is not None:  # one that was set goes before the config's
+            config = msgspec.structs.replace(config, external_id=self._external_id)
         self.channel.record.config = config
-        self._settings = self._assistant.settings = Settings.of(config)
+        self._settings = self._stage.settings = Settings.of(config)
         self._known_tools.update(self._settings.tools)
 
     def _known(self, tool: ToolDefinition) -> ToolDefinition:
         """A tool that is only named here may have been defined before."""
         return self._known_tools.get(tool_name(tool), tool) if isinstance(tool, str) else tool
 
-    # -- the caller's speech --------------------------------------------------------------------
+    # -- between the turns ----------------------------------------------------------------------
 
-    def _listen_anew(self) -> None:
-        self._ears = SpeechDetector(
-            self._settings.input_format.sample_rate,
-            threshold_dbfs=self._settings.threshold_dbfs,
-            min_speech_ms=self._settings.min_speech_ms,
-            min_silence_ms=self._settings.min_silence_ms,
-        )
+    def _attend(self) -> None:
+        """Mind the silence from now on, as the settings have it."""
+        self._attending.cancel()
+        self._attending = anyio.CancelScope()
+        self._floor.begin()
+        self._stage.tasks.start_soon(self._mind_the_silence, self._attending)
 
-    async def _hear(self, audio: bytes) -> None:
-        if self._muted or self._assistant.uninterruptible:
-            return
-        decode = self._settings.input_format.decode
-        for edge in self._ears.feed(audio if decode is None else decode(audio)):
-            if edge is SpeechEdge.STARTED:
-                await self._caller_starts()
-            else:
-                await self._caller_finishes()
+    async def _mind_the_silence(self, scope: anyio.CancelScope) -> None:
+        level = self._settings.background_level
+        with scope:
+            async with anyio.create_task_group() as tasks:
+                if level is not None or self._scenario.background:
+                    sound = background(self._settings.output_format, level or 0.0)
+                    tasks.start_soon(self._stage.speaker.fill_pauses, sound)
+                await watch_silence(self._floor, self._settings, self._poke, self._end)
 
-    async def _mute(self) -> None:
-        was_speaking = self._ears.speaking
-        self._muted = True
-        self._listen_anew()
-        if was_speaking:
-            await self._caller_finishes()
+    async def _poke(self) -> None:
+        self._assistant.poke(self._settings.poke_line or self._scenario.poke or _STOCK_POKE)
 
-    async def _caller_starts(self) -> None:
-        heard = self._assistant.stop()
-        await self.channel.send(server.UserStartedSpeaking())
-        if heard is not None:
-            await self.channel.send(server.InterruptedResponse(heard))
-        for interrupted in self._assistant.forget_calls():
-            await self.channel.send(interrupted)
-        if line := self._scenario.turn(self._turns).backchannel:
-            self._assistant.murmur(line)
-
-    async def _caller_finishes(self) -> None:
-        turn = self._scenario.turn(self._turns)
-        self._turns += 1
-        await self.channel.send(server.UserFinishedSpeaking())
-        await self.channel.send(server.InputText(turn.caller, "en"))
-        self._assistant.answer(turn)
+    async def _end(self) -> None:
+        await self.channel.send(server.AssistantEndedConversation())
+        await self.channel.close(1000)

@@ -55,12 +55,24 @@ def refuse_audio(audio: bytes, wire_format: WireFormat) -> server.Error | None:
 
 def refuse_config(config: ConfigOptions, *, within: str = "") -> server.Error | None:
     """Refuse what the simulator cannot do; ``within`` goes before each field's path."""
-    return _refuse_params("invalid_config", _tool_errors(config.tools or [], within))
+    errors = _tool_errors(config.tools or [], within)
+    if isinstance(config.external_id, str):
+        errors |= _id_errors(config.external_id, within)
+    return _refuse_params("invalid_config", errors)
 
 
 def refuse_tools(tools: list[ToolDefinition]) -> server.Error | None:
     """Refuse a list of tools that holds a nameless one or the same one twice."""
     return _refuse_params("invalid_tools", _tool_errors(tools, ""))
+
+
+def refuse_external_id(external_id: str) -> server.Error | None:
+    """Refuse an external id of nothing but white space."""
+    return _refuse_params("invalid_external_id", _id_errors(external_id, ""))
+
+
+def _id_errors(external_id: str, within: str) -> dict[str, str]:
+    return {} if external_id.strip() else {f"{within}external_id": "must not be empty"}
 
 
 def _tool_errors(tools: list[ToolDefinition], within: str) -> dict[str, str]:

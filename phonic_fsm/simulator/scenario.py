@@ -27,7 +27,18 @@ class Call(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tool: _Text
     parameters: dict[str, Any] = {}
     then: str = ""
-    """Spoken once every call of the turn is settled; ``{output}`` stands for the output."""
+    """Spoken once the call is settled, and with it every other that the assistant waits for;
+    ``{output}`` stands for the output."""
+    meanwhile: str = ""
+    """Spoken right after the call, if the assistant does not wait for the output."""
+    during_speech: bool = False
+    """Called while the caller still speaks, if the tool allows that."""
+    calls: tuple[Call, ...] = ()
+    """Called once this call is settled and spoken about, if the tool allows chaining."""
+
+    def __post_init__(self) -> None:
+        if any(call.during_speech for call in self.calls):
+            raise ValueError("a call after another cannot be made `during_speech`")
 
 
 class Turn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,6 +49,8 @@ class Turn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     caller: str = ""
     """What the caller says: the transcript of the turn, whatever the audio was."""
+    cancelled: bool = False
+    """The turn is withdrawn once the caller has spoken, and nothing comes of it."""
     backchannel: _Text | None = None
     """Said while the caller speaks, without a turn of the assistant's own."""
     warning: Problem | None = None
@@ -60,11 +73,19 @@ class Turn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The connection is cut without a close frame, as by a network that fails."""
 
     def __post_init__(self) -> None:
+        if self.cancelled and self.asks_for_something:
+            raise ValueError("a turn that is `cancelled` has nothing for the assistant to do")
         if self.end + (self.close is not None) + self.drop > 1:
             raise ValueError("a turn has at most one of `end`, `close` and `drop`")
         sendable = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
         if self.close is not None and self.close not in sendable:
             raise ValueError(f"`close` is {self.close}, which no close frame can carry")
+
+    @property
+    def asks_for_something(self) -> bool:
+        """Whether there is anything for the assistant to do once the caller has spoken."""
+        said = self.warning or self.error or self.dtmf or self.assistant or self.calls
+        return bool(said or self.end or self.close is not None or self.drop)
 
 
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +97,11 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     turns: tuple[Turn, ...] = ()
     replies: tuple[_Text, ...] = ()
     """Answers to ``generate_reply``, in order; a stock sentence when they run out."""
+    poke: _Text | None = None
+    """The agent's own question to a silent caller, for a config that does not say what to ask."""
+    background: bool = False
+    """Audio without text is sent while the assistant does not speak, even if the config asks for
+    no background noise: silence then."""
 
     def turn(self, number: int) -> Turn:
         """The caller's turn with this number, counted from 0 through the whole conversation."""

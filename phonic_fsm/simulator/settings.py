@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Settings:
-    """Durations are in ms."""
+    """Durations are in the unit of their suffix; 0 s stands for never."""
 
     input_format: WireFormat
     output_format: WireFormat
@@ -29,6 +29,15 @@ class Settings:
     threshold_dbfs: float
     min_speech_ms: float
     min_silence_ms: float
+    min_words_to_interrupt: int
+    backchannels: bool
+    background_level: float | None
+    """From 0 to 1; None if the config asks for no background noise."""
+    poke_after_s: float
+    poke_line: str | None
+    """None if the agent is to think of one itself."""
+    end_after_s: float
+    timeout_s: float
     tools: dict[str, ToolDefinition]
 
     @classmethod
@@ -41,6 +50,13 @@ class Settings:
             threshold_dbfs=40 * _given(config.vad_threshold, 0.5) - 60,
             min_speech_ms=_given(config.vad_min_speech_duration_ms, 60),
             min_silence_ms=_given(config.vad_min_silence_duration_ms, 500),
+            min_words_to_interrupt=_given(config.min_words_to_interrupt, 0),
+            backchannels=_given(config.enable_assistant_backchannel, True),
+            background_level=_noise_level(config),
+            poke_after_s=_given(config.no_input_poke_sec, 0),
+            poke_line=_poke_line(config),
+            end_after_s=_given(config.no_input_end_conversation_sec, 0),
+            timeout_s=_given(config.websocket_timeout_sec, 0),
             tools={tool_name(tool): tool for tool in _given(config.tools, [])},
         )
 
@@ -57,17 +73,47 @@ def tool_name(tool: ToolDefinition) -> str:
     return tool if isinstance(tool, str) else tool.name
 
 
-def tool_timeout_ms(tool: ToolDefinition) -> int:
-    """How long the server waits for the output of a call."""
-    default_ms = 15_000
-    if isinstance(tool, InlineTool):
-        return _given(tool.tool_call_output_timeout_ms, default_ms)
-    return default_ms
+@dataclass(frozen=True)
+class ToolRules:
+    """When a tool may be called, and what is waited for."""
+
+    timeout_ms: int
+    """For the client's output."""
+    awaited: bool
+    """Whether the assistant waits for the output before it goes on."""
+    uninterruptible: bool
+    """Matters only while the output is awaited."""
+    during_user_speech: bool
+    speech_required_before: bool
+    forbidden_after_speech: bool
+    speech_forbidden_after: bool
+    chaining: bool
+
+    @classmethod
+    def of(cls, tool: ToolDefinition) -> ToolRules:
+        """A tool that only has a name goes by the defaults."""
+        inline = tool if isinstance(tool, InlineTool) else InlineTool(tool_schema={})
+        return cls(
+            timeout_ms=_given(inline.tool_call_output_timeout_ms, 15_000),
+            awaited=inline.execution_mode != "async" or _given(inline.wait_for_response, False),
+            uninterruptible=_given(inline.uninterruptible, False),
+            during_user_speech=_given(inline.can_run_during_user_speech, False),
+            speech_required_before=_given(inline.require_speech_before_tool_call, False),
+            forbidden_after_speech=_given(inline.forbid_tool_call_after_speech, False),
+            speech_forbidden_after=_given(inline.forbid_speech_after_tool_call, False),
+            chaining=_given(inline.allow_tool_chaining, False),
+        )
 
 
-def is_uninterruptible(tool: ToolDefinition) -> bool:
-    """Whether the caller cannot interrupt while the tool runs."""
-    return isinstance(tool, InlineTool) and _given(tool.uninterruptible, False)
+def _poke_line(config: ConfigOptions) -> str | None:
+    generated = _given(config.generate_no_input_poke_text, False)
+    return None if generated else _given(config.no_input_poke_text, None)
+
+
+def _noise_level(config: ConfigOptions) -> float | None:
+    if not _given(config.background_noise, ""):
+        return None
+    return min(max(_given(config.background_noise_level, 0.5), 0.0), 1.0)
 
 
 def _given(value: _T | UnsetType | None, default: _T) -> _T:
