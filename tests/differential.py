@@ -328,7 +328,8 @@ class Run:
         self._events.append(f"generation {len(self._generations)}")
 
     def _note_error(self, event: llm.RealtimeModelError) -> None:
-        message = str(event.error)
+        # Ours says in str() where the session was, too.
+        message = getattr(event.error, "message", str(event.error))
         if message.startswith(MARK):
             self._barriers_seen.add(message)
         else:

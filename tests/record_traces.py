@@ -424,6 +424,33 @@ async def lost_and_begun_afresh(r: Recording) -> None:
     await r.emitted.next("session_reconnected")
 
 
+async def lost_in_mid_sentence(r: Recording) -> None:
+    await r.begin()
+    await r.peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "We open "))
+    await r.emitted.state("speaking")
+    r.peer.cut()
+    resumed = await r.server.accept()
+    await resumed.send(phonic.ConversationReconnected())
+    await resumed.expect(client.GenerateReply)
+    await resumed.speak("We open at nine.")
+    await r.emitted.state("speaking")
+    await r.emitted.state("ready")
+
+
+async def restarted(r: Recording) -> None:
+    await r.begin_with_two_calls()
+    r.session.restart()
+    fresh = await r.server.accept()
+    await fresh.open_conversation("conv_2")
+    await r.emitted.next("session_reconnected")
+    await r.give_output("call_1", "sunny")
+    await fresh.expect(client.AddSystemMessage)
+    await fresh.expect(client.GenerateReply)
+    await fresh.speak("It is sunny.")
+    await r.emitted.state("speaking")
+    await r.emitted.state("ready")
+
+
 async def connection_refused(r: Recording) -> None:
     await r.emitted.state("closed")
 
@@ -461,6 +488,8 @@ SCENARIOS: dict[str, Callable[[Recording], Awaitable[None]]] = {
         bad_input,
         lost_and_resumed,
         lost_and_begun_afresh,
+        lost_in_mid_sentence,
+        restarted,
         connection_refused,
     )
 }

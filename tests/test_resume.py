@@ -344,7 +344,9 @@ async def test_what_was_given_meanwhile_is_in_the_fresh_conversations_prompt(mak
     assert await fresh.receive() is None
 
 
-async def test_a_call_of_the_lost_conversation_is_not_answered_in_the_fresh_one(make_model, server):
+async def test_an_output_for_the_lost_conversation_reaches_the_fresh_one_in_words(
+    make_model, server
+):
     async with conversation(make_model(conn_options=AT_ONCE), server) as (session, peer, emitted):
         await called(peer, emitted, "c1")
         peer.cut()
@@ -353,7 +355,98 @@ async def test_a_call_of_the_lost_conversation_is_not_answered_in_the_fresh_one(
         await fresh.open_conversation("conv_2")
         await emitted.next("session_reconnected")
         await add(session, output("c1"))
+        said = (await fresh.expect(client.AddSystemMessage)).system_message
+        assert '"output":"for c1"' in said
+        await fresh.expect(client.GenerateReply)
+        await fresh.speak("It is sunny.")
+        assert not (await emitted.next("generation_created")).user_initiated
     assert await fresh.receive() is None
+
+
+async def test_a_fresh_conversation_gives_the_answer_that_the_lost_one_owed(make_model, server):
+    async with conversation(make_model(conn_options=AT_ONCE), server) as (_, peer, emitted):
+        await peer.send(phonic.InputText("When do you open?"))
+        await emitted.next("input_audio_transcription_completed")
+        peer.cut()
+        await (await server.accept()).close(4800, "too late")
+        fresh = await server.accept()
+        assert "When do you open?" in (await fresh.open_conversation("conv_2")).system_prompt
+        await fresh.expect(client.GenerateReply)
+
+
+async def test_a_fresh_conversation_is_not_asked_for_what_was_said_already(make_model, server):
+    async with conversation(make_model(conn_options=AT_ONCE), server) as (_, peer, emitted):
+        await peer.speak("We open at nine.")
+        await emitted.state("speaking")
+        await emitted.state("ready")
+        peer.cut()
+        await (await server.accept()).close(4800, "too late")
+        fresh = await server.accept()
+        await fresh.open_conversation("conv_2")
+        await emitted.next("session_reconnected")
+    assert await fresh.receive() is None
+
+
+async def test_a_turn_that_the_loss_cut_off_is_asked_for_if_it_does_not_go_on(make_model, server):
+    async with conversation(make_model(conn_options=AT_ONCE), server) as (_, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "We open "))
+        await emitted.state("speaking")
+        peer.cut()
+        resumed = await server.accept()
+        await resumed.send(phonic.ConversationReconnected())
+        await resumed.expect(client.GenerateReply)
+
+
+async def test_a_turn_that_goes_on_after_the_resume_is_not_asked_for(make_model, server):
+    async with conversation(make_model(conn_options=AT_ONCE), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "We open "))
+        await emitted.state("speaking")
+        peer.cut()
+        resumed = await server.accept()
+        await resumed.send(
+            phonic.ConversationReconnected(),
+            phonic.AudioChunk(SILENCE, "at nine."),
+            phonic.AssistantFinishedSpeaking(),
+        )
+        await emitted.next("session_reconnected")
+        await settle(resumed, emitted)
+        assert session._runtime._timers == {}, "nothing is awaited any more"
+
+
+async def test_ten_losses_in_a_row_are_all_resumed(make_model, server):
+    async with conversation(make_model(conn_options=AT_ONCE), server) as (_, peer, emitted):
+        peers = [peer]
+        for _ in range(10):
+            peers[-1].cut()
+            peers.append(await server.accept())
+            assert "reconnect_conv_id=conv_1" in peers[-1].path
+            await peers[-1].send(phonic.ConversationReconnected())
+            await emitted.next("session_reconnected")
+        await peers[-1].speak("Still here.")
+        assert (await read(await emitted.next("generation_created"))).text == "Still here."
+
+
+async def test_a_session_can_be_restarted_on_purpose(make_model, server):
+    async with conversation(make_model(welcome_message="Hello!"), server) as (
+        session,
+        peer,
+        emitted,
+    ):
+        await peer.send(
+            phonic.InputText("Are you there?"),
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "Er "),
+        )
+        await emitted.state("speaking")
+        session.restart()
+        fresh = await server.accept()
+        assert "reconnect_conv_id" not in fresh.path
+        config = await fresh.open_conversation("conv_2")
+        assert "Are you there?" in config.system_prompt
+        assert config.welcome_message is None
+        await emitted.next("session_reconnected")
+        await fresh.expect(client.GenerateReply)
+        assert await peer.receive() is None, "the former conversation is closed"
 
 
 async def test_a_loss_before_conversation_created_starts_from_the_beginning(make_model, server):

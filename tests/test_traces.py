@@ -58,7 +58,8 @@ def test_the_recorded_traces_take_most_rows_that_do_something():
         "assistant_ended_conversation",
         "break",
         "cancel_reply",
-        "reply_overdue",
+        "grace_over",
+        "state_overdue",
     }
 
 

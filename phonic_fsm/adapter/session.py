@@ -161,10 +161,12 @@ class RealtimeSession(
 
     async def update_instructions(self, instructions: str) -> None:
         """Set the instructions; mid-session they replace the system prompt."""
+        _expect("update_instructions", "instructions", instructions, str)
         self._runtime.dispatch(events.UpdateInstructions(chat.utf8(instructions)))
 
     async def update_tools(self, tools: list[llm.Tool]) -> None:
         """Set the function tools; mid-session they replace those that Phonic knows."""
+        _expect("update_tools", "tools", tools, list)
         self._tools = llm.ToolContext(tools)
         self._runtime.dispatch(events.UpdateTools(self._tool_configs.inline(self._tools)))
 
@@ -175,6 +177,7 @@ class RealtimeSession(
         of new tool outputs and system messages; a user message at the end goes out with the next
         ``generate_reply``. Other changes cannot be told, and a warning says so.
         """
+        _expect("update_chat_ctx", "chat_ctx", chat_ctx, llm.ChatContext)
         self._times.asked()
         update = chat.to_update(self._chat_ctx, chat_ctx)
         self._chat_ctx = chat_ctx.copy()
@@ -265,6 +268,8 @@ class RealtimeSession(
         """
         if is_given(tools) or is_given(tool_choice):
             self._warn_unsupported("generate_reply(tools=..., tool_choice=...)")
+        if is_given(instructions):
+            _expect("generate_reply", "instructions", instructions, str)
         request_id, reply = self._new_reply()
         self._runtime.dispatch(
             events.GenerateReply(
@@ -284,6 +289,7 @@ class RealtimeSession(
         The future behaves as that of ``generate_reply``. With ``allow_interruptions=False`` the
         caller cannot cut them short.
         """
+        _expect("say", "text", text, (str, AsyncIterable))
         interruptible = allow_interruptions if is_given(allow_interruptions) else UNSET
         request_id, reply = self._new_reply()
         if isinstance(text, str):
@@ -348,6 +354,13 @@ class RealtimeSession(
         What Phonic has heard of it already is withdrawn by a ``reset`` that carries the history.
         """
         self._runtime.dispatch(events.ClearAudio(self._runtime.heard_ms))
+
+    def restart(self) -> None:
+        """Leave a conversation that went bad for a fresh one, which gets the history.
+
+        ``session_reconnected`` says when it goes on; an answer that was due is asked for again.
+        """
+        self._runtime.dispatch(events.Restart())
 
     def interrupt(self) -> None:
         """End the open generation here, at once; the rest of that turn is dropped.
@@ -476,7 +489,7 @@ class RealtimeSession(
     def _reject_reply(self, effect: effects.RejectReply) -> None:
         reply = self._replies.pop(effect.request_id, None)
         if reply is not None and not reply.done():
-            reply.set_exception(failure_for(effect))
+            reply.set_exception(failure_for(effect, self._runtime.circumstances()))
             # Whoever dropped the future has been told by the log; asyncio need not complain too.
             reply.exception()
             logger.debug("%s: %s", effect.request_id, effect.problem)
@@ -528,13 +541,14 @@ class RealtimeSession(
 
     def _emit_error(self, effect: effects.EmitError) -> None:
         level = logging.WARNING if effect.recoverable else logging.ERROR
-        logger.log(level, "%s: %s", effect.kind, effect.problem)
+        error = error_for(effect, self._runtime.circumstances())
+        logger.log(level, "%s: %s", effect.kind, error)
         self.emit(
             "error",
             llm.RealtimeModelError(
                 timestamp=time.time(),
                 label=self._realtime_model.label,
-                error=error_for(effect),
+                error=error,
                 recoverable=effect.recoverable,
             ),
         )
@@ -566,6 +580,13 @@ class RealtimeSession(
         except Exception:  # noqa: BLE001 - a listener may raise anything
             # LiveKit's emitter lets TypeErrors of a listener through; the session is not to blame.
             logger.exception("a listener of %s raised", event)
+
+
+def _expect(call: str, name: str, value: object, kind: type | tuple[type, ...]) -> None:
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{call}: {name} must be {wanted}, got {type(value).__name__}")
 
 
 def _as_dict(message: Any) -> dict[str, Any]:

@@ -48,9 +48,11 @@ from .effects import (
     ToolCallOutcome,
 )
 from .events import Event, name_of
-from .guards import changes_of
+from .guards import ABNORMAL_CLOSURE, MAX_TURN_SECONDS, changes_of
+from .prompt import render_late_output
 
 RETRY_DUE = name_of(events.RetryDue)
+GRACE_OVER = name_of(events.GraceOver)
 ANSWER_OVERDUE = name_of(events.AnswerOverdue)
 REPLY_OVERDUE = name_of(events.ReplyOverdue)
 
@@ -61,6 +63,18 @@ CLAIM_ANSWER_WITHIN = 0.5
 
 FIRST_RETRY_AFTER = 0.5
 """Seconds; doubled with each attempt, up to the settings' ``retry_interval``."""
+
+JITTER = 0.25
+"""The share of a pause by which chance may lengthen it."""
+
+LONGEST_RETRY_AFTER = 30.0
+"""Seconds; a server that asks for a longer pause is asked again sooner."""
+
+GRACE = 30.0
+"""Seconds for which Phonic keeps a lost conversation (observed in SDK code)."""
+
+SOON = 2.0
+"""Seconds after a resume in which an answer that was due before should begin."""
 
 
 # -- connecting ----------------------------------------------------------------------------------
@@ -76,10 +90,19 @@ def resume(context: Context, event: Event) -> None:
     context.put(Connect(resume=context.conversation_id))
 
 
+def resume_soon(context: Context, event: events.ConnectionClosed) -> None:
+    """Open a socket to resume the conversation: at once, but after drops in a row later."""
+    context.drops += 1
+    if context.drops == 1:
+        resume(context, event)
+    else:
+        context.put(StartTimer(RETRY_DUE, _pause(context, context.drops - 1, event)))
+
+
 def retry_later(context: Context, event: events.ConnectFailed | events.ConnectionClosed) -> None:
     """Announce a recoverable error and try again after a pause."""
     context.attempts += 1
-    pause = min(FIRST_RETRY_AFTER * 2 ** (context.attempts - 1), context.settings.retry_interval)
+    pause = _pause(context, context.attempts, event)
     context.put(
         StopTimer(ANSWER_OVERDUE),
         EmitError(
@@ -122,7 +145,11 @@ def go_on(context: Context, event: Event) -> None:
     """Send again what the server may have missed, then let everything through."""
     context.attempts = 0
     context.gate = "open"
-    context.put(StopTimer(ANSWER_OVERDUE), *map(Send, context.unacknowledged.values()))
+    context.put(
+        StopTimer(ANSWER_OVERDUE),
+        StopTimer(GRACE_OVER),
+        *map(Send, context.unacknowledged.values()),
+    )
     if context.push_to_talk:
         # Audio first: the caller may have let go meanwhile.
         _set_hearing(context)
@@ -131,10 +158,15 @@ def go_on(context: Context, event: Event) -> None:
         outgoing.release(context)
         context.put(SetAudioGate("open"))
     context.put(EmitReconnected())
+    if context.reply is not None:
+        _await_reply(context, first=SOON)
 
 
 def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
     """Close the open generation as interrupted; keep messages and the newest 2 s of audio."""
+    if context.generation is not None and context.reply is None:
+        # Phonic may go on with it after a resume. If it does not, it is asked to.
+        context.reply = Reply(None, client.GenerateReply(), sent=True)
     _end_turn(context, interrupted=True)
     _end_user_speech(context)
     context.gate = "holding"
@@ -145,31 +177,39 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
     context.put(
         SetAudioGate("holding"),
         EmitError("connection_lost", f"{_trouble(event)}; resuming", recoverable=True),
+        StartTimer(GRACE_OVER, GRACE),
     )
 
 
 def start_afresh(context: Context, event: Event) -> None:
     """Give the lost conversation up and carry what was said into a fresh one, in one attempt."""
     context.attempts = context.settings.max_retries
-    context.continuing = True
-    context.gate = "closed"
-    # What was said to the lost conversation is in the history that the new one gets.
-    context.held.clear()
-    context.unacknowledged.clear()
-    context.pending_calls.clear()
+    problem = f"the conversation could not be resumed ({_trouble(event)}); starting afresh"
+    _begin_anew(context, problem)
+
+
+def restart(context: Context, event: events.Restart) -> None:
+    """Give the conversation up, on request, and carry what was said into a fresh one."""
+    _end_turn(context, interrupted=True)
+    _end_user_speech(context)
+    context.attempts = 0
+    _begin_anew(context, "the conversation is restarted")
+
+
+def name_overdue_state(context: Context, event: events.StateOverdue) -> None:
+    """Warn, and say what is awaited."""
+    awaited = []
+    if context.pending_calls:
+        calls = ", ".join(f"{name} ({call})" for call, name in context.pending_calls.items())
+        awaited.append(f"the output of {calls}")
     if context.reply is not None:
-        context.reply.sent = False
-        if isinstance(context.reply.message, client.Mute):
-            # What the caller has let go of was said to the lost conversation.
-            context.reply.message = client.GenerateReply()
+        awaited.append("a reply that was asked for")
+    for_what = f"; awaited: {' and '.join(awaited)}" if awaited else ""
     context.put(
-        StopTimer(ANSWER_OVERDUE),
-        SetAudioGate("closed"),
         Log(
-            "warning", f"the conversation could not be resumed ({_trouble(event)}); starting afresh"
-        ),
-        Disconnect(),
-        Connect(),
+            "warning",
+            f"the session has been in {context.state.value} for {event.seconds:g} s{for_what}",
+        )
     )
 
 
@@ -209,7 +249,7 @@ def end_turns(context: Context, event: Event) -> None:
 def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
     """Forget the calls and the typed text of the agent that hands over."""
     context.pending_calls.clear()
-    context.user_text.clear()
+    context.typed.clear()
 
 
 def take_external_id(context: Context, event: events.SetExternalId) -> None:
@@ -253,6 +293,7 @@ def hear_user_stop(context: Context, event: Event) -> None:
 
 def take_transcript(context: Context, event: server.InputText) -> None:
     """Announce the transcript and put it into the chat context, under the same id."""
+    context.drops = 0
     item_id = context.next_id("PI_")
     message = Message(item_id, "user", event.text)
     context.conversation.add(message)
@@ -287,7 +328,7 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
     """Send the rest of the caller's audio and have Phonic answer."""
     if context.reply is None:
         context.reply = Reply(None, client.Mute())
-        context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout))
+        _await_reply(context)
     if context.gate == "open":
         context.reply.sent = True
         outgoing.stop_listening(context)
@@ -319,7 +360,7 @@ def adopt_reply(context: Context, event: events.GenerateReply) -> None:
     """Let the request stand for the answer that the caller awaits."""
     assert context.reply is not None
     context.reply.request_id = event.request_id
-    context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout))
+    _await_reply(context)
 
 
 def warn_of_turn_detection(context: Context, event: events.CommitAudio) -> None:
@@ -347,6 +388,7 @@ def begin_answer(context: Context, event: Event) -> None:
     # What is said of an interruption from here on concerns this turn.
     context.last_message_id = None
     context.last_transcript_id = None
+    context.drops = 0
     if context.generation is not None:
         context.generation.awaited = False
 
@@ -363,11 +405,13 @@ def open_for_answer(context: Context, event: Event) -> None:
         return
     context.reply = None
     context.put(StopTimer(REPLY_OVERDUE))
-    if reply.request_id is None:
+    if reply.request_id is None and context.push_to_talk:
         context.unclaimed = response_id
         context.put(
             PrepareGeneration(response_id), StartTimer(ANSWER_UNCLAIMED, CLAIM_ANSWER_WITHIN)
         )
+    elif reply.request_id is None:
+        context.put(OpenGeneration(response_id))
     else:
         context.put(
             OpenGeneration(response_id, user_initiated=True),
@@ -379,7 +423,7 @@ def expect_answer(context: Context, event: Event) -> None:
     """Wait, for a while, until the answer begins."""
     assert context.generation is not None
     context.generation.awaited = True
-    context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout))
+    _await_reply(context)
 
 
 def push_chunk(context: Context, event: server.AudioChunk) -> None:
@@ -401,6 +445,14 @@ def push_chunk(context: Context, event: server.AudioChunk) -> None:
         context.effects.append(PushText(event.text, round(start, 3), round(end, 3)))
     if audio:
         context.effects.append(PushAudio(audio))
+
+
+def cut_overlong_turn(context: Context, event: server.AudioChunk) -> None:
+    """Close the generation as interrupted, with a warning, and drop the rest of the turn."""
+    context.put(
+        Log("warning", f"the assistant's turn is over {MAX_TURN_SECONDS:g} s long; it is cut off")
+    )
+    discard_turn(context, event)
 
 
 def finish_turn(context: Context, event: Event) -> None:
@@ -466,6 +518,17 @@ def take_tool_call(context: Context, event: server.ToolCall) -> None:
     context.put(AddItem(call))
 
 
+def refuse_call(context: Context, event: server.ToolCall) -> None:
+    """Drop the call, with a warning."""
+    context.put(
+        Log(
+            "warning",
+            f"{len(context.pending_calls)} tool calls wait for their outputs already: "
+            f"{event.tool_name} ({event.tool_call_id}) is not made",
+        )
+    )
+
+
 def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
     """Take note that no output is awaited: one that still comes is not sent."""
     name = context.pending_calls.pop(event.tool_call_id, None)
@@ -505,6 +568,12 @@ def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) 
 def take_history(context: Context, event: events.UpdateChatContext) -> None:
     """Take the conversation so far, which the config will carry."""
     _apply(context, event)
+    for addition in event.added:
+        item = addition.item
+        if isinstance(item, FunctionCallOutput) and item.call_id in context.orphaned_calls:
+            context.orphaned_calls.remove(item.call_id)
+            if item.reply_required and context.reply is None:
+                _ask(context, Reply(None, client.GenerateReply()))
 
 
 def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
@@ -521,7 +590,7 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
                 outgoing.deliver(context, client.AddSystemMessage(item.text))
                 told = True
             elif item.role == "user" and position == len(event.added):
-                context.user_text.append(item.text)
+                context.typed[item.id] = item.text
                 told = True
     if not told:
         context.put(
@@ -538,8 +607,8 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
 
 def request_reply(context: Context, event: events.GenerateReply) -> None:
     """Ask for a reply; an earlier request that has not begun is superseded."""
-    text = "\n".join(context.user_text)
-    context.user_text.clear()
+    text = "\n".join(context.typed.values())
+    context.typed.clear()
     _request(
         context,
         event.request_id,
@@ -551,7 +620,7 @@ def request_reply(context: Context, event: events.GenerateReply) -> None:
 
 def request_say(context: Context, event: events.Say) -> None:
     """Ask for these words; an earlier request that has not begun is superseded."""
-    context.user_text.clear()
+    context.typed.clear()
     _request(context, event.request_id, client.Say(event.text, event.interruptible))
 
 
@@ -562,15 +631,37 @@ def withdraw_reply(context: Context, event: events.CancelReply) -> None:
         context.put(StopTimer(REPLY_OVERDUE))
 
 
+def ask_once_more(context: Context, event: Event) -> None:
+    """Ask once more for the answer that has not begun."""
+    context.patience -= 1
+    again = context.reply.message if context.reply is not None else client.GenerateReply()
+    if isinstance(again, client.Mute):
+        again = client.GenerateReply()
+    context.put(
+        Log("info", "the assistant has not begun to answer; it is asked once more"),
+        Send(again),
+        StartTimer(REPLY_OVERDUE, context.settings.reply_timeout / 2),
+    )
+
+
+def wait_on(context: Context, event: Event) -> None:
+    """Wait for the other half of the time: now is no moment to ask again."""
+    context.patience -= 1
+    context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout / 2))
+
+
 def give_up_reply(context: Context, event: Event) -> None:
     """Fail the reply that did not begin in time."""
-    if context.reply is not None:
+    reply = context.reply
+    if reply is not None:
         waited = context.settings.reply_timeout
-        sent = "was sent and the assistant has not begun" if context.reply.sent else "waits"
+        sent = "was sent and the assistant has not begun" if reply.sent else "waits"
         problem = (
             f"the reply timed out after {waited:g} s: in state {context.state.value}, "
             f"the request {sent}"
         )
+        if reply.request_id is None:
+            context.put(Log("warning", f"{problem}; the caller may be waiting"))
         _end_reply(context, "timed_out", problem)
 
 
@@ -662,8 +753,12 @@ def log_warning(context: Context, event: server.Warning) -> None:
 def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) -> None:
     """Log it and drop it."""
     if isinstance(event, MalformedMessage):
-        name = event.message_type or "a frame"
-        context.put(Log("warning", f"Phonic sent {name} that cannot be read: {event.problem}"))
+        if context.unreadable.is_worth_a_line():
+            name = event.message_type or "a frame"
+            number = context.unreadable.count
+            times = f" (the {number}th message that cannot)" if number > 5 else ""
+            problem = f"Phonic sent {name} that cannot be read: {event.problem}{times}"
+            context.put(Log("warning", problem))
     else:
         context.put(Log("debug", f"Phonic sent a message of unknown type {event.message_type!r}"))
 
@@ -701,6 +796,51 @@ def _end_user_speech(context: Context) -> None:
         context.put(EmitSpeechStopped())
 
 
+def _pause(
+    context: Context, number: int, event: events.ConnectFailed | events.ConnectionClosed
+) -> float:
+    """Seconds to wait before the attempt of this number, counted from 1."""
+    pause: float = min(FIRST_RETRY_AFTER * 2 ** (number - 1), context.settings.retry_interval)
+    pause += pause * JITTER * event.chance
+    if isinstance(event, events.ConnectFailed) and event.retry_after is not None:
+        pause = max(pause, min(event.retry_after, LONGEST_RETRY_AFTER))
+    return round(pause, 3)
+
+
+def _begin_anew(context: Context, problem: str) -> None:
+    """Open a connection for a fresh conversation, which gets all that was said as its history."""
+    context.continuing = True
+    context.conversation_id = None
+    context.gate = "closed"
+    context.held.clear()
+    context.unacknowledged.clear()
+    context.orphaned_calls.update(context.pending_calls)
+    context.pending_calls.clear()
+    if context.reply is not None:
+        context.reply.sent = False
+        if isinstance(context.reply.message, client.Mute):
+            # What the caller has let go of was said to the former conversation.
+            context.reply.message = client.GenerateReply()
+    elif context.conversation.awaits_answer():
+        context.reply = Reply(None, client.GenerateReply())
+    context.put(
+        StopTimer(ANSWER_OVERDUE),
+        StopTimer(GRACE_OVER),
+        SetAudioGate("closed"),
+        Log("warning", problem),
+        Disconnect(),
+        Connect(),
+    )
+    if context.reply is not None:
+        _await_reply(context)
+
+
+def _await_reply(context: Context, *, first: float | None = None) -> None:
+    """Give the server its time to answer; after half of it, or after ``first``, ask again."""
+    context.patience = 1
+    context.put(StartTimer(REPLY_OVERDUE, first or context.settings.reply_timeout / 2))
+
+
 def _set_hearing(context: Context) -> None:
     """Let the caller be heard, unless he is muted."""
     if context.push_to_talk and not context.muted:
@@ -719,16 +859,25 @@ def _end_reply(context: Context, reason: ReplyFailure, problem: str) -> None:
 def _request(context: Context, request_id: str, message: client.GenerateReply | client.Say) -> None:
     if context.reply is not None and context.reply.request_id is not None:
         context.put(SupersedeReply(context.reply.request_id))
-    context.reply = Reply(request_id, message)
-    context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout))
+    _ask(context, Reply(request_id, message))
+
+
+def _ask(context: Context, reply: Reply) -> None:
+    context.reply = reply
+    _await_reply(context)
     if context.gate == "open":
-        context.reply.sent = True
-        outgoing.deliver(context, message)
+        reply.sent = True
+        outgoing.deliver(context, reply.message)
 
 
 def _answer(context: Context, item: FunctionCallOutput) -> None:
     if context.pending_calls.pop(item.call_id, None) is not None:
         outgoing.deliver(context, client.ToolCallOutput(item.call_id, item.output))
+    elif item.call_id in context.orphaned_calls:
+        context.orphaned_calls.remove(item.call_id)
+        outgoing.deliver(context, client.AddSystemMessage(render_late_output(item)))
+        if item.reply_required and context.reply is None:
+            _ask(context, Reply(None, client.GenerateReply()))
     else:
         context.put(Log("info", f"the output of call {item.call_id} is not sent: nobody awaits it"))
 
@@ -777,12 +926,15 @@ def _trouble(event: Event) -> str:
     if isinstance(event, events.ConnectFailed):
         return event.problem
     if isinstance(event, events.ConnectionClosed):
-        if event.code == 1006:
-            return "the connection to Phonic broke off (no close frame)"
+        if event.code == ABNORMAL_CLOSURE:
+            what = event.reason or "no close frame"
+            return f"the connection to Phonic broke off ({what})"
         reason = f": {event.reason}" if event.reason else ""
         return f"Phonic closed the connection (code {event.code}{reason})"
     if isinstance(event, events.AnswerOverdue):
         return "Phonic did not say in time that it is ready"
+    if isinstance(event, events.GraceOver):
+        return f"Phonic keeps a lost conversation for {GRACE:g} s only"
     return "the assistant ended the conversation"
 
 

@@ -57,6 +57,17 @@ class Reply(Struct):
     sent: bool = False
 
 
+class Unreadable(Struct):
+    """Messages that could not be read, so that the log is not flooded."""
+
+    count: int = 0
+
+    def is_worth_a_line(self) -> bool:
+        """Whether this one is: the first five are, then those that reach a power of ten."""
+        self.count += 1
+        return self.count <= 5 or str(self.count).strip("0") == "1"
+
+
 Change = Literal["instructions", "tools", "config", "conversation", "caller_turn"]
 
 
@@ -74,6 +85,8 @@ class Context(Struct, kw_only=True):
     """A conversation that was under way goes on in a fresh one: no second welcome."""
     attempts: int = 0
     """Attempts to connect that failed since a connection last served."""
+    drops: int = 0
+    """Connections that were lost since anything was last said."""
     gate: Gate = "closed"
     held: list[ClientMessage] = field(default_factory=list)
     """Control messages that wait for the server to be ready, in order."""
@@ -102,14 +115,19 @@ class Context(Struct, kw_only=True):
 
     pending_calls: dict[str, str] = field(default_factory=dict)
     """Call id → tool name, for calls whose output is awaited."""
+    orphaned_calls: set[str] = field(default_factory=set)
+    """Ids of calls that a lost conversation made: their outputs go to the fresh one in words."""
     unacknowledged: dict[str, ClientMessage] = field(default_factory=dict)
     """Call id → output that was sent and that the server has not yet taken note of."""
 
     unclaimed: str | None = None
     """The generation that answers the caller and waits for LiveKit to ask for it."""
     reply: Reply | None = None
-    user_text: list[str] = field(default_factory=list)
-    """What the user typed, until a reply to it is asked for."""
+    patience: int = 0
+    """How often what is asked for may still be asked for again."""
+    unreadable: Unreadable = field(default_factory=Unreadable)
+    typed: dict[str, str] = field(default_factory=dict)
+    """What the user typed, by the message's id, until a reply to it is asked for."""
 
     @property
     def push_to_talk(self) -> bool:

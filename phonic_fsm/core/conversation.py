@@ -52,6 +52,15 @@ class Conversation:
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
 
+    def awaits_answer(self) -> bool:
+        """Whether the assistant has something to say: it was asked, or was cut off."""
+        if not self._items:
+            return False
+        last = next(reversed(self._items.values()))
+        if isinstance(last, Message):
+            return last.role == "user" or (last.role == "assistant" and last.interrupted)
+        return isinstance(last, FunctionCallOutput) and last.reply_required
+
     def add(self, item: Item) -> None:
         """Put an item at the end, or in the place of the one with its id."""
         self._items[item.id] = item

@@ -38,6 +38,10 @@ class ConnectFailed(_Event, frozen=True, tag="connect_failed"):
     problem: str
     retryable: bool = True
     """False where a second try cannot end otherwise (401, 403, 404)."""
+    retry_after: float | None = None
+    """Seconds that the server asks to wait."""
+    chance: float = 0.0
+    """A random number from 0 to 1: clients that were cut off together do not return together."""
 
 
 class ConnectionClosed(_Event, frozen=True, tag="connection_closed"):
@@ -48,6 +52,8 @@ class ConnectionClosed(_Event, frozen=True, tag="connection_closed"):
     reason: str = ""
     unsent: tuple[ClientMessage, ...] = ()
     """Control messages that were handed over and had not been written, in order."""
+    chance: float = 0.0
+    """As in ``ConnectFailed``."""
 
 
 # -- timers, named by what has come to pass ------------------------------------------------------
@@ -61,8 +67,18 @@ class AnswerOverdue(_Event, frozen=True, tag="answer_overdue"):
     """The server took the config, or the socket for a resume, and never said that it is ready."""
 
 
+class GraceOver(_Event, frozen=True, tag="grace_over"):
+    """Phonic no longer keeps the conversation whose connection was lost."""
+
+
 class ReplyOverdue(_Event, frozen=True, tag="reply_overdue"):
-    """The requested reply has not begun in time."""
+    """What was asked for has not begun: after half of its time, and after all of it."""
+
+
+class StateOverdue(_Event, frozen=True, tag="state_overdue"):
+    """The session has been in this state for longer than the state should last."""
+
+    seconds: float
 
 
 class AnswerUnclaimed(_Event, frozen=True, tag="answer_unclaimed"):
@@ -161,6 +177,10 @@ class ClearAudio(_Event, frozen=True, tag="clear_audio"):
     """How much of it (ms) has gone out already."""
 
 
+class Restart(_Event, frozen=True, tag="restart"):
+    """Give the conversation up and go on in a fresh one."""
+
+
 class Break(_Event, frozen=True, tag="break"):
     """The session's own task failed: a fault of this package."""
 
@@ -173,7 +193,15 @@ class Close(_Event, frozen=True, tag="close"):
 
 SettingsEvent = Union[UpdateInstructions, UpdateTools, UpdateOptions, UpdateSession]
 ConnectionEvent = Union[ConnectionOpened, ConnectFailed, ConnectionClosed]
-TimerEvent = Union[RetryDue, AnswerOverdue, ReplyOverdue, AnswerUnclaimed, ChangesDue]
+TimerEvent = Union[
+    RetryDue,
+    AnswerOverdue,
+    GraceOver,
+    ReplyOverdue,
+    AnswerUnclaimed,
+    ChangesDue,
+    StateOverdue,
+]
 CallEvent = Union[
     Open,
     UpdateInstructions,
@@ -189,6 +217,7 @@ CallEvent = Union[
     StartUserActivity,
     CommitAudio,
     ClearAudio,
+    Restart,
     Break,
     Close,
 ]

@@ -24,6 +24,10 @@ ABNORMAL_CLOSURE = 1006
 SERVICE_RESTART = 1012
 GOING_AWAY = 1001
 
+MAX_PENDING_CALLS = 1_000
+MAX_TURN_SECONDS = 600.0
+"""Of audio in one generation: LiveKit may not have played any of it yet (29 MB at 24 kHz)."""
+
 
 # -- the connection ------------------------------------------------------------------------------
 
@@ -59,6 +63,21 @@ def may_connect_again(context: Context, event: ConnectFailed | ConnectionClosed)
 def a_fresh_start_may_help(context: Context, event: ConnectFailed) -> bool:
     """The resume failed for a reason that need not hold for a new conversation."""
     return event.retryable
+
+
+def has_patience(context: Context, event: Event) -> bool:
+    """What is asked for has been asked for once."""
+    return context.patience > 0
+
+
+def reply_was_sent(context: Context, event: Event) -> bool:
+    """A reply is awaited from the server."""
+    return context.reply is not None and context.reply.sent
+
+
+def a_reply_is_awaited(context: Context, event: Event) -> bool:
+    """A reply is awaited, from the server or until it is ready."""
+    return context.reply is not None
 
 
 def can_be_resumed(context: Context, event: ConnectionClosed) -> bool:
@@ -146,7 +165,7 @@ def claims_the_answer(context: Context, event: GenerateReply) -> bool:
 
 
 def _says_nothing(context: Context, event: GenerateReply) -> bool:
-    return not event.instructions and not context.user_text
+    return not event.instructions and not context.typed
 
 
 # -- turns ---------------------------------------------------------------------------------------
@@ -202,6 +221,16 @@ def answer_has_not_begun(context: Context, event: Event) -> bool:
 def calls_are_pending(context: Context, event: Event) -> bool:
     """A tool's output is awaited."""
     return bool(context.pending_calls)
+
+
+def calls_are_too_many(context: Context, event: Event) -> bool:
+    """More outputs are awaited than any agent can be meant to give."""
+    return len(context.pending_calls) >= MAX_PENDING_CALLS
+
+
+def turn_is_too_long(context: Context, event: AudioChunk) -> bool:
+    """More audio is in the open generation than anybody speaks at a stretch."""
+    return context.generation is not None and context.generation.seconds >= MAX_TURN_SECONDS
 
 
 def is_a_known_call(context: Context, event: ToolCall) -> bool:

@@ -12,10 +12,13 @@ from ..wire import client
 from ..wire.config import ConfigOptions, ToolDefinition
 from . import events
 from .context import Context, Reply
-from .effects import FlushAudio, Gate, Send, SetAudioGate, StopTimer
+from .effects import FlushAudio, Gate, Log, Send, SetAudioGate, StopTimer
 from .events import name_of
 from .guards import a_reset_is_due
 from .prompt import render_history, system_prompt
+
+MAX_HELD_MESSAGES = 1_000
+"""Control messages that wait while no connection serves, which is for seconds."""
 
 CHANGES_DUE = name_of(events.ChangesDue)
 
@@ -25,8 +28,11 @@ def deliver(context: Context, message: client.ClientMessage) -> None:
     if context.gate == "open":
         tell_changes(context)
         _send(context, message)
-    else:
+    elif len(context.held) < MAX_HELD_MESSAGES:
         context.held.append(message)
+    else:
+        name = message.__struct_config__.tag
+        context.put(Log("warning", f"{MAX_HELD_MESSAGES} messages wait already: {name} is dropped"))
 
 
 def release(context: Context) -> None:
@@ -89,7 +95,8 @@ def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
 
     With push-to-talk a conversation begins muted (assumed).
     """
-    context.carried = render_history(context.conversation)
+    # What was typed goes out with the request for the reply to it.
+    context.carried = render_history(i for i in context.conversation if i.id not in context.typed)
     context.changes.clear()
     context.muted = context.push_to_talk
     options = structs.replace(

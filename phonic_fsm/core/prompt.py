@@ -23,6 +23,9 @@ _INTRODUCTION = (
 )
 
 
+_LATE_OUTPUT = "The tool call below, made earlier in the conversation, has now given its output."
+
+
 def system_prompt(instructions: str, history: str) -> str:
     """Instructions, then the history if there is any."""
     return f"{instructions}\n\n{history}" if history else instructions
@@ -30,12 +33,22 @@ def system_prompt(instructions: str, history: str) -> str:
 
 def render_history(items: Iterable[Item]) -> str:
     """The items as the prompt's record; empty if nothing was said."""
-    lines = [
-        msgspec.json.encode(entry).decode().replace("<", "\\u003c") for entry in _entries(items)
-    ]
+    lines = _lines(items)
     if not lines:
         return ""
     return "\n".join((_INTRODUCTION, "<conversation>", *lines, "</conversation>"))
+
+
+def render_late_output(output: FunctionCallOutput) -> str:
+    """A tool's output for a conversation in which the call was not made."""
+    [line] = _lines([output])
+    return f"{_LATE_OUTPUT}\n{line}"
+
+
+def _lines(items: Iterable[Item]) -> list[str]:
+    return [
+        msgspec.json.encode(entry).decode().replace("<", "\\u003c") for entry in _entries(items)
+    ]
 
 
 def _entries(items: Iterable[Item]) -> Iterator[dict[str, object]]:

@@ -31,6 +31,17 @@ MEANINGS = {
     State.closed: "The end: nothing is open, nothing leaves it.",
 }
 
+LONGEST = {
+    State.connecting: 60.0,
+    State.config_sent: 15.0,
+    State.listening: 120.0,
+    State.speaking: 180.0,
+    State.tool_pending: 70.0,
+    State.reconnecting: 45.0,
+}
+"""Seconds after which it is worth a warning that a session is still in a state: more than the
+timeouts that should have ended it, or than people speak at a stretch."""
+
 ALL = tuple(State)
 
 CONVERSING = (State.ready, State.listening, State.speaking, State.tool_pending)

@@ -142,7 +142,9 @@ def _connection() -> Iterator[_On]:
             (awaiting_inputs, config_sent), connecting, do.retry_later, when=when.may_connect_again
         )
         .move((awaiting_inputs, config_sent), closed, do.fail_to_connect)
-        .move(CONVERSING, reconnecting, do.hold_everything, do.resume, when=when.can_be_resumed)
+        .move(
+            CONVERSING, reconnecting, do.hold_everything, do.resume_soon, when=when.can_be_resumed
+        )
         .move(CONVERSING, closed, do.announce_loss, when=when.was_not_deliberate)
         .move(CONVERSING, closed, do.announce_end)
         .stay(reconnecting, do.retry_later, when=when.may_connect_again)
@@ -160,6 +162,20 @@ def _connection() -> Iterator[_On]:
         .move(config_sent, closed, do.announce_loss)
         .move(reconnecting, connecting, do.start_afresh)
         .ignore(others(config_sent, reconnecting), "no answer is awaited")
+    )
+    yield (
+        _On(events.GraceOver)
+        .move(reconnecting, connecting, do.start_afresh)
+        .ignore(others(reconnecting), "no conversation is being resumed")
+    )
+    yield (
+        _On(events.Restart)
+        .move((*SERVED, reconnecting), connecting, do.restart)
+        .ignore((connecting, awaiting_inputs), "a fresh conversation is about to begin")
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.StateOverdue).stay(others(closed), do.name_overdue_state).ignore(closed, OVER)
     )
     yield (_On(server.ConversationCreated).stay(SERVED, do.note_conversation).ignore_outside())
     yield (
@@ -333,6 +349,7 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(server.AudioChunk)
+        .to_rest(speaking, do.cut_overlong_turn, guard=when.turn_is_too_long)
         .stay(speaking, do.push_chunk)
         .move(SILENT, speaking, do.open_generation, do.push_chunk, when=when.has_text_to_speak)
         .ignore(SILENT, "the turn was interrupted here", when=when.has_text)
@@ -389,6 +406,7 @@ def _tools() -> Iterator[_On]:
         _On(server.ToolCall)
         .ignore(SILENT, "a reset is about to take the turn back", when=when.a_reset_is_due)
         .ignore(CONVERSING, "the call was handed over before", when=when.is_a_known_call)
+        .stay(CONVERSING, do.refuse_call, when=when.calls_are_too_many)
         .move((listening, speaking), listening, do.take_tool_call, when=when.user_is_speaking)
         .move(CONVERSING, tool_pending, do.take_tool_call)
         .move(config_sent, tool_pending, do.take_tool_call, do.become_ready)
@@ -432,7 +450,10 @@ def _replies() -> Iterator[_On]:
     )
     yield (
         _On(events.ReplyOverdue)
+        .stay(speaking, do.ask_once_more, when=(when.answer_has_not_begun, when.has_patience))
         .to_rest(speaking, do.give_up_answer, guard=when.answer_has_not_begun)
+        .stay(ready, do.ask_once_more, when=(when.reply_was_sent, when.has_patience))
+        .stay(others(closed), do.wait_on, when=(when.a_reply_is_awaited, when.has_patience))
         .stay(others(closed), do.give_up_reply)
         .ignore(closed, "every reply has ended")
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections import deque
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ from websockets.exceptions import (
     ConnectionClosed as SocketClosed,
 )
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import CloseCode
 
 from ..core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event
 from ..wire.client import AudioChunk, ClientMessage
@@ -30,6 +32,16 @@ MAX_MESSAGE_BYTES = 16 * 2**20
 
 MAX_AUDIO_CHUNKS = 100
 """Audio chunks (20 ms each, so 2 s) that wait for a slow socket; the oldest give way."""
+
+PING_INTERVAL = 10.0
+"""Seconds between pings; a connection that does not answer one within as many is lost."""
+
+STALL_TIMEOUT = 12.0
+"""Seconds in which nothing that waits could be written: twice as many later, at the latest, the
+connection is lost. (A ping waits behind what cannot be written, so it does not notice.)"""
+
+FAIR_SHARE = 16
+"""Messages that are read in a row before other sessions get their turn."""
 
 CLOSE_TIMEOUT = 0.5
 """Seconds to write what waits and to say goodbye; after them the socket is dropped."""
@@ -53,6 +65,8 @@ class Outbox:
         self._audio = 0
         self._dropped = 0
         self._ended = False
+        self.taken = 0
+        """Messages that the socket has taken."""
         # One event for the outbox's life: setting it costs less than any queue's put.
         self._filled = asyncio.Event()
 
@@ -91,10 +105,14 @@ class Outbox:
 
     def written(self, message: ClientMessage) -> None:
         """Take the message out, unless it was dropped while it was being written."""
+        self.taken += 1
         if self._messages and self._messages[0] is message:
             self._messages.popleft()
             if isinstance(message, AudioChunk):
                 self._audio -= 1
+
+    def __len__(self) -> int:
+        return len(self._messages)
 
     def _report_end_of_stall(self) -> None:
         if self._dropped:
@@ -127,6 +145,9 @@ class Connection:
         self._outbox = Outbox()
         self._scope = anyio.CancelScope()
         self._socket: ClientConnection | None = None
+        self._stalled = False
+        self.last_heard: float | None = None
+        """When the server last said something, by the event loop's clock (s)."""
 
     def send(self, message: ClientMessage) -> None:
         """Put a message behind those that wait."""
@@ -152,6 +173,7 @@ class Connection:
                 self._report(ConnectionOpened(round(anyio.current_time() - began, 6)))
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._write, socket)
+                    tasks.start_soon(self._watch, socket)
                     await self._read(socket)
                     tasks.cancel_scope.cancel()
             finally:
@@ -159,10 +181,24 @@ class Connection:
             self._report(
                 ConnectionClosed(
                     socket.close_code or 1006,
-                    socket.close_reason or "",
+                    socket.close_reason or self._why_it_broke(socket),
                     self._outbox.control_messages(),
+                    round(random.random(), 3),
                 )
             )
+
+    def _why_it_broke(self, socket: ClientConnection) -> str:
+        """What this side had against the connection, if it was this side."""
+        closed = socket.protocol.close_sent
+        if self._stalled:
+            return f"nothing could be sent for over {STALL_TIMEOUT:g} s"
+        if closed is None or socket.protocol.close_rcvd is not None:
+            return ""
+        if closed.code == CloseCode.MESSAGE_TOO_BIG:
+            return f"Phonic sent a message of over {MAX_MESSAGE_BYTES // 2**20} MiB"
+        if closed.code == CloseCode.INTERNAL_ERROR:
+            return f"no answer to a ping within {PING_INTERVAL:g} s"
+        return closed.reason
 
     async def _open(self) -> ClientConnection | None:
         url, headers = self._endpoint.request(self._resume)
@@ -176,6 +212,8 @@ class Connection:
                     compression=None,
                     max_size=MAX_MESSAGE_BYTES,
                     open_timeout=None,
+                    ping_interval=PING_INTERVAL,
+                    ping_timeout=PING_INTERVAL,
                     close_timeout=CLOSE_TIMEOUT,
                     logger=_socket_logger,
                 )
@@ -184,23 +222,42 @@ class Connection:
             advice = HOPELESS_STATUS.get(status)
             problem = f"Phonic refused the connection with HTTP {status}"
             self._report(
-                ConnectFailed(f"{problem}: {advice}" if advice else problem, advice is None)
+                ConnectFailed(
+                    f"{problem}: {advice}" if advice else problem,
+                    advice is None,
+                    _seconds(error.response.headers.get("Retry-After")),
+                    round(random.random(), 3),
+                )
             )
         except TimeoutError:
-            self._report(ConnectFailed(f"Phonic did not answer within {self._connect_timeout:g} s"))
+            self._fail(f"Phonic did not answer within {self._connect_timeout:g} s")
         except (OSError, InvalidHandshake, InvalidURI, EOFError) as error:
-            self._report(
-                ConnectFailed(f"no connection to {self._endpoint.base_url}: {_one_line(error)}")
-            )
+            self._fail(f"no connection to {self._endpoint.base_url}: {_one_line(error)}")
         return None
 
+    def _fail(self, problem: str) -> None:
+        self._report(ConnectFailed(problem, chance=round(random.random(), 3)))
+
     async def _read(self, socket: ClientConnection) -> None:
+        now = asyncio.get_running_loop().time
         try:
             while True:
-                frame = await socket.recv(decode=False)
-                self._report(decode_server(frame))
+                for _ in range(FAIR_SHARE):
+                    frame = await socket.recv(decode=False)
+                    self.last_heard = now()
+                    self._report(decode_server(frame))
+                # What has arrived already is read without waiting.
+                await asyncio.sleep(0)
         except SocketClosed:
             return
+
+    async def _watch(self, socket: ClientConnection) -> None:
+        taken = -1
+        while not (len(self._outbox) and self._outbox.taken == taken):
+            taken = self._outbox.taken
+            await anyio.sleep(STALL_TIMEOUT)
+        self._stalled = True
+        socket.transport.abort()
 
     async def _write(self, socket: ClientConnection) -> None:
         try:
@@ -215,6 +272,11 @@ class Connection:
 
 def _nothing(_: Event) -> None:
     """Where a connection reports to once nobody listens."""
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """The header's value in seconds; ``None`` where it is a date, as hardly any server sends it."""
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
 
 
 def _one_line(error: Exception) -> str:

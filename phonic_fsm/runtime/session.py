@@ -21,7 +21,7 @@ from livekit import rtc
 from ..core import effects, events
 from ..core.events import EVENTS, Event
 from ..core.machine import SessionMachine, Step
-from ..core.states import State
+from ..core.states import LONGEST, State
 from ..wire.client import AudioChunk
 from .audio_format import WireFormat
 from .connection import Connection
@@ -81,6 +81,10 @@ class SessionRuntime:
         self._stepping = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._connection: Connection | None = None
+        self._last_heard: float | None = None
+        self._entered = self._loop.time()
+        self._stepping_from = machine.state
+        self._watchdog: asyncio.TimerHandle | None = None
         self._uplink = Uplink(wire_format, self._send_audio)
         self._closed = anyio.Event()
         self._tasks: TaskGroup | None = None
@@ -108,8 +112,9 @@ class SessionRuntime:
                     # The task was cancelled: whoever waits for the session must hear of its end.
                     self.dispatch(events.Close())
             finally:
-                for timer in self._timers.values():
-                    timer.cancel()
+                for timer in (*self._timers.values(), self._watchdog):
+                    if timer is not None:
+                        timer.cancel()
                 self._timers.clear()
                 if self._recorder is not None:
                     self._recorder.close()
@@ -130,13 +135,38 @@ class SessionRuntime:
         step = self._machine.step(event)
         if self._recorder is not None:
             self._recorder.record(step)
+        self._stepping_from = step.source
         perform = self._perform
         for effect in step.effects:
             perform[type(effect)](effect)
+        if step.source is not step.target:
+            self._enter(step.target)
         if self._on_step is not None:
             self._on_step(step)
         if step.target is State.closed:
             self._closed.set()
+
+    def _enter(self, state: State) -> None:
+        self._entered = self._loop.time()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        if state in LONGEST:
+            self._watchdog = self._loop.call_later(LONGEST[state], self._name_overdue, state)
+
+    def _name_overdue(self, state: State) -> None:
+        seconds = round(self._loop.time() - self._entered, 1)
+        self._watchdog = self._loop.call_later(LONGEST[state], self._name_overdue, state)
+        self.dispatch(events.StateOverdue(seconds))
+
+    def circumstances(self) -> str:
+        """Where the session is, or was before the present step, and since when; for errors."""
+        now = self._loop.time()
+        said = f"in {self._stepping_from.value} for {now - self._entered:.1f} s"
+        heard = self._connection.last_heard if self._connection is not None else self._last_heard
+        if heard is None:
+            return f"{said}, Phonic has not been heard"
+        return f"{said}, Phonic was last heard {now - heard:.1f} s ago"
 
     def push_audio(self, frame: rtc.AudioFrame) -> None:
         """Take the caller's audio; whether it goes out is the gate's matter."""
@@ -157,6 +187,8 @@ class SessionRuntime:
     # -- effects ---------------------------------------------------------------------------------
 
     def _connect(self, effect: effects.Connect) -> None:
+        if self._connection is not None:
+            self._last_heard = self._connection.last_heard or self._last_heard
         self._connection = Connection(
             self._endpoint,
             self.dispatch,
@@ -167,6 +199,7 @@ class SessionRuntime:
 
     def _disconnect(self, _: effects.Disconnect) -> None:
         if self._connection is not None:
+            self._last_heard = self._connection.last_heard or self._last_heard
             self._connection.end()
             self._connection = None
 
