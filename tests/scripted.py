@@ -115,6 +115,7 @@ class PhonicServer:
         self._server: Server | None = None
         self._peers: asyncio.Queue[Peer] = asyncio.Queue()
         self.refuse: int | None = None
+        self.retry_after: str | None = None
         self.handshakes = 0
 
     async def __aenter__(self) -> PhonicServer:
@@ -145,7 +146,12 @@ class PhonicServer:
 
     def _answer_handshake(self, socket: ServerConnection, _: object) -> Any:
         self.handshakes += 1
-        return None if self.refuse is None else socket.respond(self.refuse, "refused\n")
+        if self.refuse is None:
+            return None
+        response = socket.respond(self.refuse, "refused\n")
+        if self.retry_after is not None:
+            response.headers["Retry-After"] = self.retry_after
+        return response
 
     async def _serve(self, socket: ServerConnection) -> None:
         self._peers.put_nowait(Peer(socket))

@@ -121,6 +121,43 @@ async def test_a_passing_refusal_is_retried_as_often_as_conn_options_says(
     assert server.handshakes == 3
 
 
+@pytest.mark.parametrize(
+    ("header", "pause"), [("7", "in 7 s"), ("3600", "in 30 s"), ("Wed, 21 Oct 2026", "in 0.")]
+)
+async def test_a_server_that_asks_for_a_pause_gets_it(header, pause, make_model, server):
+    server.refuse, server.retry_after = 429, header
+    async with started(make_model()) as (_, emitted):
+        error = await emitted.next("error")
+    assert error.recoverable
+    assert f"attempt 2 of 4 {pause}" in str(error.error)
+
+
+async def test_a_host_that_has_no_address_is_tried_again(make_model):
+    model = make_model(base_url="ws://phonic.invalid:1", conn_options=AT_ONCE)
+    async with started(model) as (_, emitted):
+        errors = [payload for name, payload in await emitted.before("state_changed")]
+    assert [error.recoverable for error in errors] == [True, True, False]
+    assert "phonic.invalid" in str(errors[0].error)
+
+
+@pytest.mark.parametrize(
+    ("url", "warns"),
+    [
+        ("ws://example.com", True),
+        ("ws://10.0.0.7:8765", True),
+        ("wss://example.com", False),
+        ("ws://127.0.0.1:8765", False),
+        ("ws://[::1]:8765", False),
+        ("ws://localhost:8765", False),
+    ],
+)
+async def test_an_address_without_encryption_warns_unless_it_is_this_machine(
+    url, warns, make_model, caplog
+):
+    make_model(base_url=url)
+    assert ("not encrypted" in caplog.text) is warns
+
+
 async def test_without_retries_the_first_failure_is_the_last(make_model, server):
     server.refuse = 503
     options = APIConnectOptions(max_retry=0, retry_interval=0, timeout=5)

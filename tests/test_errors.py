@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -119,6 +120,44 @@ async def test_a_frame_that_cannot_be_read_is_logged_and_dropped(
         assert session.state is State.ready
     lines = [record.getMessage() for record in caplog.records if record.name == "phonic_fsm"]
     assert [line for line in lines if all(part in line for part in said)]
+
+
+async def test_a_flood_of_unreadable_frames_does_not_flood_the_log(make_model, server, caplog):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        for _ in range(30):
+            await peer.send_raw('{"type":"input_text"}')
+        await settle(peer, emitted)
+        assert session.state is State.ready
+    warnings = [line for line in caplog.text.splitlines() if "cannot be read" in line]
+    assert len(warnings) == 6
+    assert "input_text" in warnings[0]
+    assert "`text`" in warnings[0]
+    assert "the 10th message" in warnings[-1]
+
+
+async def awaited(call, session):
+    result = call(session)
+    return await result if asyncio.iscoroutine(result) else result
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda s: s.update_instructions(None), "instructions must be str, got NoneType"),
+        (lambda s: s.update_tools("all"), "tools must be list, got str"),
+        (lambda s: s.update_chat_ctx([]), "chat_ctx must be ChatContext, got list"),
+        (lambda s: s.generate_reply(instructions=5), "instructions must be str, got int"),
+        (lambda s: s.say(5), "text must be str or AsyncIterable, got int"),
+        (lambda s: s.push_audio(b""), "frame must be AudioFrame, got bytes"),
+        (lambda s: s.set_external_id(""), "external_id"),
+    ],
+)
+async def test_a_wrong_argument_is_named_at_the_call(call, says, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        with pytest.raises((TypeError, ValueError), match=says):
+            await awaited(call, session)
+        assert await settle(peer, emitted) == []
+        assert session.state is State.ready
 
 
 async def test_fields_that_are_not_known_are_passed_over(make_model, server):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import anyio
 import pytest
 from livekit.agents import llm
 from scripted import PATIENCE, SILENCE, Emitted, Impatient, conversation, read, settle, started
 
+from phonic_fsm.adapter.errors import ReplyTimedOut
 from phonic_fsm.core.states import State
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
@@ -149,6 +151,25 @@ async def test_a_reply_that_does_not_begin_in_time_fails(ask, make_model, server
             await reply
         assert caught.value.code == "timed_out"
         assert session.state is State.ready
+
+
+async def test_a_reply_that_does_not_begin_is_asked_for_once_more(make_model, server):
+    async with conversation(Impatient(make_model()), server) as (session, peer, _):
+        reply = session.generate_reply(instructions="Greet.")
+        for _ in range(2):
+            assert (await peer.expect(client.GenerateReply)).system_message == "Greet."
+        with pytest.raises(ReplyTimedOut):
+            await reply
+    assert await peer.receive() is None, "a third time would be too often"
+
+
+async def test_the_failure_says_where_the_session_was(make_model, server):
+    async with conversation(Impatient(make_model()), server) as (session, _, _):
+        with pytest.raises(ReplyTimedOut) as caught:
+            await session.generate_reply()
+    assert re.search(
+        r"in ready for \d+\.\d s, Phonic was last heard \d+\.\d s ago", str(caught.value)
+    )
 
 
 async def test_a_reply_that_the_server_is_never_ready_for_fails(make_model, server):

@@ -248,6 +248,7 @@ class RealtimeSession(
         Until Phonic is ready it is dropped; while a lost connection is resumed, the newest 2 s
         are kept.
         """
+        _expect("push_audio", "frame", frame, rtc.AudioFrame)
         self._runtime.push_audio(frame)
 
     def push_video(self, frame: rtc.VideoFrame) -> None:

@@ -11,6 +11,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 from websockets.asyncio.client import ClientConnection, connect
@@ -19,6 +20,7 @@ from websockets.exceptions import (
 )
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
+from websockets.protocol import State as SocketState
 
 from ..core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event
 from ..wire.client import AudioChunk, ClientMessage
@@ -173,11 +175,12 @@ class Connection:
                 self._report(ConnectionOpened(round(anyio.current_time() - began, 6)))
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._write, socket)
-                    tasks.start_soon(self._watch, socket)
+                    tasks.start_soon(self._watch, tasks.cancel_scope)
                     await self._read(socket)
                     tasks.cancel_scope.cancel()
             finally:
-                socket.transport.abort()
+                with suppress(AttributeError):  # CPython 3.11: of a transport that is closed
+                    socket.transport.abort()
             self._report(
                 ConnectionClosed(
                     socket.close_code or 1006,
@@ -251,13 +254,13 @@ class Connection:
         except SocketClosed:
             return
 
-    async def _watch(self, socket: ClientConnection) -> None:
+    async def _watch(self, scope: anyio.CancelScope) -> None:
         taken = -1
         while not (len(self._outbox) and self._outbox.taken == taken):
             taken = self._outbox.taken
             await anyio.sleep(STALL_TIMEOUT)
         self._stalled = True
-        socket.transport.abort()
+        scope.cancel()
 
     async def _write(self, socket: ClientConnection) -> None:
         try:
@@ -265,9 +268,11 @@ class Connection:
                 await socket.send(encode(message), text=True)
                 self._outbox.written(message)
             await socket.close()
-        except SocketClosed:
-            # The reader sees it too, and what is left in the outbox is reported with it.
-            return
+        except (SocketClosed, AttributeError):
+            # The reader sees it too, and what is left in the outbox is reported with it. (The
+            # AttributeError is CPython 3.11's, of a transport that is closed.)
+            if socket.state is SocketState.OPEN:
+                raise
 
 
 def _nothing(_: Event) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -10,6 +12,8 @@ from phonic.core.client_wrapper import BaseClientWrapper
 from phonic.environment import PhonicEnvironment
 
 from ..version import __version__
+
+logger = logging.getLogger("phonic_fsm")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class Endpoint:
                 f"base_url must be a websocket URL such as {PhonicEnvironment.DEFAULT.production}, "
                 f"got {self.base_url!r}"
             )
+        if parts.scheme == "ws" and not _is_loopback(parts.hostname):
+            logger.warning(
+                "base_url %s is not encrypted, so key and conversation can be read; use wss",
+                self.base_url,
+            )
 
     def request(self, resume: str | None = None) -> tuple[str, dict[str, str]]:
         """URL and headers of the handshake, optionally to resume a conversation."""
@@ -41,3 +50,10 @@ class Endpoint:
             },
             reconnect_conv_id=resume,
         )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
