@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import assert_is_one_line_and_exit_2
 from record_traces import TRACES
 
 from phonic_fsm.simulator import speak
 
 TRACE = TRACES / "tool_call.jsonl"
-COMMANDS = ("demo", "replay", "simulate", "diagram")
+COMMANDS = ("demo", "replay", "stats", "diff", "simulate", "diagram")
 
 
 def phonic_fsm(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -31,13 +31,6 @@ def phonic_fsm(*arguments: object, cwd: Path | None = None) -> subprocess.Comple
         timeout=50,
         check=False,
     )
-
-
-def assert_is_one_line_and_exit_2(result: subprocess.CompletedProcess[str], *, says: str) -> None:
-    assert result.returncode == 2, result
-    assert result.stdout == ""
-    assert len(result.stderr.splitlines()) == 1, result.stderr
-    assert says in result.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -66,6 +59,8 @@ def test_version():
         (("replay", "--quick", TRACE), "--quick"),
         (("replay", "nowhere.jsonl"), "nowhere.jsonl: No such file"),
         (("replay", "."), "Is a directory"),
+        (("stats",), "Missing argument"),
+        (("diff",), "Missing argument"),
         (("diagram", "--format", "png"), "'png' is not one of"),
         (("simulate", "--port", "99999"), "--port"),
         (("simulate", "--port", "http"), "--port"),
@@ -81,79 +76,6 @@ def test_version():
 )
 def test_a_mistake_is_one_line_and_exit_2(arguments, says):
     assert_is_one_line_and_exit_2(phonic_fsm(*arguments), says=says)
-
-
-def test_replay_says_identical():
-    result = phonic_fsm("replay", TRACE)
-    assert result.returncode == 0, result.stderr
-    steps = len(TRACE.read_text().splitlines()) - 1
-    assert result.stdout.splitlines()[-1] == f"identical: {steps} steps replayed"
-    assert "tool_pending → speaking" in result.stdout
-
-
-def test_replay_shows_the_first_difference(tmp_path):
-    path = tmp_path / "changed.jsonl"
-    path.write_text(TRACE.read_text().replace('"to":"tool_pending"', '"to":"ready"', 1))
-    result = phonic_fsm("replay", path)
-    assert result.returncode == 1
-    diverged, expected, got = result.stdout.splitlines()[-3:]
-    assert diverged.startswith("diverged at step")
-    assert expected.split() == ["expected", '"ready"']
-    assert got.split() == ["got", '"tool_pending"']
-
-
-def test_replay_refuses_a_trace_that_is_cut_off(tmp_path):
-    path = tmp_path / "cut.jsonl"
-    path.write_bytes(TRACE.read_bytes()[:-20])
-    result = phonic_fsm("replay", path)
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert "is cut off" in result.stderr
-
-
-def test_replay_refuses_a_binary_file(tmp_path):
-    path = tmp_path / "binary"
-    path.write_bytes(bytes(range(256)) * 20)
-    assert_is_one_line_and_exit_2(phonic_fsm("replay", path), says="not a trace's header")
-
-
-def test_replay_as_json_is_json_to_the_last_line():
-    lines = [json.loads(line) for line in phonic_fsm("replay", TRACE, "--json").stdout.splitlines()]
-    *steps, verdict = lines
-    assert [step["seq"] for step in steps] == list(range(1, len(steps) + 1))
-    assert all(step["identical"] for step in steps)
-    assert verdict == {"verdict": "identical", "steps": len(steps)}
-
-
-def test_nothing_in_a_trace_reaches_the_terminal_as_a_control_sequence(tmp_path):
-    path = tmp_path / "hostile.jsonl"
-    hostile = TRACE.read_text().replace("It is sunny.", "\\u001b[2J\\u0007\\u202e")
-    path.write_text(hostile)
-    for result in (phonic_fsm("replay", path), phonic_fsm("replay", path, "--json")):
-        assert result.returncode == 0
-        assert not set("\x1b\x07\u202e") & set(result.stdout)
-
-
-def test_replay_loads_neither_livekit_nor_the_sdk():
-    code = (
-        "import sys, phonic_fsm.cli.replay;"
-        "print([name for name in ('livekit', 'phonic', 'websockets') if name in sys.modules])"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
-
-
-def test_diagram_prints_mermaid():
-    result = phonic_fsm("diagram")
-    assert result.stdout.startswith("stateDiagram-v2\n")
-    assert "ready --> listening: user_started_speaking" in result.stdout
-
-
-def test_diagram_prints_the_document():
-    page = Path(__file__).parent.parent / "docs" / "state-diagram.md"
-    assert phonic_fsm("diagram", "--format", "table").stdout == page.read_text(encoding="utf-8")
 
 
 def test_simulate_says_where_it_is_and_ends_on_ctrl_c():

@@ -62,15 +62,82 @@ def demo(
     raise typer.Exit(run_demo(scenario, wav, out, trace))
 
 
-@app.command(epilog="Example: phonic-fsm replay call.jsonl")
+@app.command(epilog="Example: phonic-fsm replay call.jsonl --only tool,error")
 def replay(
     trace: Annotated[Path, typer.Argument(help="A trace that a session has recorded.")],
+    *,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Steps of these kinds alone: state, speech, audio, tool, reply, connection, "
+            "settings, chat, error. Repeat it or put commas between."
+        ),
+    ] = None,
+    until: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this step; with --step, begin there.")
+    ] = None,
+    step: Annotated[
+        bool, typer.Option("--step", help="Go through it by keys, forward and back.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="A session that still runs: show its steps to its end.")
+    ] = False,
+    every_chunk: Annotated[
+        bool, typer.Option("--all", help="Each audio chunk for itself, not drawn together.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Events and effects whole, not cut at the width.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Run a trace through the machine again. Exit 0: identical, 1: diverged, 2: not readable."""
-    from .replay import run_replay  # noqa: PLC0415
+    from .replay import View, run_replay  # noqa: PLC0415
 
-    raise typer.Exit(run_replay(trace, as_json=json))
+    view = View(
+        only=tuple(only or ()),
+        until=until,
+        every_chunk=every_chunk,
+        full=full,
+        step=step,
+        follow=follow,
+        as_json=json,
+    )
+    raise typer.Exit(run_replay(trace, view))
+
+
+@app.command(epilog="Example: phonic-fsm stats traces/")
+def stats(
+    traces: Annotated[
+        list[Path], typer.Argument(help="Traces, or directories with traces in them and below.")
+    ],
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per trace, then the summary.")
+    ] = False,
+) -> None:
+    """Measure calls: time to ready, latencies, tools, interruptions, outages.
+
+    A trace that cannot be read is told and left out. Exit 2: not one can be read.
+    """
+    from .stats import run_stats  # noqa: PLC0415
+
+    raise typer.Exit(run_stats(traces, as_json=json))
+
+
+@app.command(epilog="Example: phonic-fsm diff before.jsonl after.jsonl")
+def diff(
+    a: Annotated[Path, typer.Argument(help="A trace.")],
+    b: Annotated[
+        Path | None,
+        typer.Argument(help="Another one; without it, what this version makes of the first."),
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Events and values whole, not cut at the width.")
+    ] = False,
+) -> None:
+    """Show every differing step. Exit 0: none, 1: some, 2: not readable."""
+    from .diff import run_diff  # noqa: PLC0415
+
+    raise typer.Exit(run_diff(a, b, full=full))
 
 
 @app.command(epilog="Example: phonic-fsm simulate --port 8765 --scenario tool-call")
@@ -89,17 +156,24 @@ def simulate(
     raise typer.Exit(run_simulate(host, port, scenario))
 
 
-@app.command(epilog="Example: phonic-fsm diagram --format table > docs/state-diagram.md")
+@app.command(epilog="Example: phonic-fsm diagram --trace traces/ --format svg > calls.svg")
 def diagram(
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["mermaid", "table"],
+        Literal["mermaid", "table", "dot", "svg"],
         typer.Option(help="The diagram alone, or the page with every state and event."),
     ] = "mermaid",
+    trace: Annotated[
+        list[Path] | None,
+        typer.Option(help="A trace, or a directory of them: count what was taken. Repeat it."),
+    ] = None,
 ) -> None:
-    """Print the state machine."""
-    from phonic_fsm.core.diagram import markdown, mermaid  # noqa: PLC0415
+    """Print the state machine; with traces, how often each transition was taken, and which never.
 
-    typer.echo(mermaid() if format == "mermaid" else markdown(), nl=False)
+    With --format table and --trace: what was taken, and all that never was.
+    """
+    from .diagram import drawn  # noqa: PLC0415
+
+    typer.echo(drawn(format, trace or []), nl=False)
 
 
 def main() -> None:
@@ -110,6 +184,8 @@ def main() -> None:
         _fail(" ".join(problem.format_message().split()) + " (see phonic-fsm --help)")
     except CommandFailed as problem:
         _fail(str(problem))
+    except RecursionError:
+        _fail("a trace holds values that are nested too deeply to be shown")
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     except BrokenPipeError:

@@ -3,94 +3,135 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from phonic_fsm.trace.reader import TraceError
+from phonic_fsm.core.states import State
+from phonic_fsm.trace.follow import FollowedTrace
+from phonic_fsm.trace.reader import TraceError, TraceReader
 from phonic_fsm.trace.replay import ReplayedStep, replay
 
+from .entries import Entry, entries
 from .failure import CommandFailed
-from .text import brief, printable
+from .kinds import chosen_kinds, kinds_of
+from .painter import Painter, put
+from .stepper import Stepper
+from .text import printable
 
 IDENTICAL, DIVERGED = 0, 1
 
 
-def run_replay(path: Path, *, as_json: bool) -> int:
-    """Print the steps and a verdict; returns the exit code.
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What of a replay is shown, and how."""
+
+    only: tuple[str, ...] = ()
+    until: int | None = None
+    every_chunk: bool = False
+    full: bool = False
+    step: bool = False
+    follow: bool = False
+    as_json: bool = False
+
+
+def run_replay(path: Path, view: View) -> int:
+    """Print the steps and a verdict, or step through them; returns the exit code.
 
     Raises:
-        CommandFailed: the file is not a readable trace.
+        CommandFailed: the file is not a readable trace, or the view cannot be had.
     """
-    console = Console(highlight=False, soft_wrap=True)
-    show = _print_json if as_json else _print_step
-    last: ReplayedStep | None = None
+    only = chosen_kinds(view.only)
+    console = Console(highlight=False, soft_wrap=not view.step)
+    if view.step:
+        _check_stepping(view, console)
     try:
-        for step in replay(path):
-            show(console, step)
-            last = step
+        reader = FollowedTrace(path) if view.follow else TraceReader(path)
+        replayed = _Replayed(replay(reader), None if view.step else view.until)
+        if view.as_json:
+            _print_json(replayed, only)
+            return replayed.exit_code
+        shown = entries(replayed, only=only, every_chunk=view.every_chunk)
+        if view.step:
+            Stepper(shown, reader.header, console).run(view.until or 1)
+            return replayed.exit_code
+        painter = Painter(reader.header, None if view.full else console.width)
+        put(painter.title(), console)
+        former: Entry | None = None
+        for entry in shown:
+            for line in painter.paint(entry, former):
+                put(line, console)
+            former = entry
     except TraceError as error:
         raise CommandFailed(printable(str(error))) from error
-    if as_json:
-        _print_json_verdict(console, last)
-    else:
-        _print_verdict(console, last)
-    return IDENTICAL if last is None or last.difference is None else DIVERGED
+    _print_verdict(replayed, console)
+    return replayed.exit_code
 
 
-def _print_step(console: Console, step: ReplayedStep) -> None:
-    line = step.line
-    moved = line.source != line.target
-    text = Text.assemble(
-        (f"{line.seq:>5} {line.t:>9.3f}  ", "dim"),
-        (brief(line.event, 60), "cyan"),
-        "  ",
-        (f"{line.source} → {line.target}" if moved else line.source, "bold" if moved else "dim"),
-    )
-    console.print(text)
-    for effect in line.effects:
-        console.print(Text.assemble(" " * 17, ("· ", "dim"), brief(effect)))
+def _check_stepping(view: View, console: Console) -> None:
+    if view.follow or view.as_json:
+        raise CommandFailed("--step goes with neither --follow nor --json")
+    if not (sys.stdin.isatty() and console.is_terminal and not console.is_dumb_terminal):
+        raise CommandFailed("--step needs a terminal; without one, use --until and --only")
 
 
-def _print_verdict(console: Console, last: ReplayedStep | None) -> None:
+class _Replayed:
+    """The steps up to the one that is asked for; remembers the last."""
+
+    def __init__(self, steps: Iterator[ReplayedStep], until: int | None) -> None:
+        self._steps = steps
+        self.until = until
+        self.last: ReplayedStep | None = None
+
+    def __iter__(self) -> Iterator[ReplayedStep]:
+        for step in self._steps:
+            self.last = step
+            yield step
+            if step.line.seq == self.until:
+                return
+
+    @property
+    def exit_code(self) -> int:
+        return IDENTICAL if self.last is None or self.last.difference is None else DIVERGED
+
+
+def _print_verdict(replayed: _Replayed, console: Console) -> None:
+    last = replayed.last
     if last is None:
         console.print(Text("identical: the trace has no steps", "green"))
     elif last.difference is None:
         steps = f"{last.line.seq} step{'s' if last.line.seq != 1 else ''}"
-        end = "" if last.line.target == "closed" else f"; it ends in {last.line.target}, not closed"
+        if last.line.seq == replayed.until:
+            end = f"; stopped there, in {last.line.target}"
+        elif last.line.target == State.closed.value:
+            end = ""
+        else:
+            end = f"; it ends in {last.line.target}, not closed"
         console.print(Text(f"identical: {steps} replayed{end}", "green"))
-    else:
-        difference = last.difference
-        console.print(
-            Text(
-                f"diverged at step {last.line.seq} (line {last.line.seq + 1}), "
-                f"{printable(difference.where)}:",
-                "red",
-            )
+
+
+def _print_json(replayed: _Replayed, only: frozenset[str]) -> None:
+    for step in replayed:
+        line = step.line
+        if step.difference is None and only and not kinds_of(line) & only:
+            continue
+        _emit(
+            {
+                "seq": line.seq,
+                "t": line.t,
+                "event": line.event,
+                "from": line.source,
+                "to": line.target,
+                "effects": line.effects,
+                "identical": step.difference is None,
+            }
         )
-        console.print(Text(f"  expected  {_value(difference.expected)}"))
-        console.print(Text(f"  got       {_value(difference.got)}"))
-
-
-def _print_json(console: Console, step: ReplayedStep) -> None:
-    line = step.line
-    _emit(
-        console,
-        {
-            "seq": line.seq,
-            "t": line.t,
-            "event": line.event,
-            "from": line.source,
-            "to": line.target,
-            "effects": line.effects,
-            "identical": step.difference is None,
-        },
-    )
-
-
-def _print_json_verdict(console: Console, last: ReplayedStep | None) -> None:
+    last = replayed.last
     verdict: dict[str, Any] = {"verdict": "identical", "steps": last.line.seq if last else 0}
     if last is not None and last.difference is not None:
         difference = last.difference
@@ -100,13 +141,10 @@ def _print_json_verdict(console: Console, last: ReplayedStep | None) -> None:
             "expected": difference.expected,
             "got": difference.got,
         }
-    _emit(console, verdict)
+    _emit(verdict)
 
 
-def _emit(console: Console, value: dict[str, Any]) -> None:
+def _emit(value: dict[str, Any]) -> None:
     # ASCII only: a JSON line cannot carry a control character into the terminal.
-    console.file.write(json.dumps(value) + "\n")
-
-
-def _value(value: Any) -> str:
-    return "nothing" if value is None else printable(json.dumps(value, ensure_ascii=False))
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()

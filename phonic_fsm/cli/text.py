@@ -11,8 +11,8 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def brief(value: dict[str, Any], longest: int = 100) -> str:
-    """A recorded event or effect on one line: its type, then its fields, cut where long."""
+def brief(value: dict[str, Any], longest: int | None = 100) -> str:
+    """A recorded event or effect on one line: its type, then its fields, cut to ``longest``."""
     words = [str(value.get("type", "?"))]
     fields = {key: field for key, field in value.items() if key != "type"}
     if isinstance(message := fields.pop("message", None), dict):
@@ -20,7 +20,12 @@ def brief(value: dict[str, Any], longest: int = 100) -> str:
         fields |= {key: field for key, field in message.items() if key != "type"}
     words += [f"{key}={_value(field)}" for key, field in fields.items() if field not in _NOTHING]
     text = printable(" ".join(words))
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
+
+
+def value_of(value: Any) -> str:
+    """A value that two machines or traces disagree about, whole."""
+    return "nothing" if value is None else printable(json.dumps(value, ensure_ascii=False))
 
 
 _NOTHING: tuple[Any, ...] = (None, "", False, [], {})

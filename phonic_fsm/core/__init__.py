@@ -24,8 +24,8 @@ Theory of operation, in the order in which an event travels:
     What the outside is asked to do. Frozen values.
 ``machine``
     One ``transitions.Machine`` for the process, and ``SessionMachine.step``.
-``diagram``
-    The table as Mermaid and Markdown.
+``diagram``, ``layout`` and ``svg``
+    The table as drawings and Markdown, and how often each of its moves was made in practice.
 
 Nothing in here reads a clock or a random source, opens anything or knows LiveKit, the SDK or the
 event loop (an import contract holds that). Seconds are only ever written down, by effects; ids

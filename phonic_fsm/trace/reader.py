@@ -30,11 +30,7 @@ class TraceReader:
             TraceError: there is no such file, or it does not begin as a trace.
         """
         self.path = Path(path)
-        try:
-            with self.path.open("rb") as file:
-                first = file.readline()
-        except OSError as error:
-            raise TraceError(f"{self.path}: {error.strerror or error}") from error
+        first = next(self._lines(), None)
         if not first:
             raise TraceError(f"{self.path}: the file is empty")
         try:
@@ -59,16 +55,16 @@ class TraceReader:
         Raises:
             TraceError: a line cannot be read, is cut off, or is out of sequence.
         """
-        with self.path.open("rb") as file:
-            file.readline()
-            for number, text in enumerate(file, start=2):
-                line = self._line(number, text)
-                if line.seq != number - 1:
-                    raise TraceError(
-                        f"{self.path}: line {number}: step {line.seq} stands where "
-                        f"step {number - 1} should"
-                    )
-                yield line
+        lines = self._lines()
+        next(lines, None)
+        for number, text in enumerate(lines, start=2):
+            line = self._line(number, text)
+            if line.seq != number - 1:
+                raise TraceError(
+                    f"{self.path}: line {number}: step {line.seq} stands where "
+                    f"step {number - 1} should"
+                )
+            yield line
 
     def _line(self, number: int, text: bytes) -> Line:
         if not text.endswith(b"\n"):
@@ -79,3 +75,10 @@ class TraceReader:
             return msgspec.json.decode(text, type=Line)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise TraceError(f"{self.path}: line {number} is not a step: {error}") from error
+
+    def _lines(self) -> Iterator[bytes]:
+        try:
+            with self.path.open("rb") as file:
+                yield from file
+        except OSError as error:
+            raise TraceError(f"{self.path}: {error.strerror or error}") from error

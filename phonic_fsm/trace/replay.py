@@ -32,21 +32,23 @@ class ReplayedStep(Struct, frozen=True):
     """The first difference, if there is one."""
 
 
-def replay(path: str | PathLike[str]) -> Iterator[ReplayedStep]:
-    """Replay a trace, step by step, to its end or to the first difference.
+def replay(trace: str | PathLike[str] | TraceReader) -> Iterator[ReplayedStep]:
+    """Replay a trace, by its path or its reader, to its end or to the first difference.
 
     After a difference the machine and the trace tell different stories, so nothing follows it.
 
     Raises:
         TraceError: the file is not a readable trace.
     """
-    reader = TraceReader(path)
+    reader = trace if isinstance(trace, TraceReader) else TraceReader(trace)
     machine = SessionMachine(reader.header.settings)
     for line in reader:
         try:
             event = event_from(line.event)
         except (msgspec.ValidationError, ValueError) as error:
-            raise TraceError(f"{path}: line {line.seq + 1} holds no event: {error}") from error
+            raise TraceError(
+                f"{reader.path}: line {line.seq + 1} holds no event: {error}"
+            ) from error
         step = machine.step(event)
         difference = _compare(line, step)
         yield ReplayedStep(line, step, difference)

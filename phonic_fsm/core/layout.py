@@ -1,0 +1,109 @@
+"""Where the nine states stand when the machine is drawn, and how its arrows run.
+
+One fixed layout, so that every drawing of the machine looks the same. Units are pixels, ``y``
+grows downwards.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .states import State
+
+CONVERSING_BOX = "conversing"
+"""The name of the box around the four states of an open conversation."""
+
+WIDTH, HEIGHT = 1000, 640
+
+
+class Point(NamedTuple):
+    x: float
+    y: float
+
+
+class Box(NamedTuple):
+    """By its centre."""
+
+    x: float
+    y: float
+    width: float = 124
+    height: float = 40
+
+
+class Route(NamedTuple):
+    """A quadratic Bézier curve from one box's edge to another's."""
+
+    start: Point
+    control: Point
+    end: Point
+
+    @property
+    def label(self) -> Point:
+        """Where a label goes: nearer to the start, so that those of two ways stand apart."""
+        t = 0.36
+        return Point(
+            *(
+                (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t**2 * c
+                for a, b, c in zip(self.start, self.control, self.end, strict=True)
+            )
+        )
+
+
+BOXES: dict[str, Box] = {
+    State.connecting.value: Box(100, 60),
+    State.awaiting_inputs.value: Box(225, 440),
+    State.config_sent.value: Box(330, 310),
+    State.reconnecting.value: Box(380, 60),
+    State.closed.value: Box(330, 590),
+    CONVERSING_BOX: Box(735, 310, 490, 500),
+    State.ready.value: Box(570, 310),
+    State.listening.value: Box(735, 130),
+    State.speaking.value: Box(900, 310),
+    State.tool_pending.value: Box(735, 490),
+}
+"""The states, and the box that four of them stand in."""
+
+_BEND = 0.13
+"""How far an arrow leaves the straight line, to its left, as a share of its length: so that
+arrows there and back stand apart."""
+
+_BENDS = {
+    (State.connecting.value, State.closed.value): -0.38,
+    (State.reconnecting.value, State.closed.value): 0.2,
+    (State.config_sent.value, State.speaking.value): -0.25,
+    (State.config_sent.value, State.tool_pending.value): -0.15,
+    (State.config_sent.value, State.closed.value): 0.05,
+    (State.reconnecting.value, State.tool_pending.value): 0.22,
+}
+"""Of arrows that would run through a box."""
+
+
+def route(source: str, target: str) -> Route:
+    """The arrow between two states, or from the box of the conversing ones.
+
+    Raises:
+        KeyError: there is no such state.
+    """
+    one, other = BOXES[source], BOXES[target]
+    if source == CONVERSING_BOX:
+        start = _edge(one, Point(other.x, other.y))
+        end = _edge(other, start)
+        return Route(start, Point((start.x + end.x) / 2, (start.y + end.y) / 2), end)
+    bend = _BENDS.get((source, target), _BEND)
+    control = Point(
+        (one.x + other.x) / 2 + bend * (other.y - one.y),
+        (one.y + other.y) / 2 - bend * (other.x - one.x),
+    )
+    return Route(_edge(one, control), control, _edge(other, control))
+
+
+def _edge(box: Box, towards: Point) -> Point:
+    """Where the line from the box's centre to a point leaves the box."""
+    x, y = towards.x - box.x, towards.y - box.y
+    shares = [
+        half / abs(length)
+        for half, length in ((box.width / 2, x), (box.height / 2, y))
+        if abs(length) > half
+    ]
+    share = min(shares, default=1.0)
+    return Point(box.x + share * x, box.y + share * y)

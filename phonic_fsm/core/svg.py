@@ -1,0 +1,94 @@
+"""The state diagram as a picture, in the one layout that ``layout`` fixes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+from .diagram import Arrow, Taken, arrows, thickness
+from .layout import BOXES, CONVERSING_BOX, HEIGHT, WIDTH, Point, route
+from .states import MEANINGS, State
+
+_STYLE = """
+    svg { background: #fff; color: #1f2328; font: 14px sans-serif; }
+    rect { fill: #fff; stroke: currentColor; }
+    rect.group { fill: #f6f8fa; stroke: #d0d7de; }
+    text { fill: currentColor; text-anchor: middle; dominant-baseline: central; }
+    .arrow { fill: none; stroke: currentColor; }
+    .label { font-size: 10px; paint-order: stroke; stroke: #fff; stroke-width: 4px; }
+    .never { stroke: #b6bec7; stroke-dasharray: 4 3; }
+    marker path { fill: context-stroke; }
+"""
+
+_LABELS = 2
+"""Events that can stand at an arrow; all of them are in its tooltip."""
+
+
+def svg(taken: Taken | None = None) -> str:
+    """A picture that stands for itself; the more often a move was taken, the thicker its arrow."""
+    return "\n".join(_picture(taken)) + "\n"
+
+
+def _picture(taken: Taken | None) -> Iterator[str]:
+    yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
+    yield "  <title>The states of a session</title>"
+    yield f"  <style>{_STYLE}  </style>"
+    yield (
+        '  <marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" '
+        'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 8 4 0 8z"/></marker>'
+    )
+    yield _box(CONVERSING_BOX)
+    for arrow in arrows():
+        yield from _arrow(arrow, taken)
+    for state in State:
+        yield _box(state.value)
+    yield "</svg>"
+
+
+def _box(name: str) -> str:
+    x, y, width, height = BOXES[name]
+    group = name == CONVERSING_BOX
+    label_y = y - height / 2 + 16 if group else y
+    title = "" if group else f"<title>{escape(MEANINGS[State(name)])}</title>"
+    return (
+        f"  <g>{title}"
+        f'<rect class="{"group" if group else "state"}" x="{x - width / 2:g}" '
+        f'y="{y - height / 2:g}" width="{width:g}" height="{height:g}" rx="8"/>'
+        f'<text x="{x:g}" y="{label_y:g}">{name}</text></g>'
+    )
+
+
+def _arrow(arrow: Arrow, taken: Taken | None) -> Iterator[str]:
+    curve = route(arrow.source, arrow.target)
+    times = arrow.total(taken) if taken is not None else 1
+    tip = escape(f"{arrow.source} → {arrow.target}: {', '.join(arrow.labels(taken))}")
+    yield "  <g>"
+    yield f"    <title>{tip}</title>"
+    yield (
+        f'    <path class="arrow{"" if times else " never"}" stroke-width="{thickness(times)}" '
+        f'marker-end="url(#head)" '
+        f'd="M{_at(curve.start)} Q{_at(curve.control)} {_at(curve.end)}"/>'
+    )
+    yield f'    <text class="label">{_label(arrow, taken, curve.label)}</text>'
+    yield "  </g>"
+
+
+def _label(arrow: Arrow, taken: Taken | None, at: Point) -> str:
+    """What was taken most often comes first; what never was stands in the tooltip alone."""
+    if taken is not None:
+        events = [event for event in arrow.events if arrow.times(event, taken)]
+        arrow = arrow._replace(
+            events=tuple(sorted(events, key=lambda event: -arrow.times(event, taken)))
+        )
+    labels = arrow.labels(taken)
+    if len(labels) > _LABELS:
+        labels = [labels[0], f"{len(labels) - 1} more"]
+    first = at.y - 6 * (len(labels) - 1)
+    return "".join(
+        f'<tspan x="{at.x:.1f}" y="{first + 12 * number:.1f}">{escape(label)}</tspan>'
+        for number, label in enumerate(labels)
+    )
+
+
+def _at(point: Point) -> str:
+    return f"{point.x:.1f} {point.y:.1f}"
