@@ -16,10 +16,11 @@ from commands import assert_is_one_line_and_exit_2, run, start
 from record_traces import TRACES
 from written_traces import assistant, caller, opening, tool, write
 
-from phonic_fsm.cli.kinds import KINDS
+from phonic_fsm.cli.kinds import COLOURS
 from phonic_fsm.core.effects import EFFECTS
 from phonic_fsm.core.events import EVENTS, Interrupt
 from phonic_fsm.trace.follow import FollowedTrace
+from phonic_fsm.trace.kinds import KINDS
 from phonic_fsm.wire import client
 
 TRACE = TRACES / "tool_call.jsonl"
@@ -159,11 +160,12 @@ def test_everything_that_a_step_can_hold_is_of_one_kind():
     }
     of_no_kind = {"send", "start_timer", "stop_timer", "log"}
     counted = {
-        name: [kind for kind, (_, names) in KINDS.items() if name in names]
+        name: [kind for kind, names in KINDS.items() if name in names]
         for name in {*EVENTS, *effects, *messages} - of_no_kind
     }
     assert {name: kinds for name, kinds in counted.items() if len(kinds) != 1} == {}
-    assert set().union(*(names for _, names in KINDS.values())) == set(counted)
+    assert set().union(*KINDS.values()) == set(counted)
+    assert set(COLOURS) == set(KINDS)
 
 
 def test_the_help_names_every_kind():

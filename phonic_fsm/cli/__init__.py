@@ -89,8 +89,16 @@ def replay(
         bool, typer.Option("--full", help="Events and effects whole, not cut at the width.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page to look at the call with, instead of the steps."),
+    ] = None,
 ) -> None:
     """Run a trace through the machine again. Exit 0: identical, 1: diverged, 2: not readable."""
+    if html is not None:
+        from .report import run_report  # noqa: PLC0415
+
+        raise typer.Exit(run_report(trace, html))
     from .replay import View, run_replay  # noqa: PLC0415
 
     view = View(

@@ -14,10 +14,9 @@ from msgspec import Struct
 
 from phonic_fsm.trace.chunks import bytes_of, only_passes_audio, words_of
 from phonic_fsm.trace.format import Line
+from phonic_fsm.trace.kinds import kinds_of
 from phonic_fsm.trace.reader import TraceError
 from phonic_fsm.trace.replay import ReplayedStep
-
-from .kinds import kinds_of
 
 QUIET = 2.0
 """Seconds without a step that are worth a word."""

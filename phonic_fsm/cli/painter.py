@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.text import Text
 
 from phonic_fsm.trace.format import Header, Line
+from phonic_fsm.trace.kinds import kind_of
 from phonic_fsm.trace.replay import ReplayedStep
 from phonic_fsm.wire.config import DEFAULT_FORMAT, SAMPLING
 
 from .entries import QUIET, AudioRun, Entry, HiddenRun, pause_between
-from .kinds import KINDS, kind_of
+from .kinds import COLOURS
 from .text import brief, printable, value_of
 
 MARGIN = 17
@@ -118,7 +119,7 @@ def put(line: Text, console: Console) -> None:
 
 def _colour(event: dict[str, Any]) -> str:
     kind = kind_of(event)
-    return KINDS[kind].colour if kind else ""
+    return COLOURS[kind] if kind else ""
 
 
 def _ids_last(value: Any) -> Any:

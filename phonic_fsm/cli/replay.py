@@ -14,12 +14,13 @@ from rich.text import Text
 
 from phonic_fsm.core.states import State
 from phonic_fsm.trace.follow import FollowedTrace
+from phonic_fsm.trace.kinds import kinds_of
 from phonic_fsm.trace.reader import TraceError, TraceReader
 from phonic_fsm.trace.replay import ReplayedStep, replay
 
 from .entries import Entry, entries
 from .failure import CommandFailed
-from .kinds import chosen_kinds, kinds_of
+from .kinds import chosen_kinds
 from .painter import Painter, put
 from .stepper import Stepper
 from .text import printable

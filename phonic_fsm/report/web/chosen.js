@@ -1,0 +1,109 @@
+// The chosen step: what happened, why it came out so, and what the session remembers after it.
+
+(() => {
+  const MEMORY = {
+    gate: "caller's audio",
+    user_speaking: "caller speaks",
+    generation: "open answer",
+    "generation.empty": "… still empty",
+    "generation.seconds": "… seconds of audio",
+    "generation.characters": "… characters of text",
+    pending_calls: "tool calls pending",
+    unacknowledged: "outputs not acknowledged",
+    reply: "reply asked for",
+    "reply.message": "… by",
+    "reply.sent": "… sent",
+    held: "messages held",
+    changes: "changes not yet told",
+    user_text: "typed, not yet sent",
+    discarding: "rest of turn dropped",
+    attempts: "failed attempts",
+    continuing: "goes on from a lost one",
+    conversation_id: "conversation",
+    last_message_id: "last answer",
+  };
+
+  const chip = (state) => el("span", { class: `chip s-${state}` }, words(state));
+
+  function fields(value) {
+    const entries = fieldsOf(value);
+    if (!entries.length) return null;
+    return el("dl", { class: "fields" }, entries.map(([name, field]) => [
+      el("dt", {}, name),
+      el("dd", { dir: "auto" }, typeof field === "string" ? field
+        : field && typeof field === "object" && !("bytes" in field) ? JSON.stringify(field, null, 1)
+          : short(field, Infinity)),
+    ]));
+  }
+
+  function row({ target, guards, answers, does, because }, taken) {
+    return el("li", { class: taken ? "taken" : "passed" },
+      el("span", { class: "outcome" }, taken ? "taken" : "not taken"),
+      el("span", {}, because ? "ignore it" : target ? ["go to ", chip(target)] : "stay"),
+      guards.length
+        ? el("ul", { class: "guards" }, guards.map((guard, index) => {
+          const said = index < answers.length ? (answers[index] ? "yes" : "no") : "not asked";
+          return el("li", { class: `said-${said.replace(" ", "-")}` }, `${guard}? `, el("b", {}, said));
+        }))
+        : el("span", { class: "muted" }, " in any case"),
+      taken && because ? el("p", { class: "because" }, `because ${because}`) : null,
+      taken && does.length ? el("ul", { class: "does" }, does.map((what) => el("li", {}, what))) : null,
+    );
+  }
+
+  function remembered(number) {
+    const present = trace.memory(number);
+    const telling = present.filter(({ value, changed }) => changed || !isNothing(value));
+    return el("dl", { class: "fields memory" }, telling.map(({ name, value, changed }) => [
+      el("dt", { class: changed ? "changed" : null, title: name }, MEMORY[name] ?? name),
+      el("dd", { class: changed ? "changed" : null, dir: "auto" },
+        isNothing(value) ? (value === false ? "no" : "–") : value === true ? "yes"
+          : typeof value === "string" ? value : short(value, 400),
+        changed ? el("span", { class: "hidden" }, " (changed by this step)") : null),
+    ]));
+  }
+
+  function difference(number) {
+    const found = call.difference;
+    if (!found || found.step !== number) return null;
+    return el("div", { class: "difference" },
+      el("h3", {}, "The replay differs here"),
+      el("p", {}, "in ", el("code", {}, found.where)),
+      el("dl", { class: "fields" },
+        el("dt", {}, "recorded"), el("dd", {}, JSON.stringify(found.expected, null, 1) ?? "nothing"),
+        el("dt", {}, "now"), el("dd", {}, JSON.stringify(found.got, null, 1) ?? "nothing")));
+  }
+
+  function show({ step }) {
+    if (!trace.count) return;
+    const event = trace.event(step);
+    const source = trace.source(step);
+    const target = trace.target(step);
+    const tried = trace.tried(step);
+    const effects = trace.effects(step);
+    const here = findings.filter((finding) => finding.step === step);
+    byId("chosen-title").textContent = `Step ${step}`;
+    byId("chosen-body").replaceChildren(
+      el("p", { class: "headline" }, el("code", { class: "event" }, event.type),
+        el("time", { class: "muted" }, clock(trace.times[step - 1]))),
+      el("p", { class: "move" }, chip(source), source === target ? " stays" : [" → ", chip(target)]),
+      ...here.map((finding) => el("p", { class: `mark ${finding.severe ? "severe" : "mild"}`, dir: "auto" },
+        el("strong", {}, `${finding.title}. `), finding.sentence)),
+      difference(step) ?? "",
+      fields(event) ?? "",
+      el("h3", {}, "Why"),
+      tried.length
+        ? el("ol", { class: "tried" }, tried.map((one, index) => row(one, index === tried.length - 1)))
+        : el("p", { class: "muted" }, "Not known: the replay does not get here."),
+      el("h3", {}, `Effects (${effects.length})`),
+      effects.length
+        ? el("ol", { class: "effects" }, effects.map((effect) =>
+          el("li", {}, el("code", {}, titleOf(effect)), fields(effect))))
+        : el("p", { class: "muted" }, "None: nothing was asked of the outside."),
+      el("h3", {}, "Remembered after it"),
+      trace.explained(step) ? remembered(step) : el("p", { class: "muted" }, "Not known behind the difference."),
+    );
+  }
+
+  cursor.onMove(show);
+})();

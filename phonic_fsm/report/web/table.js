@@ -1,0 +1,46 @@
+// What the timeline shows, in words: for its tips, and as a table for those who do not see it.
+
+const span = ({ start, end }) => `${clock(start)} to ${clock(end)}, ${inSeconds(end - start)}`;
+
+function aboutTool(tool) {
+  const after = (moment) => inSeconds(moment - tool.start);
+  return [
+    `${tool.name} ${short(tool.arguments)} called at ${clock(tool.start)}`,
+    tool.given === null ? "no output" : `output after ${after(tool.given)}: ${short(tool.output)}`,
+    tool.sent === null ? null : `sent after ${after(tool.sent)}`,
+    tool.acknowledged === null ? null : `acknowledged after ${after(tool.acknowledged)}`,
+    { interrupted: "interrupted by the caller", "handed over": "forgotten at the handoff" }[tool.ended],
+    tool.problem,
+  ].filter(Boolean).join("; ");
+}
+
+function aboutLink(link) {
+  const what = { connecting: "Connecting", open: "Connected", lost: "Connection lost" }[link.kind];
+  const tries = link.attempts.length ? `; attempts at ${link.attempts.map(clock).join(", ")}` : "";
+  return `${what}, ${span(link)}${link.cause ? `: it ${link.cause}` : ""}${tries}`;
+}
+
+(() => {
+  const details = byId("as-table");
+  details.addEventListener("toggle", () => {
+    const { lanes } = call;
+    const holder = details.querySelector("div");
+    if (!details.open || holder.firstChild) return;
+    const all = [
+      ...lanes.caller.map((one) => ["Caller", one, one.text]),
+      ...lanes.assistant.map((one) => ["Assistant", one, one.words.map(([, word]) => word).join("")]),
+      ...lanes.tools.map((one) => ["Tool", one, aboutTool(one)]),
+      ...lanes.connection.map((one) => ["Connection", one, aboutLink(one)]),
+      ...lanes.states.map((one) => ["State", one, words(one.state)]),
+    ].sort(([, one], [, other]) => one.start - other.start);
+    const names = ["From", "To", "Lane", "What", "Step"];
+    holder.append(el("table", {},
+      el("thead", {}, el("tr", {}, names.map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, all.map(([lane, { start, end, step }, text]) => el("tr", {},
+        el("td", {}, clock(start)),
+        el("td", {}, clock(end)),
+        el("td", {}, lane),
+        el("td", { dir: "auto" }, text),
+        el("td", {}, el("a", { href: `#step=${step}` }, String(step))))))));
+  });
+})();
