@@ -451,7 +451,7 @@ def test_the_page_may_ask_for_nothing(show):
 def test_it_opens_at_the_first_thing_that_went_wrong(show):
     page = show(MYSTERY)
     at_step(page, 586)
-    expect(page.locator("#chosen .mark")).to_contain_text("3.8 s of silence")
+    expect(page.locator("#chosen .mark")).to_contain_text("3.9 s of silence")
     expect(page.locator("#verdict")).to_have_text("Replays identically")
 
 
@@ -538,7 +538,7 @@ def test_steps_are_chosen_by_kind(show):
     moves = sum(step.step.source is not step.step.target for step in replay(MYSTERY))
     expect(everything).to_have_text(f"{moves} of 904")
     kinds.get_by_role("button", name="moves only").click()
-    for name in ("audio", "connection", "settings", "chat", "speech", "error"):
+    for name in ("audio", "connection", "settings", "chat", "speech"):
         kinds.get_by_role("button", name=name).click()
     # What moves to another state is always shown.
     assert "tool_call_output_processed" in page.locator("#steps").inner_text()
@@ -585,11 +585,11 @@ def test_marks_lead_to_where_they_are(show):
     page = show(MYSTERY, "#step=1")
     marks = page.locator("#findings button")
     expect(marks).to_have_count(3)
-    expect(marks.nth(1)).to_contain_text("could not be sent until 2.7 s later")
+    expect(marks.nth(1)).to_contain_text("could not be sent until 2.8 s later")
     marks.nth(1).click()
     at_step(page, 589)
     in_state(page, "reconnecting")
-    expect(page.locator("#talk .gap")).to_have_text(["3.8 s of silence", "No connection for 3.5 s"])
+    expect(page.locator("#talk .gap")).to_have_text(["3.9 s of silence", "No connection for 3.6 s"])
     page.locator("#talk .gap button").first.click()
     at_step(page, 586)
 
@@ -698,7 +698,7 @@ def test_a_screen_reader_finds_its_way(show):
     for name in ("What stands out", "Numbers", "Timeline", "State", "Steps", "Conversation"):
         expect(page.get_by_role("region", name=name, exact=True)).to_have_count(1)
     expect(page.get_by_role("slider", name="Cursor in the call")).to_have_attribute(
-        "aria-valuetext", "step 589 of 904, 0:13.659, connection_closed, reconnecting"
+        "aria-valuetext", "step 589 of 904, 0:13.662, connection_closed, reconnecting"
     )
     expect(page.get_by_role("listbox", name="Steps")).to_have_attribute(
         "aria-activedescendant", "step-589"

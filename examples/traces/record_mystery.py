@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
-from livekit.agents import Agent, AgentSession, function_tool
+from livekit.agents import Agent, AgentSession, APIConnectOptions, function_tool
 
 from phonic_fsm import RealtimeModel
 from phonic_fsm.cli.caller import Caller
@@ -109,6 +109,7 @@ async def main() -> None:
             base_url=f"ws://127.0.0.1:{port}",
             welcome_message="Hotel Miramar, good evening. How can I help?",
             trace=TRACE,
+            conn_options=APIConnectOptions(retry_interval=1.6),
         )
         session: AgentSession[None] = AgentSession(llm=model)
         caller, playback = Caller(RATE), Playback(RATE)

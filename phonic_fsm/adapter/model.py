@@ -13,13 +13,17 @@ from livekit.agents import (
     NOT_GIVEN,
     APIConnectOptions,
     NotGivenOr,
+    get_job_context,
     llm,
 )
 from livekit.agents.utils import is_given, shortuuid
 
 from ..core.context import Settings
 from ..runtime.endpoint import Endpoint
-from ..trace.recorder import TraceRecorder, open_recorder
+from ..trace.recorder import TraceRecorder
+from ..trace.recording import checked_recording
+from ..trace.rotation import TraceLimits
+from ..trace.sinks import Function
 from ..wire.config import AudioFormat
 from .options import PhonicOptions, changed, checked, to_config
 from .session import RealtimeSession
@@ -39,7 +43,10 @@ class RealtimeModel(llm.RealtimeModel):
         api_key: NotGivenOr[str] = NOT_GIVEN,
         base_url: NotGivenOr[str] = NOT_GIVEN,
         audio_format: AudioFormat = "pcm_24000",
-        trace: NotGivenOr[str | PathLike[str] | None] = NOT_GIVEN,
+        trace: NotGivenOr[str | PathLike[str] | Function | None] = NOT_GIVEN,
+        redact_trace: bool = False,
+        trace_audio: bool = False,
+        trace_limits: TraceLimits = TraceLimits(),  # noqa: B008 - it cannot change
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
         **options: Unpack[PhonicOptions],
     ) -> None:
@@ -50,8 +57,13 @@ class RealtimeModel(llm.RealtimeModel):
             base_url: Another server, such as the simulator; else ``PHONIC_BASE_URL``, else Phonic.
             audio_format: Mono audio on the wire, both ways: PCM16 of this rate (Hz), or µ-law for
                 telephony. The default is LiveKit's own rate.
-            trace: Record every session, one file each: a directory, or a file's path; else
+            trace: Record every session, one file each: a directory, a path with the fields
+                ``{job}``, ``{room}``, ``{time}`` and ``{session}``, in gzip if it ends in ``.gz``,
+                or a function that gets a session's id and a line at a time, in a thread; else
                 ``PHONIC_FSM_TRACE``. ``None`` records nothing.
+            redact_trace: Put placeholders for what was said, and whatever else may be private.
+            trace_audio: Record both sides' audio, as WAV files beside the trace.
+            trace_limits: How large a trace may become, and how many are kept.
             conn_options: Retries, pause between them and timeout of connecting (s).
             options: See ``PhonicOptions``. What is left out is not sent.
 
@@ -73,7 +85,12 @@ class RealtimeModel(llm.RealtimeModel):
         self._endpoint = Endpoint(key, url) if url else Endpoint(key)
         self._audio_format = audio_format
         to_config(self._options, audio_format)
-        self._trace = trace if is_given(trace) else os.environ.get("PHONIC_FSM_TRACE")
+        target = trace if is_given(trace) else os.environ.get("PHONIC_FSM_TRACE") or None
+        self._recording = (
+            checked_recording(target, redact=redact_trace, audio=trace_audio, limits=trace_limits)
+            if target is not None
+            else None
+        )
         self._conn_options = conn_options
         self._sessions: weakref.WeakSet[RealtimeSession] = weakref.WeakSet()
 
@@ -100,9 +117,10 @@ class RealtimeModel(llm.RealtimeModel):
             retry_interval=self._conn_options.retry_interval,
             answer_timeout=self._conn_options.timeout,
         )
-        recorder: TraceRecorder | None = (
-            open_recorder(self._trace, settings) if self._trace else None
-        )
+        recorder = None
+        if self._recording is not None:
+            job, room = _job_and_room()
+            recorder = TraceRecorder(self._recording, settings, job=job, room=room)
         session = RealtimeSession(
             self,
             settings,
@@ -151,3 +169,9 @@ def _capabilities(options: dict[str, Any]) -> llm.RealtimeCapabilities:
         per_response_tool_choice=False,
         supports_say=True,
     )
+
+
+def _job_and_room() -> tuple[str, str]:
+    """LiveKit's job id and the room's name; empty outside a job."""
+    context = get_job_context(required=False)
+    return (context.job.id, context.job.room.name) if context is not None else ("", "")

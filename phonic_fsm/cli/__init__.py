@@ -148,6 +148,17 @@ def diff(
     raise typer.Exit(run_diff(a, b, full=full))
 
 
+@app.command(epilog="Example: phonic-fsm redact call.jsonl call.redacted.jsonl")
+def redact(
+    trace: Annotated[Path, typer.Argument(help="A trace that a session has recorded.")],
+    out: Annotated[Path, typer.Argument(help="Where the redacted one goes; .gz for gzip.")],
+) -> None:
+    """Take what was said, and whatever else may be private, out of a trace; it still replays."""
+    from .redact import run_redact  # noqa: PLC0415
+
+    raise typer.Exit(run_redact(trace, out))
+
+
 @app.command(epilog="Example: phonic-fsm simulate --port 8765 --scenario tool-call")
 def simulate(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",

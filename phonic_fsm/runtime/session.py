@@ -35,11 +35,16 @@ Perform = Mapping[type[Any], Callable[[Any], None]]
 
 
 class Recorder(Protocol):
-    """What is told every step, in order. It must not raise."""
+    """What is told every step and all audio of the caller, in order. It must not raise."""
 
     def record(self, step: Step) -> None: ...
 
+    def record_audio(self, audio: bytes) -> None: ...
+
     def close(self) -> None: ...
+
+    async def written(self) -> None:
+        """Return when what was recorded before the close is safe, or will not be soon."""
 
 
 class SessionRuntime:
@@ -118,6 +123,8 @@ class SessionRuntime:
                 self._timers.clear()
                 if self._recorder is not None:
                     self._recorder.close()
+        if self._recorder is not None:
+            await self._recorder.written()
 
     def dispatch(self, event: Event) -> None:
         """Feed the machine and carry out what it asks for; from within that, wait in line."""
@@ -208,6 +215,8 @@ class SessionRuntime:
             self._connection.send(effect.message)
 
     def _send_audio(self, chunk: AudioChunk) -> None:
+        if self._recorder is not None:
+            self._recorder.record_audio(chunk.audio)
         if self._connection is not None:
             self._connection.send(chunk)
 

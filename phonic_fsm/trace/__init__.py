@@ -1,8 +1,13 @@
 """Traces: a session's steps as JSON Lines, and their replay.
 
-``format`` says what a line holds, ``recorder`` writes lines while a session runs, ``reader``
-reads them (``follow`` while they are still written), ``replay`` feeds them to a fresh machine and
-compares. ``stats`` measures a call, ``diff`` compares two; ``chunks`` tells which steps only pass
-audio on. The machine is the only thing of the package that a replay runs: no socket, no clock, no
-LiveKit.
+While a session runs, ``recorder`` queues its steps, and the thread of ``writer`` has ``output``
+make lines of them: ``masking`` or ``redaction`` take out what must not be told, ``format`` says
+what a line holds, ``sinks`` are where lines go, ``audio`` what goes beside them. ``destination``
+names a trace, ``rotation`` makes room for it, ``recording`` is all that the user may choose.
+
+Afterwards ``reader`` reads a trace (``follow`` while it is still written), ``replay`` feeds it to
+a fresh machine and compares, ``explain`` says why a step was taken, ``rewriting`` redacts it.
+``stats`` measures a call, ``diff`` compares two; ``kinds`` says what a step is about and ``chunks``
+which only pass audio on. The machine is the only thing of the package that a replay runs: no
+socket, no clock, no LiveKit. ``schema`` is the format for other programs.
 """

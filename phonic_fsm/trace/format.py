@@ -1,4 +1,4 @@
-"""What a trace holds, line by line.
+"""What a trace holds, line by line. ``docs/trace-format.md`` tells it to people.
 
 The first line is a header, every other line one step::
 
@@ -6,33 +6,30 @@ The first line is a header, every other line one step::
     {"seq":1,"t":0.0012,"event":{"type":"open"},"from":"connecting","to":"connecting","effects":[…]}
 
 ``t`` is seconds since the recording began. Events and effects carry their fields as the core has
-them, with two exceptions: audio stands as its length (and, in events, its level), never as
-samples; and header values of a ``configuration_endpoint``, which may hold secrets, are masked.
-The API key and the address are in no event, so they are in no trace.
+them, but audio stands as its length (and, in events, its level), never as samples. A trace that
+ends before its session does says why in a last line, an ``End``.
+
+What may not be told is taken out before a line is made (``masking``, ``redaction``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from msgspec import Struct, field, structs
+from msgspec import Struct, field
 
 from ..core.context import Settings
-from ..core.effects import Effect, PushAudio, Send
-from ..core.events import EVENTS, Event, UpdateOptions
-from ..wire import client
-from ..wire.config import ConfigOptions
+from ..core.effects import Effect, PushAudio
+from ..core.events import EVENTS, Event
 from ..wire.server import AudioChunk
 
 VERSION = 1
 """Raised whenever a reader of the former version could misread a trace."""
 
 NAME = "phonic-fsm"
-MASK = "***"
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -43,6 +40,8 @@ class Header(Struct, frozen=True, kw_only=True):
     started: str
     """ISO 8601, UTC."""
     settings: Settings
+    redacted: bool = False
+    """What was said, and whatever else may be private, stands as placeholders."""
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -56,12 +55,28 @@ class Line(Struct, frozen=True, kw_only=True):
     effects: list[dict[str, Any]]
 
 
+EndReason = Literal["size_limit", "overrun", "cut_off"]
+
+
+class End(Struct, frozen=True, kw_only=True):
+    """The last line of a trace that ends before its session does."""
+
+    end: EndReason
+    """The limit of a trace's size was reached; the disk could not keep up; the trace that this
+    one was made from is cut off here."""
+    seq: int
+    """Of the last step."""
+
+
 class AudioLength(Struct, frozen=True, omit_defaults=True):
     """What is kept of audio."""
 
     bytes: int
+    """In the session's wire format."""
     dbfs: float | None = None
     """RMS level relative to full scale, rounded to 0.1 dB; ``None`` for digital silence."""
+    at: float | None = None
+    """Where it begins in the side file of the assistant's audio (s), if there is one."""
 
 
 class RecordedAudioChunk(
@@ -76,17 +91,11 @@ class RecordedPushAudio(Struct, frozen=True, tag="push_audio", tag_field="type")
     audio: AudioLength
 
 
-def recorded_event(event: Event, to_pcm: Callable[[bytes], bytes] | None = None) -> object:
-    """An event as it stands in a trace; ``to_pcm`` decodes audio that is not PCM16 LE."""
+def recorded_event(event: Event, level: float | None = None, at: float | None = None) -> object:
+    """An event as it stands in a trace; ``level`` and ``at`` are those of its audio."""
     if isinstance(event, AudioChunk):
-        audio = event.audio or b""
-        return RecordedAudioChunk(
-            AudioLength(len(audio), _level(to_pcm(audio) if to_pcm else audio)),
-            event.text,
-            event.timings,
-        )
-    if isinstance(event, UpdateOptions):
-        return structs.replace(event, config=masked(event.config))
+        length = AudioLength(len(event.audio or b""), level, at)
+        return RecordedAudioChunk(length, event.text, event.timings)
     return event
 
 
@@ -94,21 +103,7 @@ def recorded_effect(effect: Effect) -> object:
     """An effect as it stands in a trace."""
     if isinstance(effect, PushAudio):
         return RecordedPushAudio(AudioLength(len(effect.audio)))
-    if isinstance(effect, Send) and isinstance(effect.message, client.Config):
-        return Send(masked(effect.message))
-    if isinstance(effect, Send) and isinstance(effect.message, client.Reset):
-        return Send(client.Reset(masked(effect.message.config)))
     return effect
-
-
-def masked(config: Any) -> Any:
-    """The config without the values of headers, which carry credentials."""
-    assert isinstance(config, ConfigOptions)
-    endpoint = config.configuration_endpoint
-    if not isinstance(endpoint, dict) or not endpoint.get("headers"):
-        return config
-    headers = dict.fromkeys(endpoint["headers"], MASK)
-    return structs.replace(config, configuration_endpoint={**endpoint, "headers": headers})
 
 
 def event_from(recorded: dict[str, Any]) -> Event:
@@ -126,7 +121,22 @@ def event_from(recorded: dict[str, Any]) -> Event:
     return event
 
 
-def _level(pcm: bytes) -> float | None:
-    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2).astype(np.float32)
-    rms = math.sqrt(float(np.dot(samples, samples)) / samples.size) if samples.size else 0.0
-    return round(20 * math.log10(rms / 32768), 1) if rms else None
+_FULL_SCALE_DB = 20 * math.log10(32768)
+
+
+def levels(pcm: bytes, lengths: list[int]) -> list[float | None]:
+    """RMS levels (dBFS, to 0.1 dB) of chunks of PCM16 LE that follow each other.
+
+    ``lengths`` are in samples; nothing and digital silence have no level.
+    """
+    # Converted in one go: for a chunk alone, numpy would need longer to prepare than to convert.
+    samples = np.frombuffer(pcm, dtype="<i2", count=sum(lengths)).astype(np.float32)
+    found: list[float | None] = []
+    start = 0
+    for length in lengths:
+        chunk = samples[start : start + length]
+        start += length
+        energy = float(chunk.dot(chunk))
+        level = 10 * math.log10(energy / length) - _FULL_SCALE_DB if energy else None
+        found.append(None if level is None else round(level, 1))
+    return found

@@ -1,18 +1,25 @@
-"""Reads a trace line by line, without holding it in memory."""
+"""Reads a trace line by line, without holding it in memory. A name in ``.gz`` says gzip."""
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from .format import NAME, VERSION, Header, Line
+from .format import NAME, VERSION, End, Header, Line
 
 
 class TraceError(ValueError):
     """A file that is not a readable trace: which line, and why."""
+
+
+class TraceCutOff(TraceError):
+    """A trace whose last line is not whole. The steps before it have been given."""
 
 
 class _Preface(msgspec.Struct):
@@ -30,6 +37,8 @@ class TraceReader:
             TraceError: there is no such file, or it does not begin as a trace.
         """
         self.path = Path(path)
+        self.end: End | None = None
+        """The trace's last line where it ends before its session; known once it has been read."""
         first = next(self._lines(), None)
         if not first:
             raise TraceError(f"{self.path}: the file is empty")
@@ -48,6 +57,8 @@ class TraceReader:
             self.header = msgspec.json.decode(first, type=Header)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise TraceError(f"{self.path}: line 1 is not a trace's header: {error}") from error
+        self.raw_header: dict[str, Any] = msgspec.json.decode(first)
+        """With what this version does not know."""
 
     def __iter__(self) -> Iterator[Line]:
         """The steps.
@@ -55,30 +66,66 @@ class TraceReader:
         Raises:
             TraceError: a line cannot be read, is cut off, or is out of sequence.
         """
+        for line, _ in self._steps():
+            yield line
+
+    def raw(self) -> Iterator[dict[str, Any]]:
+        """The steps, with what this version does not know. Raises as iteration does."""
+        for _, text in self._steps():
+            yield msgspec.json.decode(text)
+
+    def _steps(self) -> Iterator[tuple[Line, bytes]]:
         lines = self._lines()
         next(lines, None)
         for number, text in enumerate(lines, start=2):
             line = self._line(number, text)
+            if isinstance(line, End):
+                self.end = line
+                return
             if line.seq != number - 1:
                 raise TraceError(
                     f"{self.path}: line {number}: step {line.seq} stands where "
                     f"step {number - 1} should"
                 )
-            yield line
+            yield line, text
 
-    def _line(self, number: int, text: bytes) -> Line:
+    def _line(self, number: int, text: bytes) -> Line | End:
         if not text.endswith(b"\n"):
-            raise TraceError(
+            raise TraceCutOff(
                 f"{self.path}: line {number} is cut off ({number - 2} steps before it are whole)"
             )
         try:
             return msgspec.json.decode(text, type=Line)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise TraceError(f"{self.path}: line {number} is not a step: {error}") from error
+            problem = error
+        try:
+            return msgspec.json.decode(text, type=End)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise TraceError(f"{self.path}: line {number} is not a step: {problem}") from problem
 
     def _lines(self) -> Iterator[bytes]:
         try:
-            with self.path.open("rb") as file:
-                yield from file
-        except OSError as error:
-            raise TraceError(f"{self.path}: {error.strerror or error}") from error
+            if self.path.suffix == ".gz":
+                with gzip.open(self.path) as file:
+                    yield from _lines_of_gzip(file)
+            else:
+                with self.path.open("rb") as file:
+                    yield from file
+        except (OSError, zlib.error) as error:
+            problem = getattr(error, "strerror", None) or error
+            raise TraceError(f"{self.path}: {problem}") from error
+
+
+def _lines_of_gzip(file: gzip.GzipFile) -> Iterator[bytes]:
+    """The lines of a gzip file, which may have been left without its end by a crash."""
+    rest = b""
+    try:
+        while data := file.read1(1 << 16):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield line + b"\n"
+    except EOFError:
+        # What comes before is whole; whether a line is cut off shows in the line.
+        pass
+    if rest:
+        yield rest

@@ -1,119 +1,125 @@
-"""Writes a trace while the session runs: one write per step, straight to the file.
+"""Records a session while it runs: the event loop queues steps, the writer's thread writes them.
 
-A trace ends at its last whole line, whatever happens to the process. Trouble with the file costs
-the trace, never the call.
+That thread makes the file, takes out what must not be told, and writes, so that no disk is waited
+for in a call. What goes wrong there costs the trace, with a warning, never the call.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import os
 import time
-from datetime import datetime, timezone
-from io import FileIO
+from collections import deque
+from concurrent.futures import Future
 from pathlib import Path
-
-import msgspec
-from msgspec import Struct, structs
+from typing import Literal
 
 from ..core.context import Settings
 from ..core.machine import Step
-from ..runtime.audio_format import WIRE_FORMATS
-from ..version import __version__
-from ..wire.config import DEFAULT_FORMAT
-from .format import NAME, VERSION, Header, masked, recorded_effect, recorded_event
+from ..wire.server import AudioChunk
+from .output import TraceOutput
+from .recording import Recording
+from .writer import WRITER
 
 logger = logging.getLogger("phonic_fsm")
 
-_encode = msgspec.json.Encoder().encode
+LONGEST_QUEUE = 2_000
+"""Steps that may wait for a disk: 20 s of a conversation, about 3 MB. The trace ends with more."""
 
+MANY = 200
+"""Steps that are not to wait for the next look: audio may come much faster than it is played."""
 
-class _RecordedStep(Struct, frozen=True, rename={"source": "from", "target": "to"}):
-    seq: int
-    t: float
-    event: object
-    source: str
-    target: str
-    effects: list[object]
+LONGEST_WAIT = 0.5
+"""Seconds that the end of a session waits for its trace."""
 
 
 class TraceRecorder:
-    """One session's trace. ``path`` says where it is."""
+    """One session's trace."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
-        """Create the file and write the header.
-
-        Raises:
-            OSError: the file is there already, or cannot be made.
-        """
-        self.path = path
-        self._file: FileIO | None = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close
-        self._steps = 0
-        self._to_pcm = WIRE_FORMATS[settings.config.output_format or DEFAULT_FORMAT].decode
+    def __init__(
+        self, recording: Recording, settings: Settings, *, job: str = "", room: str = ""
+    ) -> None:
+        """``job`` and ``room`` are for the file's name."""
+        self._output = TraceOutput(recording, settings, job, room)
+        self._wants_audio = recording.audio
         self._began = time.monotonic()
-        self._write(
-            _encode(
-                Header(
-                    trace=NAME,
-                    version=VERSION,
-                    package=__version__,
-                    started=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-                    settings=structs.replace(settings, config=masked(settings.config)),
-                )
-            )
-        )
+        self._queue: deque[tuple[float, Step | bytes]] = deque()
+        self._ending: Literal["closed", "overrun"] | None = None
+        """Why nothing more is queued."""
+        self._written: Future[None] = Future()
+        WRITER.add(self)
+
+    @property
+    def path(self) -> Path | None:
+        """Where it is, once the file is open; ``None`` also where it goes to a function."""
+        return self._output.path
+
+    # -- in the event loop -----------------------------------------------------------------------
 
     def record(self, step: Step) -> None:
-        """Write one step. Never raises: at the first error the trace ends, with a warning."""
-        if self._file is None:
-            return
-        self._steps += 1
-        self._write(
-            _encode(
-                _RecordedStep(
-                    self._steps,
-                    round(time.monotonic() - self._began, 6),
-                    recorded_event(step.event, self._to_pcm),
-                    step.source.value,
-                    step.target.value,
-                    [recorded_effect(effect) for effect in step.effects],
-                )
-            )
-        )
+        """Take one step. Never waits, never raises."""
+        self._queue_up(step)
+        if not isinstance(step.event, AudioChunk):
+            # Audio is frequent and can wait for the next look; this may be what a crash was about.
+            WRITER.look()
+
+    def record_audio(self, audio: bytes) -> None:
+        """Take audio of the caller, as it goes out."""
+        if self._wants_audio:
+            self._queue_up(audio)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Nothing more comes; what is queued is still written."""
+        if self._ending is None:
+            self._ending = "closed"
+            WRITER.look()
 
-    def _write(self, line: bytes) -> None:
-        assert self._file is not None
+    async def written(self) -> None:
+        """Return once the closed trace is complete; while the disk is slow, without it."""
+        await asyncio.wait([asyncio.wrap_future(self._written)], timeout=LONGEST_WAIT)
+
+    def _queue_up(self, what: Step | bytes) -> None:
+        if self._ending is not None:
+            return
+        if len(self._queue) < LONGEST_QUEUE:
+            self._queue.append((time.monotonic() - self._began, what))
+            if len(self._queue) == MANY:
+                WRITER.look()
+        else:
+            logger.warning(
+                "the trace %s ends here: it is not written fast enough", self._output.name
+            )
+            self._ending = "overrun"
+
+    # -- in the writer's thread ------------------------------------------------------------------
+
+    def drain(self) -> bool:
+        """Write what is queued; returns whether more may come."""
         try:
-            self._file.write(line + b"\n")
-        except OSError as error:
-            logger.warning("the trace %s ends here: %s", self.path, error)
-            self.close()
+            if self._write():
+                return True
+        except Exception as error:  # noqa: BLE001 - a disk, or the user's function, may raise anything
+            ends = (
+                f"the trace {self._output.name} ends here"
+                if self._output.is_open
+                else "no trace is recorded"
+            )
+            logger.warning("%s: %s", ends, error)
+            self._output.abandon()
+        self._ending = self._ending or "closed"
+        self._queue.clear()
+        self._written.set_result(None)
+        return False
 
-
-def open_recorder(target: str | os.PathLike[str], settings: Settings) -> TraceRecorder | None:
-    """Begin a session's trace, in a directory or at a path; an existing file is never touched.
-
-    A target that is a directory, or ends in a slash, gets a file named by time and session. Any
-    other is the file itself, with a number added where it is taken. Where no file can be made, a
-    warning says so and nothing is recorded.
-    """
-    path = Path(target)
-    if path.is_dir() or os.fspath(target).endswith(("/", os.sep)):
-        name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{settings.id_seed}"
-        path = path / f"{name}.jsonl"
-    first = path
-    number = 1
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while path.exists():
-            number += 1
-            path = first.with_stem(f"{first.stem}-{number}")
-        return TraceRecorder(path, settings)
-    except OSError as error:
-        logger.warning("no trace is recorded: %s", error)
-        return None
+    def _write(self) -> bool:
+        # Looked at first: whatever was queued before the end is in the queue by now.
+        ending = self._ending
+        if not self._output.is_open:
+            self._output.open()
+        more = self._output.write([self._queue.popleft() for _ in range(len(self._queue))])
+        if more and ending == "overrun":
+            self._output.end("overrun")
+        if more and ending is None:
+            return True
+        self._output.close()
+        return False

@@ -1,0 +1,105 @@
+"""Where a trace's lines go: a file, a gzip file, or a function of the user's.
+
+Sinks are used by the writer's thread alone, and may wait for a disk.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+from typing import Protocol
+
+Function = Callable[[str, bytes], None]
+"""Gets the session's id, as in the header's settings, and one line, its line break included."""
+
+GZIP_FLUSH_SECONDS = 1.0
+"""How long lines may stay in the compressor: what a crash costs a gzip trace. To flush with every
+line would make it twice as large."""
+
+_GZIP_FORMAT = 31
+_LEVEL = 1
+"""Traces repeat themselves so much that a higher level costs time and saves little."""
+
+
+class Sink(Protocol):
+    size: int
+    """Bytes so far, as they take space."""
+
+    def write(self, lines: list[bytes]) -> None:
+        """Write lines, perhaps none; called twice a second or more."""
+
+    def close(self) -> None: ...
+
+
+def open_file(path: Path) -> Sink:
+    """A new file; where its name ends in ``.gz``, a gzip file.
+
+    Raises:
+        OSError: it cannot be made; ``FileExistsError`` where there is one.
+    """
+    return GzipSink(path) if path.suffix == ".gz" else FileSink(path)
+
+
+class FileSink:
+    """Lines are in the file once ``write`` returns: there is no buffer to lose."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = FileIO(path, "xb")
+        self.size = 0
+
+    def write(self, lines: list[bytes]) -> None:
+        self._put(b"".join(lines))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            written = self._file.write(rest)
+            self.size += written
+            rest = rest[written:]
+
+
+class GzipSink(FileSink):
+    """Compressed, and readable up to what was last flushed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._compressor = zlib.compressobj(_LEVEL, wbits=_GZIP_FORMAT)
+        self._unflushed_since: float | None = None
+
+    def write(self, lines: list[bytes]) -> None:
+        now = time.monotonic()
+        if lines:
+            self._put(self._compressor.compress(b"".join(lines)))
+            self._unflushed_since = self._unflushed_since or now
+        if self._unflushed_since and now - self._unflushed_since >= GZIP_FLUSH_SECONDS:
+            self._put(self._compressor.flush(zlib.Z_SYNC_FLUSH))
+            self._unflushed_since = None
+
+    def close(self) -> None:
+        try:
+            self._put(self._compressor.flush())
+        finally:
+            super().close()
+
+
+class FunctionSink:
+    """Hands the lines of one session to a function."""
+
+    def __init__(self, function: Function, session: str) -> None:
+        self._function = function
+        self._session = session
+        self.size = 0
+
+    def write(self, lines: list[bytes]) -> None:
+        for line in lines:
+            self._function(self._session, line)
+            self.size += len(line)
+
+    def close(self) -> None:
+        pass
