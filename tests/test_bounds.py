@@ -99,6 +99,7 @@ async def test_a_socket_that_takes_nothing_is_given_up_and_nothing_is_lost(
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         await emitted.state("reconnecting")
+        peer.cut()
         resumed = await server.accept()
         await resumed.send(phonic.ConversationReconnected())
         while not (await resumed.expect(client.UpdateSystemPrompt)).system_prompt.startswith("23 "):
@@ -113,6 +114,7 @@ async def test_a_connection_that_answers_no_ping_is_given_up(
     async with conversation(make_model(), server) as (_, peer, emitted):
         peer._socket.transport.pause_reading()
         await emitted.state("reconnecting")
+        peer.cut()
     assert "no answer to a ping within 0.2 s" in caplog.text
 
 
