@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 from livekit import rtc
-from scripted import PATIENCE, SILENCE, Emitted, PhonicServer, conversation, read, started
+from scripted import PATIENCE, SILENCE, Emitted, PhonicServer, conversation, read, settle, started
 
 from phonic_fsm import RealtimeModel
 from phonic_fsm.adapter.errors import ConnectionFailed, ConversationEnded
 from phonic_fsm.core.states import State
+from phonic_fsm.trace.replay import replay
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
 
@@ -43,31 +44,36 @@ async def session_in(state, make_model, server):
                 yield session, emitted, None
         return
     async with started(make_model()) as (session, emitted):
-        peer = await server.accept()
-        await emitted.state("awaiting_inputs")
-        if state != "awaiting_inputs":
-            await session.update_instructions("Be kind.")
-            await session.update_tools([])
-            await emitted.state("config_sent")
-        if state not in ("awaiting_inputs", "config_sent"):
-            await peer.open_conversation()
-            await emitted.state("ready")
-        if state == "listening":
-            await peer.send(phonic.UserStartedSpeaking())
-            await emitted.state("listening")
-        elif state == "speaking":
-            await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well"))
-            await emitted.state("speaking")
-        elif state == "tool_pending":
-            await peer.send(phonic.ToolCall("c1", "look_up_weather"))
-            await emitted.state("tool_pending")
-        elif state == "reconnecting":
-            peer.cut()
-            await emitted.state("reconnecting")
-            emitted.rest()
-        elif state == "closed":
-            await session.aclose()
-        yield session, emitted, peer
+        yield session, emitted, await lead_to(state, session, emitted, server)
+
+
+async def lead_to(state, session, emitted, server):
+    """Lead a new session to any state but ``connecting``: its server side."""
+    peer = await server.accept()
+    await emitted.state("awaiting_inputs")
+    if state != "awaiting_inputs":
+        await session.update_instructions("Be kind.")
+        await session.update_tools([])
+        await emitted.state("config_sent")
+    if state not in ("awaiting_inputs", "config_sent"):
+        await peer.open_conversation()
+        await emitted.state("ready")
+    if state == "listening":
+        await peer.send(phonic.UserStartedSpeaking())
+        await emitted.state("listening")
+    elif state == "speaking":
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well"))
+        await emitted.state("speaking")
+    elif state == "tool_pending":
+        await peer.send(phonic.ToolCall("c1", "look_up_weather"))
+        await emitted.state("tool_pending")
+    elif state == "reconnecting":
+        peer.cut()
+        await emitted.state("reconnecting")
+        emitted.rest()
+    elif state == "closed":
+        await session.aclose()
+    return peer
 
 
 @pytest.mark.anyio
@@ -160,17 +166,126 @@ async def test_aclose_ends_the_callers_speech(make_model, server):
         assert "input_speech_stopped" in [name for name, _ in emitted.rest()]
 
 
+EVERY_EVENT = (
+    *Emitted.NAMES,
+    "remote_item_added",
+    "metrics_collected",
+    "dtmf",
+    "tool_call_settled",
+    "phonic_server_event_received",
+    "phonic_client_event_queued",
+)
+
+
+async def an_eventful_call(session, peer, server):
+    """Have the session emit every event that there is; afterwards it is resumed."""
+    await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+    await peer.send(phonic.InputText("What is the weather like?"))
+    await peer.speak("Let me see.")
+    await peer.send(phonic.Dtmf("1"), phonic.Error(phonic.Problem("Cannot do that.")))
+    await peer.send(phonic.ToolCall("c1", "t"), phonic.ToolCallInterrupted("c1"))
+    session.set_external_id("call-1")
+    peer.cut()
+    resumed = await server.accept()
+    await resumed.send(phonic.ConversationReconnected())
+    return resumed
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["generation_created", "state_changed", "error"])
+@pytest.mark.parametrize("name", EVERY_EVENT)
 async def test_a_listener_may_close_the_session(name, make_model, server):
+    before = asyncio.all_tasks()
     closing = []
-    async with conversation(make_model(), server) as (session, peer, _):
-        session.on(name, lambda _: closing.append(asyncio.ensure_future(session.aclose())))
-        await peer.send(phonic.AssistantStartedSpeaking())
-        await peer.send(phonic.Error(phonic.Problem("Cannot do that.")))
-        assert await peer.receive() is None
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        session.once(name, lambda _: closing.append(asyncio.ensure_future(session.aclose())))
+        calling = asyncio.create_task(an_eventful_call(session, peer, server))
+        await emitted.state("closed")
         await asyncio.gather(*closing)
+        assert closing
+        calling.cancel()
+        await asyncio.wait([calling])
         assert tasks_of_ours() == []
+    await nothing_is_left(before)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", EVERY_EVENT)
+async def test_a_listener_may_call_back_into_the_session(name, make_model, server, tmp_path):
+    before = asyncio.all_tasks()
+    path = tmp_path / "call.jsonl"
+    replies, calls = [], []
+    async with conversation(make_model(trace=path), server) as (session, peer, emitted):
+
+        def call_back(_):
+            replies.extend((session.generate_reply(), session.say("One moment.")))
+            session.interrupt()
+            session.start_user_activity()
+            session.commit_audio()
+            session.clear_audio()
+            session.update_options(voice="ann")
+            session.push_audio(rtc.AudioFrame(SILENCE, 24000, 1, 480))
+            replies.append(session.generate_reply(instructions="Go on."))
+            made = (
+                session.update_instructions("Be brief."),
+                session.update_tools([]),
+                session.update_chat_ctx(session.chat_ctx),
+            )
+            calls.extend(map(asyncio.ensure_future, made))
+
+        session.once(name, call_back)
+        resumed = await an_eventful_call(session, peer, server)
+        await emitted.next("session_reconnected")
+        await resumed.speak("I am back.")
+        await resumed.send(phonic.InputText("(marker)"))
+        await emitted.next("input_audio_transcription_completed")
+        assert len(replies) == 3
+        await asyncio.gather(*calls)
+        assert session.state is not State.closed
+    assert all(reply.done() for reply in replies)
+    assert all(step.difference is None for step in replay(path))
+    await nothing_is_left(before)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ticks", range(4))
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda session: session.update_instructions("Be brief."),
+        lambda session: session.update_tools([]),
+        lambda session: session.update_chat_ctx(session.chat_ctx),
+        lambda session: session._update_session(instructions="Be brief.", tools=[]),
+    ],
+    ids=["update_instructions", "update_tools", "update_chat_ctx", "_update_session"],
+)
+async def test_a_call_that_is_cancelled_is_made_or_not_and_hurts_nobody(
+    call, ticks, make_model, server
+):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        cancelled = asyncio.ensure_future(call(session))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        await call(session)
+        await session.update_instructions("Be quick.")
+        while "Be quick." not in str(await peer.receive()):
+            pass
+        assert await settle(peer, emitted) == []
+        assert session.state is State.ready
+
+
+@pytest.mark.anyio
+async def test_audio_that_nobody_reads_keeps_nothing_from_going_on_or_ending(make_model, server):
+    before = asyncio.all_tasks()
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        for _ in range(3):
+            await peer.speak(*["word "] * 50)
+        generations = [await emitted.next("generation_created") for _ in range(3)]
+        await peer.send(phonic.UserStartedSpeaking())
+        await emitted.state("listening")
+    assert [(await read(generation)).text for generation in generations] == ["word " * 50] * 3
+    await nothing_is_left(before)
 
 
 @pytest.mark.anyio
@@ -261,21 +376,17 @@ async def test_a_session_whose_task_is_cancelled_leaves_nothing(make_model, serv
     await nothing_is_left(before)
 
 
-@pytest.mark.parametrize("until", ["connecting", "ready"])
-def test_the_end_of_the_event_loop_leaves_nothing(until, caplog):
+@pytest.mark.parametrize("state", [state for state in State if state is not State.closed])
+def test_the_end_of_the_event_loop_leaves_nothing(state, caplog):
     sessions = []
 
     async def abandon():
         async with PhonicServer() as server:
             session = RealtimeModel(api_key="key", base_url=server.url).session()
             sessions.append(session)
-            if until == "ready":
-                emitted = Emitted(session)
-                await session.update_instructions("Be kind.")
-                await session.update_tools([])
-                peer = await server.accept()
-                await peer.open_conversation()
-                await emitted.state("ready")
+            if state is not State.connecting:
+                await lead_to(state.value, session, Emitted(session), server)
+            assert session.state is state
             raise _AbandonedError
 
     with pytest.raises(_AbandonedError):

@@ -158,6 +158,12 @@ async def test_an_address_without_encryption_warns_unless_it_is_this_machine(
     assert ("not encrypted" in caplog.text) is warns
 
 
+async def test_an_address_with_credentials_is_refused_and_not_shown(make_model):
+    with pytest.raises(ValueError, match="must hold no credentials") as caught:
+        make_model(base_url="wss://me:secret@example.com")
+    assert "secret" not in str(caught.value)
+
+
 async def test_without_retries_the_first_failure_is_the_last(make_model, server):
     server.refuse = 503
     options = APIConnectOptions(max_retry=0, retry_interval=0, timeout=5)

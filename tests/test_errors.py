@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from functools import partial
 
+import anyio
 import pytest
 from livekit import rtc
 from livekit.agents import APIError, llm
-from scripted import SILENCE, conversation, read, settle, started
+from scripted import PATIENCE, SILENCE, conversation, read, settle, started
+from test_closing import session_in
 
 from phonic_fsm.adapter.errors import ConfigurationRefused, PhonicError, SessionBroke
 from phonic_fsm.core import effects
-from phonic_fsm.core.states import State
+from phonic_fsm.core.events import name_of
+from phonic_fsm.core.states import CONVERSING, State
+from phonic_fsm.trace.replay import replay
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
 
@@ -79,6 +85,9 @@ async def test_a_warning_is_logged(make_model, server, caplog):
     assert record.levelno == logging.WARNING
 
 
+TOOL_CALL = '{"type":"tool_call","tool_call_id":"c","tool_name":"t","parameters":{"x":%s}}'
+
+
 @pytest.mark.parametrize(
     ("frame", "said"),
     [
@@ -94,6 +103,13 @@ async def test_a_warning_is_logged(make_model, server, caplog):
         ("[" * 100_000, ["cannot be read"]),
         (b"\x00\xff\xfe", ["cannot be read"]),
         ('{"type":"input_text","text":"\\ud800"}', ["cannot be read"]),
+        ("7", ["cannot be read"]),
+        ('"ready_to_start_conversation"', ["cannot be read"]),
+        ('{"type":"dtmf","digits":"1","timings":{"a":NaN}}', ["cannot be read"]),
+        ('{"type":"dtmf","digits":"1","timings":{"a":1e999}}', ["dtmf", "$.timings"]),
+        (TOOL_CALL % ("9" * 5_000), ["tool_call", "$.parameters"]),
+        (TOOL_CALL % ('{"a":' * 500 + "1" + "}" * 500), ["tool_call", "levels deep"]),
+        (b'{"type":"input_text","text":"\xed\xa0\x80"}', ["input_text", "utf-8"]),
     ],
     ids=[
         "unknown type",
@@ -108,18 +124,89 @@ async def test_a_warning_is_logged(make_model, server, caplog):
         "deep",
         "binary",
         "lone surrogate",
+        "number",
+        "string",
+        "not a number",
+        "infinite",
+        "huge number",
+        "deep parameters",
+        "wrong UTF-8",
     ],
 )
-async def test_a_frame_that_cannot_be_read_is_logged_and_dropped(
-    frame, said, make_model, server, caplog
+async def test_a_frame_that_cannot_be_read_is_logged_once_recorded_and_dropped(
+    frame, said, make_model, server, *, caplog, tmp_path
 ):
     caplog.set_level(logging.DEBUG, "phonic_fsm")
-    async with conversation(make_model(), server) as (session, peer, emitted):
+    path = tmp_path / "call.jsonl"
+    async with conversation(make_model(trace=path), server) as (session, peer, emitted):
         await peer.send_raw(frame)
         assert await settle(peer, emitted) == []
         assert session.state is State.ready
+        await peer._socket.send(frame, text=True)
+        assert await settle(peer, emitted) == []
+        assert session.state is State.ready
     lines = [record.getMessage() for record in caplog.records if record.name == "phonic_fsm"]
-    assert [line for line in lines if all(part in line for part in said)]
+    assert len([line for line in lines if all(part in line for part in said)]) == 2
+    steps = list(replay(path))
+    dropped = [step.line for step in steps if step.line.event["type"] in UNDECODABLE]
+    assert [{effect["type"] for effect in line.effects} for line in dropped] == [{"log"}, {"log"}]
+    assert all(step.difference is None for step in steps)
+
+
+UNDECODABLE = ("unknown_message", "malformed_message")
+
+
+@pytest.mark.parametrize(
+    "state", ["awaiting_inputs", "config_sent", *CONVERSING, "reconnecting"], ids=str
+)
+async def test_every_message_may_come_in_every_state(state, make_model, server, tmp_path):
+    path = tmp_path / "call.jsonl"
+    make = partial(make_model, trace=path)
+    async with session_in(str(State(state).value), make, server) as (session, emitted, former):
+        received = asyncio.Queue()
+        session.on("phonic_server_event_received", received.put_nowait)
+        peer = await server.accept() if state == "reconnecting" else former
+        for message in EVERY_MESSAGE:
+            await peer.send(message)
+            with anyio.fail_after(PATIENCE):
+                assert (await received.get())["type"] == name_of(message)
+        assert session.state is not State.closed
+        assert {payload.recoverable for name, payload in emitted.rest() if name == "error"} <= {
+            True
+        }
+        if state == "awaiting_inputs":
+            await session._update_session(instructions="Be kind.", tools=[])
+            await peer.open_conversation()
+        else:
+            await peer.send(phonic.UserFinishedSpeaking())
+        await peer.send(phonic.InputText("Still there?"))
+        await emitted.next("input_audio_transcription_completed")
+    assert all(step.difference is None for step in replay(path))
+
+
+EVERY_MESSAGE = (
+    phonic.ConversationReconnected(),
+    phonic.UserFinishedSpeaking(),
+    phonic.AssistantFinishedSpeaking(),
+    phonic.InterruptedResponse("Well"),
+    phonic.ToolCallInterrupted("nobody"),
+    phonic.ToolCallOutputProcessed(tool_call_id="nobody"),
+    phonic.AssistantChoseNotToRespond(),
+    phonic.InputCancelled(),
+    phonic.Dtmf("#"),
+    phonic.AudioChunk(SILENCE, "Well"),
+    phonic.UserStartedSpeaking(),
+    phonic.UserStartedSpeaking(),
+    phonic.ToolCall("c9", "nobodys_tool", None),
+    phonic.AssistantStartedSpeaking(),
+    phonic.AssistantStartedSpeaking(),
+    phonic.AudioChunk(None, None),
+    phonic.ConversationCreated("conv_1"),
+    phonic.ReadyToStartConversation(),
+    phonic.InputText(""),
+    phonic.Warning(phonic.Problem("")),
+)
+"""All but those that end a conversation."""
 
 
 async def test_a_flood_of_unreadable_frames_does_not_flood_the_log(make_model, server, caplog):
@@ -181,6 +268,18 @@ async def test_a_listener_that_raises_does_not_hurt(name, error, make_model, ser
         await peer.send(phonic.Error(phonic.Problem("Cannot do that.")))
         await peer.speak("Hello.")
         assert (await read(await emitted.next("generation_created"))).text == "Hello."
+        await settle(peer, emitted)
+        assert session.state is State.ready
+
+
+async def test_a_listener_that_takes_long_delays_and_loses_nothing(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        for name in ("generation_created", "state_changed", "phonic_server_event_received"):
+            session.on(name, lambda _: time.sleep(0.005))
+        words = [f"word {number} " for number in range(20)]
+        await peer.speak(*words)
+        heard = await read(await emitted.next("generation_created"))
+        assert (heard.text, heard.audio) == ("".join(words), SILENCE * 20)
         await settle(peer, emitted)
         assert session.state is State.ready
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from livekit.agents import function_tool, llm
-from scripted import Emitted, read, settle
+from scripted import Emitted, conversation, read, settle
 
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
@@ -135,3 +138,32 @@ async def test_the_end_of_one_session_leaves_the_other_alone(make_model, server)
         await first[0].aclose()
         await second[1].speak("Still here.")
         assert (await read(await second[2].next("generation_created"))).text == "Still here."
+
+
+FILES = Path("/proc/self/fd")
+
+
+@pytest.mark.skipif(not FILES.exists(), reason="counts the open files that /proc/self/fd lists")
+async def test_a_model_that_makes_many_sessions_does_not_grow(make_model, server):
+    model = make_model()
+    before = asyncio.all_tasks()
+
+    async def hold_conversations(number):
+        for _ in range(number):
+            async with conversation(model, server) as (session, peer, emitted):
+                await peer.speak("Hello.")
+                await read(await emitted.next("generation_created"))
+                session.generate_reply()
+        while left := asyncio.all_tasks() - before:  # the server takes its leave
+            await asyncio.wait(left)
+
+    def what_there_is():
+        gc.collect()
+        return len(os.listdir(FILES)), len(model._sessions), len(gc.get_objects())
+
+    await hold_conversations(50)
+    files, sessions, objects = what_there_is()
+    await hold_conversations(150)
+    later_files, later_sessions, later_objects = what_there_is()
+    assert (later_files, later_sessions) == (files, sessions) == (files, 0)
+    assert later_objects - objects < 150, "less than one object a session"

@@ -181,7 +181,7 @@ def put_out(steps: list[Step]) -> list[effects.Effect]:
 
 
 @given(histories)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_at_most_one_generation_is_open_and_only_it_is_pushed_into(history):
     opened = None
     for step in run(history):
@@ -200,7 +200,7 @@ def test_at_most_one_generation_is_open_and_only_it_is_pushed_into(history):
 
 
 @given(histories)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_the_config_goes_out_first_and_once_on_each_connection(history):
     fresh, sent = True, []
     for step in run(history):
@@ -214,7 +214,7 @@ def test_the_config_goes_out_first_and_once_on_each_connection(history):
 
 
 @given(histories)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_a_call_gets_at_most_one_output_on_a_connection_and_only_if_it_was_made(history):
     made, answered = set(), set()
     for step in run(history):
@@ -233,7 +233,7 @@ def test_a_call_gets_at_most_one_output_on_a_connection_and_only_if_it_was_made(
 
 
 @given(histories)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_every_reply_that_is_asked_for_ends_once(history):
     steps = run(history)
     asked = {
@@ -251,7 +251,7 @@ def test_every_reply_that_is_asked_for_ends_once(history):
 
 
 @given(histories)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_a_resolved_reply_names_the_generation_that_was_just_announced(history):
     announced = None
     for effect in put_out(run(history)):
@@ -263,7 +263,7 @@ def test_a_resolved_reply_names_the_generation_that_was_just_announced(history):
 
 
 @given(histories)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_the_callers_speech_starts_and_stops_in_turn(history):
     speaking = False
     for effect in put_out(run(history)):
@@ -277,7 +277,7 @@ def test_the_callers_speech_starts_and_stops_in_turn(history):
 
 
 @given(histories)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_every_generation_is_announced_once(history):
     opened, announced = [], []
     for effect in put_out(run(history)):
@@ -289,7 +289,7 @@ def test_every_generation_is_announced_once(history):
 
 
 @given(histories_in("push_to_talk"))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_the_callers_audio_flows_only_while_phonic_listens(history):
     listening, gate = False, "closed"
     for step in run(history):
@@ -311,7 +311,7 @@ def test_the_callers_audio_flows_only_while_phonic_listens(history):
 
 
 @given(histories_in("usual", "overlapping"))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_messages_flow_only_through_an_open_gate(history):
     gate = "closed"
     for step in run(history):
@@ -326,7 +326,7 @@ def test_messages_flow_only_through_an_open_gate(history):
 
 
 @given(histories, histories)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_closed_absorbs_everything(history, more):
     steps = run(history_in(history.mode, False, [*history, events.Close(), *more]))
     closed = next(number for number, step in enumerate(steps) if step.target is State.closed)
@@ -337,7 +337,7 @@ def test_closed_absorbs_everything(history, more):
 
 
 @given(histories)
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_rest_follows_from_the_context(history):
     machine = new_machine(history.mode)
     for event in history:

@@ -28,6 +28,7 @@ from ..core.machine import SessionMachine, Step
 from ..core.states import State
 from ..runtime.audio_format import WIRE_FORMATS
 from ..runtime.endpoint import Endpoint
+from ..runtime.printable import printable
 from ..runtime.session import Recorder, SessionRuntime, logger
 from ..wire.codec import encode
 from ..wire.config import InlineTool
@@ -493,7 +494,7 @@ class RealtimeSession(
             reply.set_exception(failure_for(effect, self._runtime.circumstances()))
             # Whoever dropped the future has been told by the log; asyncio need not complain too.
             reply.exception()
-            logger.debug("%s: %s", effect.request_id, effect.problem)
+            logger.debug("%s: %s", effect.request_id, printable(effect.problem))
 
     def _supersede_reply(self, effect: effects.SupersedeReply) -> None:
         reply = self._replies.pop(effect.request_id, None)
@@ -543,7 +544,7 @@ class RealtimeSession(
     def _emit_error(self, effect: effects.EmitError) -> None:
         level = logging.WARNING if effect.recoverable else logging.ERROR
         error = error_for(effect, self._runtime.circumstances())
-        logger.log(level, "%s: %s", effect.kind, error)
+        logger.log(level, "%s: %s", effect.kind, printable(str(error)))
         self.emit(
             "error",
             llm.RealtimeModelError(

@@ -1,14 +1,13 @@
-"""Text from elsewhere, made fit for a terminal."""
+"""A trace's values as text for a terminal."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from phonic_fsm.runtime.printable import printable
 
-def printable(text: str) -> str:
-    """The text with every control character written out, so that none reaches the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+__all__ = ["brief", "printable", "value_of"]
 
 
 def brief(value: dict[str, Any], longest: int | None = 100) -> str:

@@ -48,7 +48,7 @@ from .effects import (
     ToolCallOutcome,
 )
 from .events import Event, name_of
-from .guards import ABNORMAL_CLOSURE, MAX_TURN_SECONDS, changes_of
+from .guards import ABNORMAL_CLOSURE, MAX_TURN_SECONDS, answer_has_not_begun, changes_of
 from .prompt import render_late_output
 
 RETRY_DUE = name_of(events.RetryDue)
@@ -122,6 +122,8 @@ def await_answer(context: Context, event: Event) -> None:
 
 def send_config(context: Context, event: Event) -> None:
     """Send the config, once, with the conversation so far in the prompt."""
+    # It begins a conversation of its own, which has yet to be named.
+    context.conversation_id = None
     options = outgoing.config_for(context, welcome=not context.continuing)
     context.put(
         Send(client.Config(**structs.asdict(options))),
@@ -628,7 +630,9 @@ def withdraw_reply(context: Context, event: events.CancelReply) -> None:
     """Forget the request; if it has not been sent, it will not be."""
     if context.reply is not None and context.reply.request_id == event.request_id:
         context.reply = None
-        context.put(StopTimer(REPLY_OVERDUE))
+        if not answer_has_not_begun(context, event):
+            # Otherwise the timer is also that of the answer to a tool's output.
+            context.put(StopTimer(REPLY_OVERDUE))
 
 
 def ask_once_more(context: Context, event: Event) -> None:
@@ -812,6 +816,7 @@ def _begin_anew(context: Context, problem: str) -> None:
     context.continuing = True
     context.conversation_id = None
     context.gate = "closed"
+    context.discarding = False
     context.held.clear()
     context.unacknowledged.clear()
     context.orphaned_calls.update(context.pending_calls)
@@ -824,6 +829,7 @@ def _begin_anew(context: Context, problem: str) -> None:
     elif context.conversation.awaits_answer():
         context.reply = Reply(None, client.GenerateReply())
     context.put(
+        StopTimer(RETRY_DUE),
         StopTimer(ANSWER_OVERDUE),
         StopTimer(GRACE_OVER),
         SetAudioGate("closed"),

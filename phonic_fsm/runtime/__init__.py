@@ -3,6 +3,6 @@
 ``session`` is the loop: an event goes into the machine, the effects of the step are carried out.
 ``connection`` is one websocket from opening to close, with its outbox; ``endpoint`` knows where
 Phonic is and what it wants to see in the handshake; ``uplink`` is the caller's audio on its way
-out, ``resampler`` what brings it to the wire's rate. LiveKit's sessions and chat contexts are not
-known here.
+out, ``resampler`` what brings it to the wire's rate; ``printable`` makes fit for a log what others
+say. LiveKit's sessions and chat contexts are not known here.
 """

@@ -57,6 +57,8 @@ HOPELESS_STATUS = {
 # websockets logs handshake headers at DEBUG, and the key is one of them.
 _socket_logger = logging.getLogger(f"{__name__}.websocket")
 _socket_logger.setLevel(logging.INFO)
+# Whoever sets the level of every logger there is must not get to see it either.
+_socket_logger.addFilter(lambda record: record.levelno > logging.DEBUG)
 
 
 class Outbox:

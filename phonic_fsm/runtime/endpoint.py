@@ -26,6 +26,8 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
+        if parts.username or parts.password:
+            raise ValueError("base_url must hold no credentials: the key goes into api_key")
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
             raise ValueError(
                 f"base_url must be a websocket URL such as {PhonicEnvironment.DEFAULT.production}, "

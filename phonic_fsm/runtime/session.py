@@ -26,6 +26,7 @@ from ..wire.client import AudioChunk
 from .audio_format import WireFormat
 from .connection import Connection
 from .endpoint import Endpoint
+from .printable import printable
 from .uplink import Uplink
 
 logger = logging.getLogger("phonic_fsm")
@@ -244,4 +245,4 @@ class SessionRuntime:
 
 
 def _log(effect: effects.Log) -> None:
-    getattr(logger, effect.level)(effect.text)
+    getattr(logger, effect.level)("%s", printable(effect.text))

@@ -15,21 +15,28 @@ What may not be told is taken out before a line is made (``masking``, ``redactio
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from ..core.context import Settings
 from ..core.effects import Effect, PushAudio
 from ..core.events import EVENTS, Event
+from ..wire import codec
 from ..wire.server import AudioChunk
 
 VERSION = 1
 """Raised whenever a reader of the former version could misread a trace."""
 
 NAME = "phonic-fsm"
+
+DEEPEST = 2 * codec.DEEPEST
+"""Levels that a line may be nested: messages stand in it, and what the caller gave."""
+
+LONGEST_AUDIO = 16 * 2**20
+"""Bytes in one message: no longer one is ever received, and a replay makes that much silence."""
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -71,7 +78,7 @@ class End(Struct, frozen=True, kw_only=True):
 class AudioLength(Struct, frozen=True, omit_defaults=True):
     """What is kept of audio."""
 
-    bytes: int
+    bytes: Annotated[int, Meta(ge=0, le=LONGEST_AUDIO)]
     """In the session's wire format."""
     dbfs: float | None = None
     """RMS level relative to full scale, rounded to 0.1 dB; ``None`` for digital silence."""

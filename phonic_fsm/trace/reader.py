@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from .format import NAME, VERSION, End, Header, Line
+from ..wire.codec import refuse_too_deep
+from .format import DEEPEST, NAME, VERSION, End, Header, Line
 
 
 class TraceError(ValueError):
@@ -55,10 +56,11 @@ class TraceReader:
             )
         try:
             self.header = msgspec.json.decode(first, type=Header)
-        except (msgspec.DecodeError, UnicodeError) as error:
+            refuse_too_deep(first, DEEPEST)
+            self.raw_header: dict[str, Any] = msgspec.json.decode(first)
+            """With what this version does not know."""
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise TraceError(f"{self.path}: line 1 is not a trace's header: {error}") from error
-        self.raw_header: dict[str, Any] = msgspec.json.decode(first)
-        """With what this version does not know."""
 
     def __iter__(self) -> Iterator[Line]:
         """The steps.
@@ -71,8 +73,12 @@ class TraceReader:
 
     def raw(self) -> Iterator[dict[str, Any]]:
         """The steps, with what this version does not know. Raises as iteration does."""
-        for _, text in self._steps():
-            yield msgspec.json.decode(text)
+        for line, text in self._steps():
+            try:
+                yield msgspec.json.decode(text)
+            except (msgspec.DecodeError, UnicodeError) as error:
+                problem = f"{self.path}: line {line.seq + 1} cannot be kept whole: {error}"
+                raise TraceError(problem) from error
 
     def _steps(self) -> Iterator[tuple[Line, bytes]]:
         lines = self._lines()
@@ -95,7 +101,9 @@ class TraceReader:
                 f"{self.path}: line {number} is cut off ({number - 2} steps before it are whole)"
             )
         try:
-            return msgspec.json.decode(text, type=Line)
+            line = msgspec.json.decode(text, type=Line)
+            refuse_too_deep(text, DEEPEST)
+            return line
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             problem = error
         try:

@@ -55,8 +55,14 @@ def replay(
             raise TraceError(
                 f"{reader.path}: line {line.seq + 1} holds no event: {error}"
             ) from error
-        rows = tried(machine.context, event) if explain else ()
-        step = machine.step(event)
+        try:
+            rows = tried(machine.context, event) if explain else ()
+            step = machine.step(event)
+        except (LookupError, TypeError) as error:
+            # No session has fed its machine this: an event's values hang together.
+            raise TraceError(
+                f"{reader.path}: line {line.seq + 1}: no machine takes this event: {error!r}"
+            ) from error
         difference = _compare(line, step)
         explanation = Explanation(rows, snapshot(machine.context)) if explain else None
         yield ReplayedStep(line, step, difference, explanation)

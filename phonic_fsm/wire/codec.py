@@ -14,6 +14,9 @@ from msgspec import Struct
 from .client import ClientMessage
 from .server import ServerMessage
 
+DEEPEST = 100
+"""Levels that a message may be nested: what is much deeper could be read, but not passed on."""
+
 
 class UnknownMessage(Struct, frozen=True, tag="unknown_message", tag_field="type"):
     """A JSON object whose ``type`` is not known here: new ones appear without notice."""
@@ -47,7 +50,9 @@ class _Decoder(Generic[M]):
 
     def __call__(self, frame: bytes | str) -> M | UnknownMessage | MalformedMessage:
         try:
-            return self._decode(frame)  # type: ignore[no-any-return]
+            message: M = self._decode(frame)
+            refuse_too_deep(frame, DEEPEST)
+            return message
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             problem = str(error)
         try:
@@ -57,6 +62,24 @@ class _Decoder(Generic[M]):
         if message_type in self._known:
             return MalformedMessage(message_type, problem)
         return UnknownMessage(message_type)
+
+
+def refuse_too_deep(frame: bytes | str, levels: int) -> None:
+    """Raise ``msgspec.ValidationError`` if JSON is nested more levels deep than these."""
+    data = frame.encode() if isinstance(frame, str) else frame
+    # Counting is all that an ordinary frame costs.
+    if data.count(b"{") + data.count(b"[") <= levels:
+        return
+    level: list[Any] = [msgspec.json.decode(data)]
+    for _ in range(levels + 1):
+        level = [
+            value
+            for container in level
+            if isinstance(container, dict | list)
+            for value in (container.values() if isinstance(container, dict) else container)
+        ]
+    if level:
+        raise msgspec.ValidationError(f"Nested more than {levels} levels deep - at `$`")
 
 
 decode_server: _Decoder[ServerMessage] = _Decoder(ServerMessage)
