@@ -618,3 +618,14 @@ async def test_a_trace_that_may_still_be_written_never_gives_way(make_model, ser
     async with conversation(model, server):
         pass
     assert recent.exists()
+
+
+async def test_an_error_says_where_the_trace_is(make_model, server, tmp_path):
+    path = tmp_path / "call.jsonl"
+    async with conversation(make_model(trace=path), server) as (session, peer, emitted):
+        while session._runtime._recorder.path is None:
+            await settle(peer, emitted)
+        await peer.send(phonic.Error(phonic.Problem("Cannot do that.")))
+        error = (await emitted.next("error")).error
+    assert f"trace {path}, in ready for" in str(error)
+    assert error.message == "Cannot do that."

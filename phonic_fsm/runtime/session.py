@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
@@ -37,6 +38,10 @@ Perform = Mapping[type[Any], Callable[[Any], None]]
 
 class Recorder(Protocol):
     """What is told every step and all audio of the caller, in order. It must not raise."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where the trace is, if that is known."""
 
     def record(self, step: Step) -> None: ...
 
@@ -171,6 +176,8 @@ class SessionRuntime:
         """Where the session is, or was before the present step, and since when; for errors."""
         now = self._loop.time()
         said = f"in {self._stepping_from.value} for {now - self._entered:.1f} s"
+        if self._recorder is not None and self._recorder.path is not None:
+            said = f"trace {self._recorder.path}, {said}"
         heard = self._connection.last_heard if self._connection is not None else self._last_heard
         if heard is None:
             return f"{said}, Phonic has not been heard"
