@@ -11,7 +11,7 @@ from livekit.agents import Agent, AgentSession, function_tool, llm
 from scripted import PATIENCE, SILENCE, conversation
 
 from phonic_fsm.adapter.errors import ConversationEnded
-from phonic_fsm.cli.playback import Playback
+from phonic_fsm.testing import Playback
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
 

@@ -17,11 +17,9 @@ from scripted import PATIENCE
 
 from phonic_fsm import RealtimeModel
 from phonic_fsm.adapter.options import OPTIONS
-from phonic_fsm.cli.caller import Caller
-from phonic_fsm.cli.playback import Playback
-from phonic_fsm.cli.wav import Sound
 from phonic_fsm.core.diagram import mermaid
-from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn, speak
+from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn
+from phonic_fsm.testing import PhoneCall
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
 
@@ -123,20 +121,14 @@ async def test_the_example_agent_greets_and_hands_over():
     scenario = Scenario(turns=(hand_over,), replies=("Welcome!", "For which dates?"))
     async with PhonicSimulator(scenario) as simulator:
         session = AgentSession(llm=RealtimeModel(api_key="any", base_url=simulator.url))
-        caller = Caller(24_000)
-        session.input.audio = caller
-        session.output.audio = Playback(24_000)
-        await session.start(example.Concierge())
-        try:
+        async with PhoneCall(session, example.Concierge()) as call:
             greeting = await simulator.received(client.GenerateReply)
             assert greeting.system_message == "Greet the guest."
-            await caller.say(Sound(speak("I want a room.", 24_000).pcm, 24_000))
+            await call.say("I want a room.")
             reset = await simulator.received(client.Reset)
             assert reset.config.system_prompt.startswith("You take room bookings.")
             assert "I want a room." in reset.config.system_prompt
             await simulator.received(client.GenerateReply, nth=2)
-        finally:
-            await session.aclose()
 
 
 class Room:

@@ -12,8 +12,8 @@ from scripted import PATIENCE, Emitted, Impatient, conversation, read, settle
 from test_agent_session import Receptionist, Seen
 
 from phonic_fsm.adapter.errors import ReplyTimedOut
-from phonic_fsm.cli.playback import Playback
 from phonic_fsm.core.states import State
+from phonic_fsm.testing import Playback
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
 

@@ -17,10 +17,10 @@ import anyio
 from livekit.agents import Agent, AgentSession, APIConnectOptions, function_tool
 
 from phonic_fsm import RealtimeModel
-from phonic_fsm.cli.caller import Caller
-from phonic_fsm.cli.playback import Playback
-from phonic_fsm.cli.wav import Sound
 from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn, speak
+from phonic_fsm.testing import Sound
+from phonic_fsm.testing.caller import Caller
+from phonic_fsm.testing.playback import Playback
 
 TRACE = Path(__file__).parent / "mystery.jsonl"
 RATE = 24_000

@@ -38,6 +38,7 @@ from .errors import error_for, failure_for
 from .generation import Generation
 from .metrics import SessionTimes
 from .options import PhonicOptions, changed, checked, to_config
+from .telemetry import begin_spans
 from .tools import ToolConfigs
 
 if sys.version_info >= (3, 11):
@@ -132,6 +133,7 @@ class RealtimeSession(
         self._replies: dict[str, Reply] = {}
         self._requests = 0
         self._times = SessionTimes(model)
+        self._spans = begin_spans(model)
         self._warned: set[str] = set()
         self._runtime = SessionRuntime(
             SessionMachine(settings),
@@ -556,6 +558,8 @@ class RealtimeSession(
         )
 
     def _announce(self, step: Step) -> None:
+        if self._spans is not None:
+            self._spans.take(step)
         if SERVER_EVENT in self._events and type(step.event) in _SERVER_MESSAGES:
             self.emit(SERVER_EVENT, _as_dict(step.event))
         if CLIENT_EVENT in self._events:

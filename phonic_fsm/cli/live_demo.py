@@ -13,24 +13,21 @@ from livekit.agents.voice.events import (
     FunctionToolsExecutedEvent,
     UserInputTranscribedEvent,
 )
+from msgspec import structs
 from rich.console import Console
 from rich.text import Text
 
 from phonic_fsm import RealtimeModel
 from phonic_fsm.adapter.session import StateChanged
-from phonic_fsm.simulator import PhonicSimulator, Scenario, speak
+from phonic_fsm.simulator import PhonicSimulator, Scenario
+from phonic_fsm.testing.call import SAMPLE_RATE, PhoneCall
+from phonic_fsm.testing.caller import Caller
+from phonic_fsm.testing.sound import Sound
 
-from .caller import Caller
-from .playback import Playback
 from .text import printable
-from .wav import Sound
 
-SAMPLE_RATE = 24_000
 LONGEST = 60.0
 """Seconds; a demo that is not over by then is ended."""
-
-QUIET = 0.7
-"""Seconds of silence after which it is the caller's turn, or the call is over."""
 
 
 class Concierge(Agent):
@@ -58,7 +55,6 @@ class Demo:
         self._recorded_caller = recorded_caller
         self._console = Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
-        self._state = "connecting"
         self._agent = Concierge()
         self._cut_off: str | None = None
         self._interruptions = self._tool_calls = 0
@@ -69,59 +65,29 @@ class Demo:
         async with PhonicSimulator(self._scenario) as simulator:
             model = RealtimeModel(api_key="simulated", base_url=simulator.url, trace=trace)
             session: AgentSession[None] = AgentSession(llm=model)
-            caller = (
-                Caller(SAMPLE_RATE)
-                if self._recorded_caller is None
-                else Caller(self._recorded_caller.sample_rate, self._recorded_caller.channels)
-            )
-            playback = Playback(SAMPLE_RATE)
-            session.input.audio = caller
-            session.output.audio = playback
             session.on("user_input_transcribed", self._show_transcript)
             session.on("conversation_item_added", self._show_message)
             session.on("function_tools_executed", self._show_tools)
             session.on("error", self._show_error)
+            voice = self._recorded_caller or Sound(b"", SAMPLE_RATE)
+            caller = Caller(voice.sample_rate, voice.channels)
+            call = PhoneCall(session, self._agent, caller=caller, patience=LONGEST)
             self._began = time.monotonic()
             try:
-                await session.start(self._agent)
-                self._agent.realtime_llm_session.on("state_changed", self._show_state)
-                with anyio.move_on_after(LONGEST):
-                    await self._converse(caller, playback)
+                async with call:
+                    call.phonic.on("state_changed", self._show_state)
+                    with anyio.move_on_after(LONGEST):
+                        await self._converse(call)
             finally:
-                with anyio.CancelScope(shield=True):
-                    await session.aclose()
-                self.recording = playback.recording()
+                self.recording = call.playback.recording()
 
-    async def _converse(self, caller: Caller, playback: Playback) -> None:
-        if self._scenario.welcome:
-            await self._wait_for_answer(playback, 0)
-        await self._wait_for_quiet(playback)
-        if self._recorded_caller is not None:
-            await caller.say(self._recorded_caller)
-            await self._wait_for_quiet(playback)
+    async def _converse(self, call: PhoneCall) -> None:
+        if self._recorded_caller is None:
+            await call.play(self._scenario)
             return
-        for turn in self._scenario.turns:
-            answers = playback.segments
-            await caller.say(Sound(speak(turn.caller, SAMPLE_RATE).pcm, SAMPLE_RATE))
-            if turn.interrupt_after_ms is not None:
-                await self._wait_for_answer(playback, answers)
-                await anyio.sleep(turn.interrupt_after_ms / 1000)
-            else:
-                if turn.assistant or turn.calls:
-                    await self._wait_for_answer(playback, answers)
-                await self._wait_for_quiet(playback)
-
-    async def _wait_for_answer(self, playback: Playback, answers: int) -> None:
-        # Two things are watched, and 20 ms is soon enough for both.
-        while playback.segments == answers and self._state != "closed":  # noqa: ASYNC110
-            await anyio.sleep(0.02)
-
-    async def _wait_for_quiet(self, playback: Playback) -> None:
-        quiet_since = anyio.current_time()
-        while self._state != "closed" and anyio.current_time() - quiet_since < QUIET:
-            await anyio.sleep(0.02)
-            if playback.playing or self._state != "ready":
-                quiet_since = anyio.current_time()
+        await call.play(structs.replace(self._scenario, turns=()))
+        await call.say(self._recorded_caller)
+        await call.until_quiet()
 
     # -- what the viewer sees --------------------------------------------------------------------
 
@@ -132,7 +98,6 @@ class Demo:
         )
 
     def _show_state(self, change: StateChanged) -> None:
-        self._state = change.new
         self._line("state", f"{change.old} → {change.new}  ({change.event})", "dim")
 
     def _show_transcript(self, event: UserInputTranscribedEvent) -> None:

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import wave
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from phonic_fsm.testing.sound import Sound
+
 from .failure import CommandFailed
-
-
-@dataclass(frozen=True)
-class Sound:
-    """Interleaved PCM16 LE."""
-
-    pcm: bytes
-    sample_rate: int
-    channels: int = 1
-
-    @property
-    def seconds(self) -> float:
-        return len(self.pcm) / 2 / self.channels / self.sample_rate
 
 
 def read_wav(path: Path) -> Sound:

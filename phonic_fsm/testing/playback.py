@@ -1,4 +1,4 @@
-"""The demo's loudspeaker: plays the agent's audio in real time, onto a recording."""
+"""The caller's loudspeaker: plays the agent's audio in real time, onto a recording."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from livekit import rtc
 from livekit.agents.voice import io
 
-from .wav import Sound
+from .sound import Sound
 
 
 @dataclass

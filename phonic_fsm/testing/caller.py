@@ -1,4 +1,4 @@
-"""The demo's caller: an audio input that speaks in real time, and is silent in between."""
+"""The caller: an audio input that speaks in real time, and is silent in between."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import anyio
 from livekit import rtc
 from livekit.agents.voice import io
 
-from .wav import Sound
+from .sound import Sound
 
 FRAME_MS = 20
 

@@ -1,0 +1,55 @@
+"""For those who test an agent of their own: a call without a key, and traces as tests.
+
+``PhoneCall`` puts a ``Caller`` and a ``Playback`` on an ``AgentSession``; the simulator is the
+other end of it. ``assert_replays`` holds a recorded session against the machine. ``plugin`` is
+what pytest loads.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..simulator import Call, PhonicSimulator, Scenario, Turn
+    from ..trace.reader import TraceError
+    from ..trace.replay import replay
+    from .call import PhoneCall
+    from .caller import Caller
+    from .playback import Playback
+    from .sound import Sound
+    from .traces import assert_replays
+
+__all__ = [
+    "Call",
+    "Caller",
+    "PhoneCall",
+    "PhonicSimulator",
+    "Playback",
+    "Scenario",
+    "Sound",
+    "TraceError",
+    "Turn",
+    "assert_replays",
+    "replay",
+]
+
+_HOMES = {
+    "Call": "..simulator",
+    "Caller": ".caller",
+    "PhoneCall": ".call",
+    "PhonicSimulator": "..simulator",
+    "Playback": ".playback",
+    "Scenario": "..simulator",
+    "Sound": ".sound",
+    "TraceError": "..trace.reader",
+    "Turn": "..simulator",
+    "assert_replays": ".traces",
+    "replay": "..trace.replay",
+}
+"""Public name → its module."""
+
+
+def __getattr__(name: str) -> Any:
+    # Every pytest imports the plugin, and a replay needs the machine alone: LiveKit can wait.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
