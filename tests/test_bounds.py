@@ -90,7 +90,7 @@ async def test_a_message_that_is_too_long_is_named_and_the_conversation_resumed(
 async def test_a_socket_that_takes_nothing_is_given_up_and_nothing_is_lost(
     make_model, server, monkeypatch, caplog
 ):
-    monkeypatch.setattr(connection, "STALL_TIMEOUT", 0.2)
+    monkeypatch.setattr(connection, "PING_INTERVAL", 0.2)
     async with conversation(make_model(), server) as (session, peer, emitted):
         peer._socket.transport.pause_reading()
         prompt = "x" * 2**19
@@ -104,7 +104,7 @@ async def test_a_socket_that_takes_nothing_is_given_up_and_nothing_is_lost(
         await resumed.send(phonic.ConversationReconnected())
         while not (await resumed.expect(client.UpdateSystemPrompt)).system_prompt.startswith("23 "):
             pass
-    assert "nothing could be sent for over 0.2 s" in caplog.text
+    assert "no answer to a ping within 0.2 s" in caplog.text
 
 
 async def test_a_connection_that_answers_no_ping_is_given_up(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 
+import anyio
 import numpy as np
 import pytest
 from livekit import rtc
 from livekit.agents import APIConnectOptions, llm
-from scripted import SILENCE, Emitted, conversation, read, settle, started
+from scripted import PATIENCE, SILENCE, Emitted, conversation, read, settle, started
 
 from phonic_fsm.adapter.errors import ConnectionFailed
+from phonic_fsm.core import actions
 from phonic_fsm.core.states import State
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
@@ -177,6 +179,26 @@ async def test_an_output_that_was_not_acknowledged_is_sent_again(make_model, ser
         await resumed.send(phonic.ConversationReconnected())
         assert await resumed.receive() == client.ToolCallOutput("c2", "for c2")
     assert await resumed.receive() is None
+
+
+async def test_an_output_that_is_refused_is_not_sent_again_and_ends_nothing(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        settled = []
+        session.on("tool_call_settled", settled.append)
+        await called(peer, emitted, "c1")
+        await add(session, output("c1"))
+        await peer.expect(client.ToolCallOutput)
+        emitted.rest()
+        await peer.send(phonic.Error(phonic.Problem("nobody waits for 'c1'")))
+        assert "error" not in await settle(peer, emitted)
+        [call] = settled
+        assert (call.call_id, call.outcome) == ("c1", "failed")
+        assert call.problem == "nobody waits for 'c1'"
+        peer.cut()
+        resumed = await server.accept()
+        await resumed.send(phonic.ConversationReconnected())
+        await emitted.next("session_reconnected")
+    assert await resumed.receive() != client.ToolCallOutput("c1", "for c1")
 
 
 async def test_an_output_given_meanwhile_is_sent_once(make_model, server):
@@ -385,6 +407,24 @@ async def test_a_fresh_conversation_is_not_asked_for_what_was_said_already(make_
         await fresh.open_conversation("conv_2")
         await emitted.next("session_reconnected")
     assert await fresh.receive() is None
+
+
+async def test_a_turn_that_the_loss_cut_off_is_asked_for_soon_whoever_asks_meanwhile(
+    make_model, server, monkeypatch
+):
+    monkeypatch.setattr(actions, "SOON", 0.05)
+    async with conversation(make_model(conn_options=AT_ONCE), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well"))
+        await emitted.state("speaking")
+        peer.cut()
+        resumed = await server.accept()
+        await resumed.send(phonic.ConversationReconnected())
+        await emitted.next("session_reconnected")
+        reply = session.generate_reply()
+        with anyio.fail_after(PATIENCE / 2):
+            await resumed.expect(client.GenerateReply)
+        await resumed.speak("As I said.")
+        await reply
 
 
 async def test_a_turn_that_the_loss_cut_off_is_asked_for_if_it_does_not_go_on(make_model, server):

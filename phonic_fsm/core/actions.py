@@ -48,7 +48,13 @@ from .effects import (
     ToolCallOutcome,
 )
 from .events import Event, name_of
-from .guards import ABNORMAL_CLOSURE, MAX_TURN_SECONDS, answer_has_not_begun, changes_of
+from .guards import (
+    ABNORMAL_CLOSURE,
+    MAX_TURN_SECONDS,
+    answer_has_not_begun,
+    changes_of,
+    refused_outputs,
+)
 from .prompt import render_late_output
 
 RETRY_DUE = name_of(events.RetryDue)
@@ -362,7 +368,8 @@ def adopt_reply(context: Context, event: events.GenerateReply) -> None:
     """Let the request stand for the answer that the caller awaits."""
     assert context.reply is not None
     context.reply.request_id = event.request_id
-    _await_reply(context)
+    # After a resume nobody knows whether Phonic goes on with its answer by itself.
+    _await_reply(context, first=SOON if context.drops else None)
 
 
 def warn_of_turn_detection(context: Context, event: events.CommitAudio) -> None:
@@ -562,6 +569,17 @@ def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) 
         ),
         EmitToolCallSettled(event.tool_call_id, name, outcome, event.duration_ms, problem),
     )
+
+
+def give_up_output(context: Context, event: server.Error) -> None:
+    """Take note that Phonic does not take a tool's output: it is not sent again."""
+    for call_id in refused_outputs(context, event):
+        del context.unacknowledged[call_id]
+        problem = _complaint(event)
+        context.put(
+            Log("warning", f"Phonic does not take the output of call {call_id}: {problem}"),
+            EmitToolCallSettled(call_id, "", "failed", problem=problem),
+        )
 
 
 # -- the chat context ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from ..wire.server import AudioChunk, ToolCall, ToolCallInterrupted, ToolCallOutputProcessed
+from ..wire.server import AudioChunk, Error, ToolCall, ToolCallInterrupted, ToolCallOutputProcessed
 from .context import Change, Context
 from .conversation import FunctionCallOutput
 from .events import (
@@ -273,6 +273,21 @@ def _is_spoken_about(context: Context, answer: FunctionCallOutput) -> bool:
     # "For async tools, when true, the assistant waits for the response and speaks" (the SDK).
     goes_on = tool.execution_mode == "async" and tool.wait_for_response is not True
     return not goes_on and tool.forbid_speech_after_tool_call is not True
+
+
+def refused_outputs(context: Context, event: Error) -> list[str]:
+    """The calls that the error names, of those whose output was sent and not taken note of.
+
+    An output may cross the news that its call is over, or be sent again because its acknowledgement
+    was lost.
+    """
+    said = " ".join((event.error.message, *(event.param_errors or {}).values()))
+    return [call_id for call_id in context.unacknowledged if call_id in said]
+
+
+def refuses_an_output(context: Context, event: Error) -> bool:
+    """The error is about a tool's output that was sent and not taken note of."""
+    return bool(refused_outputs(context, event))
 
 
 def settles_the_last_call(

@@ -469,6 +469,7 @@ def _the_end() -> Iterator[_On]:
     yield (
         _On(server.Error)
         .move((awaiting_inputs, config_sent), closed, do.announce_refusal)
+        .stay(CONVERSING, do.give_up_output, when=when.refuses_an_output)
         .stay(CONVERSING, do.announce_error)
         .stay(reconnecting, do.log_error)
         .ignore((connecting, closed), NO_SOCKET)

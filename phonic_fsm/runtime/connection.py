@@ -36,11 +36,7 @@ MAX_AUDIO_CHUNKS = 100
 """Audio chunks (20 ms each, so 2 s) that wait for a slow socket; the oldest give way."""
 
 PING_INTERVAL = 10.0
-"""Seconds between pings; a connection that does not answer one within as many is lost."""
-
-STALL_TIMEOUT = 12.0
-"""Seconds in which nothing that waits could be written: twice as many later, at the latest, the
-connection is lost. (A ping waits behind what cannot be written, so it does not notice.)"""
+"""Seconds between pings; a connection that does not take and answer one within as many is lost."""
 
 FAIR_SHARE = 16
 """Messages that are read in a row before other sessions get their turn."""
@@ -69,8 +65,6 @@ class Outbox:
         self._audio = 0
         self._dropped = 0
         self._ended = False
-        self.taken = 0
-        """Messages that the socket has taken."""
         # One event for the outbox's life: setting it costs less than any queue's put.
         self._filled = asyncio.Event()
 
@@ -109,14 +103,10 @@ class Outbox:
 
     def written(self, message: ClientMessage) -> None:
         """Take the message out, unless it was dropped while it was being written."""
-        self.taken += 1
         if self._messages and self._messages[0] is message:
             self._messages.popleft()
             if isinstance(message, AudioChunk):
                 self._audio -= 1
-
-    def __len__(self) -> int:
-        return len(self._messages)
 
     def _report_end_of_stall(self) -> None:
         if self._dropped:
@@ -149,7 +139,7 @@ class Connection:
         self._outbox = Outbox()
         self._scope = anyio.CancelScope()
         self._socket: ClientConnection | None = None
-        self._stalled = False
+        self._unanswered = False
         self.last_heard: float | None = None
         """When the server last said something, by the event loop's clock (s)."""
 
@@ -177,7 +167,7 @@ class Connection:
                 self._report(ConnectionOpened(round(anyio.current_time() - began, 6)))
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._write, socket)
-                    tasks.start_soon(self._watch, tasks.cancel_scope)
+                    tasks.start_soon(self._watch, socket, tasks.cancel_scope)
                     await self._read(socket)
                     tasks.cancel_scope.cancel()
             finally:
@@ -195,14 +185,12 @@ class Connection:
     def _why_it_broke(self, socket: ClientConnection) -> str:
         """What this side had against the connection, if it was this side."""
         closed = socket.protocol.close_sent
-        if self._stalled:
-            return f"nothing could be sent for over {STALL_TIMEOUT:g} s"
+        if self._unanswered:
+            return f"no answer to a ping within {PING_INTERVAL:g} s"
         if closed is None or socket.protocol.close_rcvd is not None:
             return ""
         if closed.code == CloseCode.MESSAGE_TOO_BIG:
             return f"Phonic sent a message of over {MAX_MESSAGE_BYTES // 2**20} MiB"
-        if closed.code == CloseCode.INTERNAL_ERROR:
-            return f"no answer to a ping within {PING_INTERVAL:g} s"
         return closed.reason
 
     async def _open(self) -> ClientConnection | None:
@@ -217,8 +205,7 @@ class Connection:
                     compression=None,
                     max_size=MAX_MESSAGE_BYTES,
                     open_timeout=None,
-                    ping_interval=PING_INTERVAL,
-                    ping_timeout=PING_INTERVAL,
+                    ping_interval=None,
                     close_timeout=CLOSE_TIMEOUT,
                     logger=_socket_logger,
                 )
@@ -256,13 +243,21 @@ class Connection:
         except SocketClosed:
             return
 
-    async def _watch(self, scope: anyio.CancelScope) -> None:
-        taken = -1
-        while not (len(self._outbox) and self._outbox.taken == taken):
-            taken = self._outbox.taken
-            await anyio.sleep(STALL_TIMEOUT)
-        self._stalled = True
-        scope.cancel()
+    async def _watch(self, socket: ClientConnection, scope: anyio.CancelScope) -> None:
+        # Not left to websockets: its ping waits for ever behind what cannot be written, and where
+        # no answer comes it sends a close frame. One that still arrives ends the conversation.
+        try:
+            while True:
+                await anyio.sleep(PING_INTERVAL)
+                with anyio.fail_after(PING_INTERVAL):
+                    await (await socket.ping())
+        except TimeoutError:
+            self._unanswered = True
+            scope.cancel()
+        except (SocketClosed, AttributeError):
+            # The reader sees it too. (On the AttributeError see below.)
+            if socket.state is SocketState.OPEN:
+                raise
 
     async def _write(self, socket: ClientConnection) -> None:
         try:

@@ -24,7 +24,7 @@ from .writer import WRITER
 logger = logging.getLogger("phonic_fsm")
 
 LONGEST_QUEUE = 10_000
-"""Steps that may wait for a disk: 100 s of a conversation, about 15 MB. The trace ends with more."""
+"""Steps that may wait for a disk: 100 s of a conversation, 15 MB. The trace ends with more."""
 
 MANY = 200
 """Steps that are not to wait for the next look: audio may come much faster than it is played."""
