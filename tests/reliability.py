@@ -40,7 +40,7 @@ from livekit.agents import APIConnectOptions
 
 from phonic_fsm import RealtimeModel
 from phonic_fsm.adapter.session import Reply
-from phonic_fsm.core import actions
+from phonic_fsm.core import timers
 from phonic_fsm.core.states import State
 from phonic_fsm.runtime import connection
 from phonic_fsm.simulator import Call, ConversationRecord, PhonicSimulator, Scenario, Turn
@@ -143,7 +143,7 @@ def in_a_hurry() -> Iterator[None]:
     """Have what takes seconds on purpose take less: the pings, and what an answer may take."""
     with (
         patch.object(connection, "PING_INTERVAL", 0.5),
-        patch.object(actions, "SOON", 0.2),
+        patch.object(timers, "SOON", 0.2),
     ):
         yield
 

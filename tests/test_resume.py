@@ -12,7 +12,7 @@ from livekit.agents import APIConnectOptions, llm
 from scripted import PATIENCE, SILENCE, Emitted, conversation, read, settle, started
 
 from phonic_fsm.adapter.errors import ConnectionFailed
-from phonic_fsm.core import actions
+from phonic_fsm.core import timers
 from phonic_fsm.core.states import State
 from phonic_fsm.wire import client
 from phonic_fsm.wire import server as phonic
@@ -412,7 +412,7 @@ async def test_a_fresh_conversation_is_not_asked_for_what_was_said_already(make_
 async def test_a_turn_that_the_loss_cut_off_is_asked_for_soon_whoever_asks_meanwhile(
     make_model, server, monkeypatch
 ):
-    monkeypatch.setattr(actions, "SOON", 0.05)
+    monkeypatch.setattr(timers, "SOON", 0.05)
     async with conversation(make_model(conn_options=AT_ONCE), server) as (session, peer, emitted):
         await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well"))
         await emitted.state("speaking")

@@ -14,6 +14,8 @@ Theory of operation, in the order in which an event travels:
     The questions that the table asks. They look and never change anything.
 ``actions``
     What the table's rows do: they change the context and append effects.
+``turns``, ``timers`` and ``wording``
+    What actions share: how turns and replies end, what is waited for, what errors say.
 ``outgoing``
     How messages leave: at once, or once the server is ready.
 ``context``

@@ -11,13 +11,12 @@ from msgspec import UNSET, structs
 from ..wire import client, server
 from ..wire.codec import MalformedMessage, UnknownMessage
 from ..wire.config import DEFAULT_FORMAT, SAMPLING
-from . import events, outgoing
+from . import events, outgoing, timers
 from .context import Change, Context, Generation, Reply
 from .conversation import FunctionCall, FunctionCallOutput, Message
 from .effects import (
     AddItem,
     AnnounceGeneration,
-    CloseGeneration,
     Connect,
     CorrectMessage,
     Disconnect,
@@ -26,7 +25,6 @@ from .effects import (
     EmitError,
     EmitReconnected,
     EmitSpeechStarted,
-    EmitSpeechStopped,
     EmitTimings,
     EmitToolCallSettled,
     EmitTranscript,
@@ -38,7 +36,6 @@ from .effects import (
     PushFunctionCall,
     PushText,
     RejectReply,
-    ReplyFailure,
     ResolveReply,
     Send,
     SetAudioGate,
@@ -47,41 +44,17 @@ from .effects import (
     SupersedeReply,
     ToolCallOutcome,
 )
-from .events import Event, name_of
+from .events import Event
 from .guards import (
-    ABNORMAL_CLOSURE,
     MAX_TURN_SECONDS,
     answer_has_not_begun,
     changes_of,
     refused_outputs,
 )
 from .prompt import render_late_output
-
-RETRY_DUE = name_of(events.RetryDue)
-GRACE_OVER = name_of(events.GraceOver)
-ANSWER_OVERDUE = name_of(events.AnswerOverdue)
-REPLY_OVERDUE = name_of(events.ReplyOverdue)
-
-ANSWER_UNCLAIMED = name_of(events.AnswerUnclaimed)
-
-CLAIM_ANSWER_WITHIN = 0.5
-"""Seconds; LiveKit asks for a reply right after it has committed the caller's turn."""
-
-FIRST_RETRY_AFTER = 0.5
-"""Seconds; doubled with each attempt, up to the settings' ``retry_interval``."""
-
-JITTER = 0.25
-"""The share of a pause by which chance may lengthen it."""
-
-LONGEST_RETRY_AFTER = 30.0
-"""Seconds; a server that asks for a longer pause is asked again sooner."""
-
-GRACE = 30.0
-"""Seconds for which Phonic keeps a lost conversation (observed in SDK code)."""
-
-SOON = 2.0
-"""Seconds after a resume in which an answer that was due before should begin."""
-
+from .timers import pause
+from .turns import announce_unclaimed, ask, await_reply, end_reply, end_turn, end_user_speech
+from .wording import complaint, trouble
 
 # -- connecting ----------------------------------------------------------------------------------
 
@@ -102,28 +75,28 @@ def resume_soon(context: Context, event: events.ConnectionClosed) -> None:
     if context.drops == 1:
         resume(context, event)
     else:
-        context.put(StartTimer(RETRY_DUE, _pause(context, context.drops - 1, event)))
+        context.put(StartTimer(timers.RETRY_DUE, pause(context, context.drops - 1, event)))
 
 
 def retry_later(context: Context, event: events.ConnectFailed | events.ConnectionClosed) -> None:
     """Announce a recoverable error and try again after a pause."""
     context.attempts += 1
-    pause = _pause(context, context.attempts, event)
+    seconds = pause(context, context.attempts, event)
     context.put(
-        StopTimer(ANSWER_OVERDUE),
+        StopTimer(timers.ANSWER_OVERDUE),
         EmitError(
             "connect_failed",
-            f"{_trouble(event)}; attempt {context.attempts + 1} of "
-            f"{context.settings.max_retries + 1} in {pause:g} s",
+            f"{trouble(event)}; attempt {context.attempts + 1} of "
+            f"{context.settings.max_retries + 1} in {seconds:g} s",
             recoverable=True,
         ),
-        StartTimer(RETRY_DUE, pause),
+        StartTimer(timers.RETRY_DUE, seconds),
     )
 
 
 def await_answer(context: Context, event: Event) -> None:
     """Wait, for a while, until the server says that the conversation goes on."""
-    context.put(StartTimer(ANSWER_OVERDUE, context.settings.answer_timeout))
+    context.put(StartTimer(timers.ANSWER_OVERDUE, context.settings.answer_timeout))
 
 
 def send_config(context: Context, event: Event) -> None:
@@ -133,7 +106,7 @@ def send_config(context: Context, event: Event) -> None:
     options = outgoing.config_for(context, welcome=not context.continuing)
     context.put(
         Send(client.Config(**structs.asdict(options))),
-        StartTimer(ANSWER_OVERDUE, context.settings.answer_timeout),
+        StartTimer(timers.ANSWER_OVERDUE, context.settings.answer_timeout),
     )
 
 
@@ -141,7 +114,7 @@ def become_ready(context: Context, event: Event) -> None:
     """Let messages and the caller's audio through; what waited goes first."""
     context.attempts = 0
     context.gate = "open"
-    context.put(StopTimer(ANSWER_OVERDUE))
+    context.put(StopTimer(timers.ANSWER_OVERDUE))
     _set_hearing(context)
     if context.continuing:
         context.continuing = False
@@ -154,8 +127,8 @@ def go_on(context: Context, event: Event) -> None:
     context.attempts = 0
     context.gate = "open"
     context.put(
-        StopTimer(ANSWER_OVERDUE),
-        StopTimer(GRACE_OVER),
+        StopTimer(timers.ANSWER_OVERDUE),
+        StopTimer(timers.GRACE_OVER),
         *map(Send, context.unacknowledged.values()),
     )
     if context.push_to_talk:
@@ -167,7 +140,7 @@ def go_on(context: Context, event: Event) -> None:
         context.put(SetAudioGate("open"))
     context.put(EmitReconnected())
     if context.reply is not None:
-        _await_reply(context, first=SOON)
+        await_reply(context, first=timers.SOON)
 
 
 def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
@@ -175,8 +148,8 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
     if context.generation is not None and context.reply is None:
         # Phonic may go on with it after a resume. If it does not, it is asked to.
         context.reply = Reply(None, client.GenerateReply(), sent=True)
-    _end_turn(context, interrupted=True)
-    _end_user_speech(context)
+    end_turn(context, interrupted=True)
+    end_user_speech(context)
     context.gate = "holding"
     context.held.extend(event.unsent)
     for message in event.unsent:
@@ -184,22 +157,22 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
             context.unacknowledged.pop(message.tool_call_id, None)
     context.put(
         SetAudioGate("holding"),
-        EmitError("connection_lost", f"{_trouble(event)}; resuming", recoverable=True),
-        StartTimer(GRACE_OVER, GRACE),
+        EmitError("connection_lost", f"{trouble(event)}; resuming", recoverable=True),
+        StartTimer(timers.GRACE_OVER, timers.GRACE),
     )
 
 
 def start_afresh(context: Context, event: Event) -> None:
     """Give the lost conversation up and carry what was said into a fresh one, in one attempt."""
     context.attempts = context.settings.max_retries
-    problem = f"the conversation could not be resumed ({_trouble(event)}); starting afresh"
+    problem = f"the conversation could not be resumed ({trouble(event)}); starting afresh"
     _begin_anew(context, problem)
 
 
 def restart(context: Context, event: events.Restart) -> None:
     """Give the conversation up, on request, and carry what was said into a fresh one."""
-    _end_turn(context, interrupted=True)
-    _end_user_speech(context)
+    end_turn(context, interrupted=True)
+    end_user_speech(context)
     context.attempts = 0
     _begin_anew(context, "the conversation is restarted")
 
@@ -244,13 +217,13 @@ def note_changes(context: Context, event: events.SettingsEvent | events.ClearAud
     """Note what changed; it goes out at the end of the tick, in one message."""
     context.changes |= _take(context, event)
     if context.changes and context.gate == "open":
-        context.put(StartTimer(outgoing.CHANGES_DUE, 0.0))
+        context.put(StartTimer(timers.CHANGES_DUE, 0.0))
 
 
 def end_turns(context: Context, event: Event) -> None:
     """Close the open generation as interrupted: a reset is about to start a fresh turn."""
-    _end_turn(context, interrupted=True)
-    _end_user_speech(context)
+    end_turn(context, interrupted=True)
+    end_user_speech(context)
     context.discarding = True
 
 
@@ -282,7 +255,7 @@ def tell_changes(context: Context, event: Event) -> None:
 def hear_user_start(context: Context, event: Event) -> None:
     """Announce the caller's speech and close the open generation as interrupted."""
     hear_user_over_assistant(context, event)
-    _end_turn(context, interrupted=True)
+    end_turn(context, interrupted=True)
 
 
 def hear_user_over_assistant(context: Context, event: Event) -> None:
@@ -296,7 +269,7 @@ def hear_user_over_assistant(context: Context, event: Event) -> None:
 
 def hear_user_stop(context: Context, event: Event) -> None:
     """Announce the end of the caller's speech."""
-    _end_user_speech(context)
+    end_user_speech(context)
 
 
 def take_transcript(context: Context, event: server.InputText) -> None:
@@ -311,7 +284,7 @@ def take_transcript(context: Context, event: server.InputText) -> None:
 
 def cancel_input(context: Context, event: server.InputCancelled) -> None:
     """End the caller's speech and take its words back: a blank transcript replaces them."""
-    _end_user_speech(context)
+    end_user_speech(context)
     item_id = context.last_transcript_id
     if item_id is not None:
         context.last_transcript_id = None
@@ -336,7 +309,7 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
     """Send the rest of the caller's audio and have Phonic answer."""
     if context.reply is None:
         context.reply = Reply(None, client.Mute())
-        _await_reply(context)
+        await_reply(context)
     if context.gate == "open":
         context.reply.sent = True
         outgoing.stop_listening(context)
@@ -353,7 +326,7 @@ def claim_answer(context: Context, event: events.GenerateReply) -> None:
     assert response_id is not None
     context.unclaimed = None
     context.put(
-        StopTimer(ANSWER_UNCLAIMED),
+        StopTimer(timers.ANSWER_UNCLAIMED),
         AnnounceGeneration(response_id, user_initiated=True),
         ResolveReply(event.request_id, response_id),
     )
@@ -361,7 +334,7 @@ def claim_answer(context: Context, event: events.GenerateReply) -> None:
 
 def announce_answer(context: Context, event: Event) -> None:
     """Announce the answer as a turn like any other."""
-    _announce_unclaimed(context)
+    announce_unclaimed(context)
 
 
 def adopt_reply(context: Context, event: events.GenerateReply) -> None:
@@ -369,7 +342,7 @@ def adopt_reply(context: Context, event: events.GenerateReply) -> None:
     assert context.reply is not None
     context.reply.request_id = event.request_id
     # After a resume nobody knows whether Phonic goes on with its answer by itself.
-    _await_reply(context, first=SOON if context.drops else None)
+    await_reply(context, first=timers.SOON if context.drops else None)
 
 
 def warn_of_turn_detection(context: Context, event: events.CommitAudio) -> None:
@@ -404,7 +377,7 @@ def begin_answer(context: Context, event: Event) -> None:
 
 def open_for_answer(context: Context, event: Event) -> None:
     """Open a generation for the answer that is due."""
-    _announce_unclaimed(context)
+    announce_unclaimed(context)
     response_id = context.next_id("PS_")
     context.generation = Generation(response_id)
     context.discarding = False
@@ -413,11 +386,12 @@ def open_for_answer(context: Context, event: Event) -> None:
         context.put(OpenGeneration(response_id))
         return
     context.reply = None
-    context.put(StopTimer(REPLY_OVERDUE))
+    context.put(StopTimer(timers.REPLY_OVERDUE))
     if reply.request_id is None and context.push_to_talk:
         context.unclaimed = response_id
         context.put(
-            PrepareGeneration(response_id), StartTimer(ANSWER_UNCLAIMED, CLAIM_ANSWER_WITHIN)
+            PrepareGeneration(response_id),
+            StartTimer(timers.ANSWER_UNCLAIMED, timers.CLAIM_ANSWER_WITHIN),
         )
     elif reply.request_id is None:
         context.put(OpenGeneration(response_id))
@@ -432,7 +406,7 @@ def expect_answer(context: Context, event: Event) -> None:
     """Wait, for a while, until the answer begins."""
     assert context.generation is not None
     context.generation.awaited = True
-    _await_reply(context)
+    await_reply(context)
 
 
 def push_chunk(context: Context, event: server.AudioChunk) -> None:
@@ -466,17 +440,17 @@ def cut_overlong_turn(context: Context, event: server.AudioChunk) -> None:
 
 def finish_turn(context: Context, event: Event) -> None:
     """Close the generation."""
-    _end_turn(context, interrupted=False)
+    end_turn(context, interrupted=False)
 
 
 def cut_off_turn(context: Context, event: Event) -> None:
     """Close the generation as interrupted."""
-    _end_turn(context, interrupted=True)
+    end_turn(context, interrupted=True)
 
 
 def discard_turn(context: Context, event: Event) -> None:
     """Close the generation as interrupted and drop the rest of the turn."""
-    _end_turn(context, interrupted=True)
+    end_turn(context, interrupted=True)
     context.discarding = True
 
 
@@ -503,7 +477,7 @@ def correct_interrupted(context: Context, event: server.InterruptedResponse) -> 
 
 def cut_off_and_correct(context: Context, event: server.InterruptedResponse) -> None:
     """Close the generation as interrupted, with what was really spoken of it."""
-    _end_turn(context, interrupted=True)
+    end_turn(context, interrupted=True)
     correct_interrupted(context, event)
 
 
@@ -522,7 +496,7 @@ def take_tool_call(context: Context, event: server.ToolCall) -> None:
     )
     context.pending_calls[call.call_id] = call.name
     context.put(PushFunctionCall(call.id, call.call_id, call.name, call.arguments))
-    _end_turn(context, interrupted=False)
+    end_turn(context, interrupted=False)
     context.conversation.add(call)
     context.put(AddItem(call))
 
@@ -575,7 +549,7 @@ def give_up_output(context: Context, event: server.Error) -> None:
     """Take note that Phonic does not take a tool's output: it is not sent again."""
     for call_id in refused_outputs(context, event):
         del context.unacknowledged[call_id]
-        problem = _complaint(event)
+        problem = complaint(event)
         context.put(
             Log("warning", f"Phonic does not take the output of call {call_id}: {problem}"),
             EmitToolCallSettled(call_id, "", "failed", problem=problem),
@@ -593,7 +567,7 @@ def take_history(context: Context, event: events.UpdateChatContext) -> None:
         if isinstance(item, FunctionCallOutput) and item.call_id in context.orphaned_calls:
             context.orphaned_calls.remove(item.call_id)
             if item.reply_required and context.reply is None:
-                _ask(context, Reply(None, client.GenerateReply()))
+                ask(context, Reply(None, client.GenerateReply()))
 
 
 def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
@@ -650,7 +624,7 @@ def withdraw_reply(context: Context, event: events.CancelReply) -> None:
         context.reply = None
         if not answer_has_not_begun(context, event):
             # Otherwise the timer is also that of the answer to a tool's output.
-            context.put(StopTimer(REPLY_OVERDUE))
+            context.put(StopTimer(timers.REPLY_OVERDUE))
 
 
 def ask_once_more(context: Context, event: Event) -> None:
@@ -662,14 +636,14 @@ def ask_once_more(context: Context, event: Event) -> None:
     context.put(
         Log("info", "the assistant has not begun to answer; it is asked once more"),
         Send(again),
-        StartTimer(REPLY_OVERDUE, context.settings.reply_timeout / 2),
+        StartTimer(timers.REPLY_OVERDUE, context.settings.reply_timeout / 2),
     )
 
 
 def wait_on(context: Context, event: Event) -> None:
     """Wait for the other half of the time: now is no moment to ask again."""
     context.patience -= 1
-    context.put(StartTimer(REPLY_OVERDUE, context.settings.reply_timeout / 2))
+    context.put(StartTimer(timers.REPLY_OVERDUE, context.settings.reply_timeout / 2))
 
 
 def give_up_reply(context: Context, event: Event) -> None:
@@ -684,7 +658,7 @@ def give_up_reply(context: Context, event: Event) -> None:
         )
         if reply.request_id is None:
             context.put(Log("warning", f"{problem}; the caller may be waiting"))
-        _end_reply(context, "timed_out", problem)
+        end_reply(context, "timed_out", problem)
 
 
 def give_up_answer(context: Context, event: Event) -> None:
@@ -696,7 +670,7 @@ def give_up_answer(context: Context, event: Event) -> None:
             "the tool's output",
         )
     )
-    _end_turn(context, interrupted=False)
+    end_turn(context, interrupted=False)
     give_up_reply(context, event)
 
 
@@ -708,8 +682,8 @@ def refuse_reply(context: Context, event: events.GenerateReply | events.Say) -> 
 def end_unanswered_reply(context: Context, event: Event) -> None:
     """Fail the pending reply: the assistant chose not to respond."""
     if context.reply is not None and context.reply.sent:
-        context.put(StopTimer(REPLY_OVERDUE))
-        _end_reply(context, "declined", "the assistant chose not to respond")
+        context.put(StopTimer(timers.REPLY_OVERDUE))
+        end_reply(context, "declined", "the assistant chose not to respond")
 
 
 # -- the end -------------------------------------------------------------------------------------
@@ -726,19 +700,19 @@ def fail_to_connect(
     """Close everything and announce that no connection came about."""
     _finish(context)
     kind: ErrorKind = "connection_lost" if context.continuing else "connect_failed"
-    context.put(EmitError(kind, _trouble(event)))
+    context.put(EmitError(kind, trouble(event)))
 
 
 def announce_loss(context: Context, event: Event) -> None:
     """Close everything and announce that the connection is lost."""
     _finish(context)
-    context.put(EmitError("connection_lost", _trouble(event)))
+    context.put(EmitError("connection_lost", trouble(event)))
 
 
 def announce_end(context: Context, event: Event) -> None:
     """Close everything and announce that the conversation was ended on purpose."""
     _finish(context)
-    context.put(EmitError("conversation_ended", _trouble(event)))
+    context.put(EmitError("conversation_ended", trouble(event)))
 
 
 def announce_break(context: Context, event: events.Break) -> None:
@@ -763,7 +737,7 @@ def announce_error(context: Context, event: server.Error) -> None:
 
 def log_error(context: Context, event: server.Error) -> None:
     """Log Phonic's error: what comes of the resume decides."""
-    context.put(Log("warning", f"Phonic reports an error: {_complaint(event)}"))
+    context.put(Log("warning", f"Phonic reports an error: {complaint(event)}"))
 
 
 def log_warning(context: Context, event: server.Warning) -> None:
@@ -788,47 +762,6 @@ def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) 
 # -- what the actions share ----------------------------------------------------------------------
 
 
-def _end_turn(context: Context, *, interrupted: bool) -> None:
-    generation = context.generation
-    if generation is None:
-        return
-    context.generation = None
-    if interrupted:
-        _announce_unclaimed(context)
-    context.put(CloseGeneration(generation.response_id, interrupted))
-    if generation.text:
-        message = Message(generation.response_id, "assistant", generation.text, interrupted)
-        context.conversation.add(message)
-        context.put(AddItem(message))
-        context.last_message_id = message.id
-
-
-def _announce_unclaimed(context: Context) -> None:
-    if context.unclaimed is not None:
-        context.put(
-            StopTimer(ANSWER_UNCLAIMED),
-            AnnounceGeneration(context.unclaimed, user_initiated=False),
-        )
-        context.unclaimed = None
-
-
-def _end_user_speech(context: Context) -> None:
-    if context.user_speaking:
-        context.user_speaking = False
-        context.put(EmitSpeechStopped())
-
-
-def _pause(
-    context: Context, number: int, event: events.ConnectFailed | events.ConnectionClosed
-) -> float:
-    """Seconds to wait before the attempt of this number, counted from 1."""
-    pause: float = min(FIRST_RETRY_AFTER * 2 ** (number - 1), context.settings.retry_interval)
-    pause += pause * JITTER * event.chance
-    if isinstance(event, events.ConnectFailed) and event.retry_after is not None:
-        pause = max(pause, min(event.retry_after, LONGEST_RETRY_AFTER))
-    return round(pause, 3)
-
-
 def _begin_anew(context: Context, problem: str) -> None:
     """Open a connection for a fresh conversation, which gets all that was said as its history."""
     context.continuing = True
@@ -847,51 +780,30 @@ def _begin_anew(context: Context, problem: str) -> None:
     elif context.conversation.awaits_answer():
         context.reply = Reply(None, client.GenerateReply())
     context.put(
-        StopTimer(RETRY_DUE),
-        StopTimer(ANSWER_OVERDUE),
-        StopTimer(GRACE_OVER),
+        StopTimer(timers.RETRY_DUE),
+        StopTimer(timers.ANSWER_OVERDUE),
+        StopTimer(timers.GRACE_OVER),
         SetAudioGate("closed"),
         Log("warning", problem),
         Disconnect(),
         Connect(),
     )
     if context.reply is not None:
-        _await_reply(context)
-
-
-def _await_reply(context: Context, *, first: float | None = None) -> None:
-    """Give the server its time to answer; after half of it, or after ``first``, ask again."""
-    context.patience = 1
-    context.put(StartTimer(REPLY_OVERDUE, first or context.settings.reply_timeout / 2))
+        await_reply(context)
 
 
 def _set_hearing(context: Context) -> None:
-    """Let the caller be heard, unless he is muted."""
+    """Let the caller be heard, unless muted."""
     if context.push_to_talk and not context.muted:
         outgoing.listen(context)
     else:
         context.put(SetAudioGate(outgoing.audio_gate(context)))
 
 
-def _end_reply(context: Context, reason: ReplyFailure, problem: str) -> None:
-    reply = context.reply
-    context.reply = None
-    if reply is not None and reply.request_id is not None:
-        context.put(RejectReply(reply.request_id, reason, problem))
-
-
 def _request(context: Context, request_id: str, message: client.GenerateReply | client.Say) -> None:
     if context.reply is not None and context.reply.request_id is not None:
         context.put(SupersedeReply(context.reply.request_id))
-    _ask(context, Reply(request_id, message))
-
-
-def _ask(context: Context, reply: Reply) -> None:
-    context.reply = reply
-    _await_reply(context)
-    if context.gate == "open":
-        reply.sent = True
-        outgoing.deliver(context, reply.message)
+    ask(context, Reply(request_id, message))
 
 
 def _answer(context: Context, item: FunctionCallOutput) -> None:
@@ -901,7 +813,7 @@ def _answer(context: Context, item: FunctionCallOutput) -> None:
         context.orphaned_calls.remove(item.call_id)
         outgoing.deliver(context, client.AddSystemMessage(render_late_output(item)))
         if item.reply_required and context.reply is None:
-            _ask(context, Reply(None, client.GenerateReply()))
+            ask(context, Reply(None, client.GenerateReply()))
     else:
         context.put(Log("info", f"the output of call {item.call_id} is not sent: nobody awaits it"))
 
@@ -927,42 +839,19 @@ def _take(context: Context, event: events.SettingsEvent | events.ClearAudio) -> 
 
 
 def _finish(context: Context) -> None:
-    _end_turn(context, interrupted=True)
-    _announce_unclaimed(context)
-    _end_user_speech(context)
+    end_turn(context, interrupted=True)
+    announce_unclaimed(context)
+    end_user_speech(context)
     context.discarding = False
     context.gate = "closed"
     context.held.clear()
     context.changes.clear()
     context.pending_calls.clear()
     context.unacknowledged.clear()
-    _end_reply(context, "closed", "the session was closed before the reply began")
+    end_reply(context, "closed", "the session was closed before the reply began")
     context.put(SetAudioGate("closed"), Disconnect())
 
 
 def _announce_error(context: Context, event: server.Error, kind: ErrorKind) -> None:
     said, fields = event.error, event.param_errors or {}
-    context.put(EmitError(kind, _complaint(event), code=said.code, fields=fields))
-
-
-def _trouble(event: Event) -> str:
-    """What ended, or kept from coming about, a connection."""
-    if isinstance(event, events.ConnectFailed):
-        return event.problem
-    if isinstance(event, events.ConnectionClosed):
-        if event.code == ABNORMAL_CLOSURE:
-            what = event.reason or "no close frame"
-            return f"the connection to Phonic broke off ({what})"
-        reason = f": {event.reason}" if event.reason else ""
-        return f"Phonic closed the connection (code {event.code}{reason})"
-    if isinstance(event, events.AnswerOverdue):
-        return "Phonic did not say in time that it is ready"
-    if isinstance(event, events.GraceOver):
-        return f"Phonic keeps a lost conversation for {GRACE:g} s only"
-    return "the assistant ended the conversation"
-
-
-def _complaint(event: server.Error) -> str:
-    """Everything that an error message says."""
-    details = "; ".join(f"{path}: {what}" for path, what in (event.param_errors or {}).items())
-    return f"{event.error.message} ({details})" if details else event.error.message
+    context.put(EmitError(kind, complaint(event), code=said.code, fields=fields))

@@ -10,17 +10,14 @@ from msgspec import UNSET, structs
 
 from ..wire import client
 from ..wire.config import ConfigOptions, ToolDefinition
-from . import events
+from . import timers
 from .context import Context, Reply
 from .effects import FlushAudio, Gate, Log, Send, SetAudioGate, StopTimer
-from .events import name_of
 from .guards import a_reset_is_due
 from .prompt import render_history, system_prompt
 
 MAX_HELD_MESSAGES = 1_000
 """Control messages that wait while no connection serves, which is for seconds."""
-
-CHANGES_DUE = name_of(events.ChangesDue)
 
 
 def deliver(context: Context, message: client.ClientMessage) -> None:
@@ -87,7 +84,7 @@ def tell_changes(context: Context) -> None:
     else:
         context.put(Send(client.UpdateToolsSubset(_tools(context))))
     context.changes.clear()
-    context.put(StopTimer(CHANGES_DUE))
+    context.put(StopTimer(timers.CHANGES_DUE))
 
 
 def config_for(context: Context, *, welcome: bool) -> ConfigOptions:

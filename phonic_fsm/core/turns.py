@@ -1,0 +1,73 @@
+"""How turns and replies come to their end, and how a reply is awaited: what actions share."""
+
+from __future__ import annotations
+
+from . import outgoing, timers
+from .context import Context, Reply
+from .conversation import Message
+from .effects import (
+    AddItem,
+    AnnounceGeneration,
+    CloseGeneration,
+    EmitSpeechStopped,
+    RejectReply,
+    ReplyFailure,
+    StartTimer,
+    StopTimer,
+)
+
+
+def end_turn(context: Context, *, interrupted: bool) -> None:
+    """Close the open generation, if there is one, and keep what was said in it."""
+    generation = context.generation
+    if generation is None:
+        return
+    context.generation = None
+    if interrupted:
+        announce_unclaimed(context)
+    context.put(CloseGeneration(generation.response_id, interrupted))
+    if generation.text:
+        message = Message(generation.response_id, "assistant", generation.text, interrupted)
+        context.conversation.add(message)
+        context.put(AddItem(message))
+        context.last_message_id = message.id
+
+
+def announce_unclaimed(context: Context) -> None:
+    """Announce an answer that nobody has asked for as a turn like any other."""
+    if context.unclaimed is not None:
+        context.put(
+            StopTimer(timers.ANSWER_UNCLAIMED),
+            AnnounceGeneration(context.unclaimed, user_initiated=False),
+        )
+        context.unclaimed = None
+
+
+def end_user_speech(context: Context) -> None:
+    """Announce the end of the caller's speech, if the caller speaks."""
+    if context.user_speaking:
+        context.user_speaking = False
+        context.put(EmitSpeechStopped())
+
+
+def ask(context: Context, reply: Reply) -> None:
+    """Await this reply from now on, and ask for it if the server is ready."""
+    context.reply = reply
+    await_reply(context)
+    if context.gate == "open":
+        reply.sent = True
+        outgoing.deliver(context, reply.message)
+
+
+def await_reply(context: Context, *, first: float | None = None) -> None:
+    """Give the server its time to answer; after half of it, or after ``first``, ask again."""
+    context.patience = 1
+    context.put(StartTimer(timers.REPLY_OVERDUE, first or context.settings.reply_timeout / 2))
+
+
+def end_reply(context: Context, reason: ReplyFailure, problem: str) -> None:
+    """Forget the pending reply; if it was asked for, it fails."""
+    reply = context.reply
+    context.reply = None
+    if reply is not None and reply.request_id is not None:
+        context.put(RejectReply(reply.request_id, reason, problem))
