@@ -271,3 +271,17 @@ async def test_retries_start_anew_after_a_connection_that_served(make_model, ser
 async def _say_nothing(reader, writer):
     await reader.read()
     writer.close()
+
+
+def test_a_timer_connects_where_only_asyncio_runs():
+    """As in a LiveKit worker. In the other tests anyio runs the loop, and knows it everywhere."""
+
+    async def try_to_connect():
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            url = f"ws://127.0.0.1:{nobody.getsockname()[1]}"
+            model = phonic_fsm.RealtimeModel(api_key=KEY, base_url=url, conn_options=AT_ONCE)
+            async with started(model) as (_, emitted):
+                await emitted.state("closed")
+
+    asyncio.run(try_to_connect())

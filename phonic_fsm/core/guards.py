@@ -228,9 +228,9 @@ def calls_are_too_many(context: Context, event: Event) -> bool:
     return len(context.pending_calls) >= MAX_PENDING_CALLS
 
 
-def turn_is_too_long(context: Context, event: AudioChunk) -> bool:
-    """More audio is in the open generation than anybody speaks at a stretch."""
-    return context.generation is not None and context.generation.seconds >= MAX_TURN_SECONDS
+def turn_may_go_on(context: Context, event: AudioChunk) -> bool:
+    """No more audio is in the open generation than anybody speaks at a stretch."""
+    return context.generation is not None and context.generation.seconds < MAX_TURN_SECONDS
 
 
 def is_a_known_call(context: Context, event: ToolCall) -> bool:

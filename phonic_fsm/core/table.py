@@ -349,8 +349,8 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(server.AudioChunk)
-        .to_rest(speaking, do.cut_overlong_turn, guard=when.turn_is_too_long)
-        .stay(speaking, do.push_chunk)
+        .stay(speaking, do.push_chunk, when=when.turn_may_go_on)
+        .to_rest(speaking, do.cut_overlong_turn)
         .move(SILENT, speaking, do.open_generation, do.push_chunk, when=when.has_text_to_speak)
         .ignore(SILENT, "the turn was interrupted here", when=when.has_text)
         .move(

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 import anyio
 from websockets.asyncio.client import ClientConnection, connect
@@ -101,6 +103,10 @@ class Outbox:
             await self._filled.wait()
         return self._messages[0]
 
+    @property
+    def empty(self) -> bool:
+        return not self._messages
+
     def written(self, message: ClientMessage) -> None:
         """Take the message out, unless it was dropped while it was being written."""
         if self._messages and self._messages[0] is message:
@@ -137,28 +143,56 @@ class Connection:
         self._resume = resume
         self._connect_timeout = connect_timeout
         self._outbox = Outbox()
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
+        """There once ``run`` has begun: a timer may make a connection or end it, and anyio works
+        in tasks only."""
+        self._ended = False
         self._socket: ClientConnection | None = None
         self._unanswered = False
         self.last_heard: float | None = None
         """When the server last said something, by the event loop's clock (s)."""
 
     def send(self, message: ClientMessage) -> None:
-        """Put a message behind those that wait."""
-        self._outbox.put(message)
+        """Write a message at once if the socket takes it, else put it behind those that wait."""
+        if self._outbox.empty and self._flowing():
+            self._write_now(encode(message))
+        else:
+            self._outbox.put(message)
+
+    def _flowing(self) -> bool:
+        """Whether all that was written has left for the network."""
+        socket = self._socket
+        if socket is None or socket.state is not SocketState.OPEN:
+            return False
+        try:
+            return not (socket.transport.is_closing() or socket.transport.get_write_buffer_size())
+        except AttributeError:  # CPython 3.10: of a TLS transport that is closed
+            return False
+
+    def _write_now(self, data: bytes) -> None:
+        # What the socket's own send() does too, without a task that has to wake up for it.
+        assert self._socket is not None
+        self._socket.protocol.send_text(data)
+        for piece in self._socket.protocol.data_to_send():
+            self._socket.transport.write(piece)
 
     def end(self) -> None:
         """Write what waits, close, and report nothing any more."""
         self._report = _nothing
         self._outbox.end()
+        self._ended = True
+        if self._scope is None:
+            return
         if self._socket is None:
             self._scope.cancel()
         else:
-            self._scope.deadline = anyio.current_time() + CLOSE_TIMEOUT
+            self._scope.deadline = asyncio.get_running_loop().time() + CLOSE_TIMEOUT
 
     async def run(self) -> None:
         """Open the socket, then read and write until either side ends it."""
-        with self._scope:
+        if self._ended:
+            return
+        with anyio.CancelScope() as self._scope:
             began = anyio.current_time()
             socket = self._socket = await self._open()
             if socket is None:
@@ -199,6 +233,7 @@ class Connection:
             with anyio.fail_after(self._connect_timeout):
                 return await connect(
                     url,
+                    ssl=_tls() if url.startswith("wss:") else None,
                     additional_headers=headers,
                     user_agent_header=None,
                     # base64 audio hardly shrinks, and deflating it costs more than the rest.
@@ -270,6 +305,12 @@ class Connection:
             # AttributeError is CPython 3.11's, of a transport that is closed.)
             if socket.state is SocketState.OPEN:
                 raise
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for the process: to read the system's certificates takes longer than all else."""
+    return ssl.create_default_context()
 
 
 def _nothing(_: Event) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
-from anyio.abc import TaskGroup
 from livekit import rtc
 
 from ..core import effects, events
@@ -97,9 +96,9 @@ class SessionRuntime:
         self._stepping_from = machine.state
         self._watchdog: asyncio.TimerHandle | None = None
         self._uplink = Uplink(wire_format, self._send_audio)
-        self._closed = anyio.Event()
-        self._tasks: TaskGroup | None = None
-        self._unstarted: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._awake = asyncio.Event()
+        """There is something to start, or the session is closed."""
+        self._unstarted: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self.dispatch(events.Open())
 
     @property
@@ -109,10 +108,14 @@ class SessionRuntime:
     async def run(self) -> None:
         """Be the session: returns when it is closed and nothing of it is left."""
         try:
-            async with anyio.create_task_group() as self._tasks:
-                for work in self._unstarted:
-                    self._tasks.start_soon(work)
-                await self._closed.wait()
+            async with anyio.create_task_group() as tasks:
+                while True:
+                    while self._unstarted:
+                        tasks.start_soon(self._unstarted.popleft())
+                    if self.state is State.closed:
+                        break
+                    self._awake.clear()
+                    await self._awake.wait()
         except Exception as error:
             # A fault of this package: the session ends with it, and says so.
             self.dispatch(events.Break(f"{type(error).__name__} in the session's task"))
@@ -157,7 +160,7 @@ class SessionRuntime:
         if self._on_step is not None:
             self._on_step(step)
         if step.target is State.closed:
-            self._closed.set()
+            self._awake.set()
 
     def _enter(self, state: State) -> None:
         self._entered = self._loop.time()
@@ -194,10 +197,9 @@ class SessionRuntime:
 
     def start_task(self, work: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
         """Run something in the session's task group, from when that is open."""
-        if self._tasks is None:
-            self._unstarted.append(partial(work, *args))
-        else:
-            self._tasks.start_soon(work, *args)
+        # By the session's own task: anyio starts none from a timer, which asks for connections.
+        self._unstarted.append(partial(work, *args))
+        self._awake.set()
 
     # -- effects ---------------------------------------------------------------------------------
 

@@ -1,0 +1,66 @@
+"""``python -m benchmarks``: measure, print, and fill the document in."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import chunks, machine, many, profiling, report, sessions
+from .measuring import Benchmark, Result, Workers, run
+from .server import running_server
+
+BENCHMARKS: tuple[Benchmark, ...] = (
+    *chunks.BENCHMARKS,
+    *many.BENCHMARKS,
+    *sessions.BENCHMARKS,
+    *machine.BENCHMARKS,
+    *profiling.BENCHMARKS,
+)
+
+
+def main() -> None:
+    options = _options()
+    if options.write_docs:
+        report.write_document(report.load(options.json or report.FIGURES))
+        return
+    taken = report.Report(_measure(options))
+    if options.json:
+        report.save(taken, options.json)
+    print(report.rows(taken))  # noqa: T201
+
+
+def _options() -> argparse.Namespace:
+    names = [benchmark.name for benchmark in BENCHMARKS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less of everything: under a minute")
+    parser.add_argument("--rounds", type=int, help="default: 5, or 3 with --quick")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--json", type=Path, help="keep the figures in this file")
+    parser.add_argument(
+        "--write-docs",
+        action="store_true",
+        help=f"measure nothing; put the figures of --json ({report.FIGURES.name}) into "
+        f"{report.DOCUMENT.name} and draw {report.PLOT.name}",
+    )
+    return parser.parse_args()
+
+
+def _measure(options: argparse.Namespace) -> dict[str, Result]:
+    results: dict[str, Result] = {}
+    rounds = options.rounds or (3 if options.quick else 5)
+    workers = Workers()
+    try:
+        with running_server() as url:
+            for benchmark in BENCHMARKS:
+                wanted = not options.only or benchmark.name in options.only
+                if wanted and not (options.quick and benchmark.quick is None):
+                    results[benchmark.name] = run(
+                        benchmark, workers, url, rounds=rounds, quick=options.quick
+                    )
+    finally:
+        workers.close()
+    return results
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Many sessions in one process: what a chunk pair costs, how late event loop and answers are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from livekit import rtc
+
+from .contestants import Caller, Name, call, ignore, talking
+from .measuring import Benchmark, Cpu, Figures, percentile
+from .server import CHUNK_SECONDS, PHASES, Script, stamp_in
+
+PROBE_SECONDS = 0.02
+"""How often the event loop is asked whether it is late."""
+
+ANSWER_EVERY = 50
+"""Frames; with one of these ends what a caller says (1 s)."""
+
+ANSWER_CHUNKS = 50
+"""As long as a caller's turn."""
+
+
+async def live(name: Name, url: str, *, sessions: int, seconds: float) -> Figures:
+    """Every session speaks and is spoken to, 50 chunks a second each way."""
+    async with _all_talking(name, url, sessions, Script(greet=1, talk=True)) as callers:
+        before = sum(caller.frames for caller in callers)
+        lags: list[float] = []
+        cpu = Cpu()
+        async with _meanwhile(_note_lags(lags)):
+            pushed = await _speak(callers, seconds, to_be_answered=False)
+        used = cpu.seconds()
+        read = sum(caller.frames for caller in callers) - before
+        return {
+            "us": used / (pushed + read) * 2e6,
+            "share_read": read * CHUNK_SECONDS / sessions / seconds,
+            "lag_p99_ms": percentile(lags, 0.99) * 1e3,
+        }
+
+
+async def answers(
+    name: Name, url: str, *, sessions: int, seconds: float, ahead: int = 0
+) -> Figures:
+    """Each caller's turn of a second is answered by one of a second, streamed ahead.
+
+    Measured is what is added between the last frame's push and the answer's first frame in the
+    stream, loopback included, the server's own time not. ``ahead`` is the length (chunks) of a
+    turn that one more session gets all at once, every other second.
+    """
+    added: list[float] = []
+    script = Script(greet=1, answer=ANSWER_CHUNKS)
+
+    def note(frame: rtc.AudioFrame) -> None:
+        stamp = stamp_in(frame.data.cast("B"))
+        if stamp.pushed:
+            added.append(stamp.added)
+
+    async with AsyncExitStack() as stack:
+        callers = await stack.enter_async_context(_all_talking(name, url, sessions, script, note))
+        if ahead:
+            burst = Script(greet=1, answer=ahead)
+            greedy = await stack.enter_async_context(talking(name, url, burst))
+            await stack.enter_async_context(_meanwhile(_ask_again(greedy)))
+        await _speak(callers, seconds, to_be_answered=True)
+        await asyncio.sleep(CHUNK_SECONDS)
+    return {
+        "p50_ms": percentile(added, 0.5) * 1e3,
+        "p99_ms": percentile(added, 0.99) * 1e3,
+    }
+
+
+@asynccontextmanager
+async def _all_talking(
+    name: Name,
+    url: str,
+    sessions: int,
+    script: Script,
+    on_first_frame: Callable[[rtc.AudioFrame], None] = ignore,
+) -> AsyncIterator[list[Caller]]:
+    callers: list[Caller] = []
+    try:
+        for _ in range(sessions):
+            caller = await call(name, url, script, on_first_frame)
+            callers.append(caller)
+            await caller.generated.wait()
+        yield callers
+    finally:
+        await asyncio.gather(*(caller.close() for caller in callers))
+
+
+async def _speak(callers: list[Caller], seconds: float, *, to_be_answered: bool) -> int:
+    """Push everybody's audio at its pace, at one of ``PHASES`` moments of each chunk's time.
+
+    Returns how many frames were pushed.
+    """
+    began = due = time.monotonic()
+    tick = pushed = 0
+    while due - began < seconds:
+        phase = tick % PHASES
+        for number in range(phase, len(callers), PHASES):
+            # Their turns end at different moments.
+            ends = (tick // PHASES + number) % ANSWER_EVERY == 0
+            callers[number].speak(to_be_answered=to_be_answered and ends)
+            pushed += 1
+        tick += 1
+        due += CHUNK_SECONDS / PHASES
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+    return pushed
+
+
+async def _note_lags(lags: list[float]) -> None:
+    """How late the event loop is, again and again."""
+    while True:
+        due = time.monotonic() + PROBE_SECONDS
+        await asyncio.sleep(PROBE_SECONDS)
+        lags.append(time.monotonic() - due)
+
+
+async def _ask_again(caller: Caller) -> None:
+    while True:
+        caller.speak(to_be_answered=True)
+        await asyncio.sleep(2)
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+ONE_CORE = 50
+"""More sessions than the plugin serves on one core."""
+
+
+def _live(sessions: int) -> Benchmark:
+    return Benchmark(
+        name=f"live_{sessions}",
+        title=f"{sessions} live session(s), 50 chunks/s each way",
+        measure=live,
+        contestants=("phonic_fsm", "plugin") if sessions <= ONE_CORE else ("phonic_fsm",),
+        arguments={"sessions": sessions, "seconds": 3.0},
+        quick=None,
+        rounds=2,
+    )
+
+
+def _answers(sessions: int) -> Benchmark:
+    return Benchmark(
+        name=f"answers_{sessions}",
+        title=f"end of the caller's speech to the first frame, {sessions} session(s)",
+        measure=answers,
+        contestants=("phonic_fsm", "plugin") if sessions <= ONE_CORE else ("phonic_fsm",),
+        arguments={"sessions": sessions, "seconds": 4.0},
+        quick=None,
+        rounds=3,
+    )
+
+
+CURVE = (1, 10, 25, 50, 100, 200, 300)
+"""Numbers of sessions."""
+
+BENCHMARKS = (
+    Benchmark(
+        name="live",
+        title="live session, 50 chunks/s each way, a chunk pair (CPU)",
+        measure=live,
+        arguments={"sessions": 40, "seconds": 3.0},
+        quick={"seconds": 1.0},
+    ),
+    *map(_live, CURVE),
+    *map(_answers, (1, 50, 200)),
+    Benchmark(
+        name="fairness",
+        title="the same, 20 sessions, while one more gets 30 s at once, again and again",
+        measure=answers,
+        arguments={"sessions": 20, "seconds": 4.0, "ahead": 1500},
+        quick=None,
+        contestants=("phonic_fsm", "plugin"),
+        rounds=3,
+    ),
+)

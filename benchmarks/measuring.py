@@ -1,0 +1,132 @@
+"""Rounds: in each, every contestant is measured once, in turn, so that a noisy minute hits all.
+
+Each contestant has a process that lives through all rounds; CPU time is that process's alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from statistics import median
+from typing import Any
+
+from msgspec import Struct
+
+PATIENCE = 120
+"""Seconds after which a measurement is given up: something never came."""
+
+Figures = dict[str, float]
+"""By name; the unit is in the name (``us``, ``ms``, ``kB``)."""
+
+Measure = Callable[..., Figures | Coroutine[Any, Any, Figures]]
+
+
+class Benchmark(Struct, frozen=True, kw_only=True):
+    """One thing to measure."""
+
+    name: str
+    title: str
+    measure: Measure
+    """Called in the contestant's process with its name, the server's URL and ``arguments``."""
+    contestants: tuple[str, ...] = ("phonic_fsm", "plugin", "floor")
+    arguments: dict[str, Any] = {}
+    quick: dict[str, Any] | None = {}
+    """What differs for a quick run; ``None``: it is left out."""
+    fresh: bool = False
+    """Every measurement has a process of its own."""
+    rounds: int | None = None
+    """Fewer than usual, for what takes long."""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """What the rounds gave."""
+
+    title: str
+    rounds: dict[str, list[Figures]]
+    """By contestant, in order."""
+
+    def median(self, contestant: str, figure: str) -> float:
+        return median(figures[figure] for figures in self.rounds[contestant])
+
+    def ratio(self, contestant: str, figure: str) -> float | None:
+        """How many times as much as this package: the median of each round's ratio."""
+        if contestant not in self.rounds:
+            return None
+        pairs = zip(self.rounds[contestant], self.rounds["phonic_fsm"], strict=True)
+        return median(theirs[figure] / ours[figure] for theirs, ours in pairs)
+
+
+class Cpu:
+    """CPU time of this process since it was made, in seconds."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self._began = time.process_time()
+
+    def seconds(self) -> float:
+        return time.process_time() - self._began
+
+    def us_per(self, count: int) -> float:
+        return self.seconds() / count * 1e6
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that this share of them does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+class Workers:
+    """The contestants' processes, made when first needed."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._pools: dict[str, ProcessPoolExecutor] = {}
+
+    def run(self, contestant: str, measure: Measure, *arguments: Any, fresh: bool) -> Figures:
+        if fresh:
+            with _worker() as pool:
+                return pool.submit(_measure, measure, contestant, *arguments).result()
+        if contestant not in self._pools:
+            self._pools[contestant] = self._stack.enter_context(_worker())
+        return self._pools[contestant].submit(_measure, measure, contestant, *arguments).result()
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@contextmanager
+def _worker() -> Iterator[ProcessPoolExecutor]:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def _measure(measure: Measure, contestant: str, url: str, arguments: dict[str, Any]) -> Figures:
+    figures = measure(contestant, url, **arguments)
+    if isinstance(figures, Coroutine):
+        return asyncio.run(asyncio.wait_for(figures, PATIENCE))
+    return figures
+
+
+def run(benchmark: Benchmark, workers: Workers, url: str, *, rounds: int, quick: bool) -> Result:
+    """All rounds of one benchmark; progress goes to stderr."""
+    arguments = benchmark.arguments | ((benchmark.quick or {}) if quick else {})
+    taken: dict[str, list[Figures]] = {contestant: [] for contestant in benchmark.contestants}
+    for number in range(min(rounds, benchmark.rounds or rounds)):
+        for contestant in benchmark.contestants:
+            try:
+                figures = workers.run(
+                    contestant, benchmark.measure, url, arguments, fresh=benchmark.fresh
+                )
+            except asyncio.TimeoutError as error:
+                raise TimeoutError(f"{benchmark.name} of {contestant} came to no end") from error
+            taken[contestant].append(figures)
+        print(f"\r{benchmark.title}: round {number + 1}", end="", file=sys.stderr)  # noqa: T201
+    print(file=sys.stderr)  # noqa: T201
+    return Result(title=benchmark.title, rounds=taken)
