@@ -293,3 +293,18 @@ async def test_nothing_is_followed_where_nothing_is_recorded(make_model, server,
     set_provider(TracerProvider(sampler=ALWAYS_OFF), allow_pii=True)
     async with conversation(make_model(), server) as (session, _, _):
         assert session._spans is None
+
+
+async def test_an_answer_that_is_over_before_it_is_asked_for_has_its_span(
+    make_model, server, exported, caplog
+):
+    async with conversation(make_model(push_to_talk=True), server) as (session, peer, emitted):
+        session.commit_audio()
+        await peer.speak("Nine to five.")
+        await emitted.state("speaking")
+        await emitted.state("ready")
+        session.generate_reply()
+        await emitted.next("generation_created")
+    exported.one("phonic_generation")
+    exported.one("phonic_session")
+    assert "the spans of this session end here" not in caplog.text

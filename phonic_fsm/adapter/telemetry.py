@@ -168,7 +168,9 @@ class SessionSpans:
     def _announce_generation(
         self, effect: effects.OpenGeneration | effects.AnnounceGeneration, _: str
     ) -> None:
-        self._open.span.set_attribute(USER_INITIATED, effect.user_initiated)
+        # With push-to-talk an answer may be over before it is asked for, and its span with it.
+        if self._generation is not None:
+            self._generation.span.set_attribute(USER_INITIATED, effect.user_initiated)
 
     def _push_text(self, effect: effects.PushText, _: str) -> None:
         self._open.text.append(effect.text)
