@@ -229,7 +229,7 @@ class LaneBuilder:
                 text = effect["text"]
             elif kind == "push_audio":
                 pushed = True
-            elif kind == "open_generation":
+            elif kind in ("open_generation", "prepare_generation"):
                 self._generation = effect["response_id"]
                 self._opened = line
             elif kind in ("push_function_call", "emit_dtmf"):

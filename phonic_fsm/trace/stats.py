@@ -146,7 +146,7 @@ class _Gauge:
                 self._finished_at = None
         elif kind == "push_text":
             self._heard = True
-        elif kind == "open_generation":
+        elif kind in ("open_generation", "prepare_generation"):
             self._heard = False
             self._answering = True
         elif kind == "close_generation":
