@@ -32,7 +32,7 @@ CHUNKS = 64
 RECEIVE = 14
 """Calls into this package for a chunk, from the websocket's ``recv`` to the audio stream."""
 
-SEND = 13
+SEND = 14
 """Calls into this package for a frame, from ``push_audio`` to the socket."""
 
 STEPS = {

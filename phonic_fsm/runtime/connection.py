@@ -162,12 +162,12 @@ class Connection:
     def _flowing(self) -> bool:
         """Whether all that was written has left for the network."""
         socket = self._socket
-        if socket is None or socket.state is not SocketState.OPEN:
-            return False
-        try:
-            return not (socket.transport.is_closing() or socket.transport.get_write_buffer_size())
-        except AttributeError:  # CPython 3.10: of a TLS transport that is closed
-            return False
+        return (
+            socket is not None
+            and socket.state is SocketState.OPEN
+            and not _is_closing(socket)
+            and not socket.transport.get_write_buffer_size()
+        )
 
     def _write_now(self, data: bytes) -> None:
         # What the socket's own send() does too, without a task that has to wake up for it.
@@ -297,6 +297,9 @@ class Connection:
     async def _write(self, socket: ClientConnection) -> None:
         try:
             while (message := await self._outbox.first()) is not None:
+                if _is_closing(socket):
+                    # It would swallow what waits here. The reader sees its end.
+                    return
                 await socket.send(encode(message), text=True)
                 self._outbox.written(message)
             await socket.close()
@@ -305,6 +308,13 @@ class Connection:
             # AttributeError is CPython 3.11's, of a transport that is closed.)
             if socket.state is SocketState.OPEN:
                 raise
+
+
+def _is_closing(socket: ClientConnection) -> bool:
+    try:
+        return socket.transport.is_closing()
+    except AttributeError:  # CPython 3.10: of a TLS transport that is closed
+        return True
 
 
 @cache
