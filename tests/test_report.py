@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
 import shutil
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from anyio.from_thread import start_blocking_portal
+from conftest import KEY
+from livekit import rtc
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from record_traces import TRACES
+from scripted import PhonicServer, conversation, settle
 from test_cli import assert_is_one_line_and_exit_2, phonic_fsm
 
+from phonic_fsm import RealtimeModel
 from phonic_fsm.core import events
 from phonic_fsm.core.context import Settings
 from phonic_fsm.core.conversation import FunctionCallOutput
@@ -24,7 +32,11 @@ from phonic_fsm.core.states import ALL
 from phonic_fsm.core.table import SECTIONS
 from phonic_fsm.report import make_report
 from phonic_fsm.report.anomalies import RULES
+from phonic_fsm.report.lanes import Heard
+from phonic_fsm.report.sound import LARGEST, RATES, sound_of
 from phonic_fsm.report.steps import KINDS
+from phonic_fsm.runtime import mulaw
+from phonic_fsm.trace.audio import SideAudio, side_files
 from phonic_fsm.trace.format import NAME, VERSION, Header, recorded_effect, recorded_event
 from phonic_fsm.trace.replay import replay
 from phonic_fsm.wire import server
@@ -320,6 +332,124 @@ def test_the_page_is_small_but_for_its_data():
     assert len(page.encode()) < 150_000
 
 
+# -- what is heard ------------------------------------------------------------------------------
+
+
+def tone(level: int, seconds: float, rate: int = 24_000) -> bytes:
+    """Audio whose samples are all the same."""
+    return np.full(round(seconds * rate), level, "<i2").tobytes()
+
+
+def heard_at(wav: bytes, rate: int, *moments: float) -> list[int]:
+    """The samples at these moments, to the nearest 500: µ-law is no more exact than that."""
+    assert int.from_bytes(wav[24:28], "little") == rate
+    samples = np.frombuffer(mulaw.decode(wav[44:]), "<i2")
+    return [round(int(samples[round(at * rate)]) / 500) * 500 for at in moments]
+
+
+@pytest.mark.parametrize(("rate", "ours"), [(44_100, 16_000), (24_000, 16_000), (8_000, 8_000)])
+def test_what_came_ahead_sounds_where_it_was_heard(rate, ours, tmp_path):
+    path = tmp_path / "call.jsonl"
+    audio = SideAudio(path, rate, None, 10_000_000)
+    audio.assistant(tone(4_000, 2, rate))
+    audio.assistant(tone(8_000, 1, rate))
+    audio.caller(tone(1_000, 1, rate), 3.5)
+    audio.close()
+    heard = [Heard(start=1.0, end=2.5, source=0.0), Heard(start=3.0, end=4.0, source=2.0)]
+    wav = sound_of(path, heard, 5.0).wav
+    assert len(wav) == 44 + 5 * ours
+    moments = (0.9, 1.1, 2.4, 2.6, 2.9, 3.1, 3.4, 3.6, 3.9, 4.1)
+    assert heard_at(wav, ours, *moments) == [
+        *(0, 4_000, 4_000, 1_000, 1_000, 9_000, 9_000, 8_000, 8_000, 0)
+    ]
+
+
+def test_a_long_call_gets_the_lesser_rate_and_a_longer_one_a_remark(tmp_path):
+    path = tmp_path / "call.jsonl"
+    audio = SideAudio(path, 24_000, None, 10_000_000)
+    audio.assistant(tone(4_000, 1))
+    audio.close()
+    better, lesser = (LARGEST / rate for rate in RATES)
+    last = Heard(start=better, end=better + 1, source=0.0)
+    assert heard_at(sound_of(path, [last], better + 2).wav, 8_000, better + 0.5) == [4_000]
+    sound = sound_of(path, [last], lesser + 1)
+    assert (sound.wav, sound.remark) == (b"", "46 minutes are too long for a page")
+
+
+def test_what_a_crash_has_left_is_heard(tmp_path):
+    path = tmp_path / "call.jsonl"
+    audio = SideAudio(path, 24_000, None, 10_000_000)
+    audio.assistant(tone(4_000, 1))
+    audio.close()
+    file = side_files(path)["assistant"]
+    whole = file.read_bytes()
+    # The header promises what a day would not fill, and half a sample is missing at the end.
+    file.write_bytes(whole[:40] + (2**32 - 128).to_bytes(4, "little") + whole[44:-1])
+    wav = sound_of(path, [Heard(start=0.0, end=2.0, source=0.0)], 2.0).wav
+    assert heard_at(wav, 16_000, 0.5, 1.5) == [4_000, 0]
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"no sound at all", "stereo"])
+def test_audio_that_cannot_be_read_is_a_remark_on_the_page(content, tmp_path):
+    path = Path(shutil.copy(TRACES / "welcome.jsonl", tmp_path / "call.jsonl"))
+    file = side_files(path)["caller"]
+    if content == "stereo":
+        with wave.open(str(file), "wb") as wav:
+            wav.setparams((2, 2, 24_000, 0, "NONE", ""))
+    else:
+        file.write_bytes(content)
+    page = make_report(path).html
+    assert "Without the call's audio: it cannot be read" in page
+    assert "<audio" not in page
+
+
+async def record(path: Path) -> None:
+    """A session with its audio: two seconds of an answer, in which the caller interrupts."""
+    async with PhonicServer() as phonic:
+        model = RealtimeModel(api_key=KEY, base_url=phonic.url, trace=path, trace_audio=True)
+        async with conversation(model, phonic) as (session, peer, emitted):
+            session.push_audio(rtc.AudioFrame(tone(1_000, 0.02), 24_000, 1, 480))
+            await peer.receive_audio(1)
+            answer = [server.AudioChunk(tone(4_000, 1), word) for word in ("One ", "two")]
+            await peer.send(server.AssistantStartedSpeaking(), *answer)
+            await peer.send(server.UserStartedSpeaking(), server.UserFinishedSpeaking())
+            await settle(peer, emitted)
+
+
+@pytest.fixture
+def with_audio(tmp_path: Path) -> Path:
+    """A recorded call of half a minute: the caller interrupts after 1.5 s of the answer."""
+    path = tmp_path / "call.jsonl"
+    with start_blocking_portal() as portal:  # Playwright's own loop is this thread's
+        portal.call(record, path)
+    header, *lines = map(json.loads, path.read_bytes().splitlines())
+    late = 0.0
+    for line in lines:
+        late += {"user_started_speaking": 1.5, "close": 30.0}.get(line["event"]["type"], 0.0)
+        line["t"] += late
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in (header, *lines)))
+    return path
+
+
+def test_an_answer_is_heard_until_it_is_interrupted(with_audio):
+    found = re.search(r'src="data:audio/wav;base64,(.*?)"', make_report(with_audio).html)
+    assert found is not None
+    speech, *_ = data_of(with_audio)["lanes"]["assistant"]
+    assert speech["end"] - speech["start"] == pytest.approx(1.5, abs=0.2)
+    around = (speech["start"] - 0.02, speech["start"] + 0.05, speech["end"] - 0.01)
+    before, *during, after = heard_at(base64.b64decode(found[1]), 16_000, *around, speech["end"])
+    assert before in (0, 1_000)
+    assert set(during) <= {4_000, 5_000}
+    assert after == 0
+
+
+def test_a_redacted_trace_keeps_silent_even_beside_the_audio(with_audio):
+    redacted = with_audio.with_name("call.jsonl.gz")
+    assert phonic_fsm("redact", with_audio, redacted).returncode == 0
+    assert side_files(redacted) == side_files(with_audio)
+    assert "<audio" not in make_report(redacted).html
+
+
 # -- the command --------------------------------------------------------------------------------
 
 
@@ -579,6 +709,78 @@ def test_it_plays_and_stops(show):
     stopped = page.locator("#now").inner_text()
     page.evaluate("() => new Promise(requestAnimationFrame)")
     assert page.locator("#now").inner_text() == stopped
+
+
+SOUND = "document.getElementById('sound')"
+
+
+def until(page: Page, condition: str) -> None:
+    """Waits as Playwright itself cannot where a page forbids to evaluate text."""
+    page.evaluate(
+        f"async () => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}"
+    )
+
+
+def test_the_sound_goes_with_the_cursor(with_audio, show):
+    page = show(with_audio, "#step=1")
+    until(page, f"{SOUND}.readyState >= 3")
+    seconds = data_of(with_audio)["lanes"]["seconds"]
+    assert page.evaluate(f"{SOUND}.duration") == pytest.approx(seconds, abs=0.001)
+    assert page.evaluate(f"{SOUND}.paused")
+
+    page.mouse.click(*place_of(page, 20.0))
+    assert page.evaluate(f"{SOUND}.currentTime") == pytest.approx(20.0, abs=0.05)
+    page.keyboard.press("End")
+    assert page.evaluate(f"{SOUND}.currentTime") == pytest.approx(seconds, abs=0.001)
+
+    page.keyboard.press("Home")
+    page.keyboard.press(" ")
+    until(page, f"{SOUND}.currentTime > 0.3")
+    # What the sound does, the cursor does.
+    page.evaluate(f"{SOUND}.currentTime = 10")
+    expect(page.locator("#now")).to_contain_text("0:10.")
+    page.keyboard.press("4")
+    assert page.evaluate(f"{SOUND}.playbackRate") == 4
+    until(page, f"{SOUND}.currentTime > 12")
+    page.keyboard.press(" ")
+    expect(page.locator("#play")).to_have_text("Play")
+    assert page.evaluate(f"{SOUND}.paused")
+    minutes, rest = page.locator("#now").inner_text().split(" ")[0].split(":")
+    shown = int(minutes) * 60 + float(rest)
+    assert page.evaluate(f"{SOUND}.currentTime") == pytest.approx(shown, abs=0.001)
+
+
+def test_the_sound_leads_to_the_end_and_begins_again(with_audio, show):
+    page = show(with_audio)
+    until(page, f"{SOUND}.readyState >= 3")
+    page.mouse.click(*place_of(page, data_of(with_audio)["lanes"]["seconds"] - 0.3))
+    page.keyboard.press(" ")
+    expect(page.locator("#play")).to_have_text("Pause")
+    expect(page.locator("#play")).to_have_text("Play")
+    at_step(page, len(with_audio.read_bytes().splitlines()) - 1)
+    assert page.evaluate(f"{SOUND}.paused")
+    page.keyboard.press(" ")
+    until(page, f"{SOUND}.currentTime < 1 && !{SOUND}.paused")
+
+
+def test_the_sound_can_be_muted(with_audio, show):
+    page = show(with_audio)
+    mute = page.get_by_role("button", name="Mute")
+    expect(mute).to_have_attribute("aria-pressed", "false")
+    mute.click()
+    expect(mute).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate(f"{SOUND}.muted")
+    page.keyboard.press("m")
+    expect(mute).to_have_attribute("aria-pressed", "false")
+    assert not page.evaluate(f"{SOUND}.muted")
+
+
+def test_without_audio_there_is_no_player(show):
+    page = show(MYSTERY)
+    assert page.locator("audio").count() == 0
+    expect(page.locator("#mute")).to_be_hidden()
+    assert "media-src" not in page.locator("meta[http-equiv]").get_attribute("content")
+    page.keyboard.press("m")
 
 
 def test_marks_lead_to_where_they_are(show):

@@ -53,6 +53,15 @@ class AssistantSpeech(Span, kw_only=True):
     """Where the speech would have ended, had it not been cut off at its end."""
 
 
+class Heard(Struct, kw_only=True):
+    """A piece of the assistant's audio that was heard without a gap."""
+
+    start: float
+    end: float
+    source: float
+    """Where it begins in the file beside the trace (s)."""
+
+
 class ToolCall(Span, kw_only=True):
     """From the call until it is settled."""
 
@@ -124,6 +133,8 @@ class LaneBuilder:
         rate, sample_bytes = SAMPLING[settings.config.output_format or DEFAULT_FORMAT]
         self._bytes_per_second = rate * sample_bytes
         self._lanes = Lanes()
+        self.heard: list[Heard] = []
+        """Of the audio beside the trace, in order; complete when ``lanes`` has been called."""
         self._playhead = 0.0
         self._calls: dict[str, ToolCall] = {}
         self._caller_speaks = False
@@ -240,6 +251,8 @@ class LaneBuilder:
             self._opened = None
             seconds = audio.get("bytes", 0) / self._bytes_per_second if pushed else 0.0
             self._play(line, seconds, text, audio.get("dbfs"))
+            if pushed and audio.get("at") is not None:
+                self._hear(seconds, audio["at"])
         elif audio.get("bytes") and line.event.get("text"):
             self._discard(line, audio["bytes"] / self._bytes_per_second)
         if line.event["type"] in ("user_started_speaking", "interrupt", "close"):
@@ -270,6 +283,18 @@ class LaneBuilder:
         for number in range(first, last):
             speech.levels[number] = max(speech.levels[number], level)
 
+    def _hear(self, seconds: float, source: float) -> None:
+        """What has just been lined up to be played is there as audio, too."""
+        end = self._playhead
+        last = self.heard[-1] if self.heard else Heard(start=0.0, end=-1.0, source=0.0)
+        behind = last.source + last.end - last.start
+        if math.isclose(last.end, end - seconds, abs_tol=1e-5) and math.isclose(
+            behind, source, abs_tol=1e-5
+        ):
+            last.end = end
+        else:
+            self.heard.append(Heard(start=end - seconds, end=end, source=source))
+
     def _cut_off(self, at: float) -> None:
         """Nothing is heard from here on of what has arrived."""
         for speech in reversed(self._lanes.assistant):
@@ -278,6 +303,10 @@ class LaneBuilder:
             if speech.unheard is None:
                 speech.unheard = speech.end
             speech.end = max(at, speech.start)
+        while self.heard and self.heard[-1].start >= at:
+            self.heard.pop()
+        if self.heard:
+            self.heard[-1].end = min(self.heard[-1].end, at)
         self._playhead = min(self._playhead, at)
 
     def _discard(self, line: Line, seconds: float) -> None:

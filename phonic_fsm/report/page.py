@@ -2,7 +2,8 @@
 
 The page may load nothing: its content security policy lets only the style and the script run
 whose hashes it names, and forbids every request. Whatever was said in the call reaches it as JSON
-that cannot end its element, and is only ever set as text.
+that cannot end its element, and is only ever set as text; the audio, if it was recorded, stands in
+the page as well, and only then may it play some.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ from .call import Call
 from .conversation import ConversationBuilder, Entry
 from .lanes import BIN, LaneBuilder, Lanes
 from .numbers import Number, numbers
+from .sound import Sound, sound_of
 from .steps import StepColumns, Steps
 
 _SCRIPTS = (
     "dom.js",
     "trace.js",
+    "sound.js",
     "cursor.js",
     "summary.js",
     "shapes.js",
@@ -121,7 +124,10 @@ def make_report(trace: str | PathLike[str]) -> Report:
         rules=[(rule.name, rule.when) for rule in RULES],
         numbers=numbers(figures),
     )
-    return Report(_page(data), call.last, call.problem)
+    # A redacted trace may lie where the audio of the call is.
+    silent = reader.header.redacted
+    sound = Sound() if silent else sound_of(reader.path, builder.heard, lanes.seconds)
+    return Report(_page(data, sound), call.last, call.problem)
 
 
 def _difference(last: ReplayedStep | None) -> _Difference | None:
@@ -167,21 +173,32 @@ def _with_divergence(found: list[Anomaly], call: Call) -> list[Anomaly]:
     return [divergence, *found]
 
 
-def _page(data: _Data) -> str:
+def _page(data: _Data, sound: Sound) -> str:
     web = resources.files(__package__) / "web"
     style = (web / "page.css").read_text(encoding="utf-8")
     script = "".join((web / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     script = f'(() => {{\n"use strict";\n{script}}})();\n'
     parts = {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'",
+        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+        + ("; media-src data:" if sound.wav else ""),
         "name": html.escape(data.name),
         "style": style,
         "data": msgspec.json.encode(data).replace(b"<", b"\\u003c").decode(),
         "script": script,
+        "sound": _player(sound),
     }
     template = (web / "page.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+
+
+def _player(sound: Sound) -> str:
+    if sound.wav:
+        wav = base64.b64encode(sound.wav).decode()
+        return f'<audio id="sound" preload="auto" src="data:audio/wav;base64,{wav}"></audio>'
+    if sound.remark:
+        return f'<p class="muted">Without the call\'s audio: {html.escape(sound.remark)}.</p>'
+    return ""
 
 
 def _hash(text: str) -> str:

@@ -18,12 +18,19 @@ const cursor = (() => {
     });
   }
 
+  function goTo(moment) {
+    time = Math.min(Math.max(0, moment), call.lanes.seconds);
+    step = trace.at(time);
+    tell();
+  }
+
+  // The sound leads while it plays: a cursor that led would have to push it all the time.
   function frame(now) {
     if (playing === null) return;
-    const ahead = time + ((now - playing) / 1000) * speed;
+    const ahead = sound.time ?? time + ((now - playing) / 1000) * speed;
     playing = now;
     const end = call.lanes.seconds;
-    cursor.toTime(Math.min(ahead, end));
+    goTo(ahead);
     if (ahead >= end) cursor.pause();
     else requestAnimationFrame(frame);
   }
@@ -33,29 +40,35 @@ const cursor = (() => {
     get time() { return time; },
     get playing() { return playing !== null; },
     get speed() { return speed; },
-    set speed(value) { speed = value; tell(); },
+    set speed(value) {
+      speed = sound.speed = value;
+      tell();
+    },
     onMove(follow) { followers.push(follow); },
     toStep(number) {
       if (!trace.count) return;
       step = Math.min(Math.max(1, number), trace.count);
       time = trace.times[step - 1];
+      sound.seek(time);
       tell();
     },
     toTime(moment) {
       if (!trace.count) return;
-      time = Math.min(Math.max(0, moment), call.lanes.seconds);
-      step = trace.at(time);
-      tell();
+      goTo(moment);
+      sound.seek(time);
     },
     play() {
       if (playing !== null || !trace.count) return;
-      if (time >= call.lanes.seconds) time = 0;
+      if (time >= call.lanes.seconds) cursor.toTime(0);
       playing = performance.now();
+      sound.play();
       tell();
       requestAnimationFrame(frame);
     },
     pause() {
       playing = null;
+      sound.pause();
+      sound.seek(time);
       tell();
     },
   };

@@ -30,6 +30,7 @@ const KEYS = {
   " ": playOrPause,
   1: () => setSpeed(1),
   4: () => setSpeed(4),
+  m: () => sound.toggle(),
   n: () => toFinding(1),
   p: () => toFinding(-1),
   "+": () => timeline.zoom(1 / 1.6),
@@ -63,6 +64,7 @@ byId("back").addEventListener("click", () => cursor.toStep(steps.beside(cursor.s
 byId("forward").addEventListener("click", () => cursor.toStep(steps.beside(cursor.step, 1)));
 byId("play").addEventListener("click", playOrPause);
 byId("speed").addEventListener("click", () => setSpeed(cursor.speed === 1 ? 4 : 1));
+byId("mute").addEventListener("click", () => sound.toggle());
 byId("next-finding").addEventListener("click", () => toFinding(1));
 byId("next-finding").disabled = !findings.length;
 byId("zoom-in").addEventListener("click", () => timeline.zoom(1 / 1.6));
