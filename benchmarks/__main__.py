@@ -32,7 +32,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     names = [benchmark.name for benchmark in BENCHMARKS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything: under a minute")
+    parser.add_argument("--quick", action="store_true", help="less of everything: a few minutes")
     parser.add_argument("--rounds", type=int, help="default: 5, or 3 with --quick")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
