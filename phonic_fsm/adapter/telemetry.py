@@ -60,7 +60,7 @@ def begin_spans(model: llm.RealtimeModel) -> SessionSpans | None:
             },
         )
         return SessionSpans(session) if session.is_recording() else None
-    except Exception:
+    except Exception:  # whatever exporters and processors raise must not cost the call
         logger.exception("this session has no spans")
         return None
 
@@ -104,7 +104,7 @@ class SessionSpans:
         """Tell one step. Never raises: at the first fault the spans end, and the log says so."""
         try:
             self._take(step)
-        except Exception:
+        except Exception:  # as above
             logger.exception("the spans of this session end here")
             self._take = _ignore
 

@@ -565,9 +565,7 @@ def take_history(context: Context, event: events.UpdateChatContext) -> None:
     for addition in event.added:
         item = addition.item
         if isinstance(item, FunctionCallOutput) and item.call_id in context.orphaned_calls:
-            context.orphaned_calls.remove(item.call_id)
-            if item.reply_required and context.reply is None:
-                ask(context, Reply(None, client.GenerateReply()))
+            _owe_answer(context, item)
 
 
 def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
@@ -810,12 +808,17 @@ def _answer(context: Context, item: FunctionCallOutput) -> None:
     if context.pending_calls.pop(item.call_id, None) is not None:
         outgoing.deliver(context, client.ToolCallOutput(item.call_id, item.output))
     elif item.call_id in context.orphaned_calls:
-        context.orphaned_calls.remove(item.call_id)
         outgoing.deliver(context, client.AddSystemMessage(render_late_output(item)))
-        if item.reply_required and context.reply is None:
-            ask(context, Reply(None, client.GenerateReply()))
+        _owe_answer(context, item)
     else:
         context.put(Log("info", f"the output of call {item.call_id} is not sent: nobody awaits it"))
+
+
+def _owe_answer(context: Context, output: FunctionCallOutput) -> None:
+    """A lost conversation made the call; the fresh one is asked to speak about its output."""
+    context.orphaned_calls.remove(output.call_id)
+    if output.reply_required and context.reply is None:
+        ask(context, Reply(None, client.GenerateReply()))
 
 
 def _apply(context: Context, event: events.UpdateChatContext) -> None:

@@ -212,7 +212,7 @@ class Connection:
                     socket.close_code or 1006,
                     socket.close_reason or self._why_it_broke(socket),
                     self._outbox.control_messages(),
-                    round(random.random(), 3),
+                    _chance(),
                 )
             )
 
@@ -248,13 +248,10 @@ class Connection:
             status = error.response.status_code
             advice = HOPELESS_STATUS.get(status)
             problem = f"Phonic refused the connection with HTTP {status}"
-            self._report(
-                ConnectFailed(
-                    f"{problem}: {advice}" if advice else problem,
-                    advice is None,
-                    _seconds(error.response.headers.get("Retry-After")),
-                    round(random.random(), 3),
-                )
+            self._fail(
+                f"{problem}: {advice}" if advice else problem,
+                retryable=advice is None,
+                retry_after=_seconds(error.response.headers.get("Retry-After")),
             )
         except TimeoutError:
             self._fail(f"Phonic did not answer within {self._connect_timeout:g} s")
@@ -262,8 +259,10 @@ class Connection:
             self._fail(f"no connection to {self._endpoint.base_url}: {_one_line(error)}")
         return None
 
-    def _fail(self, problem: str) -> None:
-        self._report(ConnectFailed(problem, chance=round(random.random(), 3)))
+    def _fail(
+        self, problem: str, *, retryable: bool = True, retry_after: float | None = None
+    ) -> None:
+        self._report(ConnectFailed(problem, retryable, retry_after, _chance()))
 
     async def _read(self, socket: ClientConnection) -> None:
         now = asyncio.get_running_loop().time
@@ -321,6 +320,10 @@ def _is_closing(socket: ClientConnection) -> bool:
 def _tls() -> ssl.SSLContext:
     """One for the process: to read the system's certificates takes longer than all else."""
     return ssl.create_default_context()
+
+
+def _chance() -> float:
+    return round(random.random(), 3)
 
 
 def _nothing(_: Event) -> None:

@@ -60,7 +60,7 @@ class PhoneCall:
             phonic = self._agent.realtime_llm_session
             if not isinstance(phonic, RealtimeSession):
                 raise TypeError(f"the agent speaks through {type(phonic).__name__}, not Phonic")
-        except BaseException:
+        except BaseException:  # a cancelled start has begun a session, too
             await self._hang_up()
             raise
         self.phonic = phonic
