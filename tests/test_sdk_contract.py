@@ -24,9 +24,13 @@ from phonic.conversations.socket_client import (
     AsyncConversationsSocketClient,
     ConversationsSocketClientResponse,
 )
+from phonic.conversations.websocket_connect import build_sts_websocket_url_and_headers
+from phonic.core.client_wrapper import BaseClientWrapper
+from phonic.environment import PhonicEnvironment
 from phonic.types.config_options_input_format import ConfigOptionsInputFormat
 from phonic.types.config_options_output_format import ConfigOptionsOutputFormat
 
+from phonic_fsm.runtime.endpoint import CLIENT, Endpoint
 from phonic_fsm.wire import client, config, server
 from phonic_fsm.wire.codec import decode_client, decode_server, encode
 
@@ -359,3 +363,28 @@ def test_the_wire_types_cover_all_of_the_sdk():
         "18/18 (+1) server messages, 12/12 client messages, 48/48 config fields, "
         "12/12 tool fields, 3/3 built-in tool fields, 5/5 audio formats"
     )
+
+
+# -- the handshake -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resume", [None, "conv_1", "a b&c=d/é"])
+@pytest.mark.parametrize("base_url", [PhonicEnvironment.DEFAULT.production, "ws://127.0.0.1:1"])
+def test_the_handshake_is_the_sdks(base_url: str, resume: str | None) -> None:
+    url, headers = Endpoint("the key", base_url).request(resume)
+
+    environment = PhonicEnvironment(base="", production=base_url)
+    sdk_url, sdk_headers = build_sts_websocket_url_and_headers(
+        BaseClientWrapper(api_key="the key", environment=environment), reconnect_conv_id=resume
+    )
+    assert url == sdk_url
+    about_the_sdk = {name for name in sdk_headers if name.startswith("X-Fern-")} | {"User-Agent"}
+    own = {"User-Agent": CLIENT, "x-phonic-client": CLIENT}
+    assert headers == {
+        **{name: sdk_headers[name] for name in sdk_headers if name not in about_the_sdk},
+        **own,
+    }
+
+
+def test_the_default_address_is_the_sdks() -> None:
+    assert Endpoint("the key").base_url == PhonicEnvironment.DEFAULT.production

@@ -1,19 +1,27 @@
-"""Where Phonic is, and what it wants to see in the handshake. The SDK knows; this asks it."""
+"""Where Phonic is, and what it wants to see in the handshake.
+
+Source: ``phonic.conversations.websocket_connect.build_sts_websocket_url_and_headers``, which a test
+holds this against. It is not called: with it come an HTTP client and models of every message,
+which take longer to import than all of this package.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from phonic.conversations.websocket_connect import build_sts_websocket_url_and_headers
-from phonic.core.client_wrapper import BaseClientWrapper
 from phonic.environment import PhonicEnvironment
 
 from ..version import __version__
 
 logger = logging.getLogger("phonic_fsm")
+
+PATH = "/v1/sts/ws"
+
+CLIENT = f"phonic-fsm/{__version__}"
+"""What this side calls itself."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +49,12 @@ class Endpoint:
 
     def request(self, resume: str | None = None) -> tuple[str, dict[str, str]]:
         """URL and headers of the handshake, optionally to resume a conversation."""
-        client = BaseClientWrapper(
-            api_key=self.api_key,
-            environment=PhonicEnvironment(base="", production=self.base_url.rstrip("/")),
-        )
-        return build_sts_websocket_url_and_headers(
-            client,
-            request_options={
-                "additional_headers": {"x-phonic-client": f"phonic-fsm/{__version__}"}
-            },
-            reconnect_conv_id=resume,
-        )
+        query = f"?{urlencode({'reconnect_conv_id': resume})}" if resume is not None else ""
+        return self.base_url.rstrip("/") + PATH + query, {
+            "Authorization": f"Bearer {self.api_key}",
+            "User-Agent": CLIENT,
+            "x-phonic-client": CLIENT,
+        }
 
 
 def _is_loopback(host: str) -> bool:
