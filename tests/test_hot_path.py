@@ -29,27 +29,27 @@ from phonic_fsm.wire.config import ConfigOptions
 
 CHUNKS = 64
 
-RECEIVE = 14
+RECEIVE = 15
 """Calls into this package for a chunk, from the websocket's ``recv`` to the audio stream."""
 
 SEND = 14
 """Calls into this package for a frame, from ``push_audio`` to the socket."""
 
 STEPS = {
-    "user_started_speaking": 5,
-    "user_finished_speaking": 5,
-    "input_text": 5,
-    "assistant_started_speaking": 9,
-    "audio_chunk": 3,
-    "assistant_finished_speaking": 8,
-    "tool_call": 18,
-    "update_chat_ctx": 27,
-    "interrupted_response": 8,
+    "user_started_speaking": 6,
+    "user_finished_speaking": 6,
+    "input_text": 6,
+    "assistant_started_speaking": 10,
+    "audio_chunk": 4,
+    "assistant_finished_speaking": 9,
+    "tool_call": 19,
+    "update_chat_ctx": 28,
+    "interrupted_response": 9,
 }
 """Calls into this package for one step of the machine, by its event."""
 
-TRANSITIONS = 32
-"""Calls into ``transitions`` for a chunk: 26 in release 0.9.3, where a row more makes 11 more."""
+TRANSITIONS = 0
+"""Calls into ``transitions`` for a chunk."""
 
 
 class Calls:

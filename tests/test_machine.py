@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import transitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phonic_fsm.core import effects, events
-from phonic_fsm.core.context import Settings
+from phonic_fsm.core.context import Context, Settings
 from phonic_fsm.core.conversation import FunctionCallOutput, Message
-from phonic_fsm.core.machine import SessionMachine, Step
+from phonic_fsm.core.machine import SessionMachine, Step, TableMachine
 from phonic_fsm.core.states import CONVERSING, State
 from phonic_fsm.trace.format import recorded_effect
 from phonic_fsm.wire import client, codec, config
@@ -178,6 +179,26 @@ def _named(event: events.Event, request_id: str) -> events.Event:
 
 def put_out(steps: list[Step]) -> list[effects.Effect]:
     return [effect for step in steps for effect in step.effects]
+
+
+class StockMachine(TableMachine):
+    """The table with the events of ``transitions`` itself."""
+
+    event_cls = transitions.Event
+
+
+STOCK = StockMachine()
+
+
+@given(histories)
+@settings(max_examples=100)
+def test_the_table_is_taken_as_transitions_takes_it(history):
+    config = MODES[history.mode]
+    stock = Context(settings=Settings(id_seed="seed", config=config), config=config)
+    for step in run(history):
+        stock.effects = []
+        STOCK.events[events.name_of(step.event)].trigger(stock, stock, step.event)
+        assert (stock.state, stock.effects) == (step.target, step.effects)
 
 
 @given(histories)

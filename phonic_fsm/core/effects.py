@@ -92,7 +92,7 @@ class AnnounceGeneration(_Effect, frozen=True, tag="announce_generation"):
     user_initiated: bool
 
 
-class PushText(_Effect, frozen=True, tag="push_text"):
+class PushText(_Effect, frozen=True, tag="push_text", gc=False):
     """Words, and when in the generation's audio they are spoken (seconds)."""
 
     text: str

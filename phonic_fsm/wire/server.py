@@ -40,7 +40,7 @@ class InputCancelled(_ServerMessage, frozen=True, tag="input_cancelled"):
     """The caller's turn was withdrawn."""
 
 
-class AudioChunk(_ServerMessage, frozen=True, tag="audio_chunk"):
+class AudioChunk(_ServerMessage, frozen=True, tag="audio_chunk", gc=False):
     """The assistant's audio (base64 on the wire) with the text that goes with it.
 
     Also sent outside the assistant's turns: silence or background sound, without text.
