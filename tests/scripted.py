@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -111,7 +112,8 @@ class Peer:
 class PhonicServer:
     """Listens on a free port; ``refuse`` makes it answer handshakes with an HTTP status."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._server: Server | None = None
         self._peers: asyncio.Queue[Peer] = asyncio.Queue()
         self.refuse: int | None = None
@@ -120,7 +122,12 @@ class PhonicServer:
 
     async def __aenter__(self) -> PhonicServer:
         self._server = await serve(
-            self._serve, "127.0.0.1", 0, process_request=self._answer_handshake, compression=None
+            self._serve,
+            "127.0.0.1",
+            0,
+            process_request=self._answer_handshake,
+            compression=None,
+            ssl=self._tls,
         )
         return self
 
@@ -137,7 +144,8 @@ class PhonicServer:
     @property
     def url(self) -> str:
         assert self._server is not None
-        return f"ws://127.0.0.1:{next(iter(self._server.sockets)).getsockname()[1]}"
+        scheme = "wss" if self._tls else "ws"
+        return f"{scheme}://127.0.0.1:{next(iter(self._server.sockets)).getsockname()[1]}"
 
     async def accept(self) -> Peer:
         """The next connection."""

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from livekit import rtc
 from livekit.agents import APIError, llm
-from scripted import PATIENCE, SILENCE, conversation, read, settle, started
+from scripted import PATIENCE, SILENCE, Impatient, conversation, read, settle, started
 from test_closing import session_in
 
 from phonic_fsm.adapter.errors import ConfigurationRefused, PhonicError, SessionBroke
@@ -376,4 +376,18 @@ async def test_a_fault_in_the_sessions_task_ends_it_aloud(make_model, server, ca
         assert error.recoverable is False
         await emitted.state("closed")
         await read(await reply)
+    assert "the Phonic session broke" in caplog.text
+
+
+async def test_a_fault_in_a_timers_step_ends_it_aloud(make_model, server, caplog):
+    async with conversation(Impatient(make_model()), server) as (session, _, emitted):
+
+        def fail(_):
+            raise LookupError("a fault")
+
+        session._runtime._perform[effects.RejectReply] = fail
+        session.generate_reply()
+        error = await emitted.next("error")
+        assert isinstance(error.error, SessionBroke)
+        await emitted.state("closed")
     assert "the Phonic session broke" in caplog.text

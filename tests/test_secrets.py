@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import ssl
-import subprocess
 import traceback
 
 import pytest
@@ -103,22 +100,6 @@ async def test_the_key_is_nowhere(make_model, server, all_logs, tmp_path):
         assert KEY not in repr(vars(record))
     for file in tmp_path.iterdir():
         assert KEY.encode() not in file.read_bytes()
-
-
-@pytest.fixture(scope="module")
-def own_certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1 that nobody has signed, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl to make a certificate")
-    command = (
-        "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
-        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True, timeout=30)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return context
 
 
 async def test_a_server_that_cannot_prove_who_it_is_never_gets_the_key(make_model, own_certificate):

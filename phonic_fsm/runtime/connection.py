@@ -1,4 +1,4 @@
-"""One websocket, from opening to close, and the messages that wait to be written to it.
+"""One connection, from the attempt to make it to its end.
 
 A connection reports what happens to it as events and is told nothing but what to send and when
 to end. Once told to end it is silent. Whether to try again is not its business.
@@ -10,38 +10,33 @@ import asyncio
 import logging
 import random
 import ssl
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 
 import anyio
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import (
     ConnectionClosed as SocketClosed,
 )
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
-from websockets.protocol import State as SocketState
+from websockets.protocol import State
 
 from ..core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event
-from ..wire.client import AudioChunk, ClientMessage
+from ..wire.client import ClientMessage
 from ..wire.codec import decode_server, encode
 from .endpoint import Endpoint
+from .outbox import Outbox
+from .socket import Socket
 
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """A longer message from the server ends the connection (close code 1009)."""
 
-MAX_AUDIO_CHUNKS = 100
-"""Audio chunks (20 ms each, so 2 s) that wait for a slow socket; the oldest give way."""
-
 PING_INTERVAL = 10.0
 """Seconds between pings; a connection that does not take and answer one within as many is lost."""
-
-FAIR_SHARE = 16
-"""Messages that are read in a row before other sessions get their turn."""
 
 CLOSE_TIMEOUT = 0.5
 """Seconds to write what waits and to say goodbye; after them the socket is dropped."""
@@ -57,74 +52,6 @@ _socket_logger = logging.getLogger(f"{__name__}.websocket")
 _socket_logger.setLevel(logging.INFO)
 # Whoever sets the level of every logger there is must not get to see it either.
 _socket_logger.addFilter(lambda record: record.levelno > logging.DEBUG)
-
-
-class Outbox:
-    """Messages in order. Audio is bounded, control messages are never dropped."""
-
-    def __init__(self) -> None:
-        self._messages: deque[ClientMessage] = deque()
-        self._audio = 0
-        self._dropped = 0
-        self._ended = False
-        # One event for the outbox's life: setting it costs less than any queue's put.
-        self._filled = asyncio.Event()
-
-    def put(self, message: ClientMessage) -> None:
-        if isinstance(message, AudioChunk):
-            if self._audio == MAX_AUDIO_CHUNKS:
-                self._drop_oldest_audio()
-            self._audio += 1
-        self._messages.append(message)
-        self._filled.set()
-
-    def _drop_oldest_audio(self) -> None:
-        if not self._dropped:
-            logger.warning("the connection to Phonic is stalled: dropping the oldest caller audio")
-        for index, message in enumerate(self._messages):
-            if isinstance(message, AudioChunk):
-                del self._messages[index]
-                break
-        self._audio -= 1
-        self._dropped += 1
-
-    def end(self) -> None:
-        """Nothing more comes: once it is empty, ``first`` says so."""
-        self._ended = True
-        self._filled.set()
-
-    async def first(self) -> ClientMessage | None:
-        """The oldest message, which stays until ``written``; ``None`` once all is said."""
-        while not self._messages:
-            if self._ended:
-                return None
-            self._report_end_of_stall()
-            self._filled.clear()
-            await self._filled.wait()
-        return self._messages[0]
-
-    @property
-    def empty(self) -> bool:
-        return not self._messages
-
-    def written(self, message: ClientMessage) -> None:
-        """Take the message out, unless it was dropped while it was being written."""
-        if self._messages and self._messages[0] is message:
-            self._messages.popleft()
-            if isinstance(message, AudioChunk):
-                self._audio -= 1
-
-    def _report_end_of_stall(self) -> None:
-        if self._dropped:
-            logger.warning(
-                "the connection to Phonic flows again; %d ms of caller audio were dropped",
-                self._dropped * 20,
-            )
-            self._dropped = 0
-
-    def control_messages(self) -> tuple[ClientMessage, ...]:
-        """What waits, without audio."""
-        return tuple(m for m in self._messages if not isinstance(m, AudioChunk))
 
 
 class Connection:
@@ -147,34 +74,18 @@ class Connection:
         """There once ``run`` has begun: a timer may make a connection or end it, and anyio works
         in tasks only."""
         self._ended = False
-        self._socket: ClientConnection | None = None
+        self._socket: Socket | None = None
         self._unanswered = False
         self.last_heard: float | None = None
         """When the server last said something, by the event loop's clock (s)."""
 
     def send(self, message: ClientMessage) -> None:
         """Write a message at once if the socket takes it, else put it behind those that wait."""
-        if self._outbox.empty and self._flowing():
-            self._write_now(encode(message))
+        socket = self._socket
+        if socket is not None and self._outbox.empty and socket.is_flowing:
+            socket.write(encode(message))
         else:
             self._outbox.put(message)
-
-    def _flowing(self) -> bool:
-        """Whether all that was written has left for the network."""
-        socket = self._socket
-        return (
-            socket is not None
-            and socket.state is SocketState.OPEN
-            and not _is_closing(socket)
-            and not socket.transport.get_write_buffer_size()
-        )
-
-    def _write_now(self, data: bytes) -> None:
-        # What the socket's own send() does too, without a task that has to wake up for it.
-        assert self._socket is not None
-        self._socket.protocol.send_text(data)
-        for piece in self._socket.protocol.data_to_send():
-            self._socket.transport.write(piece)
 
     def end(self) -> None:
         """Write what waits, close, and report nothing any more."""
@@ -202,7 +113,8 @@ class Connection:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._write, socket)
                     tasks.start_soon(self._watch, socket, tasks.cancel_scope)
-                    await self._read(socket)
+                    socket.start(self._receive)
+                    await socket.wait_closed()
                     tasks.cancel_scope.cancel()
             finally:
                 with suppress(AttributeError):  # CPython 3.11: of a transport that is closed
@@ -216,7 +128,7 @@ class Connection:
                 )
             )
 
-    def _why_it_broke(self, socket: ClientConnection) -> str:
+    def _why_it_broke(self, socket: Socket) -> str:
         """What this side had against the connection, if it was this side."""
         closed = socket.protocol.close_sent
         if self._unanswered:
@@ -227,12 +139,17 @@ class Connection:
             return f"Phonic sent a message of over {MAX_MESSAGE_BYTES // 2**20} MiB"
         return closed.reason
 
-    async def _open(self) -> ClientConnection | None:
+    def _receive(self, frame: bytes | bytearray) -> None:
+        self.last_heard = asyncio.get_running_loop().time()
+        self._report(decode_server(frame))
+
+    async def _open(self) -> Socket | None:
         url, headers = self._endpoint.request(self._resume)
         try:
             with anyio.fail_after(self._connect_timeout):
-                return await connect(
+                socket = await connect(
                     url,
+                    create_connection=Socket,
                     ssl=_tls() if url.startswith("wss:") else None,
                     additional_headers=headers,
                     user_agent_header=None,
@@ -244,6 +161,8 @@ class Connection:
                     close_timeout=CLOSE_TIMEOUT,
                     logger=_socket_logger,
                 )
+                assert isinstance(socket, Socket)
+                return socket
         except InvalidStatus as error:
             status = error.response.status_code
             advice = HOPELESS_STATUS.get(status)
@@ -264,20 +183,7 @@ class Connection:
     ) -> None:
         self._report(ConnectFailed(problem, retryable, retry_after, _chance()))
 
-    async def _read(self, socket: ClientConnection) -> None:
-        now = asyncio.get_running_loop().time
-        try:
-            while True:
-                for _ in range(FAIR_SHARE):
-                    frame = await socket.recv(decode=False)
-                    self.last_heard = now()
-                    self._report(decode_server(frame))
-                # What has arrived already is read without waiting.
-                await asyncio.sleep(0)
-        except SocketClosed:
-            return
-
-    async def _watch(self, socket: ClientConnection, scope: anyio.CancelScope) -> None:
+    async def _watch(self, socket: Socket, scope: anyio.CancelScope) -> None:
         # Not left to websockets: its ping waits for ever behind what cannot be written, and where
         # no answer comes it sends a close frame. One that still arrives ends the conversation.
         try:
@@ -289,31 +195,23 @@ class Connection:
             self._unanswered = True
             scope.cancel()
         except (SocketClosed, AttributeError):
-            # The reader sees it too. (On the AttributeError see below.)
-            if socket.state is SocketState.OPEN:
+            # ``run`` sees it too. (On the AttributeError see below.)
+            if socket.state is State.OPEN:
                 raise
 
-    async def _write(self, socket: ClientConnection) -> None:
+    async def _write(self, socket: Socket) -> None:
         try:
             while (message := await self._outbox.first()) is not None:
-                if _is_closing(socket):
-                    # It would swallow what waits here. The reader sees its end.
+                if socket.is_closing:
                     return
                 await socket.send(encode(message), text=True)
                 self._outbox.written(message)
             await socket.close()
         except (SocketClosed, AttributeError):
-            # The reader sees it too, and what is left in the outbox is reported with it. (The
+            # ``run`` sees it too, and what is left in the outbox is reported with it. (The
             # AttributeError is CPython 3.11's, of a transport that is closed.)
-            if socket.state is SocketState.OPEN:
+            if socket.state is State.OPEN:
                 raise
-
-
-def _is_closing(socket: ClientConnection) -> bool:
-    try:
-        return socket.transport.is_closing()
-    except AttributeError:  # CPython 3.10: of a TLS transport that is closed
-        return True
 
 
 @cache

@@ -97,8 +97,10 @@ class SessionRuntime:
         self._watchdog: asyncio.TimerHandle | None = None
         self._uplink = Uplink(wire_format, self._send_audio)
         self._awake = asyncio.Event()
-        """There is something to start, or the session is closed."""
+        """There is something to start, or a fault, or the session is closed."""
         self._unstarted: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
+        self._fault: Exception | None = None
+        """Of a step that nobody called for: it is raised in the session's task."""
         self.dispatch(events.Open())
 
     @property
@@ -110,6 +112,8 @@ class SessionRuntime:
         try:
             async with anyio.create_task_group() as tasks:
                 while True:
+                    if self._fault is not None:
+                        raise self._fault
                     while self._unstarted:
                         tasks.start_soon(self._unstarted.popleft())
                     if self.state is State.closed:
@@ -147,6 +151,16 @@ class SessionRuntime:
         finally:
             self._stepping = False
 
+    def _hear(self, event: Event) -> None:
+        """Dispatch what comes from the connection or a timer: its fault is the session's."""
+        if self._fault is not None:
+            return
+        try:
+            self.dispatch(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the session ends with it
+            self._fault = error
+            self._awake.set()
+
     def _take(self, event: Event) -> None:
         step = self._machine.step(event)
         if self._recorder is not None:
@@ -173,7 +187,7 @@ class SessionRuntime:
     def _name_overdue(self, state: State) -> None:
         seconds = round(self._loop.time() - self._entered, 1)
         self._watchdog = self._loop.call_later(LONGEST[state], self._name_overdue, state)
-        self.dispatch(events.StateOverdue(seconds))
+        self._hear(events.StateOverdue(seconds))
 
     def circumstances(self) -> str:
         """Where the session is, or was before the present step, and since when; for errors."""
@@ -208,7 +222,7 @@ class SessionRuntime:
             self._last_heard = self._connection.last_heard or self._last_heard
         self._connection = Connection(
             self._endpoint,
-            self.dispatch,
+            self._hear,
             resume=effect.resume,
             connect_timeout=self._connect_timeout,
         )
@@ -250,7 +264,7 @@ class SessionRuntime:
 
     def _fire(self, event: str) -> None:
         del self._timers[event]
-        self.dispatch(EVENTS[event]())
+        self._hear(EVENTS[event]())
 
 
 def _log(effect: effects.Log) -> None:

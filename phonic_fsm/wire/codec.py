@@ -48,7 +48,7 @@ class _Decoder(Generic[M]):
         self._decode = msgspec.json.Decoder(union).decode
         self._known = {member.__struct_config__.tag for member in get_args(union)}
 
-    def __call__(self, frame: bytes | str) -> M | UnknownMessage | MalformedMessage:
+    def __call__(self, frame: bytes | bytearray | str) -> M | UnknownMessage | MalformedMessage:
         try:
             message: M = self._decode(frame)
             refuse_too_deep(frame, DEEPEST)
@@ -64,7 +64,7 @@ class _Decoder(Generic[M]):
         return UnknownMessage(message_type)
 
 
-def refuse_too_deep(frame: bytes | str, levels: int) -> None:
+def refuse_too_deep(frame: bytes | bytearray | str, levels: int) -> None:
     """Raise ``msgspec.ValidationError`` if JSON is nested more levels deep than these."""
     data = frame.encode() if isinstance(frame, str) else frame
     # Counting is all that an ordinary frame costs.
