@@ -24,11 +24,11 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from ..core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event
-from ..wire.client import ClientMessage
+from ..wire.client import AudioChunk, ClientMessage
 from ..wire.codec import decode_server, encode
 from .endpoint import Endpoint
 from .outbox import Outbox
-from .socket import Socket
+from .socket import WRITE_LIMIT, Socket
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,8 @@ class Connection:
         self._resume = resume
         self._connect_timeout = connect_timeout
         self._outbox = Outbox()
+        self._leaving: tuple[ClientMessage, ...] = ()
+        """The control message that was written last, if not all of it has left for the network."""
         self._scope: anyio.CancelScope | None = None
         """There once ``run`` has begun: a timer may make a connection or end it, and anyio works
         in tasks only."""
@@ -81,16 +83,32 @@ class Connection:
 
     def send(self, message: ClientMessage) -> None:
         """Write a message at once if the socket takes it, else put it behind those that wait."""
+        data = encode(message)
         socket = self._socket
-        if socket is not None and self._outbox.empty and socket.is_flowing:
-            socket.write(encode(message))
+        if socket is not None and socket.is_flowing and not self._outbox:
+            self._write(socket, message, data)
         else:
-            self._outbox.put(message)
+            self._outbox.put(message, data)
+
+    def _write(self, socket: Socket, message: ClientMessage, data: bytes) -> None:
+        socket.write(data)
+        if not isinstance(message, AudioChunk) and not socket.is_flowing:
+            self._leaving = (message,)
+
+    def _flush(self) -> None:
+        """Write what waits, as long as the socket takes it; in the end, say goodbye."""
+        socket = self._socket
+        if socket is None or not socket.is_flowing:
+            return
+        self._leaving = ()
+        while self._outbox and socket.is_flowing:
+            self._write(socket, *self._outbox.take())
+        if self._ended and socket.is_flowing:
+            socket.say_goodbye()
 
     def end(self) -> None:
         """Write what waits, close, and report nothing any more."""
         self._report = _nothing
-        self._outbox.end()
         self._ended = True
         if self._scope is None:
             return
@@ -98,9 +116,10 @@ class Connection:
             self._scope.cancel()
         else:
             self._scope.deadline = asyncio.get_running_loop().time() + CLOSE_TIMEOUT
+            self._flush()
 
     async def run(self) -> None:
-        """Open the socket, then read and write until either side ends it."""
+        """Open the socket and be there until either side ends it."""
         if self._ended:
             return
         with anyio.CancelScope() as self._scope:
@@ -110,12 +129,8 @@ class Connection:
                 return
             try:
                 self._report(ConnectionOpened(round(anyio.current_time() - began, 6)))
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._write, socket)
-                    tasks.start_soon(self._watch, socket, tasks.cancel_scope)
-                    socket.start(self._receive)
-                    await socket.wait_closed()
-                    tasks.cancel_scope.cancel()
+                socket.start(self._receive, self._flush)
+                await self._outlast(socket)
             finally:
                 with suppress(AttributeError):  # CPython 3.11: of a transport that is closed
                     socket.transport.abort()
@@ -123,10 +138,28 @@ class Connection:
                 ConnectionClosed(
                     socket.close_code or 1006,
                     socket.close_reason or self._why_it_broke(socket),
-                    self._outbox.control_messages(),
+                    self._leaving + self._outbox.control_messages(),
                     _chance(),
                 )
             )
+
+    async def _outlast(self, socket: Socket) -> None:
+        """Return once the socket is closed, or so when it does not answer a ping."""
+        # Not left to websockets: its ping waits for ever behind what cannot be written, and where
+        # no answer comes it sends a close frame. One that still arrives ends the conversation.
+        try:
+            while True:
+                with anyio.move_on_after(PING_INTERVAL):
+                    await socket.wait_closed()
+                    return
+                with anyio.fail_after(PING_INTERVAL):
+                    await (await socket.ping())
+        except TimeoutError:
+            self._unanswered = True
+        except (SocketClosed, AttributeError):
+            # It closes just now. (The AttributeError is CPython 3.11's, of a closed transport.)
+            if socket.state is State.OPEN:
+                raise
 
     def _why_it_broke(self, socket: Socket) -> str:
         """What this side had against the connection, if it was this side."""
@@ -156,6 +189,7 @@ class Connection:
                     # base64 audio hardly shrinks, and deflating it costs more than the rest.
                     compression=None,
                     max_size=MAX_MESSAGE_BYTES,
+                    write_limit=WRITE_LIMIT,
                     open_timeout=None,
                     ping_interval=None,
                     close_timeout=CLOSE_TIMEOUT,
@@ -182,36 +216,6 @@ class Connection:
         self, problem: str, *, retryable: bool = True, retry_after: float | None = None
     ) -> None:
         self._report(ConnectFailed(problem, retryable, retry_after, _chance()))
-
-    async def _watch(self, socket: Socket, scope: anyio.CancelScope) -> None:
-        # Not left to websockets: its ping waits for ever behind what cannot be written, and where
-        # no answer comes it sends a close frame. One that still arrives ends the conversation.
-        try:
-            while True:
-                await anyio.sleep(PING_INTERVAL)
-                with anyio.fail_after(PING_INTERVAL):
-                    await (await socket.ping())
-        except TimeoutError:
-            self._unanswered = True
-            scope.cancel()
-        except (SocketClosed, AttributeError):
-            # ``run`` sees it too. (On the AttributeError see below.)
-            if socket.state is State.OPEN:
-                raise
-
-    async def _write(self, socket: Socket) -> None:
-        try:
-            while (message := await self._outbox.first()) is not None:
-                if socket.is_closing:
-                    return
-                await socket.send(encode(message), text=True)
-                self._outbox.written(message)
-            await socket.close()
-        except (SocketClosed, AttributeError):
-            # ``run`` sees it too, and what is left in the outbox is reported with it. (The
-            # AttributeError is CPython 3.11's, of a transport that is closed.)
-            if socket.state is State.OPEN:
-                raise
 
 
 @cache

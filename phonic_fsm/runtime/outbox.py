@@ -1,8 +1,7 @@
-"""Messages that wait to be written, in order, and what gives way when they are too many."""
+"""Messages that wait for a socket to take them, in order, and what gives way when they are many."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 
@@ -15,68 +14,46 @@ MAX_AUDIO_CHUNKS = 100
 
 
 class Outbox:
-    """Messages in order. Audio is bounded, control messages are never dropped."""
+    """Messages beside their bytes. Audio is bounded, control messages are never dropped."""
 
     def __init__(self) -> None:
-        self._messages: deque[ClientMessage] = deque()
+        self._messages: deque[tuple[ClientMessage, bytes]] = deque()
         self._audio = 0
         self._dropped = 0
-        self._ended = False
-        # One event for the outbox's life: setting it costs less than any queue's put.
-        self._filled = asyncio.Event()
 
-    def put(self, message: ClientMessage) -> None:
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def put(self, message: ClientMessage, data: bytes) -> None:
         if isinstance(message, AudioChunk):
             if self._audio == MAX_AUDIO_CHUNKS:
                 self._drop_oldest_audio()
             self._audio += 1
-        self._messages.append(message)
-        self._filled.set()
+        self._messages.append((message, data))
 
-    def _drop_oldest_audio(self) -> None:
-        if not self._dropped:
-            logger.warning("the connection to Phonic is stalled: dropping the oldest caller audio")
-        for index, message in enumerate(self._messages):
-            if isinstance(message, AudioChunk):
-                del self._messages[index]
-                break
-        self._audio -= 1
-        self._dropped += 1
-
-    def end(self) -> None:
-        """Nothing more comes: once it is empty, ``first`` says so."""
-        self._ended = True
-        self._filled.set()
-
-    async def first(self) -> ClientMessage | None:
-        """The oldest message, which stays until ``written``; ``None`` once all is said."""
-        while not self._messages:
-            if self._ended:
-                return None
-            self._report_end_of_stall()
-            self._filled.clear()
-            await self._filled.wait()
-        return self._messages[0]
-
-    @property
-    def empty(self) -> bool:
-        return not self._messages
-
-    def written(self, message: ClientMessage) -> None:
-        """Take the message out, unless it was dropped while it was being written."""
-        if self._messages and self._messages[0] is message:
-            self._messages.popleft()
-            if isinstance(message, AudioChunk):
-                self._audio -= 1
-
-    def _report_end_of_stall(self) -> None:
-        if self._dropped:
+    def take(self) -> tuple[ClientMessage, bytes]:
+        """The oldest message; there must be one."""
+        message, data = self._messages.popleft()
+        if isinstance(message, AudioChunk):
+            self._audio -= 1
+        if self._dropped and not self._messages:
             logger.warning(
                 "the connection to Phonic flows again; %d ms of caller audio were dropped",
                 self._dropped * 20,
             )
             self._dropped = 0
+        return message, data
 
     def control_messages(self) -> tuple[ClientMessage, ...]:
         """What waits, without audio."""
-        return tuple(m for m in self._messages if not isinstance(m, AudioChunk))
+        return tuple(m for m, _ in self._messages if not isinstance(m, AudioChunk))
+
+    def _drop_oldest_audio(self) -> None:
+        if not self._dropped:
+            logger.warning("the connection to Phonic is stalled: dropping the oldest caller audio")
+        for index, (message, _) in enumerate(self._messages):
+            if isinstance(message, AudioChunk):
+                del self._messages[index]
+                break
+        self._audio -= 1
+        self._dropped += 1
