@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from phonic_fsm.wire import client, server
 from phonic_fsm.wire.codec import decode_server, encode
 
+from .models import model
 from .server import CHUNK_BYTES, Script, marked_pcm
 
 Name = Literal["phonic_fsm", "plugin", "floor"]
@@ -30,18 +31,8 @@ SILENCE = bytes(CHUNK_BYTES)
 
 
 def new_session(name: Name, url: str) -> Any:
-    """A session that has been given nothing yet. Imported here: each has its own process."""
-    if name == "floor":
-        return _Floor(url)
-    if name == "plugin":
-        from livekit.plugins.phonic.realtime import RealtimeModel as Plugin  # noqa: PLC0415
-        from phonic.environment import PhonicEnvironment  # noqa: PLC0415
-
-        PhonicEnvironment.DEFAULT.production = url
-        return Plugin(api_key="any").session()
-    from phonic_fsm import RealtimeModel  # noqa: PLC0415
-
-    return RealtimeModel(api_key="any", base_url=url).session()
+    """A session that has been given nothing yet."""
+    return _Floor(url) if name == "floor" else model(name, url).session()
 
 
 def ignore(_: rtc.AudioFrame) -> None:

@@ -1,9 +1,7 @@
-"""Without a socket: the machine alone, replaying a trace, importing the package."""
+"""Without a socket: the machine alone, and replaying a trace."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +20,7 @@ from phonic_fsm.wire import server
 from phonic_fsm.wire.config import ConfigOptions
 
 from .contestants import SILENCE, Name
-from .measuring import PATIENCE, Benchmark, Cpu, Figures
+from .measuring import Benchmark, Cpu, Figures
 
 BEGINNING = (
     events.Open(),
@@ -59,21 +57,6 @@ async def replaying(name: Name, url: str, *, times: int) -> Figures:
         cpu = Cpu()
         steps = sum(replayed.difference is None for _ in range(times) for replayed in replay(path))
         return {"us": cpu.us_per(steps), "steps_per_s": steps / cpu.seconds()}
-
-
-def importing(name: Name, url: str) -> Figures:
-    """What the package adds to an agent that has imported LiveKit Agents (CPU)."""
-    module = {"phonic_fsm": "phonic_fsm", "plugin": "livekit.plugins.phonic.realtime"}[name]
-    code = (
-        "import time, livekit.agents\n"
-        "began = time.process_time()\n"
-        f"from {module} import RealtimeModel\n"
-        "print((time.process_time() - began) * 1e3)"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=PATIENCE
-    )
-    return {"ms": float(ran.stdout)}
 
 
 def _us_per(take: Callable[[server.AudioChunk], object], steps: int) -> float:
@@ -135,12 +118,5 @@ BENCHMARKS = (
         contestants=("phonic_fsm",),
         arguments={"times": 10},
         quick={"times": 2},
-    ),
-    Benchmark(
-        name="import",
-        title="import, beyond livekit-agents (CPU)",
-        measure=importing,
-        contestants=("phonic_fsm", "plugin"),
-        quick=None,
     ),
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
 from livekit import rtc
@@ -24,21 +26,37 @@ ANSWER_CHUNKS = 50
 """As long as a caller's turn."""
 
 
-async def live(name: Name, url: str, *, sessions: int, seconds: float) -> Figures:
+async def live(
+    name: Name, url: str, *, sessions: int, seconds: float, traced: bool = False
+) -> Figures:
     """Every session speaks and is spoken to, 50 chunks a second each way."""
-    async with _all_talking(name, url, sessions, Script(greet=1, talk=True)) as callers:
-        before = sum(caller.frames for caller in callers)
-        lags: list[float] = []
-        cpu = Cpu()
-        async with _meanwhile(_note_lags(lags)):
-            pushed = await _speak(callers, seconds, to_be_answered=False)
-        used = cpu.seconds()
-        read = sum(caller.frames for caller in callers) - before
-        return {
-            "us": used / (pushed + read) * 2e6,
-            "share_read": read * CHUNK_SECONDS / sessions / seconds,
-            "lag_p99_ms": percentile(lags, 0.99) * 1e3,
-        }
+    with _traces() if traced else nullcontext():
+        async with _all_talking(name, url, sessions, Script(greet=1, talk=True)) as callers:
+            before = sum(caller.frames for caller in callers)
+            lags: list[float] = []
+            cpu = Cpu()
+            async with _meanwhile(_note_lags(lags)):
+                pushed = await _speak(callers, seconds, to_be_answered=False)
+            used, elsewhere = cpu.seconds(), cpu.seconds_of_other_threads()
+            read = sum(caller.frames for caller in callers) - before
+    pairs = (pushed + read) / 2
+    return {
+        "us": used / pairs * 1e6,
+        **({"writer_us": elsewhere / pairs * 1e6} if traced else {}),
+        "share_read": read * CHUNK_SECONDS / sessions / seconds,
+        "lag_p99_ms": percentile(lags, 0.99) * 1e3,
+    }
+
+
+@contextmanager
+def _traces() -> Iterator[None]:
+    """Sessions made meanwhile are recorded."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["PHONIC_FSM_TRACE"] = directory
+        try:
+            yield
+        finally:
+            del os.environ["PHONIC_FSM_TRACE"]
 
 
 async def answers(
@@ -171,6 +189,14 @@ BENCHMARKS = (
         title="live session, 50 chunks/s each way, a chunk pair (CPU)",
         measure=live,
         arguments={"sessions": 40, "seconds": 3.0},
+        quick={"seconds": 1.0},
+    ),
+    Benchmark(
+        name="traced",
+        title="the same, every session recorded",
+        measure=live,
+        contestants=("phonic_fsm",),
+        arguments={"sessions": 40, "seconds": 3.0, "traced": True},
         quick={"seconds": 1.0},
     ),
     *map(_live, CURVE),

@@ -1,6 +1,7 @@
 """Rounds: in each, every contestant is measured once, in turn, so that a noisy minute hits all.
 
 Each contestant has a process that lives through all rounds; CPU time is that process's alone.
+Where the system allows it, contestants run on one processor and the server on another.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -68,12 +70,24 @@ class Cpu:
     def __init__(self) -> None:
         gc.collect()
         self._began = time.process_time()
+        self._thread_began = time.thread_time()
 
     def seconds(self) -> float:
         return time.process_time() - self._began
 
+    def seconds_of_other_threads(self) -> float:
+        return self.seconds() - (time.thread_time() - self._thread_began)
+
     def us_per(self, count: int) -> float:
         return self.seconds() / count * 1e6
+
+
+def stay_on_processor(number: int) -> None:
+    """Keep this process on one of the processors that it may use: 0 is the contestants'."""
+    if hasattr(os, "sched_setaffinity"):
+        processors = sorted(os.sched_getaffinity(0))
+        if len(processors) > number:
+            os.sched_setaffinity(0, {processors[number]})
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -103,7 +117,8 @@ class Workers:
 
 @contextmanager
 def _worker() -> Iterator[ProcessPoolExecutor]:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=stay_on_processor, initargs=(0,)) as pool:
         yield pool
 
 

@@ -1,4 +1,4 @@
-"""Where the time goes: a profile of the two hot paths, by layer.
+"""Where the time goes: a profile of the two hot paths, by layer and by function.
 
 ``cProfile`` makes Python calls look dearer than they are beside what C does, so these are shares,
 to be compared with each other, and no times.
@@ -11,21 +11,23 @@ import pstats
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from . import chunks
 from .contestants import Name
 from .measuring import Benchmark, Figures
 
+SYSTEM = "system calls"
+MESSAGES = "messages: phonic_fsm.wire, msgspec"
+
 SYSTEM_CALLS = ("'_socket.socket' objects", "'select.epoll' objects", "posix.urandom")
 
 LAYERS = (
     ("phonic_fsm/core", "machine: phonic_fsm.core"),
-    ("phonic_fsm/wire", "messages: phonic_fsm.wire, msgspec"),
+    ("phonic_fsm/wire", MESSAGES),
     ("phonic_fsm/runtime", "carrying: phonic_fsm.runtime"),
     ("phonic_fsm/adapter", "LiveKit's side: phonic_fsm.adapter"),
-    ("transitions", "machine: transitions"),
-    ("/logging/", "machine: transitions"),  # Its messages, which nobody reads.
     ("websockets", "websocket: websockets"),
     ("livekit", "frames and channels: livekit"),
     ("/asyncio/", "event loop: asyncio"),
@@ -33,13 +35,18 @@ LAYERS = (
 )
 """Parts of a path, and what is found there; what is not in here is the benchmark's own."""
 
+LAYER_NAMES = {SYSTEM, *(name for _, name in LAYERS)}
+
+FUNCTIONS = 12
+"""The dearest ones are told."""
+
 Function = tuple[str, int, str]
 
 
 async def profile(
     name: Name, url: str, *, path: Callable[..., Coroutine[Any, Any, Figures]], **arguments: Any
 ) -> Figures:
-    """The layers' shares of one path, in percent."""
+    """The shares of the layers and of the dearest functions in one path, in percent."""
     profiler = cProfile.Profile()
     profiler.enable()
     await path(name, url, **arguments)
@@ -48,20 +55,39 @@ async def profile(
 
 
 def _shares(stats: dict[Function, Any]) -> Figures:
-    seconds: Counter[str] = Counter()
+    layers: Counter[str] = Counter()
+    functions: Counter[str] = Counter()
     for function, (_, _, own, _, callers) in stats.items():
-        if function[0] != "~":
-            seconds[_layer(function[0])] += own
-        elif any(part in function[2] for part in SYSTEM_CALLS):
-            seconds["system calls"] += own
-        elif "msgspec" in function[2]:
-            seconds["messages: phonic_fsm.wire, msgspec"] += own
-        else:
-            # Built-ins belong to whoever calls them.
-            for caller, (_, _, own_there, _) in callers.items():
-                seconds[_layer(caller[0])] += own_there
-    del seconds[""]
-    return {layer: spent / seconds.total() * 100 for layer, spent in seconds.most_common()}
+        parts = Counter(_parts(function, own, callers))
+        del parts[""]
+        layers.update(parts)
+        functions[_name(function)] += sum(parts.values())
+    told = [*layers.most_common(), *functions.most_common(FUNCTIONS)]
+    return {name: spent / layers.total() * 100 for name, spent in told}
+
+
+def _parts(function: Function, own: float, callers: dict[Function, Any]) -> dict[str, float]:
+    """The time in a function itself, by layer."""
+    file, _, name = function
+    if file != "~":
+        return {_layer(file): own}
+    if any(part in name for part in SYSTEM_CALLS):
+        return {SYSTEM: own}
+    if "msgspec" in name:
+        return {MESSAGES: own}
+    # Built-ins belong to whoever calls them.
+    parts: Counter[str] = Counter()
+    for caller, (_, _, own_there, _) in callers.items():
+        parts[_layer(caller[0])] += own_there
+    return parts
+
+
+def _name(function: Function) -> str:
+    file, _, name = function
+    if file == "~":
+        return name.strip("{}<>")
+    path = Path(file)
+    return f"{path.parent.name}/{path.stem}.{name}"
 
 
 def _layer(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from msgspec import Struct, field
 
 from .many import CURVE
 from .measuring import Result
+from .profiling import LAYER_NAMES
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 FIGURES = DOCUMENT.with_suffix(".json")
@@ -21,7 +23,9 @@ CONTESTANTS = {"phonic_fsm": "phonic-fsm", "plugin": "plugin", "floor": "floor"}
 UNITS = {
     "us": ("", "µs"),
     "traced_us": (", traced", "µs"),
+    "writer_us": (", of which the thread that writes", "µs"),
     "ms": (", CPU", "ms"),
+    "import_ms": (", the import, CPU", "ms"),
     "wall_ms": (", time", "ms"),
     "closing_ms": (", closing, CPU", "ms"),
     "closing_wall_ms": (", closing, time", "ms"),
@@ -68,7 +72,8 @@ def write_document(report: Report) -> None:
         "environment": ", ".join(f"{name} {value}" for name, value in report.environment.items()),
         "rows": rows(report),
         "curve": _curve(report),
-        "profile": _profile(report),
+        "layers": _profile(report, lambda name: name in LAYER_NAMES),
+        "functions": _profile(report, lambda name: name not in LAYER_NAMES),
     }
     for name, block in blocks.items():
         before, mark, rest = text.partition(f"<!-- {name} -->\n")
@@ -116,17 +121,17 @@ def _curve(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _profile(report: Report) -> str:
+def _profile(report: Report, wanted: Callable[[str], bool]) -> str:
     profiles = [
         result.rounds["phonic_fsm"][0]
         for name, result in report.results.items()
         if name.startswith("profile_")
     ]
-    layers = {layer: None for profile in profiles for layer in profile}
+    names = dict.fromkeys(name for profile in profiles for name in profile if wanted(name))
     lines = ["| | receiving | sending |", "|---|---|---|"]
-    for layer in layers:
-        shares = " | ".join(f"{profile.get(layer, 0.0):.0f} %" for profile in profiles)
-        lines.append(f"| {layer} | {shares} |")
+    for name in names:
+        shares = [f"{profile[name]:.0f} %" if name in profile else "" for profile in profiles]
+        lines.append(f"| {name} | {' | '.join(shares)} |")
     return "\n".join(lines)
 
 

@@ -26,6 +26,8 @@ from websockets.protocol import State
 from phonic_fsm.wire import client, server
 from phonic_fsm.wire.codec import decode_client, encode
 
+from .measuring import stay_on_processor
+
 CHUNK_BYTES = 960
 """20 ms of PCM16 at 24 kHz, the format of every benchmark."""
 
@@ -200,6 +202,7 @@ async def _serve(port: Connection) -> None:
 
 
 def _run(port: Connection) -> None:
+    stay_on_processor(1)
     asyncio.run(_serve(port))
 
 

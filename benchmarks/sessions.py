@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import time
 from contextlib import AsyncExitStack
 from statistics import median
@@ -12,7 +14,7 @@ import msgspec
 import psutil
 
 from .contestants import Name, call, talking
-from .measuring import Benchmark, Cpu, Figures
+from .measuring import PATIENCE, Benchmark, Cpu, Figures
 from .server import Script
 
 
@@ -27,6 +29,20 @@ async def start(name: Name, url: str, *, sessions: int) -> Figures:
         cpu_ms.append(cpu.seconds() * 1e3)
         await caller.close()
     return {"ms": median(cpu_ms), "wall_ms": median(wall_ms)}
+
+
+def cold_start(name: Name, url: str) -> Figures:
+    """The import and the first session of a process that has imported LiveKit Agents."""
+    prompt = msgspec.json.encode(Script(greet=1)).decode()
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.cold", name, url, prompt],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    imported, greeted = map(float, ran.stdout.split())
+    return {"import_ms": imported * 1e3, "ms": greeted * 1e3}
 
 
 async def start_together(name: Name, url: str, *, sessions: int) -> Figures:
@@ -86,6 +102,12 @@ BENCHMARKS = (
         measure=start,
         arguments={"sessions": 20},
         quick={"sessions": 5},
+    ),
+    Benchmark(
+        name="cold_start",
+        title="import the package and start the first session, beyond livekit-agents",
+        measure=cold_start,
+        contestants=("phonic_fsm", "plugin"),
     ),
     Benchmark(
         name="start_together",

@@ -69,6 +69,7 @@ class Connection:
         self._report = report
         self._resume = resume
         self._connect_timeout = connect_timeout
+        self._now = asyncio.get_running_loop().time
         self._outbox = Outbox()
         self._leaving: tuple[ClientMessage, ...] = ()
         """The control message that was written last, if not all of it has left for the network."""
@@ -115,7 +116,7 @@ class Connection:
         if self._socket is None:
             self._scope.cancel()
         else:
-            self._scope.deadline = asyncio.get_running_loop().time() + CLOSE_TIMEOUT
+            self._scope.deadline = self._now() + CLOSE_TIMEOUT
             self._flush()
 
     async def run(self) -> None:
@@ -123,12 +124,12 @@ class Connection:
         if self._ended:
             return
         with anyio.CancelScope() as self._scope:
-            began = anyio.current_time()
+            began = self._now()
             socket = self._socket = await self._open()
             if socket is None:
                 return
             try:
-                self._report(ConnectionOpened(round(anyio.current_time() - began, 6)))
+                self._report(ConnectionOpened(round(self._now() - began, 6)))
                 socket.start(self._receive, self._flush)
                 await self._outlast(socket)
             finally:
@@ -173,7 +174,7 @@ class Connection:
         return closed.reason
 
     def _receive(self, frame: bytes | bytearray) -> None:
-        self.last_heard = asyncio.get_running_loop().time()
+        self.last_heard = self._now()
         self._report(decode_server(frame))
 
     async def _open(self) -> Socket | None:

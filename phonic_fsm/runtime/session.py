@@ -141,11 +141,12 @@ class SessionRuntime:
 
     def dispatch(self, event: Event) -> None:
         """Feed the machine and carry out what it asks for; from within that, wait in line."""
-        self._queue.append(event)
         if self._stepping:
+            self._queue.append(event)
             return
         self._stepping = True
         try:
+            self._take(event)
             while self._queue:
                 self._take(self._queue.popleft())
         finally:
