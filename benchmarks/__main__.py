@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import chunks, machine, many, profiling, report, sessions
 from .measuring import Benchmark, Result, Workers, run
-from .server import running_server
+from .server import running_server, trusted_certificate
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     *chunks.BENCHMARKS,
@@ -50,12 +50,20 @@ def _measure(options: argparse.Namespace) -> dict[str, Result]:
     rounds = options.rounds or (3 if options.quick else 5)
     workers = Workers()
     try:
-        with running_server() as url:
+        with (
+            trusted_certificate() as certificate,
+            running_server() as url,
+            running_server(certificate) as tls_url,
+        ):
             for benchmark in BENCHMARKS:
                 wanted = not options.only or benchmark.name in options.only
                 if wanted and not (options.quick and benchmark.quick is None):
                     results[benchmark.name] = run(
-                        benchmark, workers, url, rounds=rounds, quick=options.quick
+                        benchmark,
+                        workers,
+                        tls_url if benchmark.tls else url,
+                        rounds=rounds,
+                        quick=options.quick,
                     )
     finally:
         workers.close()

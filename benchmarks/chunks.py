@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from .contestants import Name, talking
-from .measuring import Benchmark, Cpu, Figures
+from .measuring import Benchmark, Cpu, Figures, over_tls
 from .server import Script
 
 
@@ -35,7 +35,7 @@ async def send(name: Name, url: str, *, frames: int, burst: int) -> Figures:
         return {"us": cpu.us_per(frames)}
 
 
-BENCHMARKS = (
+_PLAIN = (
     Benchmark(
         name="receive",
         title="receive one assistant chunk, socket to audio stream (CPU)",
@@ -51,3 +51,5 @@ BENCHMARKS = (
         quick={"frames": 1000},
     ),
 )
+
+BENCHMARKS = (*_PLAIN, *map(over_tls, _PLAIN))

@@ -13,17 +13,11 @@ from typing import Any
 from livekit import rtc
 
 from .contestants import Caller, Name, call, ignore, talking
-from .measuring import Benchmark, Cpu, Figures, percentile
+from .measuring import CONTESTANTS, Benchmark, Cpu, Figures, over_tls, percentile
 from .server import CHUNK_SECONDS, PHASES, Script, stamp_in
 
 PROBE_SECONDS = 0.02
 """How often the event loop is asked whether it is late."""
-
-ANSWER_EVERY = 50
-"""Frames; with one of these ends what a caller says (1 s)."""
-
-ANSWER_CHUNKS = 50
-"""As long as a caller's turn."""
 
 
 async def live(
@@ -36,7 +30,7 @@ async def live(
             lags: list[float] = []
             cpu = Cpu()
             async with _meanwhile(_note_lags(lags)):
-                pushed = await _speak(callers, seconds, to_be_answered=False)
+                pushed = await _speak(callers, seconds)
             used, elsewhere = cpu.seconds(), cpu.seconds_of_other_threads()
             read = sum(caller.frames for caller in callers) - before
     pairs = (pushed + read) / 2
@@ -60,16 +54,16 @@ def _traces() -> Iterator[None]:
 
 
 async def answers(
-    name: Name, url: str, *, sessions: int, seconds: float, ahead: int = 0
+    name: Name, url: str, *, sessions: int, seconds: float, turn: int = 50, ahead: int = 0
 ) -> Figures:
-    """Each caller's turn of a second is answered by one of a second, streamed ahead.
+    """Each caller's turn is answered by one of the same length, streamed ahead.
 
     Measured is what is added between the last frame's push and the answer's first frame in the
-    stream, loopback included, the server's own time not. ``ahead`` is the length (chunks) of a
-    turn that one more session gets all at once, every other second.
+    stream, loopback included, the server's own time not. ``turn`` is the turns' length (chunks),
+    ``ahead`` that of one that one more session gets all at once, every other second.
     """
     added: list[float] = []
-    script = Script(greet=1, answer=ANSWER_CHUNKS)
+    script = Script(greet=1, answer=turn)
 
     def note(frame: rtc.AudioFrame) -> None:
         stamp = stamp_in(frame.data.cast("B"))
@@ -82,7 +76,7 @@ async def answers(
             burst = Script(greet=1, answer=ahead)
             greedy = await stack.enter_async_context(talking(name, url, burst))
             await stack.enter_async_context(_meanwhile(_ask_again(greedy)))
-        await _speak(callers, seconds, to_be_answered=True)
+        await _speak(callers, seconds, answer_every=turn)
         await asyncio.sleep(CHUNK_SECONDS)
     return {
         "p50_ms": percentile(added, 0.5) * 1e3,
@@ -109,10 +103,10 @@ async def _all_talking(
         await asyncio.gather(*(caller.close() for caller in callers))
 
 
-async def _speak(callers: list[Caller], seconds: float, *, to_be_answered: bool) -> int:
+async def _speak(callers: list[Caller], seconds: float, *, answer_every: int = 0) -> int:
     """Push everybody's audio at its pace, at one of ``PHASES`` moments of each chunk's time.
 
-    Returns how many frames were pushed.
+    One of so many frames is to be answered. Returns how many were pushed.
     """
     began = due = time.monotonic()
     tick = pushed = 0
@@ -120,8 +114,8 @@ async def _speak(callers: list[Caller], seconds: float, *, to_be_answered: bool)
         phase = tick % PHASES
         for number in range(phase, len(callers), PHASES):
             # Their turns end at different moments.
-            ends = (tick // PHASES + number) % ANSWER_EVERY == 0
-            callers[number].speak(to_be_answered=to_be_answered and ends)
+            ends = answer_every > 0 and (tick // PHASES + number) % answer_every == 0
+            callers[number].speak(to_be_answered=ends)
             pushed += 1
         tick += 1
         due += CHUNK_SECONDS / PHASES
@@ -168,13 +162,13 @@ def _live(sessions: int) -> Benchmark:
     )
 
 
-def _answers(sessions: int) -> Benchmark:
+def _answers(sessions: int, **arguments: float) -> Benchmark:
     return Benchmark(
         name=f"answers_{sessions}",
         title=f"end of the caller's speech to the first frame, {sessions} session(s)",
         measure=answers,
-        contestants=("phonic_fsm", "plugin") if sessions <= ONE_CORE else ("phonic_fsm",),
-        arguments={"sessions": sessions, "seconds": 4.0},
+        contestants=CONTESTANTS if sessions <= ONE_CORE else ("phonic_fsm", "floor"),
+        arguments={"sessions": sessions, "seconds": 4.0, **arguments},
         quick=None,
         rounds=3,
     )
@@ -183,14 +177,17 @@ def _answers(sessions: int) -> Benchmark:
 CURVE = (1, 10, 25, 50, 100, 200, 300)
 """Numbers of sessions."""
 
+LIVE = Benchmark(
+    name="live",
+    title="live session, 50 chunks/s each way, a chunk pair (CPU)",
+    measure=live,
+    arguments={"sessions": 40, "seconds": 3.0},
+    quick={"seconds": 1.0},
+)
+
 BENCHMARKS = (
-    Benchmark(
-        name="live",
-        title="live session, 50 chunks/s each way, a chunk pair (CPU)",
-        measure=live,
-        arguments={"sessions": 40, "seconds": 3.0},
-        quick={"seconds": 1.0},
-    ),
+    LIVE,
+    over_tls(LIVE),
     Benchmark(
         name="traced",
         title="the same, every session recorded",
@@ -200,14 +197,15 @@ BENCHMARKS = (
         quick={"seconds": 1.0},
     ),
     *map(_live, CURVE),
-    *map(_answers, (1, 50, 200)),
+    _answers(1, seconds=10.0, turn=10),
+    _answers(50),
+    _answers(200),
     Benchmark(
         name="fairness",
         title="the same, 20 sessions, while one more gets 30 s at once, again and again",
         measure=answers,
         arguments={"sessions": 20, "seconds": 4.0, "ahead": 1500},
         quick=None,
-        contestants=("phonic_fsm", "plugin"),
         rounds=3,
     ),
 )

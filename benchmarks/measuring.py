@@ -18,10 +18,12 @@ from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 PATIENCE = 120
 """Seconds after which a measurement is given up: something never came."""
+
+CONTESTANTS = ("phonic_fsm", "plugin", "floor")
 
 Figures = dict[str, float]
 """By name; the unit is in the name (``us``, ``ms``, ``kB``)."""
@@ -36,14 +38,27 @@ class Benchmark(Struct, frozen=True, kw_only=True):
     title: str
     measure: Measure
     """Called in the contestant's process with its name, the server's URL and ``arguments``."""
-    contestants: tuple[str, ...] = ("phonic_fsm", "plugin", "floor")
+    contestants: tuple[str, ...] = CONTESTANTS
     arguments: dict[str, Any] = {}
     quick: dict[str, Any] | None = {}
     """What differs for a quick run; ``None``: it is left out."""
+    tls: bool = False
+    """Against a server that is reached over TLS."""
     fresh: bool = False
     """Every measurement has a process of its own."""
     rounds: int | None = None
     """Fewer than usual, for what takes long."""
+
+
+def over_tls(benchmark: Benchmark) -> Benchmark:
+    """The same over TLS; left out of a quick run."""
+    return structs.replace(
+        benchmark,
+        name=f"{benchmark.name}_tls",
+        title=f"{benchmark.title}, over TLS",
+        tls=True,
+        quick=None,
+    )
 
 
 class Result(Struct, frozen=True, kw_only=True):

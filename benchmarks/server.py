@@ -9,13 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
+import ssl
 import struct
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from multiprocessing.connection import Connection
+from pathlib import Path
 
+import certifi
 import msgspec
 from msgspec import Struct
 from websockets.asyncio.server import ServerConnection, serve
@@ -184,7 +190,7 @@ async def _pace(phases: list[set[_Conversation]]) -> None:
                     conversation.talk()
 
 
-async def _serve(port: Connection) -> None:
+async def _serve(port: Connection, certificate: Path | None) -> None:
     phases: list[set[_Conversation]] = [set() for _ in range(PHASES)]
 
     async def handle(socket: ServerConnection) -> None:
@@ -196,25 +202,48 @@ async def _serve(port: Connection) -> None:
         finally:
             phase.remove(conversation)
 
-    async with serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None) as listening:
+    tls = None
+    if certificate is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
+    async with serve(
+        handle, "127.0.0.1", 0, compression=None, ping_interval=None, ssl=tls
+    ) as listening:
         port.send(next(iter(listening.sockets)).getsockname()[1])
         await _pace(phases)
 
 
-def _run(port: Connection) -> None:
+def _run(port: Connection, certificate: Path | None) -> None:
     stay_on_processor(1)
-    asyncio.run(_serve(port))
+    asyncio.run(_serve(port, certificate))
 
 
 @contextmanager
-def running_server() -> Iterator[str]:
-    """The URL of a server in a process of its own."""
+def trusted_certificate() -> Iterator[Path]:
+    """A certificate with its key, which processes that are started from now on trust."""
+    command = (
+        "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
+        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout both.pem -out both.pem"
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(command.split(), cwd=directory, check=True, capture_output=True, timeout=30)
+        certificate = Path(directory) / "both.pem"
+        trusted = certificate.with_name("trusted.pem")
+        # Beside the usual ones, because to read those is much of what a TLS context costs.
+        trusted.write_bytes(Path(certifi.where()).read_bytes() + certificate.read_bytes())
+        os.environ["SSL_CERT_FILE"] = str(trusted)
+        yield certificate
+
+
+@contextmanager
+def running_server(certificate: Path | None = None) -> Iterator[str]:
+    """The URL of a server in a process of its own; with a certificate, it speaks TLS."""
     spawn = multiprocessing.get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=_run, args=(sender,), daemon=True)
+    process = spawn.Process(target=_run, args=(sender, certificate), daemon=True)
     process.start()
     try:
-        yield f"ws://127.0.0.1:{receiver.recv()}"
+        yield f"{'wss' if certificate else 'ws'}://127.0.0.1:{receiver.recv()}"
     finally:
         process.terminate()
         process.join()
