@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from inspect import getmembers, isfunction
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 
 import pytest
 
@@ -44,14 +48,27 @@ def test_every_state_can_be_entered() -> None:
     assert entered == set(ALL)
 
 
+def functions_of(package: ModuleType) -> set[object]:
+    """What the modules of a package define for others."""
+    modules = [
+        import_module(f"{package.__name__}.{m.name}") for m in iter_modules(package.__path__)
+    ]
+    return {
+        function
+        for module in modules
+        for name, function in getmembers(module, isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+    }
+
+
 def test_every_action_and_guard_is_used_and_described() -> None:
     used_actions = {action for row in TABLE for action in row.actions}
     used_guards = {guard for row in TABLE for guard in row.guards}
 
-    for module, used in ((actions, used_actions), (guards, used_guards)):
-        for function in used:
-            assert function.__module__ == module.__name__
-            assert function.__doc__, function.__name__
+    assert used_actions == functions_of(actions)
+    assert {guard.__module__ for guard in used_guards} == {guards.__name__}
+    for function in used_actions | used_guards:
+        assert function.__doc__, function.__name__
 
 
 def test_events_and_effects_have_names_of_their_own() -> None:

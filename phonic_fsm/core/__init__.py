@@ -13,7 +13,7 @@ Theory of operation, in the order in which an event travels:
 ``guards``
     The questions that the table asks. They look and never change anything.
 ``actions``
-    What the table's rows do: they change the context and append effects.
+    What the table's rows do: they change the context and append effects. A module a subject.
 ``turns``, ``timers`` and ``wording``
     What actions share: how turns and replies end, what is waited for, what errors say.
 ``outgoing``
@@ -25,7 +25,8 @@ Theory of operation, in the order in which an event travels:
 ``effects``
     What the outside is asked to do. Frozen values.
 ``machine``
-    One ``transitions.Machine`` for the process, and ``SessionMachine.step``.
+    One ``transitions.Machine`` for the process, with events that take the table's rows and do
+    nothing else, and ``SessionMachine.step``.
 ``diagram``, ``layout`` and ``svg``
     The table as drawings and Markdown, and how often each of its moves was made in practice.
 

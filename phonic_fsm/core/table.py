@@ -4,7 +4,7 @@ Read it event by event. The rows of an event are tried from the top; the first w
 the present state and whose guards all say yes is taken. A row either *moves* to another state,
 *stays* (the state is not left) or *ignores* the event and says why. ``transitions`` gets exactly
 these rows; the totality test and the diagram read them too. To add a message or a transition, add
-rows here, and the guards and actions that they name.
+rows here, and the guards and actions that they name; an action's module is its subject.
 
 At rest, which is whenever no generation is open, the state follows from the context: the caller
 still speaks → ``listening``; a tool's output is awaited → ``tool_pending``; else ``ready``.
@@ -18,9 +18,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..wire import codec, server
-from . import actions as do
 from . import events
 from . import guards as when
+from .actions import (
+    assistant,
+    caller,
+    connection,
+    ending,
+    push_to_talk,
+    replies,
+    settings,
+    tools,
+)
 from .context import Context
 from .events import name_of
 from .states import ALL, CONVERSING, State, others
@@ -112,7 +121,7 @@ ALREADY = "the server has said so before"
 def _connection() -> Iterator[_On]:
     yield (
         _On(events.Open)
-        .stay(connecting, do.connect)
+        .stay(connecting, connection.connect)
         .ignore(others(connecting), "a session is opened once")
     )
     yield (
@@ -120,67 +129,78 @@ def _connection() -> Iterator[_On]:
         .move(
             connecting,
             config_sent,
-            do.report_connection,
-            do.send_config,
+            connection.report_connection,
+            connection.send_config,
             when=when.inputs_are_complete,
         )
-        .move(connecting, awaiting_inputs, do.report_connection)
-        .stay(reconnecting, do.report_connection, do.await_answer)
+        .move(connecting, awaiting_inputs, connection.report_connection)
+        .stay(reconnecting, connection.report_connection, connection.await_answer)
         .ignore(others(connecting, reconnecting), "nothing is being connected")
     )
     yield (
         _On(events.ConnectFailed)
-        .stay((connecting, reconnecting), do.retry_later, when=when.may_connect_again)
-        .move(connecting, closed, do.fail_to_connect)
-        .move(reconnecting, connecting, do.start_afresh, when=when.a_fresh_start_may_help)
-        .move(reconnecting, closed, do.announce_loss)
+        .stay((connecting, reconnecting), connection.retry_later, when=when.may_connect_again)
+        .move(connecting, closed, ending.fail_to_connect)
+        .move(reconnecting, connecting, connection.start_afresh, when=when.a_fresh_start_may_help)
+        .move(reconnecting, closed, ending.announce_loss)
         .ignore(others(connecting, reconnecting), "nothing is being connected")
     )
     yield (
         _On(events.ConnectionClosed)
         .move(
-            (awaiting_inputs, config_sent), connecting, do.retry_later, when=when.may_connect_again
+            (awaiting_inputs, config_sent),
+            connecting,
+            connection.retry_later,
+            when=when.may_connect_again,
         )
-        .move((awaiting_inputs, config_sent), closed, do.fail_to_connect)
+        .move((awaiting_inputs, config_sent), closed, ending.fail_to_connect)
         .move(
-            CONVERSING, reconnecting, do.hold_everything, do.resume_soon, when=when.can_be_resumed
+            CONVERSING,
+            reconnecting,
+            connection.hold_everything,
+            connection.resume_soon,
+            when=when.can_be_resumed,
         )
-        .move(CONVERSING, closed, do.announce_loss, when=when.was_not_deliberate)
-        .move(CONVERSING, closed, do.announce_end)
-        .stay(reconnecting, do.retry_later, when=when.may_connect_again)
-        .move(reconnecting, connecting, do.start_afresh)
+        .move(CONVERSING, closed, ending.announce_loss, when=when.was_not_deliberate)
+        .move(CONVERSING, closed, ending.announce_end)
+        .stay(reconnecting, connection.retry_later, when=when.may_connect_again)
+        .move(reconnecting, connecting, connection.start_afresh)
         .ignore((connecting, closed), NO_SOCKET)
     )
     yield (
         _On(events.RetryDue)
-        .stay(connecting, do.connect)
-        .stay(reconnecting, do.resume)
+        .stay(connecting, connection.connect)
+        .stay(reconnecting, connection.resume)
         .ignore(others(connecting, reconnecting), "nothing is being connected")
     )
     yield (
         _On(events.AnswerOverdue)
-        .move(config_sent, closed, do.announce_loss)
-        .move(reconnecting, connecting, do.start_afresh)
+        .move(config_sent, closed, ending.announce_loss)
+        .move(reconnecting, connecting, connection.start_afresh)
         .ignore(others(config_sent, reconnecting), "no answer is awaited")
     )
     yield (
         _On(events.GraceOver)
-        .move(reconnecting, connecting, do.start_afresh)
+        .move(reconnecting, connecting, connection.start_afresh)
         .ignore(others(reconnecting), "no conversation is being resumed")
     )
     yield (
         _On(events.Restart)
-        .move((*SERVED, reconnecting), connecting, do.restart)
+        .move((*SERVED, reconnecting), connecting, connection.restart)
         .ignore((connecting, awaiting_inputs), "a fresh conversation is about to begin")
         .ignore(closed, OVER)
     )
     yield (
-        _On(events.StateOverdue).stay(others(closed), do.name_overdue_state).ignore(closed, OVER)
+        _On(events.StateOverdue)
+        .stay(others(closed), connection.name_overdue_state)
+        .ignore(closed, OVER)
     )
-    yield (_On(server.ConversationCreated).stay(SERVED, do.note_conversation).ignore_outside())
+    yield (
+        _On(server.ConversationCreated).stay(SERVED, connection.note_conversation).ignore_outside()
+    )
     yield (
         _On(server.ReadyToStartConversation)
-        .move(config_sent, ready, do.become_ready)
+        .move(config_sent, ready, connection.become_ready)
         .ignore(CONVERSING, ALREADY)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
@@ -188,8 +208,8 @@ def _connection() -> Iterator[_On]:
     )
     yield (
         _On(server.ConversationReconnected)
-        .move(reconnecting, tool_pending, do.go_on, when=when.calls_are_pending)
-        .move(reconnecting, ready, do.go_on)
+        .move(reconnecting, tool_pending, connection.go_on, when=when.calls_are_pending)
+        .move(reconnecting, ready, connection.go_on)
         .ignore(others(reconnecting), "no conversation is being resumed")
     )
 
@@ -203,67 +223,73 @@ def _settings() -> Iterator[_On]:
     ):
         yield (
             _On(update)
-            .stay(connecting, do.take_inputs)
+            .stay(connecting, settings.take_inputs)
             .move(
                 awaiting_inputs,
                 config_sent,
-                do.take_inputs,
-                do.send_config,
+                settings.take_inputs,
+                connection.send_config,
                 when=when.inputs_are_complete,
             )
-            .stay(awaiting_inputs, do.take_inputs)
+            .stay(awaiting_inputs, settings.take_inputs)
             .stay(
                 (config_sent, reconnecting),
-                do.drop_former_agent,
-                do.note_changes,
+                settings.drop_former_agent,
+                settings.note_changes,
                 when=when.another_agent_takes_over,
             )
-            .stay((config_sent, reconnecting), do.note_changes)
+            .stay((config_sent, reconnecting), settings.note_changes)
             .move(
                 CONVERSING,
                 ready,
-                do.end_turns,
-                do.drop_former_agent,
-                do.note_changes,
+                settings.end_turns,
+                settings.drop_former_agent,
+                settings.note_changes,
                 when=when.another_agent_takes_over,
             )
             .move(
                 (listening, speaking, tool_pending),
                 tool_pending,
-                do.end_turns,
-                do.note_changes,
+                settings.end_turns,
+                settings.note_changes,
                 when=(when.calls_for_a_reset, when.calls_are_pending),
             )
-            .move(CONVERSING, ready, do.end_turns, do.note_changes, when=when.calls_for_a_reset)
-            .stay(CONVERSING, do.note_changes)
+            .move(
+                CONVERSING,
+                ready,
+                settings.end_turns,
+                settings.note_changes,
+                when=when.calls_for_a_reset,
+            )
+            .stay(CONVERSING, settings.note_changes)
             .ignore(closed, OVER)
         )
     yield (
         _On(events.SetExternalId)
-        .stay((*SERVED, reconnecting), do.set_external_id)
-        .stay((connecting, awaiting_inputs), do.take_external_id)
+        .stay((*SERVED, reconnecting), settings.set_external_id)
+        .stay((connecting, awaiting_inputs), settings.take_external_id)
         .ignore(closed, OVER)
     )
     yield (
         _On(events.ChangesDue)
-        .stay(CONVERSING, do.tell_changes)
+        .stay(CONVERSING, settings.tell_changes)
         .ignore((connecting, awaiting_inputs), "the config will say it")
         .ignore((config_sent, reconnecting), "the changes go out once the server is ready")
         .ignore(closed, OVER)
     )
     yield (
         _On(events.UpdateChatContext)
-        .stay((connecting, awaiting_inputs), do.take_history)
+        .stay((connecting, awaiting_inputs), tools.take_history)
         .move(
             tool_pending,
             speaking,
-            do.pass_on_additions,
-            do.open_for_answer,
-            do.expect_answer,
+            tools.pass_on_additions,
+            assistant.open_for_answer,
+            assistant.expect_answer,
             when=when.makes_the_assistant_speak,
         )
-        .move(tool_pending, ready, do.pass_on_additions, when=when.answers_every_call)
-        .stay((*SERVED, reconnecting), do.pass_on_additions)
+        .move(tool_pending, ready, tools.pass_on_additions, when=when.answers_every_call)
+        .stay((*SERVED, reconnecting), tools.pass_on_additions)
         .ignore(closed, OVER)
     )
 
@@ -272,64 +298,73 @@ def _caller() -> Iterator[_On]:
     yield (
         _On(server.UserStartedSpeaking)
         .ignore(listening, ALREADY)
-        .stay(speaking, do.hear_user_over_assistant, when=when.speech_may_overlap)
-        .move((ready, speaking, tool_pending), listening, do.hear_user_start)
+        .stay(speaking, caller.hear_user_over_assistant, when=when.speech_may_overlap)
+        .move((ready, speaking, tool_pending), listening, caller.hear_user_start)
         .ignore_unheard()
     )
     yield (
         _On(server.UserFinishedSpeaking)
-        .move(listening, tool_pending, do.hear_user_stop, when=when.calls_are_pending)
-        .move(listening, ready, do.hear_user_stop)
-        .stay(speaking, do.hear_user_stop, when=when.user_is_speaking)
+        .move(listening, tool_pending, caller.hear_user_stop, when=when.calls_are_pending)
+        .move(listening, ready, caller.hear_user_stop)
+        .stay(speaking, caller.hear_user_stop, when=when.user_is_speaking)
         .ignore((ready, speaking, tool_pending), "the caller was not speaking")
         .ignore_unheard()
     )
     yield (
         _On(server.InputCancelled)
-        .move(listening, tool_pending, do.cancel_input, when=when.calls_are_pending)
-        .move(listening, ready, do.cancel_input)
-        .stay(speaking, do.cancel_input, when=when.user_is_speaking)
-        .stay((ready, tool_pending), do.cancel_input, when=when.a_transcript_may_be_taken_back)
+        .move(listening, tool_pending, caller.cancel_input, when=when.calls_are_pending)
+        .move(listening, ready, caller.cancel_input)
+        .stay(speaking, caller.cancel_input, when=when.user_is_speaking)
+        .stay((ready, tool_pending), caller.cancel_input, when=when.a_transcript_may_be_taken_back)
         .ignore((ready, speaking, tool_pending), "nothing that the caller said is open")
         .ignore_unheard()
     )
-    yield (_On(server.InputText).stay(CONVERSING, do.take_transcript).ignore_unheard())
+    yield (_On(server.InputText).stay(CONVERSING, caller.take_transcript).ignore_unheard())
 
 
 def _push_to_talk() -> Iterator[_On]:
     unconfigured = (connecting, awaiting_inputs)
     yield (
         _On(events.StartUserActivity)
-        .stay(CONVERSING, do.hear_caller, when=when.caller_is_muted)
+        .stay(CONVERSING, push_to_talk.hear_caller, when=when.caller_is_muted)
         .ignore(CONVERSING, "Phonic listens already")
-        .stay((config_sent, reconnecting), do.note_floor)
+        .stay((config_sent, reconnecting), push_to_talk.note_floor)
         .ignore(unconfigured, NOT_CONFIGURED)
         .ignore(closed, OVER)
     )
     yield (
         _On(events.CommitAudio)
-        .stay(CONVERSING, do.hear_caller, do.commit_audio, when=when.caller_is_muted)
-        .stay((*CONVERSING, reconnecting), do.commit_audio, when=when.push_to_talk)
-        .stay((*CONVERSING, reconnecting), do.warn_of_turn_detection)
+        .stay(
+            CONVERSING,
+            push_to_talk.hear_caller,
+            push_to_talk.commit_audio,
+            when=when.caller_is_muted,
+        )
+        .stay((*CONVERSING, reconnecting), push_to_talk.commit_audio, when=when.push_to_talk)
+        .stay((*CONVERSING, reconnecting), push_to_talk.warn_of_turn_detection)
         .ignore(config_sent, UNHEARD)
         .ignore(unconfigured, NOT_CONFIGURED)
         .ignore(closed, OVER)
     )
     yield (
-        _On(events.AnswerUnclaimed).stay(others(closed), do.announce_answer).ignore(closed, OVER)
+        _On(events.AnswerUnclaimed)
+        .stay(others(closed), push_to_talk.announce_answer)
+        .ignore(closed, OVER)
     )
     yield (
         _On(events.ClearAudio)
         .move(
             (listening, speaking, tool_pending),
             tool_pending,
-            do.end_turns,
-            do.note_changes,
+            settings.end_turns,
+            settings.note_changes,
             when=(when.caller_was_heard, when.calls_are_pending),
         )
-        .move(CONVERSING, ready, do.end_turns, do.note_changes, when=when.caller_was_heard)
-        .stay(CONVERSING, do.drop_kept_audio, when=when.caller_is_muted)
-        .stay(reconnecting, do.drop_kept_audio, when=when.push_to_talk)
+        .move(
+            CONVERSING, ready, settings.end_turns, settings.note_changes, when=when.caller_was_heard
+        )
+        .stay(CONVERSING, push_to_talk.drop_kept_audio, when=when.caller_is_muted)
+        .stay(reconnecting, push_to_talk.drop_kept_audio, when=when.push_to_talk)
         .ignore((*CONVERSING, reconnecting), "nothing of the caller's audio is kept here")
         .ignore(config_sent, UNHEARD)
         .ignore(unconfigured, NOT_CONFIGURED)
@@ -341,24 +376,30 @@ def _assistant() -> Iterator[_On]:
     yield (
         _On(server.AssistantStartedSpeaking)
         .ignore(SILENT, "a reset is about to cut this turn off", when=when.a_reset_is_due)
-        .move(config_sent, speaking, do.open_generation, do.become_ready)
-        .move(SILENT, speaking, do.open_generation)
-        .stay(speaking, do.begin_answer, when=when.generation_is_empty)
-        .stay(speaking, do.cut_off_turn, do.open_generation)
+        .move(config_sent, speaking, assistant.open_generation, connection.become_ready)
+        .move(SILENT, speaking, assistant.open_generation)
+        .stay(speaking, assistant.begin_answer, when=when.generation_is_empty)
+        .stay(speaking, assistant.cut_off_turn, assistant.open_generation)
         .ignore_outside()
     )
     yield (
         _On(server.AudioChunk)
-        .stay(speaking, do.push_chunk, when=when.turn_may_go_on)
-        .to_rest(speaking, do.cut_overlong_turn)
-        .move(SILENT, speaking, do.open_generation, do.push_chunk, when=when.has_text_to_speak)
+        .stay(speaking, assistant.push_chunk, when=when.turn_may_go_on)
+        .to_rest(speaking, assistant.cut_overlong_turn)
+        .move(
+            SILENT,
+            speaking,
+            assistant.open_generation,
+            assistant.push_chunk,
+            when=when.has_text_to_speak,
+        )
         .ignore(SILENT, "the turn was interrupted here", when=when.has_text)
         .move(
             config_sent,
             speaking,
-            do.open_generation,
-            do.push_chunk,
-            do.become_ready,
+            assistant.open_generation,
+            assistant.push_chunk,
+            connection.become_ready,
             when=when.has_text,
         )
         .ignore((config_sent, *SILENT), "silence or background sound: " + NO_TURN)
@@ -366,37 +407,44 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(server.AssistantFinishedSpeaking)
-        .to_rest(speaking, do.finish_turn)
-        .stay(SILENT, do.stop_discarding, when=when.turn_is_discarded)
+        .to_rest(speaking, assistant.finish_turn)
+        .stay(SILENT, assistant.stop_discarding, when=when.turn_is_discarded)
         .ignore((config_sent, *SILENT), NO_TURN)
         .ignore_outside()
     )
     yield (
         _On(server.InterruptedResponse)
-        .to_rest(speaking, do.cut_off_and_correct)
-        .stay(SILENT, do.correct_interrupted)
+        .to_rest(speaking, assistant.cut_off_and_correct)
+        .stay(SILENT, assistant.correct_interrupted)
         .ignore(config_sent, NO_TURN)
         .ignore_outside()
     )
     yield (
         _On(server.AssistantChoseNotToRespond)
-        .to_rest(speaking, do.finish_turn, do.end_unanswered_reply, guard=when.generation_is_empty)
+        .to_rest(
+            speaking,
+            assistant.finish_turn,
+            replies.end_unanswered_reply,
+            guard=when.generation_is_empty,
+        )
         .ignore(speaking, "the assistant is speaking after all")
-        .stay(SILENT, do.end_unanswered_reply)
+        .stay(SILENT, replies.end_unanswered_reply)
         .ignore(config_sent, NO_TURN)
         .ignore_outside()
     )
     yield (
         _On(server.Dtmf)
-        .stay(CONVERSING, do.announce_digits)
+        .stay(CONVERSING, assistant.announce_digits)
         .ignore(config_sent, NO_TURN)
         .ignore_outside()
     )
     yield (
         _On(events.Interrupt)
-        .to_rest(speaking, do.discard_turn, do.hear_caller, guard=when.caller_may_speak)
-        .to_rest(speaking, do.discard_turn)
-        .stay(SILENT, do.hear_caller, when=when.caller_may_speak)
+        .to_rest(
+            speaking, assistant.discard_turn, push_to_talk.hear_caller, guard=when.caller_may_speak
+        )
+        .to_rest(speaking, assistant.discard_turn)
+        .stay(SILENT, push_to_talk.hear_caller, when=when.caller_may_speak)
         .ignore(others(speaking), "no generation is open")
     )
 
@@ -406,23 +454,23 @@ def _tools() -> Iterator[_On]:
         _On(server.ToolCall)
         .ignore(SILENT, "a reset is about to take the turn back", when=when.a_reset_is_due)
         .ignore(CONVERSING, "the call was handed over before", when=when.is_a_known_call)
-        .stay(CONVERSING, do.refuse_call, when=when.calls_are_too_many)
-        .move((listening, speaking), listening, do.take_tool_call, when=when.user_is_speaking)
-        .move(CONVERSING, tool_pending, do.take_tool_call)
-        .move(config_sent, tool_pending, do.take_tool_call, do.become_ready)
+        .stay(CONVERSING, tools.refuse_call, when=when.calls_are_too_many)
+        .move((listening, speaking), listening, tools.take_tool_call, when=when.user_is_speaking)
+        .move(CONVERSING, tool_pending, tools.take_tool_call)
+        .move(config_sent, tool_pending, tools.take_tool_call, connection.become_ready)
         .ignore_outside()
     )
     yield (
         _On(server.ToolCallInterrupted)
-        .move(tool_pending, ready, do.forget_call, when=when.settles_the_last_call)
-        .stay((*SERVED, reconnecting), do.forget_call)
+        .move(tool_pending, ready, tools.forget_call, when=when.settles_the_last_call)
+        .stay((*SERVED, reconnecting), tools.forget_call)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
     )
     yield (
         _On(server.ToolCallOutputProcessed)
-        .move(tool_pending, ready, do.acknowledge_output, when=when.settles_the_last_call)
-        .stay((*SERVED, reconnecting), do.acknowledge_output)
+        .move(tool_pending, ready, tools.acknowledge_output, when=when.settles_the_last_call)
+        .stay((*SERVED, reconnecting), tools.acknowledge_output)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
     )
@@ -431,30 +479,34 @@ def _tools() -> Iterator[_On]:
 def _replies() -> Iterator[_On]:
     yield (
         _On(events.GenerateReply)
-        .stay(others(closed), do.adopt_reply, when=when.claims_the_coming_answer)
-        .stay(others(closed), do.claim_answer, when=when.claims_the_answer)
-        .to_rest(speaking, do.finish_turn, do.request_reply, guard=when.generation_is_empty)
-        .stay(others(closed), do.request_reply)
-        .stay(closed, do.refuse_reply)
+        .stay(others(closed), push_to_talk.adopt_reply, when=when.claims_the_coming_answer)
+        .stay(others(closed), push_to_talk.claim_answer, when=when.claims_the_answer)
+        .to_rest(
+            speaking, assistant.finish_turn, replies.request_reply, guard=when.generation_is_empty
+        )
+        .stay(others(closed), replies.request_reply)
+        .stay(closed, replies.refuse_reply)
     )
     yield (
         _On(events.Say)
-        .to_rest(speaking, do.finish_turn, do.request_say, guard=when.generation_is_empty)
-        .stay(others(closed), do.request_say)
-        .stay(closed, do.refuse_reply)
+        .to_rest(
+            speaking, assistant.finish_turn, replies.request_say, guard=when.generation_is_empty
+        )
+        .stay(others(closed), replies.request_say)
+        .stay(closed, replies.refuse_reply)
     )
     yield (
         _On(events.CancelReply)
-        .stay(others(closed), do.withdraw_reply)
+        .stay(others(closed), replies.withdraw_reply)
         .ignore(closed, "every reply has ended")
     )
     yield (
         _On(events.ReplyOverdue)
-        .stay(speaking, do.ask_once_more, when=(when.answer_has_not_begun, when.has_patience))
-        .to_rest(speaking, do.give_up_answer, guard=when.answer_has_not_begun)
-        .stay(ready, do.ask_once_more, when=(when.reply_was_sent, when.has_patience))
-        .stay(others(closed), do.wait_on, when=(when.a_reply_is_awaited, when.has_patience))
-        .stay(others(closed), do.give_up_reply)
+        .stay(speaking, replies.ask_once_more, when=(when.answer_has_not_begun, when.has_patience))
+        .to_rest(speaking, replies.give_up_answer, guard=when.answer_has_not_begun)
+        .stay(ready, replies.ask_once_more, when=(when.reply_was_sent, when.has_patience))
+        .stay(others(closed), replies.wait_on, when=(when.a_reply_is_awaited, when.has_patience))
+        .stay(others(closed), replies.give_up_reply)
         .ignore(closed, "every reply has ended")
     )
 
@@ -462,31 +514,33 @@ def _replies() -> Iterator[_On]:
 def _the_end() -> Iterator[_On]:
     yield (
         _On(server.AssistantEndedConversation)
-        .move((*SERVED, reconnecting), closed, do.announce_end)
+        .move((*SERVED, reconnecting), closed, ending.announce_end)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
     )
     yield (
         _On(server.Error)
-        .move((awaiting_inputs, config_sent), closed, do.announce_refusal)
-        .stay(CONVERSING, do.give_up_output, when=when.refuses_an_output)
-        .stay(CONVERSING, do.announce_error)
-        .stay(reconnecting, do.log_error)
+        .move((awaiting_inputs, config_sent), closed, ending.announce_refusal)
+        .stay(CONVERSING, tools.give_up_output, when=when.refuses_an_output)
+        .stay(CONVERSING, ending.announce_error)
+        .stay(reconnecting, ending.log_error)
         .ignore((connecting, closed), NO_SOCKET)
     )
     yield (
         _On(server.Warning)
-        .stay(others(connecting, closed), do.log_warning)
+        .stay(others(connecting, closed), ending.log_warning)
         .ignore((connecting, closed), NO_SOCKET)
     )
     for undecodable in (codec.UnknownMessage, codec.MalformedMessage):
         yield (
             _On(undecodable)
-            .stay(others(connecting, closed), do.log_undecodable)
+            .stay(others(connecting, closed), ending.log_undecodable)
             .ignore((connecting, closed), NO_SOCKET)
         )
-    yield (_On(events.Break).move(others(closed), closed, do.announce_break).ignore(closed, OVER))
-    yield _On(events.Close).move(others(closed), closed, do.close).ignore(closed, OVER)
+    yield (
+        _On(events.Break).move(others(closed), closed, ending.announce_break).ignore(closed, OVER)
+    )
+    yield _On(events.Close).move(others(closed), closed, ending.close).ignore(closed, OVER)
 
 
 SECTIONS: dict[str, tuple[_On, ...]] = {
