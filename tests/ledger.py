@@ -26,7 +26,7 @@ from phonic_fsm.adapter.session import (
     StateChanged,
 )
 from phonic_fsm.core.states import CONVERSING, State
-from phonic_fsm.simulator import ConversationRecord
+from phonic_fsm.simulator import ConversationRecord, PhonicSimulator
 from phonic_fsm.wire import server as phonic
 
 SOUND = (np.resize([8000, -8000], 160).astype(np.int16)).tobytes()
@@ -103,6 +103,22 @@ class Ledger:
         """Wait until this holds; it is asked after all that the session emits."""
         while not condition():
             await self._changed.wait()
+
+    async def until_settled(self, simulator: PhonicSimulator) -> None:
+        """Wait until no call awaits its end: the server may be the first to know, or the session,
+        whose output is refused because the server has taken it before."""
+
+        def settled() -> bool:
+            return self.closed or not self.unsettled(simulator.conversations)
+
+        async with anyio.create_task_group() as sides:
+
+            async def watch(until: Callable[[Callable[[], bool]], Awaitable[None]]) -> None:
+                await until(settled)
+                sides.cancel_scope.cancel()
+
+            sides.start_soon(watch, simulator.wait_for)
+            sides.start_soon(watch, self.until)
 
     @property
     def turns_of_fate(self) -> Counter[str]:

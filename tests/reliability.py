@@ -197,8 +197,8 @@ async def observe(point: Point, fault: Fault, directory: Path) -> str:
         with anyio.move_on_after(PATIENCE) as life:
             await _live_through(ledger, proxy, point, fault, run_tool)
             if not ledger.closed:
+                await ledger.until_settled(simulator)
                 told = simulator.conversations
-                await simulator.wait_for(lambda: not ledger.unsettled(told))
                 await simulator.wait_for(lambda: not ledger.recoveries or _knows_remark(told[-1]))
         closed, state = ledger.closed, ledger.session.state.value
         with anyio.move_on_after(PATIENCE) as end:

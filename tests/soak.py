@@ -330,9 +330,7 @@ class Worker:
                 if rng.random() < 0.7:
                     chance.enough = True
                     await _answer(ledger)
-                    await simulator.wait_for(
-                        lambda: ledger.closed or not ledger.unsettled(simulator.conversations)
-                    )
+                    await ledger.until_settled(simulator)
             if life.cancelled_caught:
                 losses.append(f"it hangs in {session.state.value}")
             ended, began = ledger.closed, anyio.current_time()
