@@ -104,21 +104,21 @@ async def _all_talking(
 
 
 async def _speak(callers: list[Caller], seconds: float, *, answer_every: int = 0) -> int:
-    """Push everybody's audio at its pace, at one of ``PHASES`` moments of each chunk's time.
+    """Push everybody's audio at its pace, at one of up to ``PHASES`` moments of a chunk's time.
 
     One of so many frames is to be answered. Returns how many were pushed.
     """
     began = due = time.monotonic()
+    phases = min(PHASES, len(callers))
     tick = pushed = 0
     while due - began < seconds:
-        phase = tick % PHASES
-        for number in range(phase, len(callers), PHASES):
+        for number in range(tick % phases, len(callers), phases):
             # Their turns end at different moments.
-            ends = answer_every > 0 and (tick // PHASES + number) % answer_every == 0
+            ends = answer_every > 0 and (tick // phases + number) % answer_every == 0
             callers[number].speak(to_be_answered=ends)
             pushed += 1
         tick += 1
-        due += CHUNK_SECONDS / PHASES
+        due += CHUNK_SECONDS / phases
         await asyncio.sleep(max(0.0, due - time.monotonic()))
     return pushed
 
@@ -150,12 +150,16 @@ ONE_CORE = 50
 """More sessions than the plugin serves on one core."""
 
 
+def _on_one_core(sessions: int) -> tuple[str, ...]:
+    return CONTESTANTS if sessions <= ONE_CORE else ("phonic_fsm", "floor")
+
+
 def _live(sessions: int) -> Benchmark:
     return Benchmark(
         name=f"live_{sessions}",
         title=f"{sessions} live session(s), 50 chunks/s each way",
         measure=live,
-        contestants=("phonic_fsm", "plugin") if sessions <= ONE_CORE else ("phonic_fsm",),
+        contestants=_on_one_core(sessions),
         arguments={"sessions": sessions, "seconds": 3.0},
         quick=None,
         rounds=2,
@@ -167,7 +171,7 @@ def _answers(sessions: int, **arguments: float) -> Benchmark:
         name=f"answers_{sessions}",
         title=f"end of the caller's speech to the first frame, {sessions} session(s)",
         measure=answers,
-        contestants=CONTESTANTS if sessions <= ONE_CORE else ("phonic_fsm", "floor"),
+        contestants=_on_one_core(sessions),
         arguments={"sessions": sessions, "seconds": 4.0, **arguments},
         quick=None,
         rounds=3,
@@ -190,7 +194,7 @@ BENCHMARKS = (
     over_tls(LIVE),
     Benchmark(
         name="traced",
-        title="the same, every session recorded",
+        title="live session that is recorded, a chunk pair (CPU)",
         measure=live,
         contestants=("phonic_fsm",),
         arguments={"sessions": 40, "seconds": 3.0, "traced": True},
@@ -202,7 +206,8 @@ BENCHMARKS = (
     _answers(200),
     Benchmark(
         name="fairness",
-        title="the same, 20 sessions, while one more gets 30 s at once, again and again",
+        title="end of the caller's speech to the first frame, 20 session(s) beside one that gets "
+        "30 s at once, again and again",
         measure=answers,
         arguments={"sessions": 20, "seconds": 4.0, "ahead": 1500},
         quick=None,

@@ -110,15 +110,15 @@ def _median(result: Result, contestant: str, figure: str, unit: str = "") -> str
 
 
 def _curve(report: Report) -> str:
-    head = "| sessions | µs a pair | plugin | lag p99 (ms) | plugin |"
-    lines = [head, "|---|---|---|---|---|"]
+    head = "| sessions | µs a pair | plugin | floor | lag p99 (ms) | plugin | floor |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
     for sessions in CURVE:
         result = report.results.get(f"live_{sessions}")
         if result is not None:
             cells = [
                 _median(result, who, figure)
                 for figure in ("us", "lag_p99_ms")
-                for who in ("phonic_fsm", "plugin")
+                for who in CONTESTANTS
             ]
             lines.append(f"| {sessions} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -146,12 +146,12 @@ def _plot(report: Report) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     figure, (cost, lag) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    for who in ("phonic_fsm", "plugin"):
+    for who, label in CONTESTANTS.items():
         results = {n: report.results[f"live_{n}"] for n in CURVE if f"live_{n}" in report.results}
         results = {n: result for n, result in results.items() if who in result.rounds}
         for axes, name in ((cost, "us"), (lag, "lag_p99_ms")):
             medians = [result.median(who, name) for result in results.values()]
-            axes.plot(list(results), medians, marker="o", label=CONTESTANTS[who])
+            axes.plot(list(results), medians, marker="o", label=label)
     cost.set(xlabel="live sessions", ylabel="CPU per chunk pair (µs)", ylim=(0, None))
     lag.set(xlabel="live sessions", ylabel="event loop's lag, p99 (ms)", yscale="log")
     lag.axhline(20, color="grey", linestyle=":", label="20 ms")
