@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 from . import chunks, machine, many, profiling, report, sessions
@@ -42,7 +43,12 @@ def _options() -> argparse.Namespace:
         help=f"measure nothing; put the figures of --json ({report.FIGURES.name}) into "
         f"{report.DOCUMENT.name} and draw {report.PLOT.name}",
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.write_docs and not (options.json or report.FIGURES).is_file():
+        parser.error(f"there are no figures in {options.json}; measure first, with --json")
+    if not options.write_docs and shutil.which("openssl") is None:
+        parser.error("openssl is not there, which makes the server's certificate")
+    return options
 
 
 def _measure(options: argparse.Namespace) -> dict[str, Result]:
