@@ -1,8 +1,9 @@
 """What the package costs, beside ``livekit-plugins-phonic`` and beside what nobody can do without.
 
 ``server`` is the other side, in a process of its own; ``contestants`` are what is measured, each
-in a process of its own too; ``measuring`` runs them in turn, round by round. The benchmarks are
-``chunks`` (one chunk in, one frame out), ``sessions`` (to start one, to keep one, to hand one
-over), ``many`` (hundreds at once) and ``machine`` (without a socket). ``report`` makes the
-figures in ``docs/performance.md``. None of this is installed with the package.
+in a process of its own too, with the packages from ``models``; ``measuring`` runs them in turn,
+round by round. The benchmarks are ``chunks`` (one chunk in, one frame out), ``sessions`` (to start
+one, in a new process by ``cold``, to keep one, to hand one over), ``many`` (hundreds at once),
+``machine`` (without a socket) and ``profiling`` (where the time goes). ``report`` makes the figures
+in ``docs/performance.md``. None of this is installed with the package.
 """

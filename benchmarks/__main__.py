@@ -33,7 +33,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     names = [benchmark.name for benchmark in BENCHMARKS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="less of everything: a few minutes")
+    parser.add_argument("--quick", action="store_true", help="the essential, in a minute")
     parser.add_argument("--rounds", type=int, help="default: 5, or 3 with --quick")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
@@ -44,8 +44,9 @@ def _options() -> argparse.Namespace:
         f"{report.DOCUMENT.name} and draw {report.PLOT.name}",
     )
     options = parser.parse_args()
-    if options.write_docs and not (options.json or report.FIGURES).is_file():
-        parser.error(f"there are no figures in {options.json}; measure first, with --json")
+    figures = options.json or report.FIGURES
+    if options.write_docs and not figures.is_file():
+        parser.error(f"there are no figures in {figures}; measure first, with --json")
     if not options.write_docs and shutil.which("openssl") is None:
         parser.error("openssl is not there, which makes the server's certificate")
     return options

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import Any
+from unittest.mock import patch
 
 from livekit import rtc
 
@@ -52,12 +53,11 @@ async def recorded(name: Name, url: str, *, sessions: int, seconds: float) -> Fi
 @contextmanager
 def _traces() -> Iterator[None]:
     """Sessions made meanwhile are recorded."""
-    with tempfile.TemporaryDirectory() as directory:
-        os.environ["PHONIC_FSM_TRACE"] = directory
-        try:
-            yield
-        finally:
-            del os.environ["PHONIC_FSM_TRACE"]
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        patch.dict(os.environ, PHONIC_FSM_TRACE=directory),
+    ):
+        yield
 
 
 async def answers(

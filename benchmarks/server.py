@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest.mock import patch
 
 import certifi
 import msgspec
@@ -231,8 +232,8 @@ def trusted_certificate() -> Iterator[Path]:
         trusted = certificate.with_name("trusted.pem")
         # Beside the usual ones, because to read those is much of what a TLS context costs.
         trusted.write_bytes(Path(certifi.where()).read_bytes() + certificate.read_bytes())
-        os.environ["SSL_CERT_FILE"] = str(trusted)
-        yield certificate
+        with patch.dict(os.environ, SSL_CERT_FILE=str(trusted)):
+            yield certificate
 
 
 @contextmanager

@@ -30,8 +30,6 @@ from .endpoint import Endpoint
 from .outbox import Outbox
 from .socket import WRITE_LIMIT, Socket
 
-logger = logging.getLogger(__name__)
-
 MAX_MESSAGE_BYTES = 16 * 2**20
 """A longer message from the server ends the connection (close code 1009)."""
 
