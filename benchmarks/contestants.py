@@ -18,8 +18,8 @@ from livekit.agents.utils import aio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from phonic_fsm.wire import client, server
-from phonic_fsm.wire.codec import decode_server, encode
+from phonic_fsm._wire import client, server
+from phonic_fsm._wire.codec import decode_server, encode
 
 from .models import model
 from .server import CHUNK_BYTES, Script, marked_pcm

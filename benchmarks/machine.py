@@ -10,14 +10,14 @@ from statistics import median
 from livekit.agents.utils import shortuuid
 from transitions import Machine
 
-from phonic_fsm.core import events
-from phonic_fsm.core.context import Settings
-from phonic_fsm.core.machine import SessionMachine
-from phonic_fsm.trace.recorder import TraceRecorder
-from phonic_fsm.trace.recording import checked_recording
-from phonic_fsm.trace.replay import replay
-from phonic_fsm.wire import server
-from phonic_fsm.wire.config import ConfigOptions
+from phonic_fsm._core import events
+from phonic_fsm._core.context import Settings
+from phonic_fsm._core.machine import SessionMachine
+from phonic_fsm._wire import server
+from phonic_fsm._wire.config import ConfigOptions
+from phonic_fsm.trace._recorder import TraceRecorder
+from phonic_fsm.trace._recording import checked_recording
+from phonic_fsm.trace._replay import replay
 
 from .contestants import SILENCE, Name
 from .measuring import Benchmark, Cpu, Figures

@@ -19,15 +19,15 @@ from .contestants import Name
 from .measuring import Benchmark, Figures
 
 SYSTEM = "system calls"
-MESSAGES = "messages: phonic_fsm.wire, msgspec"
+MESSAGES = "messages: phonic_fsm._wire, msgspec"
 
 SYSTEM_CALLS = ("'_socket.socket' objects", "'select.epoll' objects", "posix.urandom")
 
 LAYERS = (
-    ("phonic_fsm/core", "machine: phonic_fsm.core"),
-    ("phonic_fsm/wire", MESSAGES),
-    ("phonic_fsm/runtime", "carrying: phonic_fsm.runtime"),
-    ("phonic_fsm/adapter", "LiveKit's side: phonic_fsm.adapter"),
+    ("phonic_fsm/_core", "machine: phonic_fsm._core"),
+    ("phonic_fsm/_wire", MESSAGES),
+    ("phonic_fsm/_runtime", "carrying: phonic_fsm._runtime"),
+    ("phonic_fsm/_adapter", "LiveKit's side: phonic_fsm._adapter"),
     ("websockets", "websocket: websockets"),
     ("livekit", "frames and channels: livekit"),
     ("/asyncio/", "event loop: asyncio"),

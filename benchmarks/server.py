@@ -30,8 +30,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from phonic_fsm.wire import client, server
-from phonic_fsm.wire.codec import decode_client, encode
+from phonic_fsm._wire import client, server
+from phonic_fsm._wire.codec import decode_client, encode
 
 from .measuring import stay_on_processor
 

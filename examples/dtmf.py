@@ -16,7 +16,7 @@ from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli
 from livekit.agents.utils import aio
 
 from phonic_fsm import RealtimeModel
-from phonic_fsm.adapter.session import Dtmf
+from phonic_fsm._adapter.session import Dtmf
 
 CODES = {digit: code for code, digit in enumerate("0123456789*#ABCD")}
 """The events of RFC 4733."""

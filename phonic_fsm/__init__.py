@@ -3,19 +3,19 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .version import __version__
+from ._version import __version__
 
 if TYPE_CHECKING:
-    from .adapter.model import RealtimeModel
-    from .adapter.options import (
+    from ._adapter.model import RealtimeModel
+    from ._adapter.options import (
         ConfigurationEndpoint,
         IntelligenceLevel,
         ObservabilityIntegration,
         PhonicModel,
         PronunciationEntry,
     )
-    from .adapter.session import RealtimeSession
-    from .adapter.tools import PhonicToolConfig, to_phonic_tool_definitions
+    from ._adapter.session import RealtimeSession
+    from ._adapter.tools import PhonicToolConfig, to_phonic_tool_definitions
 
 __all__ = [
     "ConfigurationEndpoint",
@@ -47,5 +47,5 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     # Reading a trace needs the machine alone; LiveKit, which takes a second to load, can wait.
     if name in _HOMES:
-        return getattr(import_module(f".adapter.{_HOMES[name]}", __name__), name)
+        return getattr(import_module(f"._adapter.{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
 """``python -m phonic_fsm`` is ``phonic-fsm``."""
 
-from .cli import main
+from ._cli import main
 
 main()

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import PhonicServer
+from support.scripted import KEY, PhonicServer
 
 from phonic_fsm import RealtimeModel
-
-KEY = "sk-test-key-that-must-not-leak"
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from livekit.agents import Agent, AgentSession, APIConnectOptions, function_tool
 from phonic_fsm import RealtimeModel
 from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn, speak
 from phonic_fsm.testing import Sound
-from phonic_fsm.testing.caller import Caller
-from phonic_fsm.testing.playback import Playback
+from phonic_fsm.testing._caller import Caller
+from phonic_fsm.testing._playback import Playback
 
 TRACE = Path(__file__).parent / "mystery.jsonl"
 RATE = 24_000

@@ -7,11 +7,11 @@ who speaks and ``no_input`` minds that nobody does. ``scenario`` is what all fol
 The simulator knows the wire's types and audio formats, and nothing else of the package.
 """
 
-from .record import ConversationRecord
-from .scenario import Call, Scenario, ScenarioError, Turn, load_scenario, scenario_names
-from .server import PhonicSimulator
-from .vad import SpeechDetector, SpeechEdge
-from .voice import ASSISTANT_PITCH_HZ, CALLER_PITCH_HZ, Speech, Word, speak
+from ._record import ConversationRecord
+from ._scenario import Call, Scenario, ScenarioError, Turn, load_scenario, scenario_names
+from ._server import PhonicSimulator
+from ._vad import SpeechDetector, SpeechEdge
+from ._voice import ASSISTANT_PITCH_HZ, CALLER_PITCH_HZ, Speech, Word, speak
 
 __all__ = [
     "ASSISTANT_PITCH_HZ",

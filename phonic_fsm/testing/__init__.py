@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..simulator import Call, PhonicSimulator, Scenario, Turn
-    from ..trace.reader import TraceError
-    from ..trace.replay import replay
-    from .call import PhoneCall
-    from .caller import Caller
-    from .playback import Playback
-    from .sound import Sound
-    from .traces import assert_replays
+    from ..trace._reader import TraceError
+    from ..trace._replay import replay
+    from ._call import PhoneCall
+    from ._caller import Caller
+    from ._playback import Playback
+    from ._sound import Sound
+    from ._traces import assert_replays
 
 __all__ = [
     "Call",
@@ -34,16 +34,16 @@ __all__ = [
 
 _HOMES = {
     "Call": "..simulator",
-    "Caller": ".caller",
-    "PhoneCall": ".call",
+    "Caller": "._caller",
+    "PhoneCall": "._call",
     "PhonicSimulator": "..simulator",
-    "Playback": ".playback",
+    "Playback": "._playback",
     "Scenario": "..simulator",
-    "Sound": ".sound",
-    "TraceError": "..trace.reader",
+    "Sound": "._sound",
+    "TraceError": "..trace._reader",
     "Turn": "..simulator",
-    "assert_replays": ".traces",
-    "replay": "..trace.replay",
+    "assert_replays": "._traces",
+    "replay": "..trace._replay",
 }
 """Public name → its module."""
 

@@ -1,0 +1,72 @@
+"""The channels of one generation: a message with text and audio, and function calls."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from livekit import rtc
+from livekit.agents import llm
+from livekit.agents.utils import aio
+
+from .._audio.formats import WireFormat
+from .._core.effects import PushFunctionCall
+
+
+class Generation:
+    """What LiveKit reads while the assistant speaks. ``announcement`` tells it where."""
+
+    def __init__(self, response_id: str, wire_format: WireFormat) -> None:
+        self.response_id = response_id
+        self.has_text = False
+        self._sample_rate = wire_format.sample_rate
+        self._decode = wire_format.decode
+        self._messages = aio.Chan[llm.MessageGeneration]()
+        self._functions = aio.Chan[llm.FunctionCall]()
+        self._text = aio.Chan[str]()
+        self._audio = aio.Chan[rtc.AudioFrame]()
+        modalities: asyncio.Future[list[Literal["text", "audio"]]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        modalities.set_result(["audio", "text"])
+        self._messages.send_nowait(
+            llm.MessageGeneration(
+                message_id=response_id,
+                text_stream=self._text,
+                audio_stream=self._audio,
+                modalities=modalities,
+            )
+        )
+        self.announcement = llm.GenerationCreatedEvent(
+            message_stream=self._messages,
+            function_stream=self._functions,
+            user_initiated=False,
+            response_id=response_id,
+        )
+
+    def push_text(self, text: str) -> None:
+        self.has_text = True
+        self._text.send_nowait(text)
+
+    def push_audio(self, audio: bytes) -> None:
+        """Take audio as it came; half a sample at its end, which cannot be played, is left out."""
+        pcm = audio if self._decode is None else self._decode(audio)
+        samples = len(pcm) // 2
+        if len(pcm) % 2:
+            pcm = pcm[:-1]
+        if samples:
+            self._audio.send_nowait(
+                rtc.AudioFrame(pcm, self._sample_rate, num_channels=1, samples_per_channel=samples)
+            )
+
+    def push_function_call(self, call: PushFunctionCall) -> None:
+        self._functions.send_nowait(
+            llm.FunctionCall(
+                id=call.id, call_id=call.call_id, name=call.name, arguments=call.arguments
+            )
+        )
+
+    def close(self) -> None:
+        """What was pushed can still be read; then the streams end."""
+        for channel in (self._text, self._audio, self._functions, self._messages):
+            channel.close()

@@ -1,0 +1,605 @@
+"""One session as livekit-agents sees it.
+
+Every call becomes an event; every effect that concerns LiveKit is carried out by the method that
+``_performers`` names. What the session does next is the machine's to decide, never this class's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections.abc import AsyncIterable, Callable
+from typing import Any, Literal, get_args
+
+import anyio
+from livekit import rtc
+from livekit.agents import NOT_GIVEN, NotGivenOr, llm
+from livekit.agents.types import TimedString
+from livekit.agents.utils import is_given
+from msgspec import UNSET, Struct, UnsetType
+
+from .._audio.formats import WIRE_FORMATS
+from .._core import effects, events
+from .._core.context import Settings
+from .._core.events import name_of
+from .._core.machine import SessionMachine, Step
+from .._core.states import State
+from .._runtime.endpoint import Endpoint
+from .._runtime.printable import printable
+from .._runtime.session import Recorder, SessionRuntime, logger
+from .._wire.codec import encode
+from .._wire.config import InlineTool
+from .._wire.server import ServerMessage
+from . import chat
+from .errors import error_for, failure_for
+from .generation import Generation
+from .metrics import SessionTimes
+from .options import PhonicOptions, changed, checked, to_config
+from .telemetry import begin_spans
+from .tools import ToolConfigs
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:
+    from typing_extensions import Unpack
+
+Reply = asyncio.Future[llm.GenerationCreatedEvent]
+
+
+class StateChanged(Struct, frozen=True):
+    """Payload of ``state_changed``: the session moved from one state to another."""
+
+    old: str
+    new: str
+    event: str
+    """Name of the event that caused it."""
+
+
+SERVER_EVENT = "phonic_server_event_received"
+CLIENT_EVENT = "phonic_client_event_queued"
+
+_SERVER_MESSAGES = frozenset(get_args(ServerMessage))
+
+
+class Dtmf(Struct, frozen=True):
+    """Payload of ``dtmf``."""
+
+    digits: str
+
+
+class ToolCallSettled(Struct, frozen=True):
+    """Payload of ``tool_call_settled``."""
+
+    call_id: str
+    name: str
+    outcome: Literal["processed", "timed_out", "failed", "interrupted"]
+    duration_ms: float | None = None
+    """From the call to the end of its processing, as Phonic measured it."""
+    problem: str | None = None
+    """Why it failed."""
+
+
+class RealtimeSession(
+    llm.RealtimeSession[
+        Literal[
+            "state_changed",
+            "dtmf",
+            "tool_call_settled",
+            "phonic_server_event_received",
+            "phonic_client_event_queued",
+        ]
+    ]
+):
+    """A conversation with Phonic. Made by ``RealtimeModel.session()``; it connects at once.
+
+    Emits LiveKit's realtime events, and of its own:
+
+    ``state_changed``
+        ``StateChanged``, after every move from one state to another.
+    ``dtmf``
+        ``Dtmf``: digits that the assistant dials.
+    ``tool_call_settled``
+        ``ToolCallSettled``: Phonic has processed a call's output, given it up, or the caller cut
+        it short.
+    ``phonic_server_event_received``, ``phonic_client_event_queued``
+        A ``dict``: the message as on the wire (audio in base64). The caller's audio is left out.
+    """
+
+    def __init__(
+        self,
+        model: llm.RealtimeModel,
+        settings: Settings,
+        endpoint: Endpoint,
+        *,
+        options: dict[str, Any],
+        tool_configs: ToolConfigs,
+        audio_format: str,
+        connect_timeout: float,
+        recorder: Recorder | None,
+    ) -> None:
+        super().__init__(model)
+        self._wire_format = WIRE_FORMATS[audio_format]
+        self._audio_format = audio_format
+        self._options = options
+        self._tool_configs = tool_configs
+        self._chat_ctx = llm.ChatContext.empty()
+        self._tools: llm.ToolContext | None = None
+        self._generation: Generation | None = None
+        self._announcement: llm.GenerationCreatedEvent
+        """Of the newest generation, set with it."""
+        self._replies: dict[str, Reply] = {}
+        self._requests = 0
+        self._times = SessionTimes(model)
+        self._spans = begin_spans(model)
+        self._warned: set[str] = set()
+        self._runtime = SessionRuntime(
+            SessionMachine(settings),
+            endpoint,
+            perform=self._performers(),
+            wire_format=self._wire_format,
+            connect_timeout=connect_timeout,
+            recorder=recorder,
+            on_step=self._announce,
+        )
+        self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
+        self._running.add_done_callback(_log_crash)
+
+    @property
+    def state(self) -> State:
+        """The state that the session's machine is in."""
+        return self._runtime.state
+
+    @property
+    def chat_ctx(self) -> llm.ChatContext:
+        return self._chat_ctx.copy()
+
+    @property
+    def tools(self) -> llm.ToolContext:
+        return self._tools.copy() if self._tools is not None else llm.ToolContext.empty()
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    async def update_instructions(self, instructions: str) -> None:
+        """Set the instructions; mid-session they replace the system prompt."""
+        _expect("update_instructions", "instructions", instructions, str)
+        self._runtime.dispatch(events.UpdateInstructions(chat.utf8(instructions)))
+
+    async def update_tools(self, tools: list[llm.Tool]) -> None:
+        """Set the function tools; mid-session they replace those that Phonic knows."""
+        _expect("update_tools", "tools", tools, list)
+        self._tools = llm.ToolContext(tools)
+        self._runtime.dispatch(events.UpdateTools(self._tool_configs.inline(self._tools)))
+
+    async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
+        """Take a changed chat context.
+
+        Before the config is sent it becomes the history in the prompt. Afterwards Phonic is told
+        of new tool outputs and system messages; a user message at the end goes out with the next
+        ``generate_reply``. Other changes cannot be told, and a warning says so.
+        """
+        _expect("update_chat_ctx", "chat_ctx", chat_ctx, llm.ChatContext)
+        self._times.asked()
+        update = chat.to_update(self._chat_ctx, chat_ctx)
+        self._chat_ctx = chat_ctx.copy()
+        self._runtime.dispatch(update)
+
+    async def _update_session(
+        self,
+        *,
+        instructions: NotGivenOr[str] = NOT_GIVEN,
+        chat_ctx: NotGivenOr[llm.ChatContext] = NOT_GIVEN,
+        tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,
+    ) -> None:
+        """Take over all of an agent at once: at the start, and at a handoff (one ``reset``)."""
+        if is_given(tools):
+            self._tools = llm.ToolContext(tools)
+        self._runtime.dispatch(
+            events.UpdateSession(
+                instructions=chat.utf8(instructions) if is_given(instructions) else UNSET,
+                tools=self._inline_tools() if is_given(tools) else UNSET,
+                items=chat.to_items(chat_ctx) if is_given(chat_ctx) else UNSET,
+            )
+        )
+        if is_given(chat_ctx):
+            # Last: a turn that is cut off by this belongs to the former agent's context.
+            self._chat_ctx = chat_ctx.copy()
+
+    def update_options(
+        self,
+        *,
+        tool_choice: NotGivenOr[llm.ToolChoice | None] = NOT_GIVEN,
+        **options: Unpack[PhonicOptions],
+    ) -> None:
+        """Change options of the conversation; what really changes goes out as one ``reset``.
+
+        A new ``default_language`` alone keeps the former one among the additional ones. Phonic
+        decides about tools itself: a ``tool_choice`` other than ``auto`` is ignored with a warning.
+
+        Raises:
+            TypeError, ValueError: as for the model's constructor; then nothing is changed.
+        """
+        if is_given(tool_choice) and tool_choice not in (None, "auto"):
+            self._warn_unsupported("update_options(tool_choice=...)")
+        changes = checked(options)
+        if not changes:
+            return
+        updated = changed(self._options, changes)
+        config, self._tool_configs = to_config(updated, self._audio_format)
+        self._options = updated
+        self._runtime.dispatch(events.UpdateOptions(config=config, tools=self._inline_tools()))
+
+    def set_external_id(self, external_id: str) -> None:
+        """Store your own id with the conversation; it takes precedence over the option.
+
+        Raises:
+            ValueError: the id is empty.
+        """
+        changes = checked({"external_id": external_id})
+        self._options = changed(self._options, changes)
+        self._runtime.dispatch(events.SetExternalId(external_id))
+
+    def _inline_tools(self) -> tuple[InlineTool, ...] | UnsetType:
+        """The own tools as Phonic takes them; ``UNSET`` until they have been given."""
+        return UNSET if self._tools is None else self._tool_configs.inline(self._tools)
+
+    def push_audio(self, frame: rtc.AudioFrame) -> None:
+        """Send the caller's audio: PCM16 of any rate and channel count.
+
+        Until Phonic is ready it is dropped; while a lost connection is resumed, the newest 2 s
+        are kept.
+        """
+        _expect("push_audio", "frame", frame, rtc.AudioFrame)
+        self._runtime.push_audio(frame)
+
+    def push_video(self, frame: rtc.VideoFrame) -> None:
+        self._warn_unsupported("push_video")
+
+    def generate_reply(
+        self,
+        *,
+        instructions: NotGivenOr[str] = NOT_GIVEN,
+        tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,
+        tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,
+    ) -> Reply:
+        """Ask the assistant to speak.
+
+        The future gets the generation that the answer opens. It waits for Phonic to be ready, is
+        cancelled by a newer request, and fails with ``ReplyFailed`` (a ``RealtimeError``) after
+        10 s, or at once on a closed session. Cancelling it withdraws a request not yet sent.
+        """
+        if is_given(tools) or is_given(tool_choice):
+            self._warn_unsupported("generate_reply(tools=..., tool_choice=...)")
+        if is_given(instructions):
+            _expect("generate_reply", "instructions", instructions, str)
+        request_id, reply = self._new_reply()
+        self._runtime.dispatch(
+            events.GenerateReply(
+                request_id, chat.utf8(instructions) if is_given(instructions) else None
+            )
+        )
+        return reply
+
+    def say(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        allow_interruptions: NotGivenOr[bool] = NOT_GIVEN,
+    ) -> Reply:
+        """Have these words spoken; a stream of text is collected first.
+
+        The future behaves as that of ``generate_reply``. With ``allow_interruptions=False`` the
+        caller cannot cut them short.
+        """
+        _expect("say", "text", text, (str, AsyncIterable))
+        interruptible = allow_interruptions if is_given(allow_interruptions) else UNSET
+        request_id, reply = self._new_reply()
+        if isinstance(text, str):
+            self._runtime.dispatch(events.Say(request_id, chat.utf8(text), interruptible))
+        elif self.state is State.closed:
+            self._reject_reply(effects.RejectReply(request_id, "closed", "the session is closed"))
+        else:
+            self._runtime.start_task(self._collect_and_say, request_id, reply, text, interruptible)
+        return reply
+
+    async def _collect_and_say(
+        self,
+        request_id: str,
+        reply: Reply,
+        text: AsyncIterable[str],
+        interruptible: bool | UnsetType,
+    ) -> None:
+        with anyio.CancelScope() as scope:
+            # Cancelled, superseded or closed: nobody waits for these words any more.
+            reply.add_done_callback(lambda _: scope.cancel())
+            try:
+                words = "".join([part async for part in text])
+            except Exception as error:  # noqa: BLE001 - what the user's own stream raises is theirs
+                if reply.done():
+                    logger.debug("a stream of words for say() raised when stopped: %r", error)
+                else:
+                    del self._replies[request_id]
+                    reply.set_exception(error)
+            except asyncio.CancelledError:
+                if scope.cancel_called:
+                    raise
+                # The stream itself was cancelled, or the session: its reply ends, no more.
+                reply.cancel()
+            else:
+                self._runtime.dispatch(events.Say(request_id, chat.utf8(words), interruptible))
+
+    def _new_reply(self) -> tuple[str, Reply]:
+        self._requests += 1
+        self._times.asked()
+        request_id = f"reply_{self._requests}"
+        reply: Reply = asyncio.get_running_loop().create_future()
+        self._replies[request_id] = reply
+
+        def withdraw(done: Reply) -> None:
+            if done.cancelled() and self._replies.pop(request_id, None) is not None:
+                self._runtime.dispatch(events.CancelReply(request_id))
+
+        reply.add_done_callback(withdraw)
+        return request_id, reply
+
+    def start_user_activity(self) -> None:
+        """Push-to-talk: the caller takes the floor, with the newest 2 s of audio so far."""
+        self._runtime.dispatch(events.StartUserActivity())
+
+    def commit_audio(self) -> None:
+        """Push-to-talk: the caller has said all; Phonic answers."""
+        self._runtime.dispatch(events.CommitAudio())
+
+    def clear_audio(self) -> None:
+        """Push-to-talk: withdraw what the caller has said since the last ``commit_audio``.
+
+        What Phonic has heard of it already is withdrawn by a ``reset`` that carries the history.
+        """
+        self._runtime.dispatch(events.ClearAudio(self._runtime.heard_ms))
+
+    def restart(self) -> None:
+        """Leave a conversation that went bad for a fresh one, which gets the history.
+
+        ``session_reconnected`` says when it goes on; an answer that was due is asked for again.
+        """
+        self._runtime.dispatch(events.Restart())
+
+    def interrupt(self) -> None:
+        """End the open generation here, at once; the rest of that turn is dropped.
+
+        Push-to-talk: unless an answer is due, the caller takes the floor.
+        """
+        self._runtime.dispatch(events.Interrupt())
+
+    def truncate(
+        self,
+        *,
+        message_id: str,
+        modalities: list[Literal["text", "audio"]],
+        audio_end_ms: int,
+        audio_transcript: NotGivenOr[str] = NOT_GIVEN,
+    ) -> None:
+        self._warn_unsupported("truncate")
+
+    async def aclose(self) -> None:
+        """End the session, from any state, as often as one likes. Nothing of it is left."""
+        self._runtime.dispatch(events.Close())
+        # Not awaited itself: whoever gives up waiting for the end must not stop it.
+        await asyncio.wait([self._running])
+
+    def _warn_unsupported(self, call: str) -> None:
+        if call not in self._warned:
+            self._warned.add(call)
+            logger.warning("%s is not supported here and does nothing", call)
+
+    # -- effects ---------------------------------------------------------------------------------
+
+    def _performers(self) -> dict[type[Any], Callable[[Any], None]]:
+        return {
+            effects.OpenGeneration: self._open_generation,
+            effects.PrepareGeneration: self._prepare_generation,
+            effects.AnnounceGeneration: self._announce_generation,
+            effects.PushText: self._push_text,
+            effects.PushAudio: self._push_audio,
+            effects.PushFunctionCall: self._push_function_call,
+            effects.CloseGeneration: self._close_generation,
+            effects.AddItem: self._add_item,
+            effects.CorrectMessage: self._correct_message,
+            effects.ResolveReply: self._resolve_reply,
+            effects.RejectReply: self._reject_reply,
+            effects.SupersedeReply: self._supersede_reply,
+            effects.EmitSpeechStarted: self._emit_speech_started,
+            effects.EmitSpeechStopped: self._emit_speech_stopped,
+            effects.EmitTranscript: self._emit_transcript,
+            effects.EmitConnected: self._emit_connected,
+            effects.EmitDtmf: self._emit_dtmf,
+            effects.EmitToolCallSettled: self._emit_tool_call_settled,
+            effects.EmitTimings: self._emit_timings,
+            effects.EmitReconnected: self._emit_reconnected,
+            effects.EmitError: self._emit_error,
+        }
+
+    def _open_generation(self, effect: effects.OpenGeneration) -> None:
+        self._prepare_generation(effect)
+        self._announce_generation(effect)
+
+    def _prepare_generation(
+        self, effect: effects.OpenGeneration | effects.PrepareGeneration
+    ) -> None:
+        self._times.opened()
+        self._generation = Generation(effect.response_id, self._wire_format)
+        self._announcement = self._generation.announcement
+
+    def _announce_generation(
+        self, effect: effects.OpenGeneration | effects.AnnounceGeneration
+    ) -> None:
+        self._announcement.user_initiated = effect.user_initiated
+        self.emit("generation_created", self._announcement)
+
+    def _push_text(self, effect: effects.PushText) -> None:
+        if not self._open.has_text:
+            # What of it is heard, LiveKit writes into this placeholder itself.
+            self._emit_item_added(
+                llm.ChatMessage(id=self._open.response_id, role="assistant", content=[])
+            )
+        self._open.push_text(TimedString(effect.text, start_time=effect.start, end_time=effect.end))
+
+    def _push_audio(self, effect: effects.PushAudio) -> None:
+        self._times.audio()
+        self._open.push_audio(effect.audio)
+
+    def _push_function_call(self, effect: effects.PushFunctionCall) -> None:
+        self._open.push_function_call(effect)
+
+    def _close_generation(self, effect: effects.CloseGeneration) -> None:
+        self._open.close()
+        self._generation = None
+        metrics = self._times.closed(effect.response_id, interrupted=effect.interrupted)
+        if metrics is not None:
+            self.emit("metrics_collected", metrics)
+
+    @property
+    def _open(self) -> Generation:
+        # The machine pushes only into a generation that it has opened.
+        assert self._generation is not None
+        return self._generation
+
+    def _add_item(self, effect: effects.AddItem) -> None:
+        item = chat.to_chat_item(effect.item)
+        if not (isinstance(item, llm.ChatMessage) and item.role == "assistant"):
+            self._emit_item_added(item)
+        self._chat_ctx.items.append(item)
+
+    def _emit_item_added(self, item: llm.ChatItem) -> None:
+        last = self._chat_ctx.items[-1].id if self._chat_ctx.items else None
+        self.emit("remote_item_added", llm.RemoteItemAddedEvent(last, item))
+
+    def _correct_message(self, effect: effects.CorrectMessage) -> None:
+        message = self._chat_ctx.get_by_id(effect.id)
+        if isinstance(message, llm.ChatMessage):
+            if effect.text.strip():
+                message.content = [effect.text]
+                message.interrupted = True
+            else:
+                self._chat_ctx.remove(message)
+
+    def _resolve_reply(self, effect: effects.ResolveReply) -> None:
+        reply = self._replies.pop(effect.request_id, None)
+        if reply is not None and not reply.done():
+            reply.set_result(self._announcement)
+
+    def _reject_reply(self, effect: effects.RejectReply) -> None:
+        reply = self._replies.pop(effect.request_id, None)
+        if reply is not None and not reply.done():
+            reply.set_exception(failure_for(effect, self._runtime.circumstances()))
+            # Whoever dropped the future has been told by the log; asyncio need not complain too.
+            reply.exception()
+            logger.debug("%s: %s", effect.request_id, printable(effect.problem))
+
+    def _supersede_reply(self, effect: effects.SupersedeReply) -> None:
+        reply = self._replies.pop(effect.request_id, None)
+        if reply is not None:
+            reply.cancel()
+
+    def _emit_speech_started(self, _: effects.EmitSpeechStarted) -> None:
+        self.emit("input_speech_started", llm.InputSpeechStartedEvent())
+
+    def _emit_speech_stopped(self, _: effects.EmitSpeechStopped) -> None:
+        self._times.asked()
+        self.emit(
+            "input_speech_stopped", llm.InputSpeechStoppedEvent(user_transcription_enabled=True)
+        )
+
+    def _emit_transcript(self, effect: effects.EmitTranscript) -> None:
+        self.emit(
+            "input_audio_transcription_completed",
+            llm.InputTranscriptionCompleted(
+                item_id=effect.item_id, transcript=effect.text, is_final=True
+            ),
+        )
+
+    def _emit_connected(self, effect: effects.EmitConnected) -> None:
+        self._times.connected()
+        self._report_connection_acquired(effect.seconds)
+
+    def _emit_dtmf(self, effect: effects.EmitDtmf) -> None:
+        self.emit("dtmf", Dtmf(effect.digits))
+
+    def _emit_tool_call_settled(self, effect: effects.EmitToolCallSettled) -> None:
+        self.emit(
+            "tool_call_settled",
+            ToolCallSettled(
+                effect.call_id, effect.name, effect.outcome, effect.duration_ms, effect.problem
+            ),
+        )
+
+    def _emit_timings(self, effect: effects.EmitTimings) -> None:
+        metrics = self._times.measured(effect.timings)
+        if metrics is not None:
+            self.emit("metrics_collected", metrics)
+
+    def _emit_reconnected(self, _: effects.EmitReconnected) -> None:
+        self.emit("session_reconnected", llm.RealtimeSessionReconnectedEvent())
+
+    def _emit_error(self, effect: effects.EmitError) -> None:
+        level = logging.WARNING if effect.recoverable else logging.ERROR
+        error = error_for(effect, self._runtime.circumstances())
+        logger.log(level, "%s: %s", effect.kind, printable(str(error)))
+        self.emit(
+            "error",
+            llm.RealtimeModelError(
+                timestamp=time.time(),
+                label=self._realtime_model.label,
+                error=error,
+                recoverable=effect.recoverable,
+            ),
+        )
+
+    def _announce(self, step: Step) -> None:
+        if self._spans is not None:
+            self._spans.take(step)
+        if SERVER_EVENT in self._events and type(step.event) in _SERVER_MESSAGES:
+            self.emit(SERVER_EVENT, _as_dict(step.event))
+        if CLIENT_EVENT in self._events:
+            for effect in step.effects:
+                if isinstance(effect, effects.Send):
+                    self.emit(CLIENT_EVENT, _as_dict(effect.message))
+        if step.source is step.target:
+            return
+        change = StateChanged(step.source.value, step.target.value, name_of(step.event))
+        self.emit("state_changed", change)
+        if step.target is State.closed:
+            if (metrics := self._times.ended()) is not None:
+                self.emit("metrics_collected", metrics)
+            for request_id in list(self._replies):
+                # The machine has ended those that it knows; these were still being collected.
+                self._reject_reply(
+                    effects.RejectReply(request_id, "closed", "the session is closed")
+                )
+
+    def emit(self, event: Any, *args: Any) -> None:
+        """Tell the listeners; one that raises is logged and hurts nobody else."""
+        try:
+            super().emit(event, *args)
+        except Exception:  # noqa: BLE001 - a listener may raise anything
+            # LiveKit's emitter lets TypeErrors of a listener through; the session is not to blame.
+            logger.exception("a listener of %s raised", event)
+
+
+def _expect(call: str, name: str, value: object, kind: type | tuple[type, ...]) -> None:
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{call}: {name} must be {wanted}, got {type(value).__name__}")
+
+
+def _as_dict(message: Any) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(encode(message))
+    return decoded
+
+
+def _log_crash(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("the Phonic session broke", exc_info=error)

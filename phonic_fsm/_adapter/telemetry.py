@@ -1,0 +1,272 @@
+"""A session as OpenTelemetry spans, made under LiveKit's tracer of the steps that it takes.
+
+``phonic_session`` holds them all, and lies in LiveKit's ``agent_session``:
+
+- a span per stay in a state (``phonic_ready``, ``phonic_listening``, …), with the event that led
+  there; what happens meanwhile is an event of it: ``user_transcript``, ``interrupted``,
+  ``message_corrected``, ``dtmf``, ``error`` (of a span, OpenTelemetry keeps 128 events: the
+  session's own could not hold those of a long call)
+- ``phonic_generation``, from its opening to its end, with ``first_audio``
+- ``phonic_tool_call``, from the call until Phonic has settled it, with its ``output``
+- ``phonic_outage``, from a lost connection until a conversation is open again
+
+What was said, or may quote it, stands under LiveKit's ``lk.pii.`` keys and nowhere else. Where
+nobody records spans, nothing is made, and a fault in whatever records them ends the spans, never
+the call.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from livekit.agents import llm
+from livekit.agents.telemetry import trace_types, tracer
+from opentelemetry import trace
+from opentelemetry.trace import Span, StatusCode
+
+from .._core import effects, events
+from .._core.conversation import FunctionCallOutput
+from .._core.events import name_of
+from .._core.machine import Step
+from .._core.states import CONVERSING, State
+from .._wire.server import ConversationCreated
+
+logger = logging.getLogger("phonic_fsm")
+
+CONVERSATION_ID = "phonic.conversation_id"
+RESPONSE_ID = trace_types.ATTR_GEN_AI_RESPONSE_ID
+STATE = "phonic.state"
+EVENT = "phonic.event"
+"""Name of the machine's event that was the cause."""
+USER_INITIATED = "phonic.user_initiated"
+OUTCOME = "phonic.outcome"
+RECOVERABLE = "phonic.recoverable"
+RESUMED = "phonic.resumed"
+"""Whether the same conversation went on after an outage."""
+ERROR = "lk.pii.error"
+DIGITS = "lk.pii.digits"
+
+
+def begin_spans(model: llm.RealtimeModel) -> SessionSpans | None:
+    """Begin a session's spans, in the present span; ``None`` where nobody records them."""
+    try:
+        session = tracer.start_span(
+            "phonic_session",
+            attributes={
+                trace_types.ATTR_GEN_AI_PROVIDER_NAME: model.provider,
+                trace_types.ATTR_GEN_AI_REQUEST_MODEL: model.model,
+            },
+        )
+        return SessionSpans(session) if session.is_recording() else None
+    except Exception:  # whatever exporters and processors raise must not cost the call
+        logger.exception("this session has no spans")
+        return None
+
+
+class _Generation:
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.text: list[str] = []
+        self.heard = False
+
+
+class SessionSpans:
+    """Follows one session, step by step."""
+
+    def __init__(self, session: Span) -> None:
+        self._session = session
+        self._context = trace.set_span_in_context(session)
+        self._state = self._begin_state(State.connecting, "open")
+        self._generation: _Generation | None = None
+        self._calls: dict[str, Span] = {}
+        self._outage: Span | None = None
+        self._cut_off: str | None = None
+        """The answer whose interruption was told last."""
+        self._tellers: dict[type[Any], Callable[[Any, str], None]] = {
+            effects.OpenGeneration: self._open_generation,
+            effects.PrepareGeneration: self._prepare_generation,
+            effects.AnnounceGeneration: self._announce_generation,
+            effects.PushText: self._push_text,
+            effects.PushAudio: self._push_audio,
+            effects.PushFunctionCall: self._push_function_call,
+            effects.CloseGeneration: self._close_generation,
+            effects.CorrectMessage: self._correct_message,
+            effects.EmitToolCallSettled: self._settle_tool_call,
+            effects.EmitTranscript: self._tell_transcript,
+            effects.EmitDtmf: self._tell_digits,
+            effects.EmitError: self._tell_error,
+        }
+        self._take: Callable[[Step], None] = self._tell
+
+    def take(self, step: Step) -> None:
+        """Tell one step. Never raises: at the first fault the spans end, and the log says so."""
+        try:
+            self._take(step)
+        except Exception:  # as above
+            logger.exception("the spans of this session end here")
+            self._take = _ignore
+
+    def _tell(self, step: Step) -> None:
+        event = step.event
+        if isinstance(event, ConversationCreated):
+            self._session.set_attribute(CONVERSATION_ID, event.conversation_id)
+        elif isinstance(event, events.UpdateChatContext):
+            self._tell_outputs(event)
+        cause = name_of(event)
+        for effect in step.effects:
+            teller = self._tellers.get(type(effect))
+            if teller is not None:
+                teller(effect, cause)
+        if step.source is not step.target:
+            self._move(step, cause)
+
+    # -- states and outages ----------------------------------------------------------------------
+
+    def _move(self, step: Step, cause: str) -> None:
+        self._state.end()
+        if step.target is State.reconnecting:
+            self._outage = self._begin("phonic_outage", {EVENT: cause})
+        elif step.target in CONVERSING or step.target is State.closed:
+            self._end_outage(
+                resumed=step.target in CONVERSING and step.source is State.reconnecting
+            )
+        if step.target is State.connecting:
+            # A fresh conversation follows, in which nobody settles the calls of this one.
+            self._abandon_calls()
+        if step.target is State.closed:
+            self._abandon_calls()
+            self._session.end()
+        else:
+            self._state = self._begin_state(step.target, cause)
+
+    def _end_outage(self, *, resumed: bool) -> None:
+        if self._outage is not None:
+            self._outage.set_attribute(RESUMED, resumed)
+            self._outage.end()
+            self._outage = None
+
+    def _begin_state(self, state: State, cause: str) -> Span:
+        return self._begin(f"phonic_{state.value}", {STATE: state.value, EVENT: cause})
+
+    def _begin(self, name: str, attributes: dict[str, str | bool]) -> Span:
+        return tracer.start_span(name, context=self._context, attributes=attributes)
+
+    # -- the assistant's output ------------------------------------------------------------------
+
+    def _open_generation(self, effect: effects.OpenGeneration, cause: str) -> None:
+        self._prepare_generation(effect, cause)
+        self._announce_generation(effect, cause)
+
+    def _prepare_generation(
+        self, effect: effects.OpenGeneration | effects.PrepareGeneration, cause: str
+    ) -> None:
+        attributes: dict[str, str | bool] = {RESPONSE_ID: effect.response_id, EVENT: cause}
+        self._generation = _Generation(self._begin("phonic_generation", attributes))
+
+    def _announce_generation(
+        self, effect: effects.OpenGeneration | effects.AnnounceGeneration, _: str
+    ) -> None:
+        # With push-to-talk an answer may be over before it is asked for, and its span with it.
+        if self._generation is not None:
+            self._generation.span.set_attribute(USER_INITIATED, effect.user_initiated)
+
+    def _push_text(self, effect: effects.PushText, _: str) -> None:
+        self._open.text.append(effect.text)
+
+    def _push_audio(self, _effect: effects.PushAudio, _: str) -> None:
+        if not self._open.heard:
+            self._open.heard = True
+            self._open.span.add_event("first_audio")
+
+    def _close_generation(self, effect: effects.CloseGeneration, cause: str) -> None:
+        generation, self._generation = self._open, None
+        if generation.text:
+            text = "".join(generation.text)
+            generation.span.set_attribute(trace_types.ATTR_RESPONSE_TEXT, text)
+        generation.span.set_attribute(trace_types.ATTR_SPEECH_INTERRUPTED, effect.interrupted)
+        generation.span.end()
+        if effect.interrupted and (generation.text or generation.heard):
+            self._tell_interruption(effect.response_id, cause)
+
+    @property
+    def _open(self) -> _Generation:
+        # The machine pushes only into a generation that it has opened.
+        assert self._generation is not None
+        return self._generation
+
+    def _correct_message(self, effect: effects.CorrectMessage, cause: str) -> None:
+        # The answer may be long over on the wire: then this is all that tells of its interruption.
+        self._tell_interruption(effect.id, cause)
+        self._state.add_event(
+            "message_corrected",
+            {RESPONSE_ID: effect.id, trace_types.ATTR_RESPONSE_TEXT: effect.text},
+        )
+
+    def _tell_interruption(self, response_id: str, cause: str) -> None:
+        if response_id != self._cut_off:
+            self._cut_off = response_id
+            self._state.add_event("interrupted", {RESPONSE_ID: response_id, EVENT: cause})
+
+    # -- tool calls ------------------------------------------------------------------------------
+
+    def _push_function_call(self, effect: effects.PushFunctionCall, _: str) -> None:
+        self._calls[effect.call_id] = self._begin(
+            "phonic_tool_call",
+            {
+                trace_types.ATTR_FUNCTION_TOOL_ID: effect.call_id,
+                trace_types.ATTR_FUNCTION_TOOL_NAME: effect.name,
+                trace_types.ATTR_FUNCTION_TOOL_ARGS: effect.arguments,
+            },
+        )
+
+    def _tell_outputs(self, event: events.UpdateChatContext) -> None:
+        for addition in event.added:
+            output = addition.item
+            if isinstance(output, FunctionCallOutput) and output.call_id in self._calls:
+                self._calls[output.call_id].add_event(
+                    "output", {trace_types.ATTR_FUNCTION_TOOL_OUTPUT: output.output}
+                )
+
+    def _settle_tool_call(self, effect: effects.EmitToolCallSettled, _: str) -> None:
+        call = self._calls.pop(effect.call_id, None)
+        if call is None:
+            return
+        call.set_attribute(OUTCOME, effect.outcome)
+        if effect.problem is not None:
+            call.set_attribute(ERROR, effect.problem)
+            call.set_status(StatusCode.ERROR)
+        call.end()
+
+    def _abandon_calls(self) -> None:
+        for call in self._calls.values():
+            call.set_attribute(OUTCOME, "abandoned")
+            call.end()
+        self._calls.clear()
+
+    # -- what else happens in a state ------------------------------------------------------------
+
+    def _tell_transcript(self, effect: effects.EmitTranscript, _: str) -> None:
+        attributes = {trace_types.ATTR_USER_TRANSCRIPT: effect.text}
+        self._state.add_event("user_transcript", attributes)
+
+    def _tell_digits(self, effect: effects.EmitDtmf, _: str) -> None:
+        self._state.add_event("dtmf", {DIGITS: effect.digits})
+
+    def _tell_error(self, effect: effects.EmitError, _: str) -> None:
+        self._state.add_event(
+            "error",
+            {
+                trace_types.ATTR_ERROR_TYPE: effect.kind,
+                RECOVERABLE: effect.recoverable,
+                ERROR: effect.problem,
+            },
+        )
+        if not effect.recoverable:
+            self._session.set_attribute(trace_types.ATTR_ERROR_TYPE, effect.kind)
+            self._session.set_status(StatusCode.ERROR)
+
+
+def _ignore(_: Step) -> None:
+    pass

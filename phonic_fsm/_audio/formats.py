@@ -1,0 +1,30 @@
+"""What audio looks like on the wire: every format that Phonic has, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .._wire.config import SAMPLING
+from . import mulaw
+
+
+@dataclass(frozen=True)
+class WireFormat:
+    """A format of mono audio. On this side of the wire audio is always PCM16 LE."""
+
+    sample_rate: int
+    """Hz."""
+    sample_bytes: int = 2
+    encode: Callable[[bytes], bytes] | None = None
+    """From PCM16 LE; ``None``: it is PCM16 LE already."""
+    decode: Callable[[bytes], bytes] | None = None
+    """To PCM16 LE; ``None``: it is PCM16 LE already."""
+
+
+_CODECS = {"mulaw_8000": (mulaw.encode, mulaw.decode)}
+
+WIRE_FORMATS = {
+    name: WireFormat(*sampling, *_CODECS.get(name, ())) for name, sampling in SAMPLING.items()
+}
+"""By the names that the config's ``input_format`` and ``output_format`` take."""

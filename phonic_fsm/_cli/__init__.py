@@ -1,0 +1,219 @@
+"""The command ``phonic-fsm``: what each command takes, and how a mistake is told.
+
+Every command's work is in a module of its own, imported when the command runs: replaying a trace
+should not wait until LiveKit has loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from .._version import __version__
+from .failure import CommandFailed
+
+app = typer.Typer(
+    help="Phonic speech-to-speech for LiveKit Agents, as a state machine that can be replayed.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# Typer carries click's exceptions without exporting their base, and older releases use click's.
+_UsageProblem: Any = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"phonic-fsm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: phonic-fsm demo --scenario interruption --out agent.wav")
+def demo(
+    scenario: Annotated[
+        str, typer.Option(help="A shipped scenario's name, or a scenario file.")
+    ] = "demo",
+    wav: Annotated[
+        Path | None,
+        typer.Option(help="The caller's audio: PCM WAV, any rate, mono or stereo."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the agent's audio goes (WAV).")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Where the session's trace goes (JSONL).")
+    ] = None,
+) -> None:
+    """Hold a spoken conversation against the simulator; needs no key and no network."""
+    from .demo import run_demo  # noqa: PLC0415
+
+    raise typer.Exit(run_demo(scenario, wav, out, trace))
+
+
+@app.command(epilog="Example: phonic-fsm replay call.jsonl --only tool,error")
+def replay(
+    trace: Annotated[Path, typer.Argument(help="A trace that a session has recorded.")],
+    *,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Steps of these kinds alone: state, speech, audio, tool, reply, connection, "
+            "settings, chat, error. Repeat it or put commas between."
+        ),
+    ] = None,
+    until: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this step; with --step, begin there.")
+    ] = None,
+    step: Annotated[
+        bool, typer.Option("--step", help="Go through it by keys, forward and back.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="A session that still runs: show its steps to its end.")
+    ] = False,
+    every_chunk: Annotated[
+        bool, typer.Option("--all", help="Each audio chunk for itself, not drawn together.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Events and effects whole, not cut at the width.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page to look at the call with, instead of the steps."),
+    ] = None,
+) -> None:
+    """Run a trace through the machine again. Exit 0: identical, 1: diverged, 2: not readable."""
+    if html is not None:
+        from .report import run_report  # noqa: PLC0415
+
+        raise typer.Exit(run_report(trace, html))
+    from .replay import View, run_replay  # noqa: PLC0415
+
+    view = View(
+        only=tuple(only or ()),
+        until=until,
+        every_chunk=every_chunk,
+        full=full,
+        step=step,
+        follow=follow,
+        as_json=json,
+    )
+    raise typer.Exit(run_replay(trace, view))
+
+
+@app.command(epilog="Example: phonic-fsm stats traces/")
+def stats(
+    traces: Annotated[
+        list[Path], typer.Argument(help="Traces, or directories with traces in them and below.")
+    ],
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per trace, then the summary.")
+    ] = False,
+) -> None:
+    """Measure calls: time to ready, latencies, tools, interruptions, outages.
+
+    A trace that cannot be read is told and left out. Exit 2: not one can be read.
+    """
+    from .stats import run_stats  # noqa: PLC0415
+
+    raise typer.Exit(run_stats(traces, as_json=json))
+
+
+@app.command(epilog="Example: phonic-fsm diff before.jsonl after.jsonl")
+def diff(
+    a: Annotated[Path, typer.Argument(help="A trace.")],
+    b: Annotated[
+        Path | None,
+        typer.Argument(help="Another one; without it, what this version makes of the first."),
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Events and values whole, not cut at the width.")
+    ] = False,
+) -> None:
+    """Show every differing step. Exit 0: none, 1: some, 2: not readable."""
+    from .diff import run_diff  # noqa: PLC0415
+
+    raise typer.Exit(run_diff(a, b, full=full))
+
+
+@app.command(epilog="Example: phonic-fsm redact call.jsonl call.redacted.jsonl")
+def redact(
+    trace: Annotated[Path, typer.Argument(help="A trace that a session has recorded.")],
+    out: Annotated[Path, typer.Argument(help="Where the redacted one goes; .gz for gzip.")],
+) -> None:
+    """Take what was said, and whatever else may be private, out of a trace; it still replays."""
+    from .redact import run_redact  # noqa: PLC0415
+
+    raise typer.Exit(run_redact(trace, out))
+
+
+@app.command(epilog="Example: phonic-fsm simulate --port 8765 --scenario tool-call")
+def simulate(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")
+    ] = 8765,
+    scenario: Annotated[
+        str, typer.Option(help="A shipped scenario's name, or a scenario file.")
+    ] = "small-talk",
+) -> None:
+    """Run a server that speaks Phonic's protocol, until Ctrl-C."""
+    from .simulate import run_simulate  # noqa: PLC0415
+
+    raise typer.Exit(run_simulate(host, port, scenario))
+
+
+@app.command(epilog="Example: phonic-fsm diagram --trace traces/ --format svg > calls.svg")
+def diagram(
+    format: Annotated[  # noqa: A002 - the option's name
+        Literal["mermaid", "table", "dot", "svg"],
+        typer.Option(help="The diagram alone, or the page with every state and event."),
+    ] = "mermaid",
+    trace: Annotated[
+        list[Path] | None,
+        typer.Option(help="A trace, or a directory of them: count what was taken. Repeat it."),
+    ] = None,
+) -> None:
+    """Print the state machine; with traces, how often each transition was taken, and which never.
+
+    With --format table and --trace: what was taken, and all that never was.
+    """
+    from .diagram import drawn  # noqa: PLC0415
+
+    typer.echo(drawn(format, trace or []), nl=False)
+
+
+def main() -> None:
+    """The console script. A mistake is one line on stderr and exit code 2."""
+    try:
+        code = app(standalone_mode=False, prog_name="phonic-fsm")
+    except _UsageProblem as problem:
+        _fail(" ".join(problem.format_message().split()) + " (see phonic-fsm --help)")
+    except CommandFailed as problem:
+        _fail(str(problem))
+    except RecursionError:
+        _fail("a trace holds values that are nested too deeply to be shown")
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; a second attempt to flush it would complain.
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(code)
+
+
+def _fail(problem: str) -> None:
+    print(f"phonic-fsm: {problem}", file=sys.stderr)  # noqa: T201
+    sys.exit(2)

@@ -1,0 +1,133 @@
+"""How the steps of a trace look in a terminal: lines of text, cut at its width or whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
+from phonic_fsm.trace._format import Header, Line
+from phonic_fsm.trace._kinds import kind_of
+from phonic_fsm.trace._replay import ReplayedStep
+
+from .entries import QUIET, AudioRun, Entry, HiddenRun, pause_between
+from .kinds import COLOURS
+from .text import brief, printable, value_of
+
+MARGIN = 17
+"""Columns of a step's number and time, under which its effects stand."""
+
+
+class Painter:
+    """Draws the entries of one trace."""
+
+    def __init__(self, header: Header, width: int | None) -> None:
+        """``width`` is the terminal's, in columns; without one nothing is cut."""
+        self._header = header
+        self._width = width
+        rate, sample_bytes = SAMPLING[header.settings.config.output_format or DEFAULT_FORMAT]
+        self._bytes_per_second = rate * sample_bytes
+
+    def title(self) -> Text:
+        header = self._header
+        return Text(
+            printable(f"recorded {header.started} by phonic-fsm {header.package}"), style="dim"
+        )
+
+    def paint(self, entry: Entry, former: Entry | None) -> Iterator[Text]:
+        """The entry's lines; a long silence after the former one is a line of its own."""
+        pause = pause_between(former, entry)
+        if pause > QUIET:
+            yield self.aside(f"{pause:.1f} s without a step")
+        if isinstance(entry, AudioRun):
+            yield self.audio(entry)
+        elif isinstance(entry, HiddenRun):
+            yield self.hidden(entry)
+        else:
+            yield self.step(entry.line)
+            for effect in entry.line.effects:
+                yield self.effect(effect)
+            if entry.difference is not None:
+                yield from self.divergence(entry)
+
+    def step(self, line: Line) -> Text:
+        """Number, time, event and state."""
+        moved = line.source != line.target
+        state = f"{line.source} → {line.target}" if moved else line.source
+        event = Text(brief(_ids_last(line.event), self._width), _colour(line.event))
+        return self._row(
+            line.seq, line.t, event, Text(printable(state), "bold" if moved else "dim")
+        )
+
+    def effect(self, effect: dict[str, Any]) -> Text:
+        style = "red" if kind_of(effect) == "error" else ""
+        return self._cut(
+            Text.assemble(
+                " " * MARGIN, ("· ", "dim"), (brief(_ids_last(effect), self._width), style)
+            )
+        )
+
+    def audio(self, run: AudioRun) -> Text:
+        seconds = run.bytes / self._bytes_per_second
+        count = f"× {run.chunks} audio chunk{'s' if run.chunks != 1 else ''}, {seconds:.2f} s"
+        what = Text(count if run.played else f"{count}, not played", "dim")
+        if run.text:
+            what.append(f"  {printable(run.text)}", "not dim green")
+        return self._row(run.seq, run.t, what, Text(printable(run.state), "dim"))
+
+    def hidden(self, run: HiddenRun) -> Text:
+        steps = f"{run.steps} step{'s' if run.steps != 1 else ''}"
+        return self.aside(f"… {steps}, {run.end - run.t:.2f} s")
+
+    def aside(self, text: str, style: str = "dim") -> Text:
+        """Something to say of a step, under it."""
+        return self._cut(Text(f"{'':{MARGIN}}{text}", style))
+
+    def divergence(self, step: ReplayedStep) -> Iterator[Text]:
+        """What the machine does otherwise than the trace, whole."""
+        assert step.difference is not None
+        seq, difference = step.line.seq, step.difference
+        where = printable(difference.where)
+        yield Text(f"diverged at step {seq} (line {seq + 1}), {where}:", "red")
+        yield Text(f"  expected  {value_of(difference.expected)}")
+        yield Text(f"  got       {value_of(difference.got)}")
+
+    def _row(self, seq: int, t: float, what: Text, state: Text) -> Text:
+        """A step or a run of them; where it does not fit, the state stays whole."""
+        if self._width is not None:
+            room = max(self._width - MARGIN - 2 - state.cell_len, 20)
+            what.truncate(room, overflow="ellipsis")
+        return self._cut(Text.assemble((f"{seq:>5} {t:>9.3f}  ", "dim"), what, "  ", state))
+
+    def _cut(self, text: Text) -> Text:
+        if self._width is not None:
+            text.truncate(self._width, overflow="ellipsis")
+        return text
+
+
+def put(line: Text, console: Console) -> None:
+    """Print the line; into a pipe as it is, which costs a tenth of what rich takes."""
+    if console.color_system is None:
+        console.file.write(f"{line.plain}\n")
+        console.file.flush()
+    else:
+        console.print(line)
+
+
+def _colour(event: dict[str, Any]) -> str:
+    kind = kind_of(event)
+    return COLOURS[kind] if kind else ""
+
+
+def _ids_last(value: Any) -> Any:
+    """The same with ids behind what tells more: the end of a line may be cut off."""
+    if isinstance(value, list):
+        return [_ids_last(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    fields = {key: _ids_last(field) for key, field in value.items()}
+    ids = [key for key in fields if key in ("id", "after") or key.endswith("_id")]
+    return {**{key: fields[key] for key in fields if key not in ids}, **{k: fields[k] for k in ids}}

@@ -1,0 +1,48 @@
+"""``phonic-fsm redact``: a trace without what was said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import typer
+
+from phonic_fsm.trace._reader import TraceError, TraceReader
+from phonic_fsm.trace._rewriting import redacted
+from phonic_fsm.trace._sinks import open_file
+
+from .failure import CommandFailed
+from .text import printable
+
+
+def run_redact(path: Path, out: Path) -> int:
+    """Write the redacted trace; returns the exit code.
+
+    Raises:
+        CommandFailed: the trace cannot be redacted, or there is such a file already; then none
+            is left behind.
+    """
+    try:
+        lines = redacted(TraceReader(path))
+        sink = open_file(out)
+    except FileExistsError as error:
+        raise CommandFailed(f"{out} is there already; name another file or remove it") from error
+    except (OSError, TraceError) as error:
+        raise CommandFailed(printable(str(error))) from error
+    steps, whole = 0, False
+    last: dict[str, Any] = {}
+    try:
+        for last in lines:
+            sink.write([msgspec.json.encode(last) + b"\n"])
+            steps = last.get("seq", 0)
+        sink.close()
+        whole = True
+    except (OSError, TraceError) as error:
+        raise CommandFailed(printable(str(error))) from error
+    finally:
+        if not whole:
+            out.unlink()
+    cut = "; the trace is cut off after them" if last.get("end") == "cut_off" else ""
+    typer.echo(f"redacted: {steps} steps in {out}{cut}")
+    return 0

@@ -1,0 +1,151 @@
+"""``phonic-fsm replay``: a trace, step by step, and whether the machine still does the same."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from phonic_fsm._core.states import State
+from phonic_fsm.trace._follow import FollowedTrace
+from phonic_fsm.trace._kinds import kinds_of
+from phonic_fsm.trace._reader import TraceError, TraceReader
+from phonic_fsm.trace._replay import ReplayedStep, replay
+
+from .entries import Entry, entries
+from .failure import CommandFailed
+from .kinds import chosen_kinds
+from .painter import Painter, put
+from .stepper import Stepper
+from .text import printable
+
+IDENTICAL, DIVERGED = 0, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What of a replay is shown, and how."""
+
+    only: tuple[str, ...] = ()
+    until: int | None = None
+    every_chunk: bool = False
+    full: bool = False
+    step: bool = False
+    follow: bool = False
+    as_json: bool = False
+
+
+def run_replay(path: Path, view: View) -> int:
+    """Print the steps and a verdict, or step through them; returns the exit code.
+
+    Raises:
+        CommandFailed: the file is not a readable trace, or the view cannot be had.
+    """
+    only = chosen_kinds(view.only)
+    console = Console(highlight=False, soft_wrap=not view.step)
+    if view.step:
+        _check_stepping(view, console)
+    try:
+        reader = FollowedTrace(path) if view.follow else TraceReader(path)
+        replayed = _Replayed(replay(reader), None if view.step else view.until)
+        if view.as_json:
+            _print_json(replayed, only)
+            return replayed.exit_code
+        shown = entries(replayed, only=only, every_chunk=view.every_chunk)
+        if view.step:
+            Stepper(shown, reader.header, console).run(view.until or 1)
+            return replayed.exit_code
+        painter = Painter(reader.header, None if view.full else console.width)
+        put(painter.title(), console)
+        former: Entry | None = None
+        for entry in shown:
+            for line in painter.paint(entry, former):
+                put(line, console)
+            former = entry
+    except TraceError as error:
+        raise CommandFailed(printable(str(error))) from error
+    _print_verdict(replayed, console)
+    return replayed.exit_code
+
+
+def _check_stepping(view: View, console: Console) -> None:
+    if view.follow or view.as_json:
+        raise CommandFailed("--step goes with neither --follow nor --json")
+    if not (sys.stdin.isatty() and console.is_terminal and not console.is_dumb_terminal):
+        raise CommandFailed("--step needs a terminal; without one, use --until and --only")
+
+
+class _Replayed:
+    """The steps up to the one that is asked for; remembers the last."""
+
+    def __init__(self, steps: Iterator[ReplayedStep], until: int | None) -> None:
+        self._steps = steps
+        self.until = until
+        self.last: ReplayedStep | None = None
+
+    def __iter__(self) -> Iterator[ReplayedStep]:
+        for step in self._steps:
+            self.last = step
+            yield step
+            if step.line.seq == self.until:
+                return
+
+    @property
+    def exit_code(self) -> int:
+        return IDENTICAL if self.last is None or self.last.difference is None else DIVERGED
+
+
+def _print_verdict(replayed: _Replayed, console: Console) -> None:
+    last = replayed.last
+    if last is None:
+        console.print(Text("identical: the trace has no steps", "green"))
+    elif last.difference is None:
+        steps = f"{last.line.seq} step{'s' if last.line.seq != 1 else ''}"
+        if last.line.seq == replayed.until:
+            end = f"; stopped there, in {last.line.target}"
+        elif last.line.target == State.closed.value:
+            end = ""
+        else:
+            end = f"; it ends in {last.line.target}, not closed"
+        console.print(Text(f"identical: {steps} replayed{end}", "green"))
+
+
+def _print_json(replayed: _Replayed, only: frozenset[str]) -> None:
+    for step in replayed:
+        line = step.line
+        if step.difference is None and only and not kinds_of(line) & only:
+            continue
+        _emit(
+            {
+                "seq": line.seq,
+                "t": line.t,
+                "event": line.event,
+                "from": line.source,
+                "to": line.target,
+                "effects": line.effects,
+                "identical": step.difference is None,
+            }
+        )
+    last = replayed.last
+    verdict: dict[str, Any] = {"verdict": "identical", "steps": last.line.seq if last else 0}
+    if last is not None and last.difference is not None:
+        difference = last.difference
+        verdict |= {
+            "verdict": "diverged",
+            "where": difference.where,
+            "expected": difference.expected,
+            "got": difference.got,
+        }
+    _emit(verdict)
+
+
+def _emit(value: dict[str, Any]) -> None:
+    # ASCII only: a JSON line cannot carry a control character into the terminal.
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()

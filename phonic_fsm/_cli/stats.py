@@ -1,0 +1,141 @@
+"""``phonic-fsm stats``: the figures of one call, or of thousands together."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from phonic_fsm.trace._stats import Figures, measure, percentile
+
+from .text import printable
+from .traces import Reading, find_traces, read_all
+
+
+def run_stats(named: Sequence[Path], *, as_json: bool) -> int:
+    """Print the figures; returns the exit code.
+
+    Raises:
+        CommandFailed: there is no such file, or not one of them can be read.
+    """
+    readings = list(read_all(find_traces(named), measure))
+    summary = Summary()
+    for reading in readings:
+        summary.add(reading)
+    if as_json:
+        for line in (*map(_trace_as_json, readings), {"summary": summary.as_json()}):
+            # ASCII only: a JSON line cannot carry a control character into the terminal.
+            sys.stdout.write(json.dumps(line) + "\n")
+    else:
+        summary.print(Console(highlight=False))
+    return 0
+
+
+class Durations:
+    """Durations of one sort from all traces, and where the longest is."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.longest: float | None = None
+        self.longest_in = ""
+
+    def add(self, values: Sequence[float], path: str) -> None:
+        self.values += values
+        longest = max(values, default=None)
+        if longest is not None and (self.longest is None or longest > self.longest):
+            self.longest, self.longest_in = longest, path
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "count": len(self.values),
+            "p50": percentile(self.values, 50),
+            "p95": percentile(self.values, 95),
+            "max": self.longest,
+        }
+
+
+class Summary:
+    """What all traces together come to."""
+
+    def __init__(self) -> None:
+        self.traces = self.unreadable = self.never_ready = 0
+        self.seconds = 0.0
+        self.steps = self.interruptions = self.dropped_audio_ms = 0
+        self.durations = {
+            name: Durations()
+            for name in ("time_to_ready", "response_latency", "tool_duration", "outage")
+        }
+
+    def add(self, reading: Reading[Figures]) -> None:
+        figures, path = reading.result, reading.path
+        if figures is None:
+            self.unreadable += 1
+            return
+        self.traces += 1
+        self.seconds += figures.seconds
+        self.steps += figures.steps
+        self.interruptions += figures.interruptions
+        self.dropped_audio_ms += figures.dropped_audio_ms
+        if figures.time_to_ready is None:
+            self.never_ready += 1
+        else:
+            self.durations["time_to_ready"].add([figures.time_to_ready], path)
+        self.durations["response_latency"].add(figures.response_latencies, path)
+        self.durations["tool_duration"].add(figures.tool_durations, path)
+        self.durations["outage"].add(figures.outages, path)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "traces": self.traces,
+            "unreadable": self.unreadable,
+            "never_ready": self.never_ready,
+            "seconds": round(self.seconds, 6),
+            "steps": self.steps,
+            "interruptions": self.interruptions,
+            "dropped_audio_ms": self.dropped_audio_ms,
+            **{name: durations.as_json() for name, durations in self.durations.items()},
+        }
+
+    def print(self, console: Console) -> None:
+        plural = "s" if self.traces != 1 else ""
+        length = timedelta(seconds=round(self.seconds))
+        unread = f"; {self.unreadable} not readable" if self.unreadable else ""
+        console.print(f"{self.traces:,} trace{plural}, {length}, {self.steps:,} steps{unread}")
+        console.print(self._table())
+        console.print(f"interruptions   {self.interruptions:,}")
+        console.print(f"audio dropped   {self.dropped_audio_ms / 1000:.1f} s")
+        if self.never_ready:
+            console.print(f"never ready     {self.never_ready:,}", style="red")
+
+    def _table(self) -> Table:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("seconds")
+        for title in ("count", "p50", "p95", "max"):
+            table.add_column(title, justify="right", no_wrap=True)
+        if self.traces > 1:
+            table.add_column("longest in", overflow="fold")
+        for name, durations in self.durations.items():
+            figures = durations.as_json()
+            cells = [f"{figures['count']:,}"]
+            cells += [
+                "" if figures[k] is None else f"{figures[k]:.3f}" for k in ("p50", "p95", "max")
+            ]
+            if self.traces > 1:
+                cells.append(printable(durations.longest_in))
+            table.add_row(name.replace("_", " "), *map(Text, cells))
+        return table
+
+
+def _trace_as_json(reading: Reading[Figures]) -> dict[str, Any]:
+    if reading.result is None:
+        return {"trace": reading.path, "problem": reading.problem}
+    return {"trace": reading.path, **msgspec.to_builtins(reading.result)}

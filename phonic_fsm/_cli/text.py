@@ -1,0 +1,37 @@
+"""A trace's values as text for a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from phonic_fsm._runtime.printable import printable
+
+__all__ = ["brief", "printable", "value_of"]
+
+
+def brief(value: dict[str, Any], longest: int | None = 100) -> str:
+    """A recorded event or effect on one line: its type, then its fields, cut to ``longest``."""
+    words = [str(value.get("type", "?"))]
+    fields = {key: field for key, field in value.items() if key != "type"}
+    if isinstance(message := fields.pop("message", None), dict):
+        words.append(str(message.get("type", "?")))
+        fields |= {key: field for key, field in message.items() if key != "type"}
+    words += [f"{key}={_value(field)}" for key, field in fields.items() if field not in _NOTHING]
+    text = printable(" ".join(words))
+    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"
+
+
+def value_of(value: Any) -> str:
+    """A value that two machines or traces disagree about, whole."""
+    return "nothing" if value is None else printable(json.dumps(value, ensure_ascii=False))
+
+
+_NOTHING: tuple[Any, ...] = (None, "", False, [], {})
+
+
+def _value(field: Any) -> str:
+    if isinstance(field, dict) and "bytes" in field:
+        level = f" {field['dbfs']} dBFS" if "dbfs" in field else ""
+        return f"{field['bytes']} B{level}"
+    return json.dumps(field, ensure_ascii=False)

@@ -1,0 +1,122 @@
+"""Traces by the thousand: which ones a command line means, and how they are all read."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.text import Text
+
+from phonic_fsm.trace._format import Line
+from phonic_fsm.trace._reader import TraceError, TraceReader
+
+from .failure import CommandFailed
+from .text import printable
+
+SUFFIXES = (".jsonl", ".jsonl.gz")
+
+FEW = 32
+"""Traces that are read here: processes that share the work take half a second to start."""
+
+R = TypeVar("R")
+
+
+class Reading(Generic[R]):
+    """What reading one trace came to, or why it cannot be read."""
+
+    def __init__(self, path: Path, result: R | None, problem: str = "") -> None:
+        self.path = str(path)
+        self.result = result
+        self.problem = problem
+
+
+def find_traces(named: Iterable[Path]) -> list[Path]:
+    """The named files, and the traces in the named directories and below, each once.
+
+    Raises:
+        CommandFailed: there is nothing by a name, or no trace in a directory.
+    """
+    found: dict[Path, None] = {}
+    for path in named:
+        if path.is_dir():
+            within = sorted(_within(path))
+            if not within:
+                kinds = " or ".join(f"*{suffix}" for suffix in SUFFIXES)
+                raise CommandFailed(f"{printable(str(path))}: no {kinds} in this directory")
+            found.update(dict.fromkeys(within))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise CommandFailed(f"{printable(str(path))}: No such file or directory")
+    return list(found)
+
+
+def _within(directory: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            if name.endswith(SUFFIXES):
+                yield Path(folder, name)
+
+
+def read_all(paths: list[Path], work: Callable[[Iterable[Line]], R]) -> Iterator[Reading[R]]:
+    """Do the work on every trace; the results come in the traces' order.
+
+    On stderr: a bar, where somebody watches, and each of several traces that cannot be read.
+
+    Args:
+        work: a function that other processes can import.
+
+    Raises:
+        CommandFailed: at the end, if not one of the traces can be read.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    readable = False
+    problem = ""
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=False,  # what goes to stdout does not belong to the bar's terminal
+    ) as bar:
+        for reading in bar.track(_readings(paths, work), len(paths)):
+            problem = reading.problem
+            readable = readable or not problem
+            if problem and len(paths) > 1:
+                console.print(Text(f"not readable: {problem}", "yellow"))
+            yield reading
+    if not readable:
+        raise CommandFailed(problem if len(paths) == 1 else "not one trace can be read")
+
+
+def _readings(paths: list[Path], work: Callable[[Iterable[Line]], R]) -> Iterator[Reading[R]]:
+    read = partial(_read, work)
+    if len(paths) <= FEW:
+        yield from map(read, paths)
+        return
+    pool = ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_leave_ctrl_c)
+    try:
+        yield from pool.map(read, paths, chunksize=8)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_ctrl_c() -> None:
+    """Ctrl-C reaches every process of the terminal; the first of them ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _read(work: Callable[[Iterable[Line]], R], path: Path) -> Reading[R]:
+    try:
+        return Reading(path, work(TraceReader(path)))
+    except TraceError as error:
+        return Reading(path, None, printable(str(error)))

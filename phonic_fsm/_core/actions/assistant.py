@@ -1,0 +1,146 @@
+"""The assistant's turn: a generation from its opening to its end."""
+
+from __future__ import annotations
+
+from ..._wire import server
+from ..._wire.config import DEFAULT_FORMAT, SAMPLING
+from .. import timers
+from ..context import Context, Generation
+from ..effects import (
+    CorrectMessage,
+    EmitDtmf,
+    EmitTimings,
+    Log,
+    OpenGeneration,
+    PrepareGeneration,
+    PushAudio,
+    PushText,
+    ResolveReply,
+    StartTimer,
+    StopTimer,
+)
+from ..events import Event
+from ..guards import MAX_TURN_SECONDS
+from ..turns import announce_unclaimed, await_reply, end_turn
+
+
+def open_generation(context: Context, event: Event) -> None:
+    """Open a generation; a reply that was asked for gets it."""
+    begin_answer(context, event)
+    open_for_answer(context, event)
+
+
+def begin_answer(context: Context, event: Event) -> None:
+    """Use the generation that is open for it."""
+    # What is said of an interruption from here on concerns this turn.
+    context.last_message_id = None
+    context.last_transcript_id = None
+    context.drops = 0
+    if context.generation is not None:
+        context.generation.awaited = False
+
+
+def open_for_answer(context: Context, event: Event) -> None:
+    """Open a generation for the answer that is due."""
+    announce_unclaimed(context)
+    response_id = context.next_id("PS_")
+    context.generation = Generation(response_id)
+    context.discarding = False
+    reply = context.reply
+    if reply is None or not reply.sent:
+        context.put(OpenGeneration(response_id))
+        return
+    context.reply = None
+    context.put(StopTimer(timers.REPLY_OVERDUE))
+    if reply.request_id is None and context.push_to_talk:
+        context.unclaimed = response_id
+        context.put(
+            PrepareGeneration(response_id),
+            StartTimer(timers.ANSWER_UNCLAIMED, timers.CLAIM_ANSWER_WITHIN),
+        )
+    elif reply.request_id is None:
+        context.put(OpenGeneration(response_id))
+    else:
+        context.put(
+            OpenGeneration(response_id, user_initiated=True),
+            ResolveReply(reply.request_id, response_id),
+        )
+
+
+def expect_answer(context: Context, event: Event) -> None:
+    """Wait, for a while, until the answer begins."""
+    assert context.generation is not None
+    context.generation.awaited = True
+    await_reply(context)
+
+
+def push_chunk(context: Context, event: server.AudioChunk) -> None:
+    """Pass the chunk's text and audio on."""
+    generation = context.generation
+    assert generation is not None
+    if event.timings:
+        context.put(EmitTimings(event.timings))
+    audio = event.audio
+    start = end = generation.seconds
+    if audio:
+        rate, sample_bytes = SAMPLING[context.config.output_format or DEFAULT_FORMAT]
+        end = start + len(audio) / sample_bytes / rate
+        generation.seconds = end
+        generation.empty = False
+    if event.text:
+        generation.text += event.text
+        generation.empty = False
+        context.effects.append(PushText(event.text, round(start, 3), round(end, 3)))
+    if audio:
+        context.effects.append(PushAudio(audio))
+
+
+def cut_overlong_turn(context: Context, event: server.AudioChunk) -> None:
+    """Close the generation as interrupted, with a warning, and drop the rest of the turn."""
+    context.put(
+        Log("warning", f"the assistant's turn is over {MAX_TURN_SECONDS:g} s long; it is cut off")
+    )
+    discard_turn(context, event)
+
+
+def finish_turn(context: Context, event: Event) -> None:
+    """Close the generation."""
+    end_turn(context, interrupted=False)
+
+
+def cut_off_turn(context: Context, event: Event) -> None:
+    """Close the generation as interrupted."""
+    end_turn(context, interrupted=True)
+
+
+def discard_turn(context: Context, event: Event) -> None:
+    """Close the generation as interrupted and drop the rest of the turn."""
+    end_turn(context, interrupted=True)
+    context.discarding = True
+
+
+def stop_discarding(context: Context, event: Event) -> None:
+    """The turn that was interrupted here is over."""
+    context.discarding = False
+
+
+def announce_digits(context: Context, event: server.Dtmf) -> None:
+    """Announce the digits that the assistant dials."""
+    context.put(EmitDtmf(event.digits))
+    if event.timings:
+        context.put(EmitTimings(event.timings))
+
+
+def correct_interrupted(context: Context, event: server.InterruptedResponse) -> None:
+    """Correct the last message, as interrupted, to what was really spoken of it."""
+    message_id = context.last_message_id
+    if message_id is not None:
+        context.last_message_id = None
+        context.conversation.correct(message_id, event.text)
+        context.put(CorrectMessage(message_id, event.text))
+
+
+def cut_off_and_correct(context: Context, event: server.InterruptedResponse) -> None:
+    """Close the generation as interrupted, with what was really spoken of it."""
+    end_turn(context, interrupted=True)
+    correct_interrupted(context, event)

@@ -1,0 +1,50 @@
+"""The caller speaks, is understood, and may take it back."""
+
+from __future__ import annotations
+
+from ..._wire import server
+from ..context import Context
+from ..conversation import Message
+from ..effects import AddItem, CorrectMessage, EmitSpeechStarted, EmitTranscript
+from ..events import Event
+from ..turns import end_turn, end_user_speech
+
+
+def hear_user_start(context: Context, event: Event) -> None:
+    """Announce the caller's speech and close the open generation as interrupted."""
+    hear_user_over_assistant(context, event)
+    end_turn(context, interrupted=True)
+
+
+def hear_user_over_assistant(context: Context, event: Event) -> None:
+    """Announce the caller's speech; the assistant goes on until Phonic says otherwise."""
+    context.discarding = False
+    context.last_transcript_id = None
+    if not context.user_speaking:
+        context.user_speaking = True
+        context.put(EmitSpeechStarted())
+
+
+def hear_user_stop(context: Context, event: Event) -> None:
+    """Announce the end of the caller's speech."""
+    end_user_speech(context)
+
+
+def take_transcript(context: Context, event: server.InputText) -> None:
+    """Announce the transcript and put it into the chat context, under the same id."""
+    context.drops = 0
+    item_id = context.next_id("PI_")
+    message = Message(item_id, "user", event.text)
+    context.conversation.add(message)
+    context.last_transcript_id = item_id
+    context.put(EmitTranscript(item_id, event.text), AddItem(message))
+
+
+def cancel_input(context: Context, event: server.InputCancelled) -> None:
+    """End the caller's speech and take its words back: a blank transcript replaces them."""
+    end_user_speech(context)
+    item_id = context.last_transcript_id
+    if item_id is not None:
+        context.last_transcript_id = None
+        context.conversation.remove(item_id)
+        context.put(EmitTranscript(item_id, ""), CorrectMessage(item_id, ""))

@@ -1,0 +1,209 @@
+"""Connecting, losing the connection, resuming the conversation and beginning it anew."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from ..._wire import client, server
+from .. import events, outgoing, timers
+from ..context import Context, Reply
+from ..effects import (
+    Connect,
+    Disconnect,
+    EmitConnected,
+    EmitError,
+    EmitReconnected,
+    Log,
+    Send,
+    SetAudioGate,
+    StartTimer,
+    StopTimer,
+)
+from ..events import Event
+from ..timers import pause
+from ..turns import await_reply, end_turn, end_user_speech
+from ..wording import trouble
+
+
+def connect(context: Context, event: Event) -> None:
+    """Open a socket."""
+    context.put(Connect())
+
+
+def resume(context: Context, event: Event) -> None:
+    """Open a socket to resume the conversation."""
+    context.put(Connect(resume=context.conversation_id))
+
+
+def resume_soon(context: Context, event: events.ConnectionClosed) -> None:
+    """Open a socket to resume the conversation: at once, but after drops in a row later."""
+    context.drops += 1
+    if context.drops == 1:
+        resume(context, event)
+    else:
+        context.put(StartTimer(timers.RETRY_DUE, pause(context, context.drops - 1, event)))
+
+
+def retry_later(context: Context, event: events.ConnectFailed | events.ConnectionClosed) -> None:
+    """Announce a recoverable error and try again after a pause."""
+    context.attempts += 1
+    seconds = pause(context, context.attempts, event)
+    context.put(
+        StopTimer(timers.ANSWER_OVERDUE),
+        EmitError(
+            "connect_failed",
+            f"{trouble(event)}; attempt {context.attempts + 1} of "
+            f"{context.settings.max_retries + 1} in {seconds:g} s",
+            recoverable=True,
+        ),
+        StartTimer(timers.RETRY_DUE, seconds),
+    )
+
+
+def await_answer(context: Context, event: Event) -> None:
+    """Wait, for a while, until the server says that the conversation goes on."""
+    context.put(StartTimer(timers.ANSWER_OVERDUE, context.settings.answer_timeout))
+
+
+def send_config(context: Context, event: Event) -> None:
+    """Send the config, once, with the conversation so far in the prompt."""
+    # It begins a conversation of its own, which has yet to be named.
+    context.conversation_id = None
+    options = outgoing.config_for(context, welcome=not context.continuing)
+    context.put(
+        Send(client.Config(**structs.asdict(options))),
+        StartTimer(timers.ANSWER_OVERDUE, context.settings.answer_timeout),
+    )
+
+
+def become_ready(context: Context, event: Event) -> None:
+    """Let messages and the caller's audio through; what waited goes first."""
+    context.attempts = 0
+    context.gate = "open"
+    context.put(StopTimer(timers.ANSWER_OVERDUE))
+    _set_hearing(context)
+    if context.continuing:
+        context.continuing = False
+        context.put(EmitReconnected())
+    outgoing.release(context)
+
+
+def go_on(context: Context, event: Event) -> None:
+    """Send again what the server may have missed, then let everything through."""
+    context.attempts = 0
+    context.gate = "open"
+    context.put(
+        StopTimer(timers.ANSWER_OVERDUE),
+        StopTimer(timers.GRACE_OVER),
+        *map(Send, context.unacknowledged.values()),
+    )
+    if context.push_to_talk:
+        # Audio first: the caller may have let go meanwhile.
+        _set_hearing(context)
+        outgoing.release(context)
+    else:
+        outgoing.release(context)
+        context.put(SetAudioGate("open"))
+    context.put(EmitReconnected())
+    if context.reply is not None:
+        await_reply(context, first=timers.SOON)
+
+
+def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
+    """Close the open generation as interrupted; keep messages and the newest 2 s of audio."""
+    if context.generation is not None and context.reply is None:
+        # Phonic may go on with it after a resume. If it does not, it is asked to.
+        context.reply = Reply(None, client.GenerateReply(), sent=True)
+    end_turn(context, interrupted=True)
+    end_user_speech(context)
+    context.gate = "holding"
+    context.held.extend(event.unsent)
+    for message in event.unsent:
+        if isinstance(message, client.ToolCallOutput):
+            context.unacknowledged.pop(message.tool_call_id, None)
+    context.put(
+        SetAudioGate("holding"),
+        EmitError("connection_lost", f"{trouble(event)}; resuming", recoverable=True),
+        StartTimer(timers.GRACE_OVER, timers.GRACE),
+    )
+
+
+def start_afresh(context: Context, event: Event) -> None:
+    """Give the lost conversation up and carry what was said into a fresh one, in one attempt."""
+    context.attempts = context.settings.max_retries
+    problem = f"the conversation could not be resumed ({trouble(event)}); starting afresh"
+    _begin_anew(context, problem)
+
+
+def restart(context: Context, event: events.Restart) -> None:
+    """Give the conversation up, on request, and carry what was said into a fresh one."""
+    end_turn(context, interrupted=True)
+    end_user_speech(context)
+    context.attempts = 0
+    _begin_anew(context, "the conversation is restarted")
+
+
+def name_overdue_state(context: Context, event: events.StateOverdue) -> None:
+    """Warn, and say what is awaited."""
+    awaited = []
+    if context.pending_calls:
+        calls = ", ".join(f"{name} ({call})" for call, name in context.pending_calls.items())
+        awaited.append(f"the output of {calls}")
+    if context.reply is not None:
+        awaited.append("a reply that was asked for")
+    for_what = f"; awaited: {' and '.join(awaited)}" if awaited else ""
+    context.put(
+        Log(
+            "warning",
+            f"the session has been in {context.state.value} for {event.seconds:g} s{for_what}",
+        )
+    )
+
+
+def report_connection(context: Context, event: events.ConnectionOpened) -> None:
+    """Report how long connecting took."""
+    context.put(EmitConnected(event.seconds))
+
+
+def note_conversation(context: Context, event: server.ConversationCreated) -> None:
+    """Remember the conversation's id, by which it can be resumed."""
+    context.conversation_id = event.conversation_id
+    context.put(Log("info", f"Phonic conversation {event.conversation_id}"))
+
+
+def _begin_anew(context: Context, problem: str) -> None:
+    """Open a connection for a fresh conversation, which gets all that was said as its history."""
+    context.continuing = True
+    context.conversation_id = None
+    context.gate = "closed"
+    context.discarding = False
+    context.held.clear()
+    context.unacknowledged.clear()
+    context.orphaned_calls.update(context.pending_calls)
+    context.pending_calls.clear()
+    if context.reply is not None:
+        context.reply.sent = False
+        if isinstance(context.reply.message, client.Mute):
+            # What the caller has let go of was said to the former conversation.
+            context.reply.message = client.GenerateReply()
+    elif context.conversation.awaits_answer():
+        context.reply = Reply(None, client.GenerateReply())
+    context.put(
+        StopTimer(timers.RETRY_DUE),
+        StopTimer(timers.ANSWER_OVERDUE),
+        StopTimer(timers.GRACE_OVER),
+        SetAudioGate("closed"),
+        Log("warning", problem),
+        Disconnect(),
+        Connect(),
+    )
+    if context.reply is not None:
+        await_reply(context)
+
+
+def _set_hearing(context: Context) -> None:
+    """Let the caller be heard, unless muted."""
+    if context.push_to_talk and not context.muted:
+        outgoing.listen(context)
+    else:
+        context.put(SetAudioGate(outgoing.audio_gate(context)))

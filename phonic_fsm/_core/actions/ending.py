@@ -1,0 +1,98 @@
+"""How a session ends, and what is said of errors, those that end nothing too."""
+
+from __future__ import annotations
+
+from ..._wire import server
+from ..._wire.codec import MalformedMessage, UnknownMessage
+from .. import events
+from ..context import Context
+from ..effects import Disconnect, EmitError, ErrorKind, Log, SetAudioGate
+from ..events import Event
+from ..turns import announce_unclaimed, end_reply, end_turn, end_user_speech
+from ..wording import complaint, trouble
+
+
+def close(context: Context, event: Event) -> None:
+    """Close the generation, fail the pending reply, close the socket."""
+    _finish(context)
+
+
+def fail_to_connect(
+    context: Context, event: events.ConnectFailed | events.ConnectionClosed
+) -> None:
+    """Close everything and announce that no connection came about."""
+    _finish(context)
+    kind: ErrorKind = "connection_lost" if context.continuing else "connect_failed"
+    context.put(EmitError(kind, trouble(event)))
+
+
+def announce_loss(context: Context, event: Event) -> None:
+    """Close everything and announce that the connection is lost."""
+    _finish(context)
+    context.put(EmitError("connection_lost", trouble(event)))
+
+
+def announce_end(context: Context, event: Event) -> None:
+    """Close everything and announce that the conversation was ended on purpose."""
+    _finish(context)
+    context.put(EmitError("conversation_ended", trouble(event)))
+
+
+def announce_break(context: Context, event: events.Break) -> None:
+    """Close everything and announce that this package is at fault."""
+    _finish(context)
+    context.put(EmitError("internal_error", event.problem))
+
+
+def announce_refusal(context: Context, event: server.Error) -> None:
+    """Close everything and announce what Phonic has against the config."""
+    _finish(context)
+    _announce_error(context, event, "configuration_refused")
+
+
+def announce_error(context: Context, event: server.Error) -> None:
+    """Announce Phonic's error."""
+    _announce_error(context, event, "server_error")
+
+
+def log_error(context: Context, event: server.Error) -> None:
+    """Log Phonic's error: what comes of the resume decides."""
+    context.put(Log("warning", f"Phonic reports an error: {complaint(event)}"))
+
+
+def log_warning(context: Context, event: server.Warning) -> None:
+    """Log Phonic's warning."""
+    code = f" ({event.warning.code})" if event.warning.code else ""
+    context.put(Log("warning", f"Phonic warns: {event.warning.message}{code}"))
+
+
+def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) -> None:
+    """Log it and drop it."""
+    if isinstance(event, MalformedMessage):
+        if context.unreadable.is_worth_a_line():
+            name = event.message_type or "a frame"
+            number = context.unreadable.count
+            times = f" (the {number}th message that cannot)" if number > 5 else ""
+            problem = f"Phonic sent {name} that cannot be read: {event.problem}{times}"
+            context.put(Log("warning", problem))
+    else:
+        context.put(Log("debug", f"Phonic sent a message of unknown type {event.message_type!r}"))
+
+
+def _finish(context: Context) -> None:
+    end_turn(context, interrupted=True)
+    announce_unclaimed(context)
+    end_user_speech(context)
+    context.discarding = False
+    context.gate = "closed"
+    context.held.clear()
+    context.changes.clear()
+    context.pending_calls.clear()
+    context.unacknowledged.clear()
+    end_reply(context, "closed", "the session was closed before the reply began")
+    context.put(SetAudioGate("closed"), Disconnect())
+
+
+def _announce_error(context: Context, event: server.Error, kind: ErrorKind) -> None:
+    said, fields = event.error, event.param_errors or {}
+    context.put(EmitError(kind, complaint(event), code=said.code, fields=fields))

@@ -1,0 +1,71 @@
+"""LiveKit says when the caller has the floor."""
+
+from __future__ import annotations
+
+from ..._wire import client
+from .. import events, outgoing, timers
+from ..context import Context, Reply
+from ..effects import AnnounceGeneration, Log, ResolveReply, SetAudioGate, StopTimer
+from ..events import Event
+from ..turns import announce_unclaimed, await_reply
+
+
+def hear_caller(context: Context, event: Event) -> None:
+    """Have Phonic listen, from the beginning of what was kept of the caller's audio."""
+    outgoing.listen(context)
+
+
+def note_floor(context: Context, event: Event) -> None:
+    """Have Phonic listen as soon as it is ready."""
+    context.muted = False
+
+
+def commit_audio(context: Context, event: events.CommitAudio) -> None:
+    """Send the rest of the caller's audio and have Phonic answer."""
+    if context.reply is None:
+        context.reply = Reply(None, client.Mute())
+        await_reply(context)
+    if context.gate == "open":
+        context.reply.sent = True
+        outgoing.stop_listening(context)
+
+
+def drop_kept_audio(context: Context, event: events.ClearAudio) -> None:
+    """Drop what was kept of the caller's audio."""
+    context.put(SetAudioGate("closed"), SetAudioGate("holding"))
+
+
+def claim_answer(context: Context, event: events.GenerateReply) -> None:
+    """Announce the answer as the reply that is asked for."""
+    response_id = context.unclaimed
+    assert response_id is not None
+    context.unclaimed = None
+    context.put(
+        StopTimer(timers.ANSWER_UNCLAIMED),
+        AnnounceGeneration(response_id, user_initiated=True),
+        ResolveReply(event.request_id, response_id),
+    )
+
+
+def announce_answer(context: Context, event: Event) -> None:
+    """Announce the answer as a turn like any other."""
+    announce_unclaimed(context)
+
+
+def adopt_reply(context: Context, event: events.GenerateReply) -> None:
+    """Let the request stand for the answer that the caller awaits."""
+    assert context.reply is not None
+    context.reply.request_id = event.request_id
+    # After a resume nobody knows whether Phonic goes on with its answer by itself.
+    await_reply(context, first=timers.SOON if context.drops else None)
+
+
+def warn_of_turn_detection(context: Context, event: events.CommitAudio) -> None:
+    """Warn that Phonic decides itself when the caller's turn ends."""
+    context.put(
+        Log(
+            "warning",
+            "commit_audio: Phonic detects the caller's turns itself; with "
+            'turn_detection="manual", or push_to_talk=True, it waits for this call',
+        )
+    )

@@ -1,0 +1,106 @@
+"""Replies that are asked for: until they begin, or are given up."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from ..._wire import client
+from .. import events, timers
+from ..context import Context, Reply
+from ..effects import Log, RejectReply, Send, StartTimer, StopTimer, SupersedeReply
+from ..events import Event
+from ..guards import answer_has_not_begun
+from ..turns import ask, end_reply, end_turn
+
+
+def request_reply(context: Context, event: events.GenerateReply) -> None:
+    """Ask for a reply; an earlier request that has not begun is superseded."""
+    text = "\n".join(context.typed.values())
+    context.typed.clear()
+    _request(
+        context,
+        event.request_id,
+        client.GenerateReply(
+            system_message=event.instructions or UNSET, user_message=text or UNSET
+        ),
+    )
+
+
+def request_say(context: Context, event: events.Say) -> None:
+    """Ask for these words; an earlier request that has not begun is superseded."""
+    context.typed.clear()
+    _request(context, event.request_id, client.Say(event.text, event.interruptible))
+
+
+def withdraw_reply(context: Context, event: events.CancelReply) -> None:
+    """Forget the request; if it has not been sent, it will not be."""
+    if context.reply is not None and context.reply.request_id == event.request_id:
+        context.reply = None
+        if not answer_has_not_begun(context, event):
+            # Otherwise the timer is also that of the answer to a tool's output.
+            context.put(StopTimer(timers.REPLY_OVERDUE))
+
+
+def ask_once_more(context: Context, event: Event) -> None:
+    """Ask once more for the answer that has not begun."""
+    context.patience -= 1
+    again = context.reply.message if context.reply is not None else client.GenerateReply()
+    if isinstance(again, client.Mute):
+        again = client.GenerateReply()
+    context.put(
+        Log("info", "the assistant has not begun to answer; it is asked once more"),
+        Send(again),
+        StartTimer(timers.REPLY_OVERDUE, context.settings.reply_timeout / 2),
+    )
+
+
+def wait_on(context: Context, event: Event) -> None:
+    """Wait for the other half of the time: now is no moment to ask again."""
+    context.patience -= 1
+    context.put(StartTimer(timers.REPLY_OVERDUE, context.settings.reply_timeout / 2))
+
+
+def give_up_reply(context: Context, event: Event) -> None:
+    """Fail the reply that did not begin in time."""
+    reply = context.reply
+    if reply is not None:
+        waited = context.settings.reply_timeout
+        sent = "was sent and the assistant has not begun" if reply.sent else "waits"
+        problem = (
+            f"the reply timed out after {waited:g} s: in state {context.state.value}, "
+            f"the request {sent}"
+        )
+        if reply.request_id is None:
+            context.put(Log("warning", f"{problem}; the caller may be waiting"))
+        end_reply(context, "timed_out", problem)
+
+
+def give_up_answer(context: Context, event: Event) -> None:
+    """Close the generation that was opened for an answer which did not come."""
+    context.put(
+        Log(
+            "warning",
+            f"the assistant has not begun to answer {context.settings.reply_timeout:g} s after "
+            "the tool's output",
+        )
+    )
+    end_turn(context, interrupted=False)
+    give_up_reply(context, event)
+
+
+def refuse_reply(context: Context, event: events.GenerateReply | events.Say) -> None:
+    """Fail the request at once."""
+    context.put(RejectReply(event.request_id, "closed", "the session is closed"))
+
+
+def end_unanswered_reply(context: Context, event: Event) -> None:
+    """Fail the pending reply: the assistant chose not to respond."""
+    if context.reply is not None and context.reply.sent:
+        context.put(StopTimer(timers.REPLY_OVERDUE))
+        end_reply(context, "declined", "the assistant chose not to respond")
+
+
+def _request(context: Context, request_id: str, message: client.GenerateReply | client.Say) -> None:
+    if context.reply is not None and context.reply.request_id is not None:
+        context.put(SupersedeReply(context.reply.request_id))
+    ask(context, Reply(request_id, message))

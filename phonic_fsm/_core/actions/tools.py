@@ -1,0 +1,149 @@
+"""Tool calls, their outputs, and what else the chat context brings."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..._wire import client, server
+from .. import events, outgoing
+from ..context import Context, Reply
+from ..conversation import FunctionCall, FunctionCallOutput, Message
+from ..effects import AddItem, EmitToolCallSettled, Log, PushFunctionCall, ToolCallOutcome
+from ..guards import refused_outputs
+from ..prompt import render_late_output
+from ..turns import ask, end_turn
+from ..wording import complaint
+from .assistant import open_generation
+
+
+def take_tool_call(context: Context, event: server.ToolCall) -> None:
+    """Hand the call over in a generation and close that generation."""
+    if context.generation is None:
+        open_generation(context, event)
+    call = FunctionCall(
+        id=context.next_id("PF_"),
+        call_id=event.tool_call_id,
+        name=event.tool_name,
+        arguments=msgspec.json.encode(event.parameters or {}).decode(),
+    )
+    context.pending_calls[call.call_id] = call.name
+    context.put(PushFunctionCall(call.id, call.call_id, call.name, call.arguments))
+    end_turn(context, interrupted=False)
+    context.conversation.add(call)
+    context.put(AddItem(call))
+
+
+def refuse_call(context: Context, event: server.ToolCall) -> None:
+    """Drop the call, with a warning."""
+    context.put(
+        Log(
+            "warning",
+            f"{len(context.pending_calls)} tool calls wait for their outputs already: "
+            f"{event.tool_name} ({event.tool_call_id}) is not made",
+        )
+    )
+
+
+def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
+    """Take note that no output is awaited: one that still comes is not sent."""
+    name = context.pending_calls.pop(event.tool_call_id, None)
+    if name is not None:
+        context.put(
+            Log("info", f"tool call {event.tool_call_id} ({name}) was interrupted by the caller"),
+            EmitToolCallSettled(event.tool_call_id, name, "interrupted"),
+        )
+
+
+def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) -> None:
+    """Take note that the call is settled, and announce how."""
+    context.unacknowledged.pop(event.tool_call_id, None)
+    # The server gave up on it: an output that still comes would answer nothing.
+    name = context.pending_calls.pop(event.tool_call_id, "")
+    name = event.tool.name if event.tool else name
+    outcome: ToolCallOutcome = "processed"
+    problem = event.error_message
+    if event.timed_out:
+        outcome, problem = "timed_out", problem or "its output came too late"
+    elif problem:
+        outcome = "failed"
+    took = "" if event.duration_ms is None else f" after {event.duration_ms:g} ms"
+    context.put(
+        Log(
+            "warning" if problem else "info",
+            f"tool call {event.tool_call_id}{f' ({name})' if name else ''}: {outcome}{took}"
+            + (f": {problem}" if problem else ""),
+        ),
+        EmitToolCallSettled(event.tool_call_id, name, outcome, event.duration_ms, problem),
+    )
+
+
+def give_up_output(context: Context, event: server.Error) -> None:
+    """Take note that Phonic does not take a tool's output: it is not sent again."""
+    for call_id in refused_outputs(context, event):
+        del context.unacknowledged[call_id]
+        problem = complaint(event)
+        context.put(
+            Log("warning", f"Phonic does not take the output of call {call_id}: {problem}"),
+            EmitToolCallSettled(call_id, "", "failed", problem=problem),
+        )
+
+
+def take_history(context: Context, event: events.UpdateChatContext) -> None:
+    """Take the conversation so far, which the config will carry."""
+    _apply(context, event)
+    for addition in event.added:
+        item = addition.item
+        if isinstance(item, FunctionCallOutput) and item.call_id in context.orphaned_calls:
+            _owe_answer(context, item)
+
+
+def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
+    """Send new tool outputs and system messages; keep what the user typed for the reply."""
+    _apply(context, event)
+    told = not (event.added or event.changed or event.removed)
+    for position, addition in enumerate(event.added, start=1):
+        item = addition.item
+        if isinstance(item, FunctionCallOutput):
+            _answer(context, item)
+            told = True
+        elif isinstance(item, Message) and item.text.strip():
+            if item.role in ("system", "developer"):
+                outgoing.deliver(context, client.AddSystemMessage(item.text))
+                told = True
+            elif item.role == "user" and position == len(event.added):
+                context.typed[item.id] = item.text
+                told = True
+    if not told:
+        context.put(
+            Log(
+                "warning",
+                "update_chat_ctx: Phonic can be told only of tool outputs, system "
+                "messages and a last user message; nothing of this change was",
+            )
+        )
+
+
+def _answer(context: Context, item: FunctionCallOutput) -> None:
+    if context.pending_calls.pop(item.call_id, None) is not None:
+        outgoing.deliver(context, client.ToolCallOutput(item.call_id, item.output))
+    elif item.call_id in context.orphaned_calls:
+        outgoing.deliver(context, client.AddSystemMessage(render_late_output(item)))
+        _owe_answer(context, item)
+    else:
+        context.put(Log("info", f"the output of call {item.call_id} is not sent: nobody awaits it"))
+
+
+def _owe_answer(context: Context, output: FunctionCallOutput) -> None:
+    """A lost conversation made the call; the fresh one is asked to speak about its output."""
+    context.orphaned_calls.remove(output.call_id)
+    if output.reply_required and context.reply is None:
+        ask(context, Reply(None, client.GenerateReply()))
+
+
+def _apply(context: Context, event: events.UpdateChatContext) -> None:
+    for item_id in event.removed:
+        context.conversation.remove(item_id)
+    for item in event.changed:
+        context.conversation.add(item)
+    for addition in event.added:
+        context.conversation.insert(addition.after, addition.item)

@@ -1,0 +1,142 @@
+"""What a session remembers beside its state: the extended state of the machine.
+
+Guards read it, actions write it. It holds values only: no channel, future, socket or clock.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from .._wire.client import ClientMessage, GenerateReply, Mute, Say
+from .._wire.config import ConfigOptions, InlineTool
+from .conversation import Conversation
+from .effects import Effect, Gate
+from .states import State
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a session is made with: the model's options, copied. No key, no address.
+
+    A trace's header carries it, so that a replay starts from the same place.
+    """
+
+    id_seed: str
+    """Every id that the session makes is counted from it."""
+    config: ConfigOptions = ConfigOptions()
+    """All of the config but the prompt and our own tools; its tools are those that Phonic has."""
+    max_retries: int = 3
+    retry_interval: float = 2.0
+    """Seconds; the longest pause between two attempts to connect."""
+    answer_timeout: float = 10.0
+    """Seconds from the config, or the socket for a resume, until the server must be ready."""
+    reply_timeout: float = 10.0
+    """Seconds from a request for a reply until it must have begun."""
+
+
+class Generation(Struct):
+    """The assistant's turn as LiveKit sees it: one message, its text so far."""
+
+    response_id: str
+    text: str = ""
+    seconds: float = 0.0
+    """Of audio, so far."""
+    empty: bool = True
+    """Nothing has been pushed yet."""
+    awaited: bool = False
+    """It was opened because an answer is due, which has not begun."""
+
+
+class Reply(Struct):
+    """A reply that was asked for and has not begun."""
+
+    request_id: str | None
+    """``None``: the caller asks for it, who has let go (push-to-talk), and nobody else yet."""
+    message: GenerateReply | Say | Mute
+    sent: bool = False
+
+
+class Unreadable(Struct):
+    """Messages that could not be read, so that the log is not flooded."""
+
+    count: int = 0
+
+    def is_worth_a_line(self) -> bool:
+        """Whether this one is: the first five are, then those that reach a power of ten."""
+        self.count += 1
+        return self.count <= 5 or str(self.count).strip("0") == "1"
+
+
+Change = Literal["instructions", "tools", "config", "conversation", "caller_turn"]
+
+
+class Context(Struct, kw_only=True):
+    """One session's memory. ``effects`` collects what the present step puts out."""
+
+    settings: Settings
+    state: State = State.connecting
+    effects: list[Effect] = field(default_factory=list)
+    ids: int = 0
+    """How many ids were made."""
+
+    conversation_id: str | None = None
+    continuing: bool = False
+    """A conversation that was under way goes on in a fresh one: no second welcome."""
+    attempts: int = 0
+    """Attempts to connect that failed since a connection last served."""
+    drops: int = 0
+    """Connections that were lost since anything was last said."""
+    gate: Gate = "closed"
+    held: list[ClientMessage] = field(default_factory=list)
+    """Control messages that wait for the server to be ready, in order."""
+    muted: bool = False
+    """Push-to-talk: Phonic does not listen, and the newest of the caller's audio is kept."""
+
+    config: ConfigOptions
+    """All of the config but the prompt and our own tools, as it is now."""
+    instructions: str | None = None
+    tools: tuple[InlineTool, ...] | None = None
+    changes: set[Change] = field(default_factory=set)
+    """What was changed since the server was last told."""
+    conversation: Conversation = field(default_factory=Conversation)
+    carried: str = ""
+    """The history in the prompt that the server has: a new prompt must carry it again."""
+
+    generation: Generation | None = None
+    user_speaking: bool = False
+    last_transcript_id: str | None = None
+    """The caller's last words, as long as they may be taken back: until an answer begins."""
+    discarding: bool = False
+    """The turn was interrupted on this side: the rest of it is dropped."""
+    last_message_id: str | None = None
+    """The assistant's last message. Audio is streamed ahead of playback, so the caller may cut it
+    off after its turn has ended; what was really spoken of it comes then."""
+
+    pending_calls: dict[str, str] = field(default_factory=dict)
+    """Call id → tool name, for calls whose output is awaited."""
+    orphaned_calls: set[str] = field(default_factory=set)
+    """Ids of calls that a lost conversation made: their outputs go to the fresh one in words."""
+    unacknowledged: dict[str, ClientMessage] = field(default_factory=dict)
+    """Call id → output that was sent and that the server has not yet taken note of."""
+
+    unclaimed: str | None = None
+    """The generation that answers the caller and waits for LiveKit to ask for it."""
+    reply: Reply | None = None
+    patience: int = 0
+    """How often what is asked for may still be asked for again."""
+    unreadable: Unreadable = field(default_factory=Unreadable)
+    typed: dict[str, str] = field(default_factory=dict)
+    """What the user typed, by the message's id, until a reply to it is asked for."""
+
+    @property
+    def push_to_talk(self) -> bool:
+        """Whether LiveKit, and not Phonic, says when the caller's turn begins and ends."""
+        return self.config.push_to_talk is True
+
+    def next_id(self, prefix: str) -> str:
+        self.ids += 1
+        return f"{prefix}{self.settings.id_seed}{self.ids:04d}"
+
+    def put(self, *effects: Effect) -> None:
+        self.effects.extend(effects)

@@ -1,0 +1,571 @@
+"""Every state × event pair: what the machine does, or why it does nothing.
+
+Read it event by event. The rows of an event are tried from the top; the first whose source is
+the present state and whose guards all say yes is taken. A row either *moves* to another state,
+*stays* (the state is not left) or *ignores* the event and says why. ``transitions`` gets exactly
+these rows; the totality test and the diagram read them too. To add a message or a transition, add
+rows here, and the guards and actions that they name; an action's module is its subject.
+
+At rest, which is whenever no generation is open, the state follows from the context: the caller
+still speaks → ``listening``; a tool's output is awaited → ``tool_pending``; else ``ready``.
+``to_rest`` writes these three rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .._wire import codec, server
+from . import events
+from . import guards as when
+from .actions import (
+    assistant,
+    caller,
+    connection,
+    ending,
+    push_to_talk,
+    replies,
+    settings,
+    tools,
+)
+from .context import Context
+from .events import name_of
+from .states import ALL, CONVERSING, State, others
+
+Guard = Callable[[Context, Any], bool]
+Action = Callable[[Context, Any], None]
+States = State | tuple[State, ...]
+
+connecting, awaiting_inputs, config_sent = (
+    State.connecting,
+    State.awaiting_inputs,
+    State.config_sent,
+)
+ready, listening, speaking, tool_pending = CONVERSING
+reconnecting, closed = State.reconnecting, State.closed
+
+SILENT = (ready, listening, tool_pending)
+"""Conversing, with no generation open."""
+
+SERVED = (config_sent, *CONVERSING)
+"""The server has the config."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. Without a target the state stays as it is."""
+
+    event: str
+    sources: tuple[State, ...]
+    target: State | None = None
+    guards: tuple[Guard, ...] = ()
+    actions: tuple[Action, ...] = ()
+    because: str = ""
+    """Set where the event is ignored: the reason."""
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+class _On:
+    """Writes the rows of one event; unguarded rows close the states that they name."""
+
+    def __init__(self, event: type[Any]) -> None:
+        self.event = name_of(event)
+        self.rows: list[Row] = []
+
+    def move(self, sources: States, target: State, *actions: Action, when: Any = ()) -> _On:
+        self.rows.append(Row(self.event, _tuple(sources), target, _tuple(when), actions))
+        return self
+
+    def stay(self, sources: States, *actions: Action, when: Any = ()) -> _On:
+        self.rows.append(Row(self.event, _tuple(sources), None, _tuple(when), actions))
+        return self
+
+    def ignore(self, sources: States, because: str, *, when: Any = ()) -> _On:
+        self.rows.append(Row(self.event, _tuple(sources), guards=_tuple(when), because=because))
+        return self
+
+    def ignore_outside(self) -> _On:
+        """Ignored wherever no conversation is under way that the server could speak of."""
+        self.ignore((connecting, closed), NO_SOCKET)
+        self.ignore(awaiting_inputs, NOT_CONFIGURED)
+        return self.ignore(reconnecting, NOT_RESUMED)
+
+    def ignore_unheard(self) -> _On:
+        """Ignored wherever the server cannot have heard the caller."""
+        self.ignore((connecting, closed), NO_SOCKET)
+        self.ignore((awaiting_inputs, config_sent), UNHEARD)
+        return self.ignore(reconnecting, NOT_RESUMED)
+
+    def to_rest(self, sources: States, *actions: Action, guard: Any = ()) -> _On:
+        """Three moves, to where a session without an open generation belongs."""
+        guards = _tuple(guard)
+        self.move(sources, listening, *actions, when=(*guards, when.user_is_speaking))
+        self.move(sources, tool_pending, *actions, when=(*guards, when.calls_are_pending))
+        return self.move(sources, ready, *actions, when=guards)
+
+
+NO_SOCKET = "no socket is open in this state"
+NOT_CONFIGURED = "the server has no config yet and says nothing about a conversation"
+NOT_RESUMED = "the conversation has not been resumed yet; what matters is said again"
+OVER = "the session is over"
+UNHEARD = "no audio of the caller has been sent yet"
+NO_TURN = "no turn of the assistant is open"
+ALREADY = "the server has said so before"
+
+
+def _connection() -> Iterator[_On]:
+    yield (
+        _On(events.Open)
+        .stay(connecting, connection.connect)
+        .ignore(others(connecting), "a session is opened once")
+    )
+    yield (
+        _On(events.ConnectionOpened)
+        .move(
+            connecting,
+            config_sent,
+            connection.report_connection,
+            connection.send_config,
+            when=when.inputs_are_complete,
+        )
+        .move(connecting, awaiting_inputs, connection.report_connection)
+        .stay(reconnecting, connection.report_connection, connection.await_answer)
+        .ignore(others(connecting, reconnecting), "nothing is being connected")
+    )
+    yield (
+        _On(events.ConnectFailed)
+        .stay((connecting, reconnecting), connection.retry_later, when=when.may_connect_again)
+        .move(connecting, closed, ending.fail_to_connect)
+        .move(reconnecting, connecting, connection.start_afresh, when=when.a_fresh_start_may_help)
+        .move(reconnecting, closed, ending.announce_loss)
+        .ignore(others(connecting, reconnecting), "nothing is being connected")
+    )
+    yield (
+        _On(events.ConnectionClosed)
+        .move(
+            (awaiting_inputs, config_sent),
+            connecting,
+            connection.retry_later,
+            when=when.may_connect_again,
+        )
+        .move((awaiting_inputs, config_sent), closed, ending.fail_to_connect)
+        .move(
+            CONVERSING,
+            reconnecting,
+            connection.hold_everything,
+            connection.resume_soon,
+            when=when.can_be_resumed,
+        )
+        .move(CONVERSING, closed, ending.announce_loss, when=when.was_not_deliberate)
+        .move(CONVERSING, closed, ending.announce_end)
+        .stay(reconnecting, connection.retry_later, when=when.may_connect_again)
+        .move(reconnecting, connecting, connection.start_afresh)
+        .ignore((connecting, closed), NO_SOCKET)
+    )
+    yield (
+        _On(events.RetryDue)
+        .stay(connecting, connection.connect)
+        .stay(reconnecting, connection.resume)
+        .ignore(others(connecting, reconnecting), "nothing is being connected")
+    )
+    yield (
+        _On(events.AnswerOverdue)
+        .move(config_sent, closed, ending.announce_loss)
+        .move(reconnecting, connecting, connection.start_afresh)
+        .ignore(others(config_sent, reconnecting), "no answer is awaited")
+    )
+    yield (
+        _On(events.GraceOver)
+        .move(reconnecting, connecting, connection.start_afresh)
+        .ignore(others(reconnecting), "no conversation is being resumed")
+    )
+    yield (
+        _On(events.Restart)
+        .move((*SERVED, reconnecting), connecting, connection.restart)
+        .ignore((connecting, awaiting_inputs), "a fresh conversation is about to begin")
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.StateOverdue)
+        .stay(others(closed), connection.name_overdue_state)
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(server.ConversationCreated).stay(SERVED, connection.note_conversation).ignore_outside()
+    )
+    yield (
+        _On(server.ReadyToStartConversation)
+        .move(config_sent, ready, connection.become_ready)
+        .ignore(CONVERSING, ALREADY)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+        .ignore(reconnecting, "a resume is answered by conversation_reconnected")
+    )
+    yield (
+        _On(server.ConversationReconnected)
+        .move(reconnecting, tool_pending, connection.go_on, when=when.calls_are_pending)
+        .move(reconnecting, ready, connection.go_on)
+        .ignore(others(reconnecting), "no conversation is being resumed")
+    )
+
+
+def _settings() -> Iterator[_On]:
+    for update in (
+        events.UpdateInstructions,
+        events.UpdateTools,
+        events.UpdateOptions,
+        events.UpdateSession,
+    ):
+        yield (
+            _On(update)
+            .stay(connecting, settings.take_inputs)
+            .move(
+                awaiting_inputs,
+                config_sent,
+                settings.take_inputs,
+                connection.send_config,
+                when=when.inputs_are_complete,
+            )
+            .stay(awaiting_inputs, settings.take_inputs)
+            .stay(
+                (config_sent, reconnecting),
+                settings.drop_former_agent,
+                settings.note_changes,
+                when=when.another_agent_takes_over,
+            )
+            .stay((config_sent, reconnecting), settings.note_changes)
+            .move(
+                CONVERSING,
+                ready,
+                settings.end_turns,
+                settings.drop_former_agent,
+                settings.note_changes,
+                when=when.another_agent_takes_over,
+            )
+            .move(
+                (listening, speaking, tool_pending),
+                tool_pending,
+                settings.end_turns,
+                settings.note_changes,
+                when=(when.calls_for_a_reset, when.calls_are_pending),
+            )
+            .move(
+                CONVERSING,
+                ready,
+                settings.end_turns,
+                settings.note_changes,
+                when=when.calls_for_a_reset,
+            )
+            .stay(CONVERSING, settings.note_changes)
+            .ignore(closed, OVER)
+        )
+    yield (
+        _On(events.SetExternalId)
+        .stay((*SERVED, reconnecting), settings.set_external_id)
+        .stay((connecting, awaiting_inputs), settings.take_external_id)
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.ChangesDue)
+        .stay(CONVERSING, settings.tell_changes)
+        .ignore((connecting, awaiting_inputs), "the config will say it")
+        .ignore((config_sent, reconnecting), "the changes go out once the server is ready")
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.UpdateChatContext)
+        .stay((connecting, awaiting_inputs), tools.take_history)
+        .move(
+            tool_pending,
+            speaking,
+            tools.pass_on_additions,
+            assistant.open_for_answer,
+            assistant.expect_answer,
+            when=when.makes_the_assistant_speak,
+        )
+        .move(tool_pending, ready, tools.pass_on_additions, when=when.answers_every_call)
+        .stay((*SERVED, reconnecting), tools.pass_on_additions)
+        .ignore(closed, OVER)
+    )
+
+
+def _caller() -> Iterator[_On]:
+    yield (
+        _On(server.UserStartedSpeaking)
+        .ignore(listening, ALREADY)
+        .stay(speaking, caller.hear_user_over_assistant, when=when.speech_may_overlap)
+        .move((ready, speaking, tool_pending), listening, caller.hear_user_start)
+        .ignore_unheard()
+    )
+    yield (
+        _On(server.UserFinishedSpeaking)
+        .move(listening, tool_pending, caller.hear_user_stop, when=when.calls_are_pending)
+        .move(listening, ready, caller.hear_user_stop)
+        .stay(speaking, caller.hear_user_stop, when=when.user_is_speaking)
+        .ignore((ready, speaking, tool_pending), "the caller was not speaking")
+        .ignore_unheard()
+    )
+    yield (
+        _On(server.InputCancelled)
+        .move(listening, tool_pending, caller.cancel_input, when=when.calls_are_pending)
+        .move(listening, ready, caller.cancel_input)
+        .stay(speaking, caller.cancel_input, when=when.user_is_speaking)
+        .stay((ready, tool_pending), caller.cancel_input, when=when.a_transcript_may_be_taken_back)
+        .ignore((ready, speaking, tool_pending), "nothing that the caller said is open")
+        .ignore_unheard()
+    )
+    yield (_On(server.InputText).stay(CONVERSING, caller.take_transcript).ignore_unheard())
+
+
+def _push_to_talk() -> Iterator[_On]:
+    unconfigured = (connecting, awaiting_inputs)
+    yield (
+        _On(events.StartUserActivity)
+        .stay(CONVERSING, push_to_talk.hear_caller, when=when.caller_is_muted)
+        .ignore(CONVERSING, "Phonic listens already")
+        .stay((config_sent, reconnecting), push_to_talk.note_floor)
+        .ignore(unconfigured, NOT_CONFIGURED)
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.CommitAudio)
+        .stay(
+            CONVERSING,
+            push_to_talk.hear_caller,
+            push_to_talk.commit_audio,
+            when=when.caller_is_muted,
+        )
+        .stay((*CONVERSING, reconnecting), push_to_talk.commit_audio, when=when.push_to_talk)
+        .stay((*CONVERSING, reconnecting), push_to_talk.warn_of_turn_detection)
+        .ignore(config_sent, UNHEARD)
+        .ignore(unconfigured, NOT_CONFIGURED)
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.AnswerUnclaimed)
+        .stay(others(closed), push_to_talk.announce_answer)
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.ClearAudio)
+        .move(
+            (listening, speaking, tool_pending),
+            tool_pending,
+            settings.end_turns,
+            settings.note_changes,
+            when=(when.caller_was_heard, when.calls_are_pending),
+        )
+        .move(
+            CONVERSING, ready, settings.end_turns, settings.note_changes, when=when.caller_was_heard
+        )
+        .stay(CONVERSING, push_to_talk.drop_kept_audio, when=when.caller_is_muted)
+        .stay(reconnecting, push_to_talk.drop_kept_audio, when=when.push_to_talk)
+        .ignore((*CONVERSING, reconnecting), "nothing of the caller's audio is kept here")
+        .ignore(config_sent, UNHEARD)
+        .ignore(unconfigured, NOT_CONFIGURED)
+        .ignore(closed, OVER)
+    )
+
+
+def _assistant() -> Iterator[_On]:
+    yield (
+        _On(server.AssistantStartedSpeaking)
+        .ignore(SILENT, "a reset is about to cut this turn off", when=when.a_reset_is_due)
+        .move(config_sent, speaking, assistant.open_generation, connection.become_ready)
+        .move(SILENT, speaking, assistant.open_generation)
+        .stay(speaking, assistant.begin_answer, when=when.generation_is_empty)
+        .stay(speaking, assistant.cut_off_turn, assistant.open_generation)
+        .ignore_outside()
+    )
+    yield (
+        _On(server.AudioChunk)
+        .stay(speaking, assistant.push_chunk, when=when.turn_may_go_on)
+        .to_rest(speaking, assistant.cut_overlong_turn)
+        .move(
+            SILENT,
+            speaking,
+            assistant.open_generation,
+            assistant.push_chunk,
+            when=when.has_text_to_speak,
+        )
+        .ignore(SILENT, "the turn was interrupted here", when=when.has_text)
+        .move(
+            config_sent,
+            speaking,
+            assistant.open_generation,
+            assistant.push_chunk,
+            connection.become_ready,
+            when=when.has_text,
+        )
+        .ignore((config_sent, *SILENT), "silence or background sound: " + NO_TURN)
+        .ignore_outside()
+    )
+    yield (
+        _On(server.AssistantFinishedSpeaking)
+        .to_rest(speaking, assistant.finish_turn)
+        .stay(SILENT, assistant.stop_discarding, when=when.turn_is_discarded)
+        .ignore((config_sent, *SILENT), NO_TURN)
+        .ignore_outside()
+    )
+    yield (
+        _On(server.InterruptedResponse)
+        .to_rest(speaking, assistant.cut_off_and_correct)
+        .stay(SILENT, assistant.correct_interrupted)
+        .ignore(config_sent, NO_TURN)
+        .ignore_outside()
+    )
+    yield (
+        _On(server.AssistantChoseNotToRespond)
+        .to_rest(
+            speaking,
+            assistant.finish_turn,
+            replies.end_unanswered_reply,
+            guard=when.generation_is_empty,
+        )
+        .ignore(speaking, "the assistant is speaking after all")
+        .stay(SILENT, replies.end_unanswered_reply)
+        .ignore(config_sent, NO_TURN)
+        .ignore_outside()
+    )
+    yield (
+        _On(server.Dtmf)
+        .stay(CONVERSING, assistant.announce_digits)
+        .ignore(config_sent, NO_TURN)
+        .ignore_outside()
+    )
+    yield (
+        _On(events.Interrupt)
+        .to_rest(
+            speaking, assistant.discard_turn, push_to_talk.hear_caller, guard=when.caller_may_speak
+        )
+        .to_rest(speaking, assistant.discard_turn)
+        .stay(SILENT, push_to_talk.hear_caller, when=when.caller_may_speak)
+        .ignore(others(speaking), "no generation is open")
+    )
+
+
+def _tools() -> Iterator[_On]:
+    yield (
+        _On(server.ToolCall)
+        .ignore(SILENT, "a reset is about to take the turn back", when=when.a_reset_is_due)
+        .ignore(CONVERSING, "the call was handed over before", when=when.is_a_known_call)
+        .stay(CONVERSING, tools.refuse_call, when=when.calls_are_too_many)
+        .move((listening, speaking), listening, tools.take_tool_call, when=when.user_is_speaking)
+        .move(CONVERSING, tool_pending, tools.take_tool_call)
+        .move(config_sent, tool_pending, tools.take_tool_call, connection.become_ready)
+        .ignore_outside()
+    )
+    yield (
+        _On(server.ToolCallInterrupted)
+        .move(tool_pending, ready, tools.forget_call, when=when.settles_the_last_call)
+        .stay((*SERVED, reconnecting), tools.forget_call)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+    )
+    yield (
+        _On(server.ToolCallOutputProcessed)
+        .move(tool_pending, ready, tools.acknowledge_output, when=when.settles_the_last_call)
+        .stay((*SERVED, reconnecting), tools.acknowledge_output)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+    )
+
+
+def _replies() -> Iterator[_On]:
+    yield (
+        _On(events.GenerateReply)
+        .stay(others(closed), push_to_talk.adopt_reply, when=when.claims_the_coming_answer)
+        .stay(others(closed), push_to_talk.claim_answer, when=when.claims_the_answer)
+        .to_rest(
+            speaking, assistant.finish_turn, replies.request_reply, guard=when.generation_is_empty
+        )
+        .stay(others(closed), replies.request_reply)
+        .stay(closed, replies.refuse_reply)
+    )
+    yield (
+        _On(events.Say)
+        .to_rest(
+            speaking, assistant.finish_turn, replies.request_say, guard=when.generation_is_empty
+        )
+        .stay(others(closed), replies.request_say)
+        .stay(closed, replies.refuse_reply)
+    )
+    yield (
+        _On(events.CancelReply)
+        .stay(others(closed), replies.withdraw_reply)
+        .ignore(closed, "every reply has ended")
+    )
+    yield (
+        _On(events.ReplyOverdue)
+        .stay(speaking, replies.ask_once_more, when=(when.answer_has_not_begun, when.has_patience))
+        .to_rest(speaking, replies.give_up_answer, guard=when.answer_has_not_begun)
+        .stay(ready, replies.ask_once_more, when=(when.reply_was_sent, when.has_patience))
+        .stay(others(closed), replies.wait_on, when=(when.a_reply_is_awaited, when.has_patience))
+        .stay(others(closed), replies.give_up_reply)
+        .ignore(closed, "every reply has ended")
+    )
+
+
+def _the_end() -> Iterator[_On]:
+    yield (
+        _On(server.AssistantEndedConversation)
+        .move((*SERVED, reconnecting), closed, ending.announce_end)
+        .ignore((connecting, closed), NO_SOCKET)
+        .ignore(awaiting_inputs, NOT_CONFIGURED)
+    )
+    yield (
+        _On(server.Error)
+        .move((awaiting_inputs, config_sent), closed, ending.announce_refusal)
+        .stay(CONVERSING, tools.give_up_output, when=when.refuses_an_output)
+        .stay(CONVERSING, ending.announce_error)
+        .stay(reconnecting, ending.log_error)
+        .ignore((connecting, closed), NO_SOCKET)
+    )
+    yield (
+        _On(server.Warning)
+        .stay(others(connecting, closed), ending.log_warning)
+        .ignore((connecting, closed), NO_SOCKET)
+    )
+    for undecodable in (codec.UnknownMessage, codec.MalformedMessage):
+        yield (
+            _On(undecodable)
+            .stay(others(connecting, closed), ending.log_undecodable)
+            .ignore((connecting, closed), NO_SOCKET)
+        )
+    yield (
+        _On(events.Break).move(others(closed), closed, ending.announce_break).ignore(closed, OVER)
+    )
+    yield _On(events.Close).move(others(closed), closed, ending.close).ignore(closed, OVER)
+
+
+SECTIONS: dict[str, tuple[_On, ...]] = {
+    "The connection": tuple(_connection()),
+    "Settings": tuple(_settings()),
+    "The caller": tuple(_caller()),
+    "Push-to-talk": tuple(_push_to_talk()),
+    "The assistant's turn": tuple(_assistant()),
+    "Tools": tuple(_tools()),
+    "Replies that are asked for": tuple(_replies()),
+    "Errors and the end": tuple(_the_end()),
+}
+"""The table by subject, for readers."""
+
+TABLE: tuple[Row, ...] = tuple(row for on in sum(SECTIONS.values(), ()) for row in on.rows)
+"""The table: rows of one event follow each other, in the order in which they are tried."""
+
+
+def rows_for(state: State, event: str) -> tuple[Row, ...]:
+    """The rows of a pair, in the order in which they are tried."""
+    return tuple(row for row in TABLE if row.event == event and state in row.sources)
+
+
+def pairs() -> Iterator[tuple[State, str]]:
+    """Every state × event pair."""
+    for state in ALL:
+        for event in events.EVENTS:
+            yield state, event

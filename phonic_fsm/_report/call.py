@@ -1,0 +1,55 @@
+"""A recorded call to its end, whatever becomes of the replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from phonic_fsm._core.effects import EFFECTS
+from phonic_fsm.trace._explain import Explanation
+from phonic_fsm.trace._format import Line, RecordedPushAudio, event_from
+from phonic_fsm.trace._reader import TraceError, TraceReader
+from phonic_fsm.trace._replay import ReplayedStep, replay
+
+_RECORDED: dict[Any, type[Any]] = {kind.__struct_config__.tag: kind for kind in EFFECTS}
+_RECORDED["push_audio"] = RecordedPushAudio
+"""What a trace holds of each effect."""
+
+
+class Call:
+    """Iterate once; ``last`` and ``problem`` say afterwards how the replay went."""
+
+    def __init__(self, reader: TraceReader) -> None:
+        self._reader = reader
+        self.last: ReplayedStep | None = None
+        """The last step that the machine took; it holds the difference, if there is one."""
+        self.problem: TraceError | None = None
+        """Why the rest of the file cannot be read."""
+
+    def __iter__(self) -> Iterator[tuple[Line, Explanation | None]]:
+        """The steps; those behind a difference as recorded, without an explanation."""
+        try:
+            for step in replay(self._reader, explain=True):
+                self.last = step
+                if step.difference is None:
+                    yield step.line, step.explanation
+            if self.last is not None and self.last.difference is not None:
+                yield from self._recorded(self.last)
+        except TraceError as error:
+            self.problem = error
+
+    def _recorded(self, differing: ReplayedStep) -> Iterator[tuple[Line, Explanation | None]]:
+        """The lines from the difference on, which no machine has vouched for."""
+        for line in self._reader:
+            if line.seq < differing.line.seq:
+                continue
+            try:
+                event_from(line.event)
+                for effect in line.effects:
+                    msgspec.convert(effect, _RECORDED.get(effect["type"], dict[str, Any]))
+            except (msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
+                problem = f"{self._reader.path}: line {line.seq + 1} holds no step: {error}"
+                raise TraceError(problem) from error
+            yield line, differing.explanation if line.seq == differing.line.seq else None

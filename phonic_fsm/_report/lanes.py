@@ -1,0 +1,413 @@
+"""What happened when, in lanes: the caller, the assistant, tools, the connection, states.
+
+A session gets the assistant's audio ahead of time and plays it at its pace. When the caller
+really heard something is therefore reckoned here: audio plays from its arrival on, or from the
+end of what is being played, and stops where the caller or the session cuts it off.
+
+Times are seconds since the recording began; a step is its number.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from phonic_fsm._core.context import Settings
+from phonic_fsm._core.states import State
+from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
+from phonic_fsm.trace._format import Line
+
+BIN = 0.05
+"""Seconds that one level of a speech stands for: its loudest chunk."""
+
+SILENT = -100
+"""Level of digital silence (dBFS)."""
+
+PAUSE = 0.3
+"""Seconds without audio in the midst of an answer that part it in two."""
+
+
+class Span(Struct, kw_only=True):
+    step: int
+    """Where it begins."""
+    start: float
+    end: float
+
+
+class CallerSpeech(Span, kw_only=True):
+    text: str = ""
+
+
+class AssistantSpeech(Span, kw_only=True):
+    """What is heard of one message, or of a part of it."""
+
+    message: str
+    """Its id."""
+    words: list[tuple[float, str]] = field(default_factory=list)
+    """When each is heard."""
+    levels: list[int] = field(default_factory=list)
+    """In bins of ``BIN`` seconds, in dBFS."""
+    unheard: float | None = None
+    """Where the speech would have ended, had it not been cut off at its end."""
+
+
+class Heard(Struct, kw_only=True):
+    """A piece of the assistant's audio that was heard without a gap."""
+
+    start: float
+    end: float
+    source: float
+    """Where it begins in the file beside the trace (s)."""
+
+
+class ToolCall(Span, kw_only=True):
+    """From the call until it is settled."""
+
+    call_id: str
+    name: str
+    arguments: Any
+    output: Any = None
+    given: float | None = None
+    """When the tool's output came."""
+    sent: float | None = None
+    acknowledged: float | None = None
+    unwanted: bool = False
+    """The output came when nobody awaited it any more."""
+    ended: Literal["", "acknowledged", "interrupted", "handed over"] = ""
+    """How the call was settled; a handoff forgets the former agent's calls."""
+    problem: str | None = None
+    """What Phonic has against it."""
+
+
+class Link(Span, kw_only=True):
+    """A stretch of the connection: ``connecting``, ``open`` or ``lost``."""
+
+    kind: str
+    attempts: list[float] = field(default_factory=list)
+    """When a socket was asked for."""
+    cause: str = ""
+    """Why it was lost."""
+    restored: bool = False
+    """The conversation went on."""
+    afresh: bool = False
+    """It could not be resumed and goes on in a new one."""
+
+
+class StateSpan(Span, kw_only=True):
+    state: str
+
+
+class Trouble(Struct, kw_only=True):
+    """An error or a warning that the session put out, other than about an attempt to connect."""
+
+    step: int
+    at: float
+    text: str
+    severe: bool
+
+
+class Lanes(Struct, kw_only=True):
+    seconds: float = 0.0
+    states: list[StateSpan] = field(default_factory=list)
+    caller: list[CallerSpeech] = field(default_factory=list)
+    assistant: list[AssistantSpeech] = field(default_factory=list)
+    tools: list[ToolCall] = field(default_factory=list)
+    connection: list[Link] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    failed_replies: list[Trouble] = field(default_factory=list)
+    empty_answers: list[Span] = field(default_factory=list)
+    """Turns of the assistant that ended without a sound, a word or a call."""
+    excused: list[float] = field(default_factory=list)
+    """When no answer was due any more: the assistant chose not to respond, or the caller's turn
+    was withdrawn."""
+    discarded: list[Span] = field(default_factory=list)
+    """Audio of the assistant that arrived after the session had interrupted the turn."""
+
+
+class LaneBuilder:
+    """Takes the steps and gives the lanes."""
+
+    def __init__(self, settings: Settings) -> None:
+        rate, sample_bytes = SAMPLING[settings.config.output_format or DEFAULT_FORMAT]
+        self._bytes_per_second = rate * sample_bytes
+        self._lanes = Lanes()
+        self.heard: list[Heard] = []
+        """Of the audio beside the trace, in order; complete when ``lanes`` has been called."""
+        self._playhead = 0.0
+        self._calls: dict[str, ToolCall] = {}
+        self._caller_speaks = False
+        self._opened: Line | None = None
+        """What opened the generation, while there is nothing in it."""
+        self._generation = ""
+
+    def take(self, line: Line) -> None:
+        self._lanes.seconds = max(self._lanes.seconds, line.t)
+        self._note_assistant(line)
+        if line.event["type"] == "audio_chunk" and line.source == line.target:
+            return  # nearly all of a call's steps, and no other lane's matter
+        self._note_state(line)
+        self._note_connection(line)
+        self._note_caller(line)
+        self._note_tools(line)
+        self._note_trouble(line)
+
+    def lanes(self) -> Lanes:
+        """The lanes, up to the last step; what is still going on ends with it."""
+        lanes = self._lanes
+        if lanes.states:
+            lanes.states[-1].end = lanes.seconds
+        if lanes.connection:
+            self._end_link(lanes.seconds)
+        if self._caller_speaks:
+            lanes.caller[-1].end = lanes.seconds
+        for call in lanes.tools:
+            if not call.ended:
+                call.end = lanes.seconds
+        self._cut_off(lanes.seconds)
+        return lanes
+
+    # -- states and the connection ---------------------------------------------------------------
+
+    def _note_state(self, line: Line) -> None:
+        states = self._lanes.states
+        if states and states[-1].state == line.target:
+            return
+        if states:
+            states[-1].end = line.t
+        states.append(StateSpan(step=line.seq, start=line.t, end=line.t, state=line.target))
+
+    def _note_connection(self, line: Line) -> None:
+        links, effects = self._lanes.connection, _types(line)
+        event = line.event["type"]
+        if (
+            event == "connection_closed"
+            and "connect" in effects
+            and links
+            and links[-1].kind == "open"
+        ):
+            self._begin_link(line, "lost", cause=_why_closed(line.event))
+        if "connect" in effects:
+            if not links:
+                self._begin_link(line, "connecting")
+            links[-1].attempts.append(line.t)
+            if links[-1].kind == "lost" and line.target == State.connecting.value:
+                links[-1].afresh = True
+        if line.source != line.target and line.target in _SERVED and links:
+            if links[-1].kind != "open":
+                links[-1].restored = True
+                self._begin_link(line, "open")
+        elif line.target == State.closed.value and line.source != line.target:
+            self._end_link(line.t)
+
+    def _begin_link(self, line: Line, kind: str, cause: str = "") -> None:
+        self._end_link(line.t)
+        self._lanes.connection.append(
+            Link(step=line.seq, start=line.t, end=math.inf, kind=kind, cause=cause)
+        )
+
+    def _end_link(self, at: float) -> None:
+        if self._lanes.connection:
+            link = self._lanes.connection[-1]
+            link.end = min(link.end, at)
+
+    # -- the caller ------------------------------------------------------------------------------
+
+    def _note_caller(self, line: Line) -> None:
+        caller, effects = self._lanes.caller, _types(line)
+        if "emit_speech_started" in effects:
+            caller.append(CallerSpeech(step=line.seq, start=line.t, end=line.t))
+            self._caller_speaks = True
+        if "emit_speech_stopped" in effects and self._caller_speaks:
+            caller[-1].end = line.t
+            self._caller_speaks = False
+        if line.event["type"] in ("assistant_chose_not_to_respond", "input_cancelled"):
+            self._lanes.excused.append(line.t)
+        if "emit_transcript" in effects and caller:
+            text = str(line.event.get("text", ""))
+            caller[-1].text = f"{caller[-1].text} {text}".strip()
+
+    # -- the assistant ---------------------------------------------------------------------------
+
+    def _note_assistant(self, line: Line) -> None:
+        text = ""
+        audio = _audio(line)
+        pushed = False
+        for effect in line.effects:
+            kind = effect["type"]
+            if kind == "push_text":
+                text = effect["text"]
+            elif kind == "push_audio":
+                pushed = True
+            elif kind in ("open_generation", "prepare_generation"):
+                self._generation = effect["response_id"]
+                self._opened = line
+            elif kind in ("push_function_call", "emit_dtmf"):
+                self._opened = None
+            elif kind == "close_generation":
+                self._close(line, interrupted=effect.get("interrupted", False))
+        if pushed or text:
+            self._opened = None
+            seconds = audio.get("bytes", 0) / self._bytes_per_second if pushed else 0.0
+            self._play(line, seconds, text, audio.get("dbfs"))
+            if pushed and audio.get("at") is not None:
+                self._hear(seconds, audio["at"])
+        elif audio.get("bytes") and line.event.get("text"):
+            self._discard(line, audio["bytes"] / self._bytes_per_second)
+        if line.event["type"] in ("user_started_speaking", "interrupt", "close"):
+            self._cut_off(line.t)
+
+    def _close(self, line: Line, *, interrupted: bool) -> None:
+        if interrupted:
+            self._cut_off(line.t)
+        elif self._opened is not None:
+            begin = self._opened
+            self._lanes.empty_answers.append(Span(step=begin.seq, start=begin.t, end=line.t))
+        self._opened = None
+
+    def _play(self, line: Line, seconds: float, text: str, dbfs: float | None) -> None:
+        at = max(line.t, self._playhead)
+        spoken = self._lanes.assistant
+        if not spoken or spoken[-1].message != self._generation or at - spoken[-1].end > PAUSE:
+            spoken.append(
+                AssistantSpeech(step=line.seq, start=at, end=at, message=self._generation)
+            )
+        speech = spoken[-1]
+        if text:
+            speech.words.append((round(at, 3), text))
+        speech.end = self._playhead = at + seconds
+        first, last = int((at - speech.start) / BIN), math.ceil((speech.end - speech.start) / BIN)
+        speech.levels.extend([SILENT] * (last - len(speech.levels)))
+        level = SILENT if dbfs is None else round(dbfs)
+        for number in range(first, last):
+            speech.levels[number] = max(speech.levels[number], level)
+
+    def _hear(self, seconds: float, source: float) -> None:
+        """What has just been lined up to be played is there as audio, too."""
+        end = self._playhead
+        last = self.heard[-1] if self.heard else Heard(start=0.0, end=-1.0, source=0.0)
+        behind = last.source + last.end - last.start
+        if math.isclose(last.end, end - seconds, abs_tol=1e-5) and math.isclose(
+            behind, source, abs_tol=1e-5
+        ):
+            last.end = end
+        else:
+            self.heard.append(Heard(start=end - seconds, end=end, source=source))
+
+    def _cut_off(self, at: float) -> None:
+        """Nothing is heard from here on of what has arrived."""
+        for speech in reversed(self._lanes.assistant):
+            if speech.end <= at:
+                break
+            if speech.unheard is None:
+                speech.unheard = speech.end
+            speech.end = max(at, speech.start)
+        while self.heard and self.heard[-1].start >= at:
+            self.heard.pop()
+        if self.heard:
+            self.heard[-1].end = min(self.heard[-1].end, at)
+        self._playhead = min(self._playhead, at)
+
+    def _discard(self, line: Line, seconds: float) -> None:
+        discarded = self._lanes.discarded
+        if discarded and line.t - discarded[-1].end < PAUSE:
+            discarded[-1].end += seconds
+        else:
+            discarded.append(Span(step=line.seq, start=line.t, end=line.t + seconds))
+
+    # -- tools -----------------------------------------------------------------------------------
+
+    def _note_tools(self, line: Line) -> None:
+        event = line.event
+        kind = event["type"]
+        if kind == "tool_call" and "push_function_call" in _types(line):
+            call = ToolCall(
+                step=line.seq,
+                start=line.t,
+                end=line.t,
+                call_id=event["tool_call_id"],
+                name=event["tool_name"],
+                arguments=event.get("parameters"),
+            )
+            self._calls[call.call_id] = call
+            self._lanes.tools.append(call)
+        elif kind == "update_chat_ctx":
+            for addition in event.get("added", ()):
+                self._note_output(line, addition["item"])
+        elif kind == "update_session" and event.get("items") is not None:
+            for call in self._lanes.tools:
+                if not call.ended:
+                    call.ended, call.end = "handed over", line.t
+        elif kind in ("tool_call_output_processed", "tool_call_interrupted"):
+            self._settle(line)
+        for call_id in _outputs_sent(line):
+            if call_id in self._calls:
+                self._calls[call_id].sent = line.t
+
+    def _note_output(self, line: Line, item: dict[str, Any]) -> None:
+        call = self._calls.get(str(item.get("call_id")))
+        if call is not None and item["type"] == "function_call_output" and call.given is None:
+            call.given, call.output = line.t, item["output"]
+            # Where the server is ready, an output that is awaited goes out at once.
+            call.unwanted = line.source in _SERVED and call.call_id not in _outputs_sent(line)
+
+    def _settle(self, line: Line) -> None:
+        call = self._calls.get(line.event["tool_call_id"])
+        if call is None or call.ended:
+            return
+        call.end = line.t
+        if line.event["type"] == "tool_call_interrupted":
+            call.ended = "interrupted"
+            return
+        call.ended, call.acknowledged = "acknowledged", line.t
+        if line.event.get("timed_out") or line.event.get("error_message"):
+            call.problem = line.event.get("error_message") or "its output came too late"
+
+    # -- trouble ---------------------------------------------------------------------------------
+
+    def _note_trouble(self, line: Line) -> None:
+        lanes = self._lanes
+        if line.event["type"] == "tool_call_output_processed":
+            return  # what it warns of stands with the call
+        for effect in line.effects:
+            kind = effect["type"]
+            if kind == "emit_error" and not effect.get("recoverable"):
+                severe = line.target == State.closed.value
+                lanes.troubles.append(_trouble(line, effect["problem"], severe))
+            elif kind == "log" and effect["level"] == "warning":
+                lanes.troubles.append(_trouble(line, effect["text"], False))
+            elif kind == "reject_reply":
+                severe = effect["reason"] != "closed"
+                lanes.failed_replies.append(_trouble(line, effect["problem"], severe))
+
+
+_SERVED = frozenset(
+    state.value for state in (State.ready, State.listening, State.speaking, State.tool_pending)
+)
+
+
+def _trouble(line: Line, text: str, severe: bool) -> Trouble:
+    return Trouble(step=line.seq, at=line.t, text=text, severe=severe)
+
+
+def _types(line: Line) -> set[str]:
+    return {effect["type"] for effect in line.effects}
+
+
+def _outputs_sent(line: Line) -> list[str]:
+    """Ids of the calls whose outputs the step sends."""
+    messages = [effect["message"] for effect in line.effects if effect["type"] == "send"]
+    return [m["tool_call_id"] for m in messages if m["type"] == "tool_call_output"]
+
+
+def _audio(line: Line) -> dict[str, Any]:
+    audio = line.event.get("audio")
+    return audio if isinstance(audio, dict) else {}
+
+
+def _why_closed(event: dict[str, Any]) -> str:
+    if event["code"] == 1006:
+        return "broke off without a close frame"
+    reason = f", “{event['reason']}”" if event.get("reason") else ""
+    return f"was closed by Phonic (code {event['code']}{reason})"

@@ -1,0 +1,83 @@
+"""The figures of a call in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from phonic_fsm.trace._stats import Figures, percentile
+
+from .wording import duration
+
+
+class Number(Struct, kw_only=True):
+    name: str
+    value: str
+    beside: str = ""
+    """A second value."""
+    note: str = ""
+    series: Sequence[float] = ()
+    """The values that it is made of, in order, in seconds."""
+    bad: bool = False
+    """Worth a look."""
+
+
+def numbers(figures: Figures) -> list[Number]:
+    return [
+        Number(
+            name="Time to ready",
+            value=_seconds(figures.time_to_ready),
+            note="from the first step until the conversation was open",
+            bad=figures.time_to_ready is None,
+        ),
+        _spread(
+            "Response latency",
+            figures.response_latencies,
+            "from the end of the caller's speech to the first audio of the answer",
+        ),
+        _spread(
+            "Tool calls", figures.tool_durations, "from the assistant's call to the tool's output"
+        ),
+        Number(
+            name="Interruptions", value=str(figures.interruptions), note="answers that were cut off"
+        ),
+        Number(
+            name="Outages",
+            value=_total(figures.outages),
+            beside=f"in {len(figures.outages)}" if len(figures.outages) > 1 else "",
+            note="without a connection, in mid-call",
+            series=figures.outages,
+            bad=bool(figures.outages),
+        ),
+        Number(
+            name="Audio lost",
+            value=duration(figures.dropped_audio_ms / 1000),
+            note="of the caller's, in outages: as much, if the caller spoke all the time",
+            bad=figures.dropped_audio_ms > 0,
+        ),
+    ]
+
+
+def _spread(name: str, values: Sequence[float], note: str) -> Number:
+    if not values:
+        return Number(name=name, value="none", note=note)
+    if len(values) == 1:
+        return Number(name=name, value=_seconds(values[0]), note=note, series=values)
+    return Number(
+        name=name,
+        value=_seconds(percentile(values, 50)),
+        beside=f"p95 {_seconds(percentile(values, 95))}",
+        note=f"the median of {len(values)}, {note}",
+        series=values,
+    )
+
+
+def _total(outages: Sequence[float]) -> str:
+    if not outages:
+        return "none"
+    return _seconds(sum(outages))
+
+
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else duration(value)

@@ -1,0 +1,206 @@
+"""The page: one HTML file with its style, its code and the call's data in it.
+
+The page may load nothing: its content security policy lets only the style and the script run
+whose hashes it names, and forbids every request. Whatever was said in the call reaches it as JSON
+that cannot end its element, and is only ever set as text; the audio, if it was recorded, stands in
+the page as well, and only then may it play some.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Iterator
+from importlib import resources
+from os import PathLike
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from phonic_fsm._core.states import MEANINGS
+from phonic_fsm._core.table import TABLE
+from phonic_fsm.trace._format import Line
+from phonic_fsm.trace._reader import TraceError, TraceReader
+from phonic_fsm.trace._replay import ReplayedStep
+from phonic_fsm.trace._stats import measure
+
+from .anomalies import RULES, Anomaly, anomalies
+from .call import Call
+from .conversation import ConversationBuilder, Entry
+from .lanes import BIN, LaneBuilder, Lanes
+from .numbers import Number, numbers
+from .sound import Sound, sound_of
+from .steps import StepColumns, Steps
+
+_SCRIPTS = (
+    "dom.js",
+    "trace.js",
+    "sound.js",
+    "cursor.js",
+    "summary.js",
+    "shapes.js",
+    "table.js",
+    "timeline.js",
+    "diagram.js",
+    "steps.js",
+    "chosen.js",
+    "conversation.js",
+    "main.js",
+)
+"""In the order in which they build on each other."""
+
+
+class Report(Struct, frozen=True):
+    html: str
+    last: ReplayedStep | None
+    """The last step that the machine took; it holds the difference, if there is one."""
+    problem: TraceError | None
+    """Why the trace cannot be read to its end; the page has what stands before."""
+
+
+class _Difference(Struct):
+    step: int
+    where: str
+    expected: Any
+    got: Any
+
+
+class _Data(Struct):
+    """What the page knows. Its names are those that ``web/`` uses."""
+
+    name: str
+    package: str
+    started: str
+    difference: _Difference | None
+    problem: str | None
+    states: dict[str, str]
+    moves: list[tuple[str, str]]
+    """From and to, for every move that the table has."""
+    steps: StepColumns
+    lanes: Lanes
+    bin: float
+    conversation: list[Entry]
+    anomalies: list[Anomaly]
+    rules: list[tuple[str, str]]
+    numbers: list[Number]
+
+
+def make_report(trace: str | PathLike[str]) -> Report:
+    """Replay a trace and make its page.
+
+    Raises:
+        TraceError: the file does not begin as a trace.
+    """
+    reader = TraceReader(trace)
+    call = Call(reader)
+    steps, conversation = Steps(), ConversationBuilder()
+    builder = LaneBuilder(reader.header.settings)
+
+    def lines() -> Iterator[Line]:
+        for line, explanation in call:
+            steps.take(line, explanation)
+            builder.take(line)
+            conversation.take(line)
+            yield line
+
+    figures = measure(lines())
+    lanes = builder.lanes()
+    data = _Data(
+        name=reader.path.name,
+        package=reader.header.package,
+        started=reader.header.started,
+        difference=_difference(call.last),
+        problem=str(call.problem) if call.problem else None,
+        states={state.value: meaning for state, meaning in MEANINGS.items()},
+        moves=_moves(),
+        steps=steps.columns(),
+        lanes=lanes,
+        bin=BIN,
+        conversation=conversation.entries(lanes),
+        anomalies=_with_divergence(anomalies(lanes), call),
+        rules=[(rule.name, rule.when) for rule in RULES],
+        numbers=numbers(figures),
+    )
+    # A redacted trace may lie where the audio of the call is.
+    silent = reader.header.redacted
+    sound = Sound() if silent else sound_of(reader.path, builder.heard, lanes.seconds)
+    return Report(_page(data, sound), call.last, call.problem)
+
+
+def _difference(last: ReplayedStep | None) -> _Difference | None:
+    if last is None or last.difference is None:
+        return None
+    found = last.difference
+    return _Difference(last.line.seq, found.where, found.expected, found.got)
+
+
+def _moves() -> list[tuple[str, str]]:
+    moves = {
+        (source.value, row.target.value): None
+        for row in TABLE
+        for source in row.sources
+        if row.target is not None and row.target is not source
+    }
+    return list(moves)
+
+
+def _with_divergence(found: list[Anomaly], call: Call) -> list[Anomaly]:
+    """What went wrong with the replay itself stands before everything else."""
+    last = call.last
+    if last is not None and last.difference is not None:
+        sentence = (
+            f"The machine of this version does not do what was recorded: {last.difference.where} "
+            "differs. From here on the page shows the recording alone."
+        )
+    elif call.problem is not None:
+        sentence = f"{call.problem}."
+    else:
+        return found
+    at, step = (last.line.t, last.line.seq) if last is not None else (0.0, 1)
+    title = "The replay diverges" if call.problem is None else "The file cannot be read further"
+    divergence = Anomaly(
+        rule="divergence",
+        title=title,
+        sentence=sentence,
+        step=step,
+        start=at,
+        end=at,
+        severe=True,
+    )
+    return [divergence, *found]
+
+
+def _page(data: _Data, sound: Sound) -> str:
+    web = resources.files(__package__) / "web"
+    style = (web / "page.css").read_text(encoding="utf-8")
+    script = "".join((web / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    script = f'(() => {{\n"use strict";\n{script}}})();\n'
+    parts = {
+        "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+        + ("; media-src data:" if sound.wav else ""),
+        "name": html.escape(data.name),
+        "style": style,
+        "data": msgspec.json.encode(data).replace(b"<", b"\\u003c").decode(),
+        "script": script,
+        "sound": _player(sound),
+    }
+    template = (web / "page.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+
+
+def _player(sound: Sound) -> str:
+    if sound.wav:
+        wav = base64.b64encode(sound.wav).decode()
+        return f'<audio id="sound" preload="auto" src="data:audio/wav;base64,{wav}"></audio>'
+    if sound.remark:
+        return f'<p class="muted">Without the call\'s audio: {html.escape(sound.remark)}.</p>'
+    return ""
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"sha256-{digest}"

@@ -1,0 +1,97 @@
+"""The call's audio as one sound on the trace's clock: both sides as the caller heard them.
+
+The caller's file runs on that clock. The assistant's came ahead of its playback: each piece is put
+where ``lanes`` reckons that it was heard, and only as much of it as was.
+"""
+
+from __future__ import annotations
+
+import struct
+import wave
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from phonic_fsm._audio import mulaw
+from phonic_fsm.trace._audio import ASSISTANT, CALLER, side_files
+
+from .lanes import Heard
+
+RATES = (16_000, 8_000)
+"""Hz, the better one first. A sample is a byte."""
+
+LARGEST = 22_000_000
+"""Bytes of a sound: 45 minutes at 8 kHz, and in base64 what every browser takes in an address."""
+
+
+class Sound(Struct, frozen=True):
+    wav: bytes = b""
+    """µ-law, mono; empty if there is none."""
+    remark: str = ""
+    """Why there is none, although there is audio beside the trace."""
+
+
+def sound_of(trace: Path, heard: Iterable[Heard], seconds: float) -> Sound:
+    """Mix what is beside a trace, from 0 to ``seconds`` of its clock."""
+    try:
+        with ExitStack() as stack:
+            sides = {
+                side: stack.enter_context(_opened(path))
+                for side, path in side_files(trace).items()
+                if path.exists()
+            }
+            if not sides or not seconds:
+                return Sound()
+            best = min(wav.getframerate() for wav in sides.values())
+            fit = [rate for rate in RATES if rate <= best and rate * seconds <= LARGEST]
+            if not fit:
+                return Sound(remark=f"{seconds / 60:.0f} minutes are too long for a page")
+            rate = fit[0]
+            mix = np.zeros(round(seconds * rate), np.float32)
+            pieces = {ASSISTANT: heard, CALLER: _minutes(seconds)}
+            for side, wav in sides.items():
+                for piece in pieces[side]:
+                    _add(mix, rate, wav, piece)
+    except (OSError, EOFError, wave.Error) as error:
+        return Sound(remark=f"it cannot be read: {error}")
+    return Sound(_wav(mix, rate))
+
+
+def _opened(path: Path) -> wave.Wave_read:
+    wav = wave.open(str(path), "rb")  # noqa: SIM115 - closed by the caller's stack
+    if (wav.getnchannels(), wav.getsampwidth()) != (1, 2):
+        wav.close()
+        raise wave.Error(f"{path.name} is not mono PCM16")
+    return wav
+
+
+def _minutes(seconds: float) -> Iterable[Heard]:
+    """All of it, in pieces that take little memory."""
+    for start in range(0, int(seconds) + 1, 60):
+        yield Heard(start=start, end=min(start + 60, seconds), source=start)
+
+
+def _add(mix: np.ndarray[Any, Any], rate: int, wav: wave.Wave_read, piece: Heard) -> None:
+    own = wav.getframerate()
+    wav.setpos(min(round(piece.source * own), wav.getnframes()))
+    pcm = wav.readframes(round((piece.end - piece.start) * own))
+    samples = np.frombuffer(pcm, "<i2", len(pcm) // 2)  # a crash may leave half a sample
+    # A new sample is the mean of the old ones in whose place it stands.
+    sums = np.concatenate(([0.0], np.cumsum(samples, dtype=np.float64)))
+    edges = np.arange(round(len(samples) * rate / own) + 1) * (own / rate)
+    means = np.diff(np.interp(edges, np.arange(len(sums)), sums)) * (rate / own)
+    place = mix[round(piece.start * rate) :][: len(means)]
+    place += means[: len(place)]
+
+
+def _wav(mix: np.ndarray[Any, Any], rate: int) -> bytes:
+    data = mulaw.encode(np.clip(np.rint(mix), -32768, 32767).astype("<i2").tobytes())
+    # Written by hand: the library's ``wave`` writes PCM only.
+    form = struct.pack("<HHIIHH", 7, 1, rate, rate, 1, 8)
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form
+    body += b"data" + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+    return b"RIFF" + struct.pack("<I", len(body)) + body

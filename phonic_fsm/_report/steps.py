@@ -1,0 +1,138 @@
+"""Every step, in columns: a value that comes again is kept once and stands as its number.
+
+A call of an hour has 100,000 steps, nearly all of them audio that differs in its level only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from phonic_fsm._core.diagram import summary
+from phonic_fsm._core.events import EVENTS
+from phonic_fsm._core.table import TABLE, Row
+from phonic_fsm.trace._explain import Explanation, Tried
+from phonic_fsm.trace._format import Line
+from phonic_fsm.trace._kinds import KINDS as STEP_KINDS
+
+KINDS = {name: kind for kind, names in STEP_KINDS.items() for name in names if name in EVENTS}
+"""What each event is about."""
+
+_NUMBERS = {id(row): number for number, row in enumerate(TABLE)}
+
+
+class _Interned:
+    """Values, each kept once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[bytes, int] = {}
+
+    def number(self, value: Any) -> int:
+        return self._numbers.setdefault(msgspec.json.encode(value), len(self._numbers))
+
+    def values(self) -> list[Raw]:
+        return [Raw(value) for value in self._numbers]
+
+
+class Changes(Struct, array_like=True):
+    """One name of the session's memory: at which steps it changed, and to what."""
+
+    steps: list[int] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+
+class TableRow(Struct):
+    """A row of the machine's table, for readers."""
+
+    target: str | None
+    guards: list[str]
+    does: list[str]
+    because: str
+
+
+class StepColumns(Struct):
+    """Step ``n`` is at index ``n - 1`` of the first four."""
+
+    times: list[int]
+    """Microseconds since the step before."""
+    events: list[int]
+    """Numbers of ``event_values``."""
+    effects: list[int]
+    """Numbers of ``effect_lists``."""
+    paths: list[int]
+    """Numbers of ``path_values``."""
+    event_values: list[Raw]
+    effect_lists: list[Raw]
+    """Each a list of numbers of ``effect_values``."""
+    effect_values: list[Raw]
+    path_values: list[Raw]
+    """From, to, and the rows that were tried: the number in ``rows`` and its guards' answers."""
+    rows: list[TableRow]
+    context: dict[str, Changes]
+    kinds: dict[str, str]
+
+
+class Steps:
+    """Takes the steps and gives the columns."""
+
+    def __init__(self) -> None:
+        self._at = 0
+        self._times: list[int] = []
+        self._events: list[int] = []
+        self._effects: list[int] = []
+        self._paths: list[int] = []
+        self._event_values, self._effect_values = _Interned(), _Interned()
+        self._effect_lists, self._path_values = _Interned(), _Interned()
+        self._context: dict[str, Changes] = {}
+        self._present: dict[str, Any] = {}
+
+    def take(self, line: Line, explanation: Explanation | None) -> None:
+        at = round(line.t * 1_000_000)
+        self._times.append(at - self._at)
+        self._at = at
+        self._events.append(self._event_values.number(line.event))
+        effects = [self._effect_values.number(effect) for effect in line.effects]
+        self._effects.append(self._effect_lists.number(effects))
+        tried = [_outcome(one) for one in explanation.tried] if explanation else []
+        self._paths.append(self._path_values.number([line.source, line.target, tried]))
+        if explanation is not None:
+            self._note_changes(line.seq, explanation.context)
+
+    def _note_changes(self, seq: int, context: dict[str, Any]) -> None:
+        present = self._present
+        for name, value in context.items():
+            if name not in present or present[name] != value:
+                changes = self._context.setdefault(name, Changes())
+                changes.steps.append(seq)
+                changes.values.append(value)
+        self._present = context
+
+    def columns(self) -> StepColumns:
+        return StepColumns(
+            times=self._times,
+            events=self._events,
+            effects=self._effects,
+            paths=self._paths,
+            event_values=self._event_values.values(),
+            effect_lists=self._effect_lists.values(),
+            effect_values=self._effect_values.values(),
+            path_values=self._path_values.values(),
+            rows=[_for_readers(row) for row in TABLE],
+            context=self._context,
+            kinds=KINDS,
+        )
+
+
+def _outcome(tried: Tried) -> tuple[int, tuple[bool, ...]]:
+    return _NUMBERS[id(tried.row)], tried.answers
+
+
+def _for_readers(row: Row) -> TableRow:
+    return TableRow(
+        target=row.target and row.target.value,
+        guards=[guard.__name__.replace("_", " ") for guard in row.guards],
+        does=[summary(action) for action in row.actions],
+        because=row.because,
+    )

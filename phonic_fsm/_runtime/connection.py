@@ -1,0 +1,240 @@
+"""One connection, from the attempt to make it to its end.
+
+A connection reports what happens to it as events and is told nothing but what to send and when
+to end. Once told to end it is silent. Whether to try again is not its business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+
+import anyio
+from websockets.asyncio.client import connect
+from websockets.exceptions import (
+    ConnectionClosed as SocketClosed,
+)
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import CloseCode
+from websockets.protocol import State
+
+from .._core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event
+from .._wire.client import AudioChunk, ClientMessage
+from .._wire.codec import decode_server, encode
+from .endpoint import Endpoint
+from .outbox import Outbox
+from .socket import WRITE_LIMIT, Socket
+
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""A longer message from the server ends the connection (close code 1009)."""
+
+PING_INTERVAL = 10.0
+"""Seconds between pings; a connection that does not take and answer one within as many is lost."""
+
+CLOSE_TIMEOUT = 0.5
+"""Seconds to write what waits and to say goodbye; after them the socket is dropped."""
+
+HOPELESS_STATUS = {
+    401: "the API key is not valid; check api_key or PHONIC_API_KEY",
+    403: "the API key may not do this; check the key's workspace and rights",
+    404: "there is no such endpoint; check base_url or PHONIC_BASE_URL",
+}
+
+# websockets logs handshake headers at DEBUG, and the key is one of them.
+_socket_logger = logging.getLogger(f"{__name__}.websocket")
+_socket_logger.setLevel(logging.INFO)
+# Whoever sets the level of every logger there is must not get to see it either.
+_socket_logger.addFilter(lambda record: record.levelno > logging.DEBUG)
+
+
+class Connection:
+    """One attempt to connect and, if it succeeds, the socket."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        report: Callable[[Event], None],
+        *,
+        resume: str | None,
+        connect_timeout: float,
+    ) -> None:
+        self._endpoint = endpoint
+        self._report = report
+        self._resume = resume
+        self._connect_timeout = connect_timeout
+        self._now = asyncio.get_running_loop().time
+        self._outbox = Outbox()
+        self._leaving: tuple[ClientMessage, ...] = ()
+        """The control message that was written last, if not all of it has left for the network."""
+        self._scope: anyio.CancelScope | None = None
+        """There once ``run`` has begun: a timer may make a connection or end it, and anyio works
+        in tasks only."""
+        self._ended = False
+        self._socket: Socket | None = None
+        self._unanswered = False
+        self.last_heard: float | None = None
+        """When the server last said something, by the event loop's clock (s)."""
+
+    def send(self, message: ClientMessage) -> None:
+        """Write a message at once if the socket takes it, else put it behind those that wait."""
+        data = encode(message)
+        socket = self._socket
+        if socket is not None and socket.is_flowing and not self._outbox:
+            self._write(socket, message, data)
+        else:
+            self._outbox.put(message, data)
+
+    def _write(self, socket: Socket, message: ClientMessage, data: bytes) -> None:
+        socket.write(data)
+        if not isinstance(message, AudioChunk) and not socket.is_flowing:
+            self._leaving = (message,)
+
+    def _flush(self) -> None:
+        """Write what waits, as long as the socket takes it; in the end, say goodbye."""
+        socket = self._socket
+        if socket is None or not socket.is_flowing:
+            return
+        self._leaving = ()
+        while self._outbox and socket.is_flowing:
+            self._write(socket, *self._outbox.take())
+        if self._ended and socket.is_flowing:
+            socket.say_goodbye()
+
+    def end(self) -> None:
+        """Write what waits, close, and report nothing any more."""
+        self._report = _nothing
+        self._ended = True
+        if self._scope is None:
+            return
+        if self._socket is None:
+            self._scope.cancel()
+        else:
+            self._scope.deadline = self._now() + CLOSE_TIMEOUT
+            self._flush()
+
+    async def run(self) -> None:
+        """Open the socket and be there until either side ends it."""
+        if self._ended:
+            return
+        with anyio.CancelScope() as self._scope:
+            began = self._now()
+            socket = self._socket = await self._open()
+            if socket is None:
+                return
+            try:
+                self._report(ConnectionOpened(round(self._now() - began, 6)))
+                socket.start(self._receive, self._flush)
+                await self._outlast(socket)
+            finally:
+                with suppress(AttributeError):  # CPython 3.11: of a transport that is closed
+                    socket.transport.abort()
+            self._report(
+                ConnectionClosed(
+                    socket.close_code or 1006,
+                    socket.close_reason or self._why_it_broke(socket),
+                    self._leaving + self._outbox.control_messages(),
+                    _chance(),
+                )
+            )
+
+    async def _outlast(self, socket: Socket) -> None:
+        """Return once the socket is closed, or so when it does not answer a ping."""
+        # Not left to websockets: its ping waits for ever behind what cannot be written, and where
+        # no answer comes it sends a close frame. One that still arrives ends the conversation.
+        try:
+            while True:
+                with anyio.move_on_after(PING_INTERVAL):
+                    await socket.wait_closed()
+                    return
+                with anyio.fail_after(PING_INTERVAL):
+                    await (await socket.ping())
+        except TimeoutError:
+            self._unanswered = True
+        except (SocketClosed, AttributeError):
+            # It closes just now. (The AttributeError is CPython 3.11's, of a closed transport.)
+            if socket.state is State.OPEN:
+                raise
+
+    def _why_it_broke(self, socket: Socket) -> str:
+        """What this side had against the connection, if it was this side."""
+        closed = socket.protocol.close_sent
+        if self._unanswered:
+            return f"no answer to a ping within {PING_INTERVAL:g} s"
+        if closed is None or socket.protocol.close_rcvd is not None:
+            return ""
+        if closed.code == CloseCode.MESSAGE_TOO_BIG:
+            return f"Phonic sent a message of over {MAX_MESSAGE_BYTES // 2**20} MiB"
+        return closed.reason
+
+    def _receive(self, frame: bytes | bytearray) -> None:
+        self.last_heard = self._now()
+        self._report(decode_server(frame))
+
+    async def _open(self) -> Socket | None:
+        url, headers = self._endpoint.request(self._resume)
+        try:
+            with anyio.fail_after(self._connect_timeout):
+                socket = await connect(
+                    url,
+                    create_connection=Socket,
+                    ssl=_tls() if url.startswith("wss:") else None,
+                    additional_headers=headers,
+                    user_agent_header=None,
+                    # base64 audio hardly shrinks, and deflating it costs more than the rest.
+                    compression=None,
+                    max_size=MAX_MESSAGE_BYTES,
+                    write_limit=WRITE_LIMIT,
+                    open_timeout=None,
+                    ping_interval=None,
+                    close_timeout=CLOSE_TIMEOUT,
+                    logger=_socket_logger,
+                )
+                assert isinstance(socket, Socket)
+                return socket
+        except InvalidStatus as error:
+            status = error.response.status_code
+            advice = HOPELESS_STATUS.get(status)
+            problem = f"Phonic refused the connection with HTTP {status}"
+            self._fail(
+                f"{problem}: {advice}" if advice else problem,
+                retryable=advice is None,
+                retry_after=_seconds(error.response.headers.get("Retry-After")),
+            )
+        except TimeoutError:
+            self._fail(f"Phonic did not answer within {self._connect_timeout:g} s")
+        except (OSError, InvalidHandshake, InvalidURI, EOFError) as error:
+            self._fail(f"no connection to {self._endpoint.base_url}: {_one_line(error)}")
+        return None
+
+    def _fail(
+        self, problem: str, *, retryable: bool = True, retry_after: float | None = None
+    ) -> None:
+        self._report(ConnectFailed(problem, retryable, retry_after, _chance()))
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for the process: to read the system's certificates takes longer than all else."""
+    return ssl.create_default_context()
+
+
+def _chance() -> float:
+    return round(random.random(), 3)
+
+
+def _nothing(_: Event) -> None:
+    """Where a connection reports to once nobody listens."""
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """The header's value in seconds; ``None`` where it is a date, as hardly any server sends it."""
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

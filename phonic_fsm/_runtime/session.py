@@ -1,0 +1,272 @@
+"""The loop around the machine: an event goes in, the effects that come out are carried out.
+
+One step is atomic. An event that an effect causes, as when a listener calls back, waits until
+the step's effects have all been carried out. Everything runs in the event loop's thread and, as
+tasks, in one task group per session, which ends with the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import anyio
+from livekit import rtc
+
+from .._audio.formats import WireFormat
+from .._core import effects, events
+from .._core.events import EVENTS, Event
+from .._core.machine import SessionMachine, Step
+from .._core.states import LONGEST, State
+from .._wire.client import AudioChunk
+from .connection import Connection
+from .endpoint import Endpoint
+from .printable import printable
+from .uplink import Uplink
+
+logger = logging.getLogger("phonic_fsm")
+
+Perform = Mapping[type[Any], Callable[[Any], None]]
+"""How to carry out effects, by their type."""
+
+
+class Recorder(Protocol):
+    """What is told every step and all audio of the caller, in order. It must not raise."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where the trace is, if that is known."""
+
+    def record(self, step: Step) -> None: ...
+
+    def record_audio(self, audio: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+    async def written(self) -> None:
+        """Return when what was recorded before the close is safe, or will not be soon."""
+
+
+class SessionRuntime:
+    """Runs one session's machine until it is ``closed``; its first event is ``open``."""
+
+    def __init__(
+        self,
+        machine: SessionMachine,
+        endpoint: Endpoint,
+        *,
+        perform: Perform,
+        wire_format: WireFormat,
+        connect_timeout: float,
+        recorder: Recorder | None = None,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> None:
+        """``perform`` carries out the effects that are not the runtime's own.
+
+        ``on_step`` is told every step once its effects have been carried out.
+        """
+        self._machine = machine
+        self._endpoint = endpoint
+        self._connect_timeout = connect_timeout
+        self._recorder = recorder
+        self._on_step = on_step
+        self._perform: dict[type[Any], Callable[[Any], None]] = {
+            **perform,
+            effects.Connect: self._connect,
+            effects.Disconnect: self._disconnect,
+            effects.Send: self._send,
+            effects.SetAudioGate: self._set_audio_gate,
+            effects.FlushAudio: self._flush_audio,
+            effects.StartTimer: self._start_timer,
+            effects.StopTimer: self._stop_timer,
+            effects.Log: _log,
+        }
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Event] = deque()
+        self._stepping = False
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._connection: Connection | None = None
+        self._last_heard: float | None = None
+        self._entered = self._loop.time()
+        self._stepping_from = machine.state
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._uplink = Uplink(wire_format, self._send_audio)
+        self._awake = asyncio.Event()
+        """There is something to start, or a fault, or the session is closed."""
+        self._unstarted: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
+        self._fault: Exception | None = None
+        """Of a step that nobody called for: it is raised in the session's task."""
+        self.dispatch(events.Open())
+
+    @property
+    def state(self) -> State:
+        return self._machine.state
+
+    async def run(self) -> None:
+        """Be the session: returns when it is closed and nothing of it is left."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                while True:
+                    if self._fault is not None:
+                        raise self._fault
+                    while self._unstarted:
+                        tasks.start_soon(self._unstarted.popleft())
+                    if self.state is State.closed:
+                        break
+                    self._awake.clear()
+                    await self._awake.wait()
+        except Exception as error:
+            # A fault of this package: the session ends with it, and says so.
+            self.dispatch(events.Break(f"{type(error).__name__} in the session's task"))
+            raise
+        finally:
+            try:
+                if self.state is not State.closed:
+                    # The task was cancelled: whoever waits for the session must hear of its end.
+                    self.dispatch(events.Close())
+            finally:
+                for timer in (*self._timers.values(), self._watchdog):
+                    if timer is not None:
+                        timer.cancel()
+                self._timers.clear()
+                if self._recorder is not None:
+                    self._recorder.close()
+        if self._recorder is not None:
+            await self._recorder.written()
+
+    def dispatch(self, event: Event) -> None:
+        """Feed the machine and carry out what it asks for; from within that, wait in line."""
+        if self._stepping:
+            self._queue.append(event)
+            return
+        self._stepping = True
+        try:
+            self._take(event)
+            while self._queue:
+                self._take(self._queue.popleft())
+        finally:
+            self._stepping = False
+
+    def _hear(self, event: Event) -> None:
+        """Dispatch what comes from the connection or a timer: its fault is the session's."""
+        if self._fault is not None:
+            return
+        try:
+            self.dispatch(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the session ends with it
+            self._fault = error
+            self._awake.set()
+
+    def _take(self, event: Event) -> None:
+        step = self._machine.step(event)
+        if self._recorder is not None:
+            self._recorder.record(step)
+        self._stepping_from = step.source
+        perform = self._perform
+        for effect in step.effects:
+            perform[type(effect)](effect)
+        if step.source is not step.target:
+            self._enter(step.target)
+        if self._on_step is not None:
+            self._on_step(step)
+        if step.target is State.closed:
+            self._awake.set()
+
+    def _enter(self, state: State) -> None:
+        self._entered = self._loop.time()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        if state in LONGEST:
+            self._watchdog = self._loop.call_later(LONGEST[state], self._name_overdue, state)
+
+    def _name_overdue(self, state: State) -> None:
+        seconds = round(self._loop.time() - self._entered, 1)
+        self._watchdog = self._loop.call_later(LONGEST[state], self._name_overdue, state)
+        self._hear(events.StateOverdue(seconds))
+
+    def circumstances(self) -> str:
+        """Where the session is, or was before the present step, and since when; for errors."""
+        now = self._loop.time()
+        said = f"in {self._stepping_from.value} for {now - self._entered:.1f} s"
+        if self._recorder is not None and self._recorder.path is not None:
+            said = f"trace {self._recorder.path}, {said}"
+        heard = self._connection.last_heard if self._connection is not None else self._last_heard
+        if heard is None:
+            return f"{said}, Phonic has not been heard"
+        return f"{said}, Phonic was last heard {now - heard:.1f} s ago"
+
+    def push_audio(self, frame: rtc.AudioFrame) -> None:
+        """Take the caller's audio; whether it goes out is the gate's matter."""
+        self._uplink.push(frame)
+
+    @property
+    def heard_ms(self) -> int:
+        """How much of the caller's audio has gone out since it was last let through or flushed."""
+        return self._uplink.heard_ms
+
+    def start_task(self, work: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
+        """Run something in the session's task group, from when that is open."""
+        # By the session's own task: anyio starts none from a timer, which asks for connections.
+        self._unstarted.append(partial(work, *args))
+        self._awake.set()
+
+    # -- effects ---------------------------------------------------------------------------------
+
+    def _connect(self, effect: effects.Connect) -> None:
+        if self._connection is not None:
+            self._last_heard = self._connection.last_heard or self._last_heard
+        self._connection = Connection(
+            self._endpoint,
+            self._hear,
+            resume=effect.resume,
+            connect_timeout=self._connect_timeout,
+        )
+        self.start_task(self._connection.run)
+
+    def _disconnect(self, _: effects.Disconnect) -> None:
+        if self._connection is not None:
+            self._last_heard = self._connection.last_heard or self._last_heard
+            self._connection.end()
+            self._connection = None
+
+    def _send(self, effect: effects.Send) -> None:
+        if self._connection is not None:
+            self._connection.send(effect.message)
+
+    def _send_audio(self, chunk: AudioChunk) -> None:
+        if self._recorder is not None:
+            self._recorder.record_audio(chunk.audio)
+        if self._connection is not None:
+            self._connection.send(chunk)
+
+    def _set_audio_gate(self, effect: effects.SetAudioGate) -> None:
+        self._uplink.set_gate(effect.gate)
+
+    def _flush_audio(self, _: effects.FlushAudio) -> None:
+        self._uplink.flush()
+
+    def _start_timer(self, effect: effects.StartTimer) -> None:
+        self._stop(effect.event)
+        self._timers[effect.event] = self._loop.call_later(effect.seconds, self._fire, effect.event)
+
+    def _stop_timer(self, effect: effects.StopTimer) -> None:
+        self._stop(effect.event)
+
+    def _stop(self, event: str) -> None:
+        timer = self._timers.pop(event, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _fire(self, event: str) -> None:
+        del self._timers[event]
+        self._hear(EVENTS[event]())
+
+
+def _log(effect: effects.Log) -> None:
+    getattr(logger, effect.level)("%s", printable(effect.text))

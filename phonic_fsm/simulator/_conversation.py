@@ -1,0 +1,227 @@
+"""One conversation: what the server does about each of the client's messages, and about none.
+
+It outlives a lost connection. Listening for connections, and deciding which conversation a
+connection belongs to, is ``server``'s; the two sides are ``caller``'s and ``assistant``'s.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import msgspec
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from phonic_fsm._wire import client, server
+from phonic_fsm._wire.codec import MalformedMessage, UnknownMessage, decode_client
+from phonic_fsm._wire.config import ConfigOptions, ToolDefinition
+
+from ._assistant import Assistant
+from ._background import background
+from ._caller import Caller
+from ._channel import Channel
+from ._floor import Floor
+from ._no_input import watch_silence
+from ._refusal import (
+    refuse,
+    refuse_audio,
+    refuse_config,
+    refuse_external_id,
+    refuse_tools,
+    refuse_undecodable,
+)
+from ._scenario import Scenario
+from ._settings import Settings, tool_name, welcome_line
+from ._stage import Stage
+from ._tool_use import ToolUse
+
+_STOCK_REPLY = "What would you like to talk about?"
+_STOCK_POKE = "Are you still there?"
+_INACTIVE = 4000
+
+
+class Conversation:
+    """A conversation that follows ``scenario``, over ``channel``."""
+
+    def __init__(self, scenario: Scenario, channel: Channel) -> None:
+        self.channel = channel
+        self._scenario = scenario
+        self._replies = iter(scenario.replies)
+        self._floor = Floor()
+        self._stage = Stage(channel, self._floor)
+        self._tools = ToolUse(channel, self._stage, self._floor)
+        self._assistant = Assistant(channel, self._stage, self._tools)
+        self._caller = Caller(scenario, channel, self._assistant, self._floor)
+        self._known_tools: dict[str, ToolDefinition] = {}
+        self._external_id: str | None = None
+        self._attending = anyio.CancelScope()
+        self._serving = anyio.Lock()
+        self._lost_at: float | None = None
+        self._settings: Settings  # set by the config, which comes before anything that needs them
+
+    # -- its connections ------------------------------------------------------------------------
+
+    async def start(self, connection: ServerConnection) -> None:
+        """Talk over the first ``connection`` until it closes."""
+        async with self._serving:
+            await self._serve(connection)
+
+    async def resume(self, connection: ServerConnection, *, grace_s: float) -> bool:
+        """Go on over a new one until it closes; False at once if it is too late for that."""
+        self.channel.drop()  # the client may know of a loss before the server does
+        async with self._serving:
+            if self._lost_at is None or anyio.current_time() - self._lost_at > grace_s:
+                return False
+            await self._serve(connection)
+            return True
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        self.channel.attach(connection)
+        async with anyio.create_task_group() as tasks:
+            self._stage.tasks = tasks
+            if self._lost_at is not None:
+                self._lost_at = None
+                await self.channel.send(server.ConversationReconnected())
+                self._tools.resume()
+                self._attend()
+            with suppress(ConnectionClosed):  # how it closed is asked for below
+                while (frame := await self._next_frame(connection)) is not None:
+                    await self._receive(frame)
+            tasks.cancel_scope.cancel()
+        self._stage.stop()
+        how = (connection.close_code, connection.close_reason)
+        if self.channel.record.config and (how[0] in {1006, 1012} or how == (1001, "restarting")):
+            self._lost_at = anyio.current_time()
+        self.channel.attach(None)
+
+    async def _next_frame(self, connection: ServerConnection) -> str | bytes | None:
+        """None if there is none in time, in which case the connection is closed."""
+        timeout_s = self._settings.timeout_s if self.channel.record.config else 0
+        with anyio.move_on_after(timeout_s or math.inf):
+            return await connection.recv()
+        await connection.close(_INACTIVE, f"nothing came for {timeout_s:g} s")
+        return None
+
+    # -- the client's messages ------------------------------------------------------------------
+
+    async def _receive(self, frame: str | bytes) -> None:
+        if isinstance(frame, bytes):
+            await self.channel.send(refuse("binary_frame", "a frame is JSON text, not binary"))
+            return
+        message = decode_client(frame)
+        if isinstance(message, (UnknownMessage, MalformedMessage)):
+            await self.channel.send(refuse_undecodable(message))
+            return
+        if refusal := self._refuse(message):
+            await self.channel.send(refusal)
+        if refusal is None or not isinstance(message, client.AudioChunk):
+            self.channel.note(message)
+        if refusal is None:
+            await self._act(message)
+
+    def _refuse(self, message: client.ClientMessage) -> server.Error | None:
+        if (self.channel.record.config is None) != isinstance(message, client.Config):
+            name = str(message.__struct_config__.tag)
+            rule = "config comes first, and once"
+            return refuse("unexpected_message", f"unexpected {name}: {rule}", {"type": rule})
+        match message:
+            case client.Config():
+                return refuse_config(message)
+            case client.Reset():
+                return refuse_config(message.config, within="config.")
+            case client.UpdateToolsSubset():
+                return refuse_tools(message.tools)
+            case client.AudioChunk():
+                return refuse_audio(message.audio, self._settings.input_format)
+            case client.SetExternalId():
+                return refuse_external_id(message.external_id)
+        return None
+
+    async def _act(self, message: client.ClientMessage) -> None:
+        match message:
+            case client.AudioChunk():
+                await self._caller.hear(message.audio)
+            case client.Config():
+                self._configure(message)
+                await self.channel.send(
+                    server.ConversationCreated(self.channel.record.conversation_id)
+                )
+                await self.channel.send(server.ReadyToStartConversation())
+                self._attend()
+                if line := welcome_line(message, self._scenario.welcome):
+                    interruptible = message.is_welcome_message_interruptible is not False
+                    self._assistant.say(line, interruptible=interruptible)
+            case client.Reset():
+                self._assistant.forget_everything()
+                self._configure(message.config)
+                self._attend()
+            case client.Unmute():
+                self._caller.unmute()
+            case client.Mute():
+                await self._caller.mute()
+            case client.ToolCallOutput():
+                await self._tools.take_output(message)
+            case client.Say():
+                interruptible = message.interruptible is not False
+                await self._assistant.say_instead(message.text, interruptible=interruptible)
+            case client.GenerateReply():
+                said = message.user_message
+                stock = f"You said: {said}" if said else _STOCK_REPLY
+                await self._assistant.say_instead(next(self._replies, stock))
+            case client.UpdateSystemPrompt():
+                self._change_config(system_prompt=message.system_prompt)
+            case client.SetExternalId():
+                self._external_id = message.external_id.strip()
+                self._change_config()
+            case client.UpdateToolsSubset():
+                self._change_config(tools=[self._known(tool) for tool in message.tools])
+            case client.AddSystemMessage():
+                pass  # the assistant says what the scenario has it say, whatever it is told
+
+    def _configure(self, config: ConfigOptions) -> None:
+        self._apply(config)
+        self._caller.configure(self._settings)
+
+    def _change_config(self, **changes: Any) -> None:
+        config = self.channel.record.config
+        assert config is not None, "nothing but a config gets here before one"
+        self._apply(msgspec.structs.replace(config, **changes))
+
+    def _apply(self, config: ConfigOptions) -> None:
+        if self._external_id is not None:  # one that was set goes before the config's
+            config = msgspec.structs.replace(config, external_id=self._external_id)
+        self.channel.record.config = config
+        self._settings = self._stage.settings = Settings.of(config)
+        self._known_tools.update(self._settings.tools)
+
+    def _known(self, tool: ToolDefinition) -> ToolDefinition:
+        """A tool that is only named here may have been defined before."""
+        return self._known_tools.get(tool_name(tool), tool) if isinstance(tool, str) else tool
+
+    # -- between the turns ----------------------------------------------------------------------
+
+    def _attend(self) -> None:
+        """Mind the silence from now on, as the settings have it."""
+        self._attending.cancel()
+        self._attending = anyio.CancelScope()
+        self._floor.begin()
+        self._stage.tasks.start_soon(self._mind_the_silence, self._attending)
+
+    async def _mind_the_silence(self, scope: anyio.CancelScope) -> None:
+        level = self._settings.background_level
+        with scope:
+            async with anyio.create_task_group() as tasks:
+                if level is not None or self._scenario.background:
+                    sound = background(self._settings.output_format, level or 0.0)
+                    tasks.start_soon(self._stage.speaker.fill_pauses, sound)
+                await watch_silence(self._floor, self._settings, self._poke, self._end)
+
+    async def _poke(self) -> None:
+        self._assistant.poke(self._settings.poke_line or self._scenario.poke or _STOCK_POKE)
+
+    async def _end(self) -> None:
+        await self.channel.send(server.AssistantEndedConversation())
+        await self.channel.close(1000)

@@ -1,0 +1,98 @@
+"""What a client's message may not say, and the ``error`` that tells it so.
+
+Pure checks; whether the message comes at a time when it is allowed is ``conversation``'s.
+"""
+
+from __future__ import annotations
+
+import re
+
+from phonic_fsm._audio.formats import WireFormat
+from phonic_fsm._wire import server
+from phonic_fsm._wire.codec import MalformedMessage, UnknownMessage
+from phonic_fsm._wire.config import ConfigOptions, InlineTool, ToolDefinition
+
+from ._settings import tool_name
+
+_MAX_CHUNK_MS = 40
+_PATH = re.compile(r" - at `\$\.?(.*?)`$")
+_MISSING = re.compile(r"missing required field `(\w+)`")
+
+
+def refuse(code: str, message: str, param_errors: dict[str, str] | None = None) -> server.Error:
+    """An ``error`` message; ``param_errors`` say what is wrong with which field."""
+    return server.Error(server.Problem(message, code), param_errors)
+
+
+def refuse_undecodable(message: UnknownMessage | MalformedMessage) -> server.Error:
+    """The answer to a frame that is no message, naming the field if one is to blame."""
+    if isinstance(message, UnknownMessage):
+        name = message.message_type
+        return refuse("unknown_message_type", f"unknown message type {name!r}", {"type": "unknown"})
+    problem = _PATH.sub("", message.problem)
+    path = match.group(1) if (match := _PATH.search(message.problem)) else ""
+    if missing := _MISSING.search(problem):
+        path = f"{path}.{missing.group(1)}".lstrip(".")
+    subject = message.message_type or "frame"
+    where = f" at {path}" if path else ""
+    errors = {path: problem} if path else None
+    return refuse("invalid_message", f"invalid {subject}{where}: {problem}", errors)
+
+
+def refuse_audio(audio: bytes, wire_format: WireFormat) -> server.Error | None:
+    """Refuse a chunk that ends within a sample or is too long; None for a good one."""
+    bytes_per_second = wire_format.sample_rate * wire_format.sample_bytes
+    longest = bytes_per_second * _MAX_CHUNK_MS // 1000
+    if len(audio) % wire_format.sample_bytes:
+        problem = f"{len(audio)} bytes are not a whole number of 16-bit samples"
+    elif len(audio) > longest:
+        duration_ms = len(audio) * 1000 / bytes_per_second
+        problem = f"{duration_ms:g} ms of audio, more than {_MAX_CHUNK_MS} ms"
+    else:
+        return None
+    return refuse("invalid_audio", f"invalid audio_chunk: {problem}", {"audio": problem})
+
+
+def refuse_config(config: ConfigOptions, *, within: str = "") -> server.Error | None:
+    """Refuse what the simulator cannot do; ``within`` goes before each field's path."""
+    errors = _tool_errors(config.tools or [], within)
+    if isinstance(config.external_id, str):
+        errors |= _id_errors(config.external_id, within)
+    return _refuse_params("invalid_config", errors)
+
+
+def refuse_tools(tools: list[ToolDefinition]) -> server.Error | None:
+    """Refuse a list of tools that holds a nameless one or the same one twice."""
+    return _refuse_params("invalid_tools", _tool_errors(tools, ""))
+
+
+def refuse_external_id(external_id: str) -> server.Error | None:
+    """Refuse an external id of nothing but white space."""
+    return _refuse_params("invalid_external_id", _id_errors(external_id, ""))
+
+
+def _id_errors(external_id: str, within: str) -> dict[str, str]:
+    return {} if external_id.strip() else {f"{within}external_id": "must not be empty"}
+
+
+def _tool_errors(tools: list[ToolDefinition], within: str) -> dict[str, str]:
+    errors = {}
+    names: set[str] = set()
+    for index, tool in enumerate(tools):
+        path = f"{within}tools[{index}]"
+        if isinstance(tool, InlineTool):
+            function = tool.tool_schema.get("function")
+            if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+                errors[f"{path}.tool_schema.function.name"] = "missing, or not a string"
+                continue
+        name = tool_name(tool)
+        if name in names:
+            errors[path] = f"duplicate tool name {name!r}"
+        names.add(name)
+    return errors
+
+
+def _refuse_params(code: str, errors: dict[str, str]) -> server.Error | None:
+    if not errors:
+        return None
+    return refuse(code, "; ".join(f"{path}: {what}" for path, what in errors.items()), errors)

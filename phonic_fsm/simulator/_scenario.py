@@ -1,0 +1,141 @@
+"""What the simulated server hears, says and does, turn by turn: the format, and reading it.
+
+A scenario is data. Nothing here opens a socket; carrying a scenario out is ``conversation``'s.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from phonic_fsm._wire.server import Problem
+
+_Text = Annotated[str, Meta(min_length=1)]
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be read: one line that names the file and the bad value's path."""
+
+
+class Call(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A tool that the assistant calls."""
+
+    tool: _Text
+    parameters: dict[str, Any] = {}
+    then: str = ""
+    """Spoken once the call is settled, and with it every other that the assistant waits for;
+    ``{output}`` stands for the output."""
+    meanwhile: str = ""
+    """Spoken right after the call, if the assistant does not wait for the output."""
+    during_speech: bool = False
+    """Called while the caller still speaks, if the tool allows that."""
+    calls: tuple[Call, ...] = ()
+    """Called once this call is settled and spoken about, if the tool allows chaining."""
+
+    def __post_init__(self) -> None:
+        if any(call.during_speech for call in self.calls):
+            raise ValueError("a call after another cannot be made `during_speech`")
+
+
+class Turn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One turn of the caller and what the server does about it, in the order of the fields.
+
+    A turn that only has a ``caller`` is answered with ``assistant_chose_not_to_respond``.
+    """
+
+    caller: str = ""
+    """What the caller says: the transcript of the turn, whatever the audio was."""
+    cancelled: bool = False
+    """The turn is withdrawn once the caller has spoken, and nothing comes of it."""
+    backchannel: _Text | None = None
+    """Said while the caller speaks, without a turn of the assistant's own."""
+    warning: Problem | None = None
+    error: Problem | None = None
+    dtmf: _Text | None = None
+    """Digits that the assistant dials."""
+    assistant: _Text | None = None
+    """The assistant's answer; with ``calls``, what it says before it calls."""
+    interruptible: bool = True
+    """Whether the caller can cut the assistant's lines of this turn short."""
+    interrupt_after_ms: Annotated[int, Meta(ge=0)] | None = None
+    """For whoever plays the caller: when, after the assistant began to answer, the caller's next
+    turn begins. The server itself makes no use of it."""
+    calls: tuple[Call, ...] = ()
+    end: bool = False
+    """The assistant ends the conversation."""
+    close: int | None = None
+    """The connection is closed with this websocket code (1012: it may be resumed)."""
+    drop: bool = False
+    """The connection is cut without a close frame, as by a network that fails."""
+
+    def __post_init__(self) -> None:
+        if self.cancelled and self.asks_for_something:
+            raise ValueError("a turn that is `cancelled` has nothing for the assistant to do")
+        if self.end + (self.close is not None) + self.drop > 1:
+            raise ValueError("a turn has at most one of `end`, `close` and `drop`")
+        sendable = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
+        if self.close is not None and self.close not in sendable:
+            raise ValueError(f"`close` is {self.close}, which no close frame can carry")
+
+    @property
+    def asks_for_something(self) -> bool:
+        """Whether there is anything for the assistant to do once the caller has spoken."""
+        said = self.warning or self.error or self.dtmf or self.assistant or self.calls
+        return bool(said or self.end or self.close is not None or self.drop)
+
+
+class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole conversation; after its last turn it begins again with the first."""
+
+    description: str = ""
+    welcome: str | None = None
+    """The agent's own welcome message, for a config that does not say what to welcome with."""
+    turns: tuple[Turn, ...] = ()
+    replies: tuple[_Text, ...] = ()
+    """Answers to ``generate_reply``, in order; a stock sentence when they run out."""
+    poke: _Text | None = None
+    """The agent's own question to a silent caller, for a config that does not say what to ask."""
+    background: bool = False
+    """Audio without text is sent while the assistant does not speak, even if the config asks for
+    no background noise: silence then."""
+
+    def turn(self, number: int) -> Turn:
+        """The caller's turn with this number, counted from 0 through the whole conversation."""
+        if not self.turns:
+            return Turn(caller="Hello?", assistant="I am listening. Please go on.")
+        return self.turns[number % len(self.turns)]
+
+
+def scenario_names() -> tuple[str, ...]:
+    """The scenarios that come with the package, sorted."""
+    files = (resources.files(__package__) / "scenarios").iterdir()
+    return tuple(sorted(f.name[: -len(".json")] for f in files if f.name.endswith(".json")))
+
+
+def load_scenario(source: str | Path) -> Scenario:
+    """Read a shipped scenario (its name) or one of your own (the path of its JSON file).
+
+    Raises ScenarioError when there is none or when it says something that is not understood.
+    """
+    if isinstance(source, Path):
+        return _read(source, str(source))
+    names = scenario_names()
+    if source not in names:
+        known = ", ".join(names)
+        raise ScenarioError(f"no scenario is named {source!r}; there are {known}, or give a Path")
+    shipped = resources.files(__package__) / "scenarios" / f"{source}.json"
+    with resources.as_file(shipped) as path:
+        return _read(path, f"scenario {source}")
+
+
+def _read(path: Path, called: str) -> Scenario:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Scenario)
+    except OSError as error:
+        raise ScenarioError(f"{called}: {error.strerror or error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{called}: {' '.join(str(error).split())}") from error

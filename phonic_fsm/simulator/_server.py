@@ -1,0 +1,140 @@
+"""The listening socket: handshakes, and which conversation a connection belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from phonic_fsm._wire import client
+
+from ._channel import Channel
+from ._conversation import Conversation
+from ._record import ConversationRecord, News
+from ._scenario import Scenario, load_scenario
+
+_PATH = "/v1/sts/ws"
+_TOO_LATE = 4800
+
+M = TypeVar("M", bound=client.ClientMessage)
+
+
+class PhonicSimulator:
+    """A local stand-in for Phonic's speech-to-speech server.
+
+    ``scenario`` says what the caller is taken to say and what the assistant does about it: a
+    Scenario, the name of a shipped one (``scenario_names()``), or the path of a JSON file. Each
+    conversation goes through it on its own. ``port`` 0 takes a free one. A lost conversation can
+    be resumed for ``grace_s`` seconds.
+
+    Raises ScenarioError when the scenario cannot be read; entering it raises OSError when the
+    address cannot be listened on::
+
+        async with PhonicSimulator("small-talk") as sim:
+            model = RealtimeModel(base_url=sim.url, api_key="any")
+    """
+
+    conversations: list[ConversationRecord]
+    """What happened so far, a record for each conversation, oldest first."""
+
+    def __init__(
+        self,
+        scenario: Scenario | str | Path = "small-talk",
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        grace_s: float = 30.0,
+    ) -> None:
+        self.scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+        self.conversations = []
+        self._host = host
+        self._port = port
+        self._grace_s = grace_s
+        self._news = News()
+        self._by_id: dict[str, Conversation] = {}
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> PhonicSimulator:
+        self._server = await serve(
+            self._handle,
+            self._host,
+            self._port,
+            process_request=_process_request,
+            compression=None,
+            close_timeout=1,
+        )
+        self._port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    @property
+    def url(self) -> str:
+        """The base URL for a client, without the path: ``ws://127.0.0.1:43211``."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"ws://{host}:{self._port}"
+
+    async def received(self, kind: type[M], *, nth: int = 1) -> M:
+        """The ``nth`` message of ``kind`` that clients sent, counted over all conversations from
+        the first; waits until it is there. Raises ValueError for audio, which is not kept as
+        messages."""
+        if kind is client.AudioChunk:
+            raise ValueError("audio is in ConversationRecord.audio; use wait_for")
+
+        def found() -> list[M]:
+            return [m for c in self.conversations for m in c.received if isinstance(m, kind)]
+
+        await self.wait_for(lambda: len(found()) >= nth)
+        return found()[nth - 1]
+
+    async def wait_for(self, predicate: Callable[[], bool]) -> None:
+        """Wait until ``predicate`` is true. It is asked now and after every message in either
+        direction, every chunk of the caller's audio and every connection made or lost."""
+        await self._news.wait_for(predicate)
+
+    def drop(self) -> None:
+        """Cut every connection without a close frame, as a network that fails does."""
+        for conversation in self._by_id.values():
+            conversation.channel.drop()
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Close every connection with this code (1012: the conversations may be resumed)."""
+        for conversation in self._by_id.values():
+            await conversation.channel.close(code, reason)
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        assert connection.request is not None, "a handler runs after the handshake"
+        query = parse_qs(urlsplit(connection.request.path).query)
+        if wanted := query.get("reconnect_conv_id"):
+            lost = self._by_id.get(wanted[0])
+            if lost is None or not await lost.resume(connection, grace_s=self._grace_s):
+                await connection.close(_TOO_LATE, "this conversation cannot be resumed")
+            return
+        conversation = Conversation(self.scenario, Channel(self._news))
+        record = conversation.channel.record
+        self._by_id[record.conversation_id] = conversation
+        self.conversations.append(record)
+        await conversation.start(connection)
+
+
+def _process_request(connection: ServerConnection, request: Request) -> Response | None:
+    if urlsplit(request.path).path != _PATH:
+        return connection.respond(HTTPStatus.NOT_FOUND, "not found\n")
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme != "Bearer" or not key.strip():
+        return connection.respond(HTTPStatus.UNAUTHORIZED, "a bearer token is required\n")
+    return None

@@ -1,0 +1,152 @@
+"""A phone call with an agent: somebody speaks, listens, and waits for their turn."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import anyio
+from livekit.agents import Agent, AgentSession
+
+from .._adapter.session import RealtimeSession
+from .._core.states import State
+from ..simulator import Scenario, Turn, speak
+from ._caller import Caller
+from ._playback import Playback
+from ._sound import Sound
+
+SAMPLE_RATE = 24_000
+
+QUIET = 0.7
+"""Seconds of silence after which it is the caller's turn, or the call is over."""
+
+
+class PhoneCall:
+    """A caller on the line with an ``AgentSession`` whose ``llm`` is a ``RealtimeModel``.
+
+    Entering it starts the session with the agent, leaving it closes the session. Everything takes
+    the time that it takes on the phone::
+
+        async with PhoneCall(session, agent) as call:
+            await call.say("What is the weather like in Paris?")
+            await call.until_quiet()
+    """
+
+    def __init__(
+        self,
+        session: AgentSession[Any],
+        agent: Agent,
+        *,
+        caller: Caller | None = None,
+        patience: float = 30.0,
+    ) -> None:
+        """Take the session's audio over. ``patience`` (s) bounds each wait for the agent."""
+        self.session = session
+        self.caller = caller or Caller(SAMPLE_RATE)
+        self.playback = Playback(SAMPLE_RATE)
+        session.input.audio = self.caller
+        session.output.audio = self.playback
+        self._agent = agent
+        self._patience = patience
+        self._answers = 0
+        """How many there were when the caller last began to speak."""
+        self.phonic: RealtimeSession
+        """The agent's session with Phonic, from when the call has begun; its ``chat_ctx`` has what
+        was really heard of an answer that was cut off."""
+
+    async def __aenter__(self) -> PhoneCall:
+        try:
+            await self.session.start(self._agent)
+            phonic = self._agent.realtime_llm_session
+            if not isinstance(phonic, RealtimeSession):
+                raise TypeError(f"the agent speaks through {type(phonic).__name__}, not Phonic")
+        except BaseException:  # a cancelled start has begun a session, too
+            await self._hang_up()
+            raise
+        self.phonic = phonic
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.session.aclose()
+
+    @property
+    def over(self) -> bool:
+        """Whether the conversation with Phonic has ended."""
+        return self.phonic.state is State.closed
+
+    async def play(self, scenario: Scenario) -> None:
+        """Be the scenario's caller: wait for the welcome, then speak turn by turn.
+
+        A turn with ``interrupt_after_ms`` is followed by the next while the agent still speaks.
+
+        Raises:
+            TimeoutError: as the waits.
+        """
+        if scenario.welcome:
+            await self.until_answer()
+        await self.until_quiet()
+        for turn in scenario.turns:
+            await self._take(turn)
+
+    async def _take(self, turn: Turn) -> None:
+        await self.say(turn.caller)
+        if turn.interrupt_after_ms is not None:
+            await self.until_answer()
+            await anyio.sleep(turn.interrupt_after_ms / 1000)
+            return
+        if turn.assistant or turn.calls:
+            await self.until_answer()
+        await self.until_quiet()
+
+    async def say(self, words: str | Sound) -> None:
+        """Say it, and return when it is said, or the call is over.
+
+        Text is spoken at about 165 words a minute.
+        """
+        self._answers = self.playback.segments
+        if isinstance(words, str):
+            words = Sound(speak(words, self.caller.sample_rate).pcm, self.caller.sample_rate)
+        with anyio.CancelScope() as scope:
+
+            def stop(_: object) -> None:
+                scope.cancel()
+
+            self.session.on("close", stop)
+            try:
+                if not self.over:
+                    await self.caller.say(words)
+            finally:
+                self.session.off("close", stop)
+
+    async def until_answer(self) -> None:
+        """Return when the agent is heard, if it was not since the caller began to speak.
+
+        Raises:
+            TimeoutError: the patience is used up.
+        """
+        with anyio.fail_after(self._patience):
+            # Two things are watched, and 20 ms is soon enough for both.
+            while self.playback.segments == self._answers and not self.over:  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+
+    async def until_quiet(self) -> None:
+        """Return when the agent has said and done all: 0.7 s of silence in state ``ready``.
+
+        Raises:
+            TimeoutError: the patience is used up.
+        """
+        with anyio.fail_after(self._patience):
+            quiet_since = anyio.current_time()
+            while not self.over and anyio.current_time() - quiet_since < QUIET:
+                await anyio.sleep(0.02)
+                if self.playback.playing or self.phonic.state is not State.ready:
+                    quiet_since = anyio.current_time()

@@ -1,0 +1,120 @@
+"""Where traces go, as the user says it: a directory, a path with fields in braces, or a function.
+
+The fields are ``{job}`` and ``{room}`` of LiveKit (``none`` outside a job), ``{time}`` (UTC,
+``20260131T235959Z``) and ``{session}``, the twelve hexadecimal digits that the session's ids
+begin with.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from string import Formatter
+
+from msgspec import Struct
+
+from ._sinks import Function
+
+FIELDS = {
+    "job": r"[^/]*",
+    "room": r"[^/]*",
+    "time": r"\d{8}T\d{6}Z",
+    "session": r"[0-9a-f]{12}",
+}
+"""The fields of a name, and what their values look like."""
+
+IN_A_DIRECTORY = "{time}-{session}.jsonl"
+
+LONGEST_VALUE = 80
+"""Characters; of a longer job or room the rest is left out of a name."""
+
+
+class Files(Struct, frozen=True):
+    """A file for each session."""
+
+    template: str
+
+    def resolved(self) -> Files:
+        """With a name in the directory, where the path is one by now."""
+        if self.template.endswith(("/", os.sep)) or os.path.isdir(self.template):
+            return Files(os.path.join(self.template, IN_A_DIRECTORY))
+        return self
+
+    def path(self, session: str, job: str = "", room: str = "") -> Path:
+        """The name of this session's trace."""
+        now = datetime.now(timezone.utc)
+        return Path(
+            self.template.format(
+                session=session,
+                time=f"{now:%Y%m%dT%H%M%SZ}",
+                job=_fit_for_a_name(job),
+                room=_fit_for_a_name(room),
+            )
+        )
+
+    @property
+    def names_the_session(self) -> bool:
+        return "session" in _fields(Path(self.template).name)
+
+    def own_names(self) -> re.Pattern[str]:
+        """What the names of such files look like, without their directory."""
+        stem, suffix = split_name(Path(self.template))
+        parts = [
+            re.escape(literal) + (FIELDS[field] if field else "")
+            for literal, field, _, _ in Formatter().parse(stem)
+        ]
+        return re.compile(f"{''.join(parts)}(-[0-9]+)?{re.escape(suffix)}")
+
+
+Destination = Files | Function
+
+
+def destination(target: object) -> Destination:
+    """The destination that a user names.
+
+    A path that is a directory, or ends in a slash, gets a file per session, named by time and
+    session.
+
+    Raises:
+        ValueError: it is none of the three, or has a field that there is not; it says so of
+            ``trace``.
+    """
+    if callable(target):
+        return target
+    if not isinstance(target, (str, os.PathLike)) or not os.fspath(target):
+        raise ValueError(f"trace must be a path, a function or None, got {target!r}")
+    template = os.fsdecode(target)
+    try:
+        unknown = _fields(template) - FIELDS.keys()
+        plain = [part for part in Formatter().parse(template) if part[2] or part[3]]
+    except ValueError as error:
+        raise ValueError(f"trace: {error}; the value is {template!r}") from None
+    if unknown or plain:
+        fields = ", ".join(f"{{{field}}}" for field in FIELDS)
+        raise ValueError(f"trace: the fields of a name are {fields}; the value is {template!r}")
+    return Files(template)
+
+
+def split_name(path: Path) -> tuple[str, str]:
+    """A trace's name without what says its format, and that."""
+    for suffix in (".jsonl.gz", ".jsonl"):
+        if path.name.endswith(suffix):
+            return path.name[: -len(suffix)], suffix
+    return path.stem, path.suffix
+
+
+def numbered(path: Path, number: int) -> Path:
+    """The path, or one beside it where that is taken."""
+    stem, suffix = split_name(path)
+    return path if number == 1 else path.with_name(f"{stem}-{number}{suffix}")
+
+
+def _fields(template: str) -> set[str]:
+    return {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+
+
+def _fit_for_a_name(value: str) -> str:
+    """Without what could leave the directory, or that a file system refuses."""
+    return re.sub(r"[^\w.-]+", "_", value)[:LONGEST_VALUE].lstrip(".") or "none"

@@ -1,0 +1,223 @@
+"""Where two traces differ, or a trace and this version's machine: all differing steps.
+
+Two runs of one conversation are never the same to the letter. Ids differ, so two of them count as
+equal as long as they stand for each other throughout. Measured times differ and are left out.
+Audio comes in other portions, so that chunks in a row count as one step of which the words are
+compared. A step that only one trace has is told as such, and what follows it is aligned again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
+from os import PathLike
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, structs
+
+from .._core.machine import SessionMachine
+from ._chunks import only_passes_audio, words_of
+from ._format import Line, event_from, recorded_effect
+from ._reader import TraceError, TraceReader
+from ._replay import Difference
+
+_IDS = frozenset(
+    {"id", "after", "resume", "conversation_id", "external_id", "item_id", "request_id"}
+    | {"response_id", "call_id", "tool_call_id"}
+)
+_MEASURED = frozenset(
+    {"audio", "timings", "duration_ms", "endpoint_called_at", "heard_ms", "chance"}
+)
+"""Audio is measured, too: its length and its level."""
+_MEASURED_OF = {
+    "connection_opened": frozenset({"seconds"}),
+    "emit_connected": frozenset({"seconds"}),
+    "push_text": frozenset({"start", "end"}),
+    # It is worded from what differs anyway: ids and times.
+    "log": frozenset({"text"}),
+}
+
+T = TypeVar("T")
+
+
+class DifferingStep(Struct, frozen=True):
+    """A step that is another one on either side, or that one side has not."""
+
+    expected: Line | None
+    """The first trace's, or the one that was recorded. Where audio chunks in a row count as one
+    step, it is the first of them, with the words of all."""
+    got: Line | None
+    differences: tuple[Difference, ...] = ()
+    """All of them, where both sides have the step."""
+
+
+def diff_with_machine(path: str | PathLike[str]) -> Iterator[DifferingStep]:
+    """A trace's steps, and what this version's machine makes of the same events.
+
+    Nothing is left out here: the same events make the same ids and the same audio.
+
+    Raises:
+        TraceError: the file is not a readable trace.
+    """
+    reader = TraceReader(path)
+    machine = SessionMachine(reader.header.settings)
+    comparison = _Comparison(exactly=True)
+    for line in reader:
+        try:
+            step = machine.step(event_from(line.event))
+        except (msgspec.ValidationError, ValueError) as error:
+            raise TraceError(f"{path}: line {line.seq + 1} holds no event: {error}") from error
+        effects = [msgspec.to_builtins(recorded_effect(effect)) for effect in step.effects]
+        got = structs.replace(
+            line, source=step.source.value, target=step.target.value, effects=effects
+        )
+        if differences := tuple(comparison.of_steps(line, got)):
+            yield DifferingStep(line, got, differences)
+
+
+def diff_traces(a: str | PathLike[str], b: str | PathLike[str]) -> Iterator[DifferingStep]:
+    """The differing steps of two traces, in order. Both are held in memory, without their audio.
+
+    Raises:
+        TraceError: one of the files is not a readable trace.
+    """
+    ours, theirs = (list(_with_audio_joined(TraceReader(path))) for path in (a, b))
+    comparison = _Comparison(exactly=False)
+    for one, other in _aligned(ours, theirs):
+        if one is None or other is None:
+            yield DifferingStep(one, other)
+        elif differences := tuple(comparison.of_steps(one, other)):
+            yield DifferingStep(one, other, differences)
+
+
+# -- alignment -----------------------------------------------------------------------------------
+
+
+def _with_audio_joined(lines: Iterable[Line]) -> Iterator[Line]:
+    run: Line | None = None
+    for line in lines:
+        chunk = _words_alone(line) if only_passes_audio(line) else None
+        if run is not None and chunk is not None and run.source == chunk.source:
+            run.event["text"] += chunk.event["text"]
+            continue
+        if run is not None:
+            yield run
+        run = chunk
+        if run is None:
+            yield line
+    if run is not None:
+        yield run
+
+
+def _words_alone(line: Line) -> Line:
+    played = [{"type": "push_audio"}] if line.effects else []
+    words = {"type": "audio_chunk", "text": words_of(line)}
+    return structs.replace(line, event=words, effects=played)
+
+
+def _aligned(
+    ours: Sequence[Line], theirs: Sequence[Line]
+) -> Iterator[tuple[Line | None, Line | None]]:
+    """Pairs: first of what is the same, then, in between, of events of the same type."""
+    for same, one, other in _blocks(ours, theirs, _content):
+        for paired, left, right in [(True, one, other)] if same else _blocks(one, other, _type):
+            if paired:
+                yield from zip(left, right, strict=True)
+            else:
+                yield from ((line, None) for line in left)
+                yield from ((None, line) for line in right)
+
+
+def _blocks(
+    ours: Sequence[T], theirs: Sequence[T], key: Callable[[T], Any]
+) -> Iterator[tuple[bool, Sequence[T], Sequence[T]]]:
+    """Both sequences cut into blocks, in turn equal by ``key`` and not."""
+    matcher = SequenceMatcher(None, [*map(key, ours)], [*map(key, theirs)])
+    for tag, a, b, c, d in matcher.get_opcodes():
+        yield tag == "equal", ours[a:b], theirs[c:d]
+
+
+def _type(line: Line) -> str:
+    return str(line.event.get("type"))
+
+
+def _content(line: Line) -> bytes:
+    """What of a step is the same in every run of a conversation, but for ids within text."""
+    return msgspec.json.encode(
+        (line.source, line.target, _without_ids(line.event), _without_ids(line.effects))
+    )
+
+
+def _without_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_ids(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_ids(value[key]) for key in _compared(value) if key not in _IDS}
+    return value
+
+
+def _compared(value: dict[str, Any]) -> Iterator[str]:
+    """The fields that are not measured."""
+    measured = _MEASURED | _MEASURED_OF.get(str(value.get("type")), frozenset())
+    return (key for key in value if key not in measured)
+
+
+# -- comparison ----------------------------------------------------------------------------------
+
+
+class _Comparison:
+    """Compares steps in their order, and learns which ids stand for each other."""
+
+    def __init__(self, *, exactly: bool) -> None:
+        self._exactly = exactly
+        self._theirs: dict[str, str] = {}
+        """Our ids → the other side's."""
+        self._ours: dict[str, str] = {}
+
+    def of_steps(self, one: Line, other: Line) -> Iterator[Difference]:
+        if self._exactly and one == other:
+            return
+        yield from self._of_values("event", one.event, other.event)
+        yield from self._of_values("from", one.source, other.source)
+        yield from self._of_values("to", one.target, other.target)
+        yield from self._of_effects(one.effects, other.effects)
+
+    def _of_effects(self, one: list[Any], other: list[Any]) -> Iterator[Difference]:
+        """An effect more or less does not make all that follow it differ."""
+        at = 0
+        for same, left, right in _blocks(one, other, lambda effect: str(effect.get("type"))):
+            if same:
+                for number, pair in enumerate(zip(left, right, strict=True), start=at):
+                    yield from self._of_values(f"effects[{number}]", *pair)
+            else:
+                for number, effect in enumerate(left, start=at):
+                    yield Difference(f"effects[{number}]", effect, None)
+                for effect in right:
+                    yield Difference(f"effects[{at}]", None, effect)
+            at += len(left)
+
+    def _of_values(self, where: str, one: Any, other: Any) -> Iterator[Difference]:
+        if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+            for number, pair in enumerate(zip(one, other, strict=True)):
+                yield from self._of_values(f"{where}[{number}]", *pair)
+        elif isinstance(one, dict) and isinstance(other, dict):
+            for key in {**one, **other} if self._exactly else _compared({**other, **one}):
+                pair = one.get(key), other.get(key)
+                if not (key in _IDS and self._stand_for_each_other(*pair)):
+                    yield from self._of_values(f"{where}.{key}", *pair)
+        elif one != other and not self._same_but_for_ids(one, other):
+            yield Difference(where, one, other)
+
+    def _stand_for_each_other(self, one: Any, other: Any) -> bool:
+        if self._exactly or not (isinstance(one, str) and isinstance(other, str)):
+            return False
+        return self._theirs.setdefault(one, other) == other and (
+            self._ours.setdefault(other, one) == one
+        )
+
+    def _same_but_for_ids(self, one: Any, other: Any) -> bool:
+        if self._exactly or not (isinstance(one, str) and isinstance(other, str)):
+            return False
+        return re.sub(r"[\w-]+", lambda word: self._theirs.get(word[0], word[0]), one) == other

@@ -1,0 +1,149 @@
+"""What a trace holds, line by line. ``docs/trace-format.md`` tells it to people.
+
+The first line is a header, every other line one step::
+
+    {"trace":"phonic-fsm","version":1,"package":"0.1.0","started":"…","settings":{…}}
+    {"seq":1,"t":0.0012,"event":{"type":"open"},"from":"connecting","to":"connecting","effects":[…]}
+
+``t`` is seconds since the recording began. Events and effects carry their fields as the core has
+them, but audio stands as its length (and, in events, its level), never as samples. A trace that
+ends before its session does says why in a last line, an ``End``.
+
+What may not be told is taken out before a line is made (``masking``, ``redaction``).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct, field
+
+from .._core.context import Settings
+from .._core.effects import Effect, PushAudio
+from .._core.events import EVENTS, Event
+from .._wire import codec
+from .._wire.server import AudioChunk
+
+VERSION = 1
+"""Raised whenever a reader of the former version could misread a trace."""
+
+NAME = "phonic-fsm"
+
+DEEPEST = 2 * codec.DEEPEST
+"""Levels that a line may be nested: messages stand in it, and what the caller gave."""
+
+LONGEST_AUDIO = 16 * 2**20
+"""Bytes in one message: no longer one is ever received, and a replay makes that much silence."""
+
+
+class Header(Struct, frozen=True, kw_only=True):
+    trace: str
+    version: int
+    package: str
+    """Version of this package."""
+    started: str
+    """ISO 8601, UTC."""
+    settings: Settings
+    redacted: bool = False
+    """What was said, and whatever else may be private, stands as placeholders."""
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One step, with events and effects as plain JSON values."""
+
+    seq: int
+    t: float
+    event: dict[str, Any]
+    source: str = field(name="from")
+    target: str = field(name="to")
+    effects: list[dict[str, Any]]
+
+
+EndReason = Literal["size_limit", "overrun", "cut_off"]
+
+
+class End(Struct, frozen=True, kw_only=True):
+    """The last line of a trace that ends before its session does."""
+
+    end: EndReason
+    """The limit of a trace's size was reached; the disk could not keep up; the trace that this
+    one was made from is cut off here."""
+    seq: int
+    """Of the last step."""
+
+
+class AudioLength(Struct, frozen=True, omit_defaults=True):
+    """What is kept of audio."""
+
+    bytes: Annotated[int, Meta(ge=0, le=LONGEST_AUDIO)]
+    """In the session's wire format."""
+    dbfs: float | None = None
+    """RMS level relative to full scale, rounded to 0.1 dB; ``None`` for digital silence."""
+    at: float | None = None
+    """Where it begins in the side file of the assistant's audio (s), if there is one."""
+
+
+class RecordedAudioChunk(
+    Struct, frozen=True, tag="audio_chunk", tag_field="type", omit_defaults=True
+):
+    audio: AudioLength
+    text: str | None = ""
+    timings: dict[str, float] | None = None
+
+
+class RecordedPushAudio(Struct, frozen=True, tag="push_audio", tag_field="type"):
+    audio: AudioLength
+
+
+def recorded_event(event: Event, level: float | None = None, at: float | None = None) -> object:
+    """An event as it stands in a trace; ``level`` and ``at`` are those of its audio."""
+    if isinstance(event, AudioChunk):
+        length = AudioLength(len(event.audio or b""), level, at)
+        return RecordedAudioChunk(length, event.text, event.timings)
+    return event
+
+
+def recorded_effect(effect: Effect) -> object:
+    """An effect as it stands in a trace."""
+    if isinstance(effect, PushAudio):
+        return RecordedPushAudio(AudioLength(len(effect.audio)))
+    return effect
+
+
+def event_from(recorded: dict[str, Any]) -> Event:
+    """The event that a line holds; its audio is silence of the recorded length.
+
+    Raises:
+        msgspec.ValidationError: it is no event; the message has the path to the bad value.
+    """
+    if recorded.get("type") == "audio_chunk":
+        length = msgspec.convert(recorded.get("audio"), AudioLength).bytes
+        recorded = {**recorded, "audio": bytes(length)}
+    # One type is found in a tenth of the time that the union of all takes.
+    kind = EVENTS.get(str(recorded.get("type")), Event)
+    event: Event = msgspec.convert(recorded, kind, builtin_types=(bytes,))
+    return event
+
+
+_FULL_SCALE_DB = 20 * math.log10(32768)
+
+
+def levels(pcm: bytes, lengths: list[int]) -> list[float | None]:
+    """RMS levels (dBFS, to 0.1 dB) of chunks of PCM16 LE that follow each other.
+
+    ``lengths`` are in samples; nothing and digital silence have no level.
+    """
+    # Converted in one go: for a chunk alone, numpy would need longer to prepare than to convert.
+    samples = np.frombuffer(pcm, dtype="<i2", count=sum(lengths)).astype(np.float32)
+    found: list[float | None] = []
+    start = 0
+    for length in lengths:
+        chunk = samples[start : start + length]
+        start += length
+        energy = float(chunk.dot(chunk))
+        level = 10 * math.log10(energy / length) - _FULL_SCALE_DB if energy else None
+        found.append(None if level is None else round(level, 1))
+    return found

@@ -1,0 +1,207 @@
+"""A trace in the making: steps become lines, and lines go to the sink, until either ends.
+
+Used by the writer's thread alone; it may wait for a disk.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from .._audio.formats import WIRE_FORMATS
+from .._core.context import Settings
+from .._core.events import Event
+from .._core.machine import Step
+from .._core.states import State
+from .._version import __version__
+from .._wire.config import DEFAULT_FORMAT
+from .._wire.server import AudioChunk
+from ._audio import SideAudio
+from ._destination import Files, numbered
+from ._format import NAME, VERSION, End, EndReason, Header, levels, recorded_effect, recorded_event
+from ._masking import Masking
+from ._recording import Recording
+from ._redaction import Redaction
+from ._rotation import make_room
+from ._sinks import FunctionSink, Sink, open_file
+
+logger = logging.getLogger("phonic_fsm")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _RecordedStep(Struct, frozen=True, rename={"source": "from", "target": "to"}):
+    seq: int
+    t: float
+    event: object
+    source: State
+    target: State
+    effects: list[object]
+
+
+class TraceOutput:
+    """One session's trace."""
+
+    def __init__(self, recording: Recording, settings: Settings, job: str, room: str) -> None:
+        """``job`` and ``room`` are for the file's name."""
+        self.path: Path | None = None
+        """Of the file, once it is open."""
+        self._call = (job, room)
+        self._recording = recording
+        self._settings = settings
+        self._started = datetime.now(timezone.utc)
+        self._wire_format = WIRE_FORMATS[settings.config.output_format or DEFAULT_FORMAT]
+        self._steps = 0
+        self._sink: Sink | None = None
+        self._audio: SideAudio | None = None
+        self._told: Callable[[Step], Step]
+        """A step without what must not be told."""
+
+    @property
+    def is_open(self) -> bool:
+        return self._sink is not None
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(self.path or f"of session {self._settings.id_seed}")
+
+    def open(self) -> None:
+        """Make the file and write the header; an existing file is never touched.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        limits, target = self._recording.limits, self._recording.destination
+        session = self._settings.id_seed
+        if not isinstance(target, Files):
+            self._sink = FunctionSink(target, session)
+        else:
+            files = target.resolved()
+            path = files.path(session, *self._call)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                make_room(path.parent, files.own_names(), limits)
+            except OSError as error:
+                logger.warning("old traces are not removed: %s", error)
+            self.path, self._sink = _open_new(path)
+            if self._recording.audio:
+                self._audio = SideAudio(
+                    self.path,
+                    self._wire_format.sample_rate,
+                    self._wire_format.decode,
+                    limits.trace_bytes,
+                )
+        if self._recording.redact:
+            redaction = Redaction(self._settings)
+            settings = redaction.settings
+            self._told = lambda step: redaction.step(step.event)
+        else:
+            masking = Masking()
+            settings = masking.settings(self._settings)
+            self._told = masking.step
+        header = Header(
+            trace=NAME,
+            version=VERSION,
+            package=__version__,
+            started=self._started.isoformat(timespec="milliseconds"),
+            settings=settings,
+            redacted=self._recording.redact,
+        )
+        self._sink.write([_encode(header) + b"\n"])
+
+    def write(self, queued: list[tuple[float, Step | bytes]]) -> bool:
+        """Write steps, and audio of the caller, with their times (s since the beginning).
+
+        Returns whether there is room for more. Raises whatever the sink raises.
+        """
+        assert self._sink is not None
+        steps = [(t, what) for t, what in queued if isinstance(what, Step)]
+        caller = [(t, what) for t, what in queued if isinstance(what, bytes)]
+        if caller:
+            until, sent = caller[-1][0], b"".join(audio for _, audio in caller)
+            self._guarded(lambda audio: audio.caller(sent, until))
+        self._sink.write(self._lines(steps))
+        if self._sink.size < self._recording.limits.trace_bytes:
+            return True
+        logger.warning("the trace %s ends here: it has reached its largest size", self.name)
+        self.end("size_limit")
+        return False
+
+    def end(self, reason: EndReason) -> None:
+        """Say why no more steps come."""
+        assert self._sink is not None
+        self._sink.write([_encode(End(end=reason, seq=self._steps)) + b"\n"])
+
+    def close(self) -> None:
+        """Complete the files. Raises what the sink raises; then they are closed all the same."""
+        sink, self._sink = self._sink, None
+        self._guarded(SideAudio.close)
+        self._audio = None
+        if sink is not None:
+            sink.close()
+
+    def abandon(self) -> None:
+        """Close the files after a failure, which has been reported."""
+        with suppress(OSError):
+            self.close()
+
+    def _lines(self, steps: list[tuple[float, Step]]) -> list[bytes]:
+        audio = [self._samples(step.event) for _, step in steps]
+        if not any(audio):
+            return [self._line(t, step) for t, step in steps]
+        joined, decode = b"".join(audio), self._wire_format.decode
+        found = levels(
+            decode(joined) if decode else joined,
+            [len(chunk) // self._wire_format.sample_bytes for chunk in audio],
+        )
+        return [self._line(t, step, level) for (t, step), level in zip(steps, found, strict=True)]
+
+    def _line(self, t: float, step: Step, level: float | None = None) -> bytes:
+        self._steps += 1
+        at = None
+        if self._audio is not None and (chunk := self._samples(step.event)):
+            at = self._guarded(lambda audio: audio.assistant(chunk))
+        told = self._told(step)
+        line = _RecordedStep(
+            self._steps,
+            round(t, 6),
+            recorded_event(told.event, level, at),
+            told.source,
+            told.target,
+            [recorded_effect(effect) for effect in told.effects],
+        )
+        return _encode(line) + b"\n"
+
+    def _samples(self, event: Event) -> bytes:
+        """The whole samples of an event's audio."""
+        audio = (event.audio or b"") if isinstance(event, AudioChunk) else b""
+        size = self._wire_format.sample_bytes
+        return audio[: len(audio) // size * size]
+
+    def _guarded(self, work: Callable[[SideAudio], float | None]) -> float | None:
+        """Trouble with the audio costs the audio, not the trace."""
+        if self._audio is None:
+            return None
+        try:
+            return work(self._audio)
+        except OSError as error:
+            logger.warning("the audio of trace %s ends here: %s", self.name, error)
+            self._audio = None
+            return None
+
+
+def _open_new(path: Path) -> tuple[Path, Sink]:
+    number = 1
+    while True:
+        free = numbered(path, number)
+        try:
+            return free, open_file(free)
+        except FileExistsError:
+            number += 1

@@ -1,0 +1,139 @@
+"""Reads a trace line by line, without holding it in memory. A name in ``.gz`` says gzip."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .._wire.codec import refuse_too_deep
+from ._format import DEEPEST, NAME, VERSION, End, Header, Line
+
+
+class TraceError(ValueError):
+    """A file that is not a readable trace: which line, and why."""
+
+
+class TraceCutOff(TraceError):
+    """A trace whose last line is not whole. The steps before it have been given."""
+
+
+class _Preface(msgspec.Struct):
+    trace: str
+    version: int
+
+
+class TraceReader:
+    """A trace: its header at once, its steps as one asks for them."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        """Open the trace and read the header.
+
+        Raises:
+            TraceError: there is no such file, or it does not begin as a trace.
+        """
+        self.path = Path(path)
+        self.end: End | None = None
+        """The trace's last line where it ends before its session; known once it has been read."""
+        first = next(self._lines(), None)
+        if not first:
+            raise TraceError(f"{self.path}: the file is empty")
+        try:
+            preface = msgspec.json.decode(first, type=_Preface)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise TraceError(f"{self.path}: line 1 is not a trace's header: {error}") from error
+        if preface.trace != NAME:
+            raise TraceError(f"{self.path}: line 1: this is a trace of {preface.trace!r}")
+        if preface.version != VERSION:
+            raise TraceError(
+                f"{self.path}: line 1: trace version {preface.version} is not known here "
+                f"(this package reads version {VERSION})"
+            )
+        try:
+            self.header = msgspec.json.decode(first, type=Header)
+            refuse_too_deep(first, DEEPEST)
+            self.raw_header: dict[str, Any] = msgspec.json.decode(first)
+            """With what this version does not know."""
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise TraceError(f"{self.path}: line 1 is not a trace's header: {error}") from error
+
+    def __iter__(self) -> Iterator[Line]:
+        """The steps.
+
+        Raises:
+            TraceError: a line cannot be read, is cut off, or is out of sequence.
+        """
+        for line, _ in self._steps():
+            yield line
+
+    def raw(self) -> Iterator[dict[str, Any]]:
+        """The steps, with what this version does not know. Raises as iteration does."""
+        for line, text in self._steps():
+            try:
+                yield msgspec.json.decode(text)
+            except (msgspec.DecodeError, UnicodeError) as error:
+                problem = f"{self.path}: line {line.seq + 1} cannot be kept whole: {error}"
+                raise TraceError(problem) from error
+
+    def _steps(self) -> Iterator[tuple[Line, bytes]]:
+        lines = self._lines()
+        next(lines, None)
+        for number, text in enumerate(lines, start=2):
+            line = self._line(number, text)
+            if isinstance(line, End):
+                self.end = line
+                return
+            if line.seq != number - 1:
+                raise TraceError(
+                    f"{self.path}: line {number}: step {line.seq} stands where "
+                    f"step {number - 1} should"
+                )
+            yield line, text
+
+    def _line(self, number: int, text: bytes) -> Line | End:
+        if not text.endswith(b"\n"):
+            raise TraceCutOff(
+                f"{self.path}: line {number} is cut off ({number - 2} steps before it are whole)"
+            )
+        try:
+            line = msgspec.json.decode(text, type=Line)
+            refuse_too_deep(text, DEEPEST)
+            return line
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            problem = error
+        try:
+            return msgspec.json.decode(text, type=End)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise TraceError(f"{self.path}: line {number} is not a step: {problem}") from problem
+
+    def _lines(self) -> Iterator[bytes]:
+        try:
+            if self.path.suffix == ".gz":
+                with gzip.open(self.path) as file:
+                    yield from _lines_of_gzip(file)
+            else:
+                with self.path.open("rb") as file:
+                    yield from file
+        except (OSError, zlib.error) as error:
+            problem = getattr(error, "strerror", None) or error
+            raise TraceError(f"{self.path}: {problem}") from error
+
+
+def _lines_of_gzip(file: gzip.GzipFile) -> Iterator[bytes]:
+    """The lines of a gzip file, which may have been left without its end by a crash."""
+    rest = b""
+    try:
+        while data := file.read1(1 << 16):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield line + b"\n"
+    except EOFError:
+        # What comes before is whole; whether a line is cut off shows in the line.
+        pass
+    if rest:
+        yield rest

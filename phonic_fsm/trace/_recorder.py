@@ -1,0 +1,125 @@
+"""Records a session while it runs: the event loop queues steps, the writer's thread writes them.
+
+That thread makes the file, takes out what must not be told, and writes, so that no disk is waited
+for in a call. What goes wrong there costs the trace, with a warning, never the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Literal
+
+from .._core.context import Settings
+from .._core.machine import Step
+from .._wire.server import AudioChunk
+from ._output import TraceOutput
+from ._recording import Recording
+from ._writer import WRITER
+
+logger = logging.getLogger("phonic_fsm")
+
+LONGEST_QUEUE = 10_000
+"""Steps that may wait for a disk: 100 s of a conversation, 15 MB. The trace ends with more."""
+
+MANY = 200
+"""Steps that are not to wait for the next look: audio may come much faster than it is played."""
+
+LONGEST_WAIT = 0.5
+"""Seconds that the end of a session waits for its trace."""
+
+
+class TraceRecorder:
+    """One session's trace."""
+
+    def __init__(
+        self, recording: Recording, settings: Settings, *, job: str = "", room: str = ""
+    ) -> None:
+        """``job`` and ``room`` are for the file's name."""
+        self._output = TraceOutput(recording, settings, job, room)
+        self._wants_audio = recording.audio
+        self._began = time.monotonic()
+        self._queue: deque[tuple[float, Step | bytes]] = deque()
+        self._ending: Literal["closed", "overrun"] | None = None
+        """Why nothing more is queued."""
+        self._written: Future[None] = Future()
+        WRITER.add(self)
+
+    @property
+    def path(self) -> Path | None:
+        """Where it is, once the file is open; ``None`` also where it goes to a function."""
+        return self._output.path
+
+    # -- in the event loop -----------------------------------------------------------------------
+
+    def record(self, step: Step) -> None:
+        """Take one step. Never waits, never raises."""
+        self._queue_up(step)
+        if not isinstance(step.event, AudioChunk):
+            # Audio is frequent and can wait for the next look; this may be what a crash was about.
+            WRITER.look()
+
+    def record_audio(self, audio: bytes) -> None:
+        """Take audio of the caller, as it goes out."""
+        if self._wants_audio:
+            self._queue_up(audio)
+
+    def close(self) -> None:
+        """Nothing more comes; what is queued is still written."""
+        if self._ending is None:
+            self._ending = "closed"
+            WRITER.look()
+
+    async def written(self) -> None:
+        """Return once the closed trace is complete; while the disk is slow, without it."""
+        await asyncio.wait([asyncio.wrap_future(self._written)], timeout=LONGEST_WAIT)
+
+    def _queue_up(self, what: Step | bytes) -> None:
+        if self._ending is not None:
+            return
+        if len(self._queue) < LONGEST_QUEUE:
+            self._queue.append((time.monotonic() - self._began, what))
+            if len(self._queue) == MANY:
+                WRITER.look()
+        else:
+            logger.warning(
+                "the trace %s ends here: it is not written fast enough", self._output.name
+            )
+            self._ending = "overrun"
+
+    # -- in the writer's thread ------------------------------------------------------------------
+
+    def drain(self) -> bool:
+        """Write what is queued; returns whether more may come."""
+        try:
+            if self._write():
+                return True
+        except Exception as error:  # noqa: BLE001 - a disk, or the user's function, may raise anything
+            ends = (
+                f"the trace {self._output.name} ends here"
+                if self._output.is_open
+                else "no trace is recorded"
+            )
+            logger.warning("%s: %s", ends, error)
+            self._output.abandon()
+        self._ending = self._ending or "closed"
+        self._queue.clear()
+        self._written.set_result(None)
+        return False
+
+    def _write(self) -> bool:
+        # Looked at first: whatever was queued before the end is in the queue by now.
+        ending = self._ending
+        if not self._output.is_open:
+            self._output.open()
+        more = self._output.write([self._queue.popleft() for _ in range(len(self._queue))])
+        if more and ending == "overrun":
+            self._output.end("overrun")
+        if more and ending is None:
+            return True
+        self._output.close()
+        return False

@@ -1,0 +1,88 @@
+"""A recorded trace, redacted afterwards.
+
+What this version does not know of it is kept, with every value redacted, but in effects, which
+are made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ._format import End, Header, Line, recorded_effect
+from ._reader import TraceCutOff, TraceError, TraceReader
+from ._redaction import Redaction
+
+_OF_A_HEADER = frozenset(Header.__struct_encode_fields__)
+_OF_A_LINE = frozenset(Line.__struct_encode_fields__)
+
+
+def redacted(reader: TraceReader) -> Iterator[dict[str, Any]]:
+    """The lines of the redacted trace. One that is cut off ends with a line that says so.
+
+    Raises:
+        TraceError: the trace cannot be read, or the machine of this version does not do what the
+            trace says, so that the lines would tell another story.
+    """
+    redaction = Redaction(reader.header.settings)
+    header = reader.raw_header
+    yield {
+        **_known(header, _OF_A_HEADER),
+        "settings": redaction.value("settings", header["settings"]),
+        "redacted": True,
+        **_unknown(redaction, header, _OF_A_HEADER),
+    }
+    seq = 0
+    end = None
+    try:
+        for raw in reader.raw():
+            seq = raw["seq"]
+            yield _line(reader, redaction, raw)
+        end = reader.end
+    except TraceCutOff:
+        end = End(end="cut_off", seq=seq)
+    if end is not None:
+        yield msgspec.to_builtins(end)
+
+
+def _line(reader: TraceReader, redaction: Redaction, raw: dict[str, Any]) -> dict[str, Any]:
+    event = redaction.value("event", raw["event"])
+    if isinstance(event.get("audio"), dict):
+        # The audio itself is not redacted, so it does not come along.
+        event["audio"].pop("at", None)
+    try:
+        step = redaction.take(event)
+    except msgspec.ValidationError as error:
+        raise TraceError(f"{reader.path}: step {raw['seq']} holds no event: {error}") from error
+    effects = [msgspec.to_builtins(recorded_effect(effect)) for effect in step.effects]
+    if _course(raw) != (step.source.value, step.target.value, *map(_kind, effects)):
+        raise TraceError(
+            f"{reader.path}: step {raw['seq']} replays otherwise in this version: redact the "
+            f"trace with the version that recorded it, {reader.header.package}"
+        )
+    return {
+        **_known(raw, _OF_A_LINE),
+        "event": event,
+        "effects": effects,
+        **_unknown(redaction, raw, _OF_A_LINE),
+    }
+
+
+def _course(raw: dict[str, Any]) -> tuple[Any, ...]:
+    """What of a step redaction must not change."""
+    return (raw["from"], raw["to"], *map(_kind, raw["effects"]))
+
+
+def _kind(effect: dict[str, Any]) -> tuple[Any, Any]:
+    message = effect.get("message")
+    return effect.get("type"), message.get("type") if isinstance(message, dict) else None
+
+
+def _known(raw: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in raw.items() if name in names}
+
+
+def _unknown(redaction: Redaction, raw: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: redaction.private(raw[name]) for name in raw if name not in names}

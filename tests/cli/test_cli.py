@@ -1,0 +1,168 @@
+"""The command line, as a subprocess: what a newcomer types, and what a slip of the hand gets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.commands import assert_is_one_line_and_exit_2, run_process
+from support.record_traces import TRACES
+
+from phonic_fsm.simulator import speak
+
+TRACE = TRACES / "tool_call.jsonl"
+COMMANDS = ("demo", "replay", "stats", "diff", "simulate", "diagram")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command):
+    result = run_process(command, "--help")
+    assert result.returncode == 0
+    assert f"Example: phonic-fsm {command}" in " ".join(result.stdout.split())
+
+
+def test_help_names_every_command():
+    result = run_process("--help")
+    assert result.returncode == 0
+    assert all(command in result.stdout for command in COMMANDS)
+
+
+def test_version():
+    assert run_process("--version").stdout.startswith("phonic-fsm 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "Missing command"),
+        (("dance",), "dance"),
+        (("replay",), "Missing argument"),
+        (("replay", "--quick", TRACE), "--quick"),
+        (("replay", "nowhere.jsonl"), "nowhere.jsonl: No such file"),
+        (("replay", "."), "Is a directory"),
+        (("stats",), "Missing argument"),
+        (("diff",), "Missing argument"),
+        (("diagram", "--format", "png"), "'png' is not one of"),
+        (("simulate", "--port", "99999"), "--port"),
+        (("simulate", "--port", "http"), "--port"),
+        (("simulate", "--scenario", "opera"), "no scenario 'opera': shipped are"),
+        (("demo", "--scenario", "opera"), "no scenario 'opera': shipped are"),
+        (("demo", "--wav", "nowhere.wav"), "nowhere.wav: No such file"),
+        (("demo", "--wav", TRACE), "is not a PCM WAV file"),
+        (("demo", "--out", TRACE), "is there already"),
+        (("demo", "--trace", TRACE), "is there already"),
+        (("demo", "--out", "nowhere/agent.wav"), "there is no directory nowhere"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_one_line_and_exit_2(arguments, says):
+    assert_is_one_line_and_exit_2(run_process(*arguments), says=says)
+
+
+def test_simulate_says_where_it_is_and_ends_on_ctrl_c():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "phonic_fsm", "simulate", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    assert process.stdout is not None
+    assert "simulating Phonic at ws://127.0.0.1:" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_simulate_says_when_the_port_is_taken():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "phonic_fsm", "simulate", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    assert process.stdout is not None
+    port = process.stdout.readline().split("127.0.0.1:")[1].split()[0]
+    try:
+        result = run_process("simulate", "--port", port)
+        assert_is_one_line_and_exit_2(result, says=f"cannot listen on 127.0.0.1:{port}")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+def loudness(path: Path) -> tuple[float, float]:
+    """Seconds and RMS level (dBFS) of a WAV."""
+    with wave.open(str(path)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        seconds = file.getnframes() / file.getframerate()
+    return seconds, 20 * float(np.log10(np.sqrt(np.mean(samples.astype(float) ** 2)) / 32768))
+
+
+def test_the_demo_holds_a_conversation_that_replays(tmp_path):
+    result = run_process("demo", "--out", "agent.wav", "--trace", "call.jsonl", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr == ""
+    assert "get_weather" in result.stdout
+    assert "1 tool call(s), 1 interruption(s)" in result.stdout
+    assert "– cut off" in result.stdout
+    assert result.stdout.splitlines()[-1] == "replay it with: phonic-fsm replay call.jsonl"
+
+    seconds, level = loudness(tmp_path / "agent.wav")
+    assert seconds > 5
+    assert level > -40
+    replayed = run_process("replay", "call.jsonl", cwd=tmp_path)
+    assert replayed.returncode == 0
+    assert replayed.stdout.splitlines()[-1].startswith("identical: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["agent.wav", "call.jsonl"]
+
+
+@pytest.mark.parametrize(("rate", "channels", "bits"), [(8_000, 1, 8), (44_100, 2, 24)])
+def test_the_demo_plays_a_callers_wav(rate, channels, bits, tmp_path):
+    (tmp_path / "short.json").write_text('{"turns":[{"caller":"Hello?","assistant":"Yes."}]}')
+    samples = np.frombuffer(speak("Hello?", rate).pcm, np.int16).astype(np.int32)
+    if bits == 8:
+        pcm = np.repeat((samples >> 8) + 128, channels).astype(np.uint8).tobytes()
+    else:
+        wide = np.repeat(samples << 16, channels).astype("<i4")
+        pcm = wide.view(np.uint8).reshape(-1, 4)[:, 1:].tobytes()
+    with wave.open(str(tmp_path / "caller.wav"), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(bits // 8)
+        file.setframerate(rate)
+        file.writeframes(pcm)
+    arguments = ("--scenario", "short.json", "--wav", "caller.wav", "--out", "agent.wav")
+    result = run_process("demo", *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "caller Hello?" in result.stdout
+    assert "agent  Yes." in result.stdout
+
+
+def test_ctrl_c_ends_the_demo_without_half_a_file(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "phonic_fsm", "demo", "--out", "a.wav", "--trace", "t.jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    assert process.stdout is not None
+    while "ready → speaking" not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.jsonl"]
+    replayed = run_process("replay", "t.jsonl", cwd=tmp_path)
+    assert replayed.stdout.splitlines()[-1].startswith("identical: ")
+    assert "not closed" not in replayed.stdout.splitlines()[-1]

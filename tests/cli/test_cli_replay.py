@@ -1,0 +1,398 @@
+"""``phonic-fsm replay``: what of a trace is shown, step by step, in a terminal and into a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.commands import assert_is_one_line_and_exit_2, run, start
+from support.record_traces import TRACES
+from support.written_traces import assistant, caller, opening, tool, write
+
+from phonic_fsm._cli.kinds import COLOURS
+from phonic_fsm._core.effects import EFFECTS
+from phonic_fsm._core.events import EVENTS, Interrupt
+from phonic_fsm._wire import client
+from phonic_fsm.trace._follow import FollowedTrace
+from phonic_fsm.trace._kinds import KINDS
+
+TRACE = TRACES / "tool_call.jsonl"
+WORDS = ("It ", "is ", "sunny.")
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Path:
+    told = [*opening(), *caller(2.0, 3.0), *tool(3.2, 7.2), *assistant(7.5, *WORDS)]
+    return write(tmp_path / "call.jsonl", told, close=8.0)
+
+
+def steps_of(text: str) -> list[str]:
+    """The lines that tell a step, from its number on."""
+    return [line.strip() for line in text.splitlines() if re.match(r" *\d+ +\d+\.\d{3}  ", line)]
+
+
+def test_it_says_identical():
+    result = run("replay", TRACE)
+    assert result.returncode == 0, result.stderr
+    steps = len(TRACE.read_text().splitlines()) - 1
+    assert result.stdout.splitlines()[-1] == f"identical: {steps} steps replayed"
+    assert "tool_pending → speaking" in result.stdout
+
+
+def test_it_shows_the_first_difference(tmp_path):
+    path = tmp_path / "changed.jsonl"
+    path.write_text(TRACE.read_text().replace('"to":"tool_pending"', '"to":"ready"', 1))
+    result = run("replay", path)
+    assert result.returncode == 1
+    diverged, expected, got = result.stdout.splitlines()[-3:]
+    assert diverged.startswith("diverged at step")
+    assert expected.split() == ["expected", '"ready"']
+    assert got.split() == ["got", '"tool_pending"']
+
+
+def test_it_refuses_a_binary_file(tmp_path):
+    path = tmp_path / "binary"
+    path.write_bytes(bytes(range(256)) * 20)
+    assert_is_one_line_and_exit_2(run("replay", path), says="not a trace's header")
+
+
+def test_it_as_json_is_json_to_the_last_line():
+    lines = [json.loads(line) for line in run("replay", TRACE, "--json").stdout.splitlines()]
+    *steps, verdict = lines
+    assert [step["seq"] for step in steps] == list(range(1, len(steps) + 1))
+    assert all(step["identical"] for step in steps)
+    assert verdict == {"verdict": "identical", "steps": len(steps)}
+
+
+def test_nothing_in_a_trace_reaches_the_terminal_as_a_control_sequence(tmp_path):
+    path = tmp_path / "hostile.jsonl"
+    hostile = TRACE.read_text().replace("It is sunny.", "\\u001b[2J\\u0007\\u202e")
+    path.write_text(hostile)
+    for result in (run("replay", path), run("replay", path, "--json")):
+        assert result.returncode == 0
+        assert not set("\x1b\x07\u202e") & set(result.stdout)
+
+
+def test_it_loads_neither_livekit_nor_the_sdk():
+    code = (
+        "import sys, phonic_fsm._cli.replay;"
+        "print([name for name in ('livekit', 'phonic', 'websockets') if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_audio_chunks_in_a_row_are_one_line(call):
+    result = run("replay", call)
+    assert result.returncode == 0
+    (run_of_audio,) = [line for line in result.stdout.splitlines() if "×" in line]
+    assert run_of_audio.split("  ")[-3:] == ["× 3 audio chunks, 0.06 s", "It is sunny.", "speaking"]
+    assert result.stdout.splitlines()[-1] == "identical: 17 steps replayed"
+
+
+@pytest.mark.parametrize("option", ["--all", "--only=audio"])
+def test_each_audio_chunk_can_be_seen(option, call):
+    text = run("replay", call, option).stdout
+    assert "×" not in text
+    assert text.count("  audio_chunk ") == 3
+
+
+def test_audio_that_is_not_played_is_a_run_of_its_own(tmp_path):
+    begun = assistant(1.0, "One ", "two ", "three ", "four.")
+    told = [*opening(), *begun[:3], (1.1, Interrupt()), *begun[3:]]
+    text = run("replay", write(tmp_path / "call.jsonl", told)).stdout
+    assert "× 2 audio chunks, 0.04 s  One two" in text
+    assert "× 2 audio chunks, 0.04 s, not played  three four." in text
+
+
+def test_a_long_silence_is_a_line(call):
+    assert "4.0 s without a step" in run("replay", call).stdout
+    assert "1.0 s without a step" not in run("replay", call).stdout
+
+
+def test_only_the_chosen_kinds_are_shown_and_runs_of_others_counted(call):
+    text = run("replay", call, "--only", "tool").stdout
+    assert [line.split()[2] for line in steps_of(text)] == [
+        "tool_call",
+        "update_chat_ctx",
+        "tool_call_output_processed",
+    ]
+    assert [line.strip() for line in text.splitlines() if "…" in line and "steps, " in line] == [
+        "… 8 steps, 3.00 s",
+        "… 6 steps, 0.50 s",
+    ]
+    assert text.splitlines()[-1] == "identical: 17 steps replayed"
+
+
+def test_several_kinds_are_repeated_or_listed(call):
+    repeated = run("replay", call, "--only", "tool", "--only", "state").stdout
+    assert run("replay", call, "--only", "tool,state").stdout == repeated
+    assert len(steps_of(repeated)) > len(steps_of(run("replay", call, "--only", "tool").stdout))
+
+
+def test_only_holds_for_json_too(call):
+    lines = [
+        json.loads(line)
+        for line in run("replay", call, "--only", "tool", "--json").stdout.splitlines()
+    ]
+    assert [line["seq"] for line in lines[:-1]] == [9, 10, 11]
+    assert lines[-1] == {"verdict": "identical", "steps": 17}
+
+
+def test_an_unknown_kind_is_refused_with_those_there_are(call):
+    result = run("replay", call, "--only", "tool,noise")
+    assert_is_one_line_and_exit_2(result, says=f"no kind 'noise': there are {', '.join(KINDS)}")
+
+
+def test_everything_that_a_step_can_hold_is_of_one_kind():
+    effects = {kind.__struct_config__.tag for kind in EFFECTS}
+    messages = {kind.__struct_config__.tag for kind in client.ClientMessage.__args__} - {
+        "audio_chunk"
+    }
+    of_no_kind = {"send", "start_timer", "stop_timer", "log"}
+    counted = {
+        name: [kind for kind, names in KINDS.items() if name in names]
+        for name in {*EVENTS, *effects, *messages} - of_no_kind
+    }
+    assert {name: kinds for name, kinds in counted.items() if len(kinds) != 1} == {}
+    assert set().union(*KINDS.values()) == set(counted)
+    assert set(COLOURS) == set(KINDS)
+
+
+def test_the_help_names_every_kind():
+    text = " ".join(run("replay", "--help", columns=200).stdout.split())
+    assert ", ".join(KINDS) in text
+
+
+def test_until_stops_at_a_step(call):
+    result = run("replay", call, "--until", 5)
+    assert result.returncode == 0
+    assert len(steps_of(result.stdout)) == 5
+    assert result.stdout.splitlines()[-1] == "identical: 5 steps replayed; stopped there, in ready"
+    assert "17 steps replayed" in run("replay", call, "--until", 99).stdout
+    assert_is_one_line_and_exit_2(run("replay", call, "--until", 0), says="--until")
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_lines_are_cut_at_the_terminals_width_or_whole(columns, tmp_path):
+    text = "说" * 100 + "完"
+    path = write(tmp_path / "call.jsonl", [*opening(), *caller(2.0, 3.0, text)])
+    cut = run("replay", path, columns=columns).stdout
+    # A Chinese character takes two columns.
+    widths = [len(line) + len(re.findall("说", line)) for line in cut.splitlines()[:-1]]
+    assert max(widths) in (columns - 1, columns)
+    assert "完" not in cut
+    assert all(line.endswith("ready") for line in steps_of(cut) if "input_text" in line)
+    assert run("replay", path, "--full", columns=columns).stdout.count(text) == 3
+
+
+def test_colour_is_for_terminals_and_can_be_refused(call):
+    assert "\x1b" not in run("replay", call).stdout
+    assert "\x1b[35m" in run("replay", call, FORCE_COLOR="1", TERM="xterm").stdout
+    plain = run("replay", call, FORCE_COLOR="1", TERM="xterm", NO_COLOR="1").stdout
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", plain)
+
+
+def test_hostile_states_reach_no_terminal(tmp_path):
+    path = tmp_path / "hostile.jsonl"
+    path.write_text(TRACE.read_text().replace('"to":"tool_pending"', '"to":"\\u001b[2J"'))
+    for options in ([], ["--full"], ["--only", "tool"], ["--json"]):
+        result = run("replay", path, *options)
+        assert result.returncode == 1
+        assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize("depth", [100, 700, 5_000])
+def test_deep_values_are_shown_or_refused(depth, tmp_path):
+    nested = TRACE.read_text().replace('"city":"Paris"', '"city":' + "[" * depth + "]" * depth, 1)
+    path = tmp_path / "deep.jsonl"
+    path.write_text(nested)
+    for command in (["replay"], ["replay", "--full"], ["diff"], ["stats"]):
+        result = run(*command, path)
+        assert len(result.stderr.splitlines()) == (result.returncode == 2), result.stderr
+
+
+def test_what_comes_before_the_end_of_a_cut_off_trace_is_shown(tmp_path, call):
+    path = tmp_path / "cut.jsonl"
+    path.write_bytes(b"".join(call.read_bytes().splitlines(keepends=True)[:-2])[:-9])
+    result = run("replay", path)
+    assert result.returncode == 2
+    assert "× 2 audio chunks" in result.stdout
+    assert len(result.stderr.splitlines()) == 1
+    assert "is cut off" in result.stderr
+
+
+def test_whoever_reads_the_beginning_alone_hears_no_complaint(tmp_path):
+    told = [*opening(), *assistant(1.0, *["word "] * 5000)]
+    process = start("replay", "--all", "--full", write(tmp_path / "call.jsonl", told))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.wait(20)
+    process.stderr.close()
+
+
+# -- a session that still runs -------------------------------------------------------------------
+
+
+def test_follow_shows_steps_as_they_are_written_and_ends_with_the_session(call, tmp_path):
+    text = call.read_bytes()
+    half = text.index(b'"seq":9,') + 5
+    growing = tmp_path / "growing.jsonl"
+    growing.write_bytes(text[:half])
+    process = start("replay", "--follow", growing)
+    assert process.stdout is not None
+    while "input_text" not in process.stdout.readline():
+        pass
+    with growing.open("ab") as file:
+        file.write(text[half:])
+    rest, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+    assert rest.splitlines()[-1] == "identical: 17 steps replayed"
+
+
+def test_ctrl_c_ends_following(call, tmp_path):
+    growing = tmp_path / "growing.jsonl"
+    growing.write_bytes(call.read_bytes()[:-30])
+    process = start("replay", "--follow", growing)
+    assert process.stdout is not None
+    while "input_text" not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "")
+
+
+def test_following_gives_what_reading_gives(call):
+    assert [line.seq for line in FollowedTrace(call)] == list(range(1, 18))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("nowhere.jsonl", "No such file"), ("call.jsonl.gz", "compressed trace cannot be followed")],
+)
+def test_what_cannot_be_followed_is_refused(name, says, tmp_path):
+    assert_is_one_line_and_exit_2(run("replay", "--follow", tmp_path / name), says=says)
+
+
+# -- step by step --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", ["--follow", "--json"])
+def test_step_goes_alone(other, call):
+    assert_is_one_line_and_exit_2(run("replay", call, "--step", other), says="--step goes with")
+
+
+def test_step_needs_a_terminal(call):
+    assert_is_one_line_and_exit_2(run("replay", call, "--step"), says="--step needs a terminal")
+
+
+class Terminal:
+    """``phonic-fsm replay --step`` with a keyboard and a screen."""
+
+    def __init__(self, *arguments: object) -> None:
+        import pty
+
+        self._keyboard, terminal = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "phonic_fsm", "replay", "--step", *map(str, arguments)],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "30", "NO_COLOR": "1"},
+        )
+        os.close(terminal)
+
+    def press(self, keys: str) -> None:
+        os.write(self._keyboard, keys.encode())
+
+    def page(self, present: str) -> list[str]:
+        """The next page on which that is told under the line, without the lines above."""
+        seen = b""
+        while not re.search(rf"─\s+{re.escape(present)}.*quit", plain(seen), re.DOTALL):
+            assert select.select([self._keyboard], [], [], 20)[0], plain(seen)
+            seen += os.read(self._keyboard, 65536)
+        return plain(seen).rsplit("─", 1)[1].split("\n")
+
+    def exit_code(self) -> int:
+        while True:
+            try:
+                if not os.read(self._keyboard, 65536):
+                    break
+            except OSError:
+                break  # what Linux says of a terminal that its last process has left
+        os.close(self._keyboard)
+        return self.process.wait(20)
+
+
+def plain(screen: bytes) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", screen.decode(errors="replace"))
+
+
+with_a_terminal = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has no pseudo-terminals"
+)
+
+
+@with_a_terminal
+def test_stepping_goes_forward_and_back_and_quits(call):
+    terminal = Terminal(call)
+    terminal.page("1     0.000  open")
+    terminal.press("\r")
+    page = terminal.page("2     0.100  update_session")
+    assert any("update_session" in line for line in page)
+    for key, present in [
+        ("\x1b[C", "3     0.200  connection_opened"),
+        ("n", "4     0.400  conversation_created"),
+        ("\x1b[D", "3     0.200  connection_opened"),
+        ("\x1b[F", "17     8.000  close"),
+        ("p", "16     7.700  assistant_finished_speaking"),
+        ("p", "13     7.600  × 3 audio chunks"),
+        ("\x1b[H", "1     0.000  open"),
+    ]:
+        terminal.press(key)
+        terminal.page(present)
+    terminal.press("q")
+    assert terminal.exit_code() == 0
+
+
+@with_a_terminal
+def test_stepping_begins_where_it_is_told_and_tells_a_difference(tmp_path):
+    path = tmp_path / "changed.jsonl"
+    path.write_text(TRACE.read_text().replace('"to":"tool_pending"', '"to":"ready"', 1))
+    terminal = Terminal(path, "--until", 6)
+    page = "\n".join(terminal.page("6     "))
+    assert "diverged at step 6 (line 7), to:" in page
+    assert 'expected  "ready"' in page
+    terminal.press("q")
+    assert terminal.exit_code() == 1
+
+
+@with_a_terminal
+def test_one_can_go_on_from_where_one_was_put(call):
+    terminal = Terminal(call, "--until", 9)
+    terminal.page("9     3.200  tool_call")
+    terminal.press("\r")
+    page = terminal.page("4.0 s without a step")
+    assert any(line.startswith("   10     7.200  update_chat_ctx") for line in page)
+    terminal.press("q")
+    assert terminal.exit_code() == 0
+
+
+@with_a_terminal
+def test_ctrl_c_ends_stepping(call):
+    terminal = Terminal(call)
+    terminal.page("1     0.000  open")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.exit_code() == 130

@@ -1,0 +1,568 @@
+"""The machine, walked: every situation that it can get into, and every event in each of them.
+
+The walk keeps a small model of the world around the machine (the socket, the timers that run,
+the caller's audio gate), so it knows what can happen next. Situations that differ only in what
+was said, in ids and in how often something was counted are one. From each of them every kind of
+event is fed. What can happen is followed; what cannot (a timer that does not run, a message
+without a socket) must still do no harm.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from typing import Any, get_args
+
+import pytest
+from msgspec import Struct, structs
+
+from phonic_fsm._core import effects, events, guards
+from phonic_fsm._core.context import Context, Generation, Reply, Settings
+from phonic_fsm._core.conversation import Conversation, FunctionCallOutput, Message
+from phonic_fsm._core.events import EVENTS, Event, name_of
+from phonic_fsm._core.machine import SessionMachine, Step
+from phonic_fsm._core.states import CONVERSING, State
+from phonic_fsm._wire import client, codec
+from phonic_fsm._wire import server as phonic
+from phonic_fsm._wire.config import ConfigOptions, InlineTool
+
+USUAL = ConfigOptions()
+PUSH_TO_TALK = ConfigOptions(push_to_talk=True)
+OVERLAPPING = ConfigOptions(stream_ahead_of_real_time=False)
+
+WEATHER = InlineTool({"type": "function", "function": {"name": "weather"}})
+CALLS = ("c1", "c2")
+WATCHDOG = events.StateOverdue(60.0)
+"""Comes from outside, at any time."""
+TIMER_EVENTS = tuple(kind for kind in get_args(events.TimerEvent) if kind is not type(WATCHDOG))
+TIMERS = tuple(map(name_of, TIMER_EVENTS))
+RETRY, ANSWER, GRACE, REPLY, UNCLAIMED, CHANGES = TIMERS
+
+Phase = str
+"""Of the socket: none, opening, resuming, open, reopened, configured."""
+
+
+class Bounds(Struct, frozen=True):
+    """What one walk goes into; without bounds it would be endless, with all at once too long."""
+
+    calls: int
+    """Tool calls that are known at a time."""
+    retries: int
+    """Attempts to connect again."""
+    details: bool
+    """Whether it follows changes in mid-conversation that need no reset, and remembers calls that
+    a lost conversation made."""
+
+
+class World(Struct):
+    """What is around the machine."""
+
+    phase: Phase = "none"
+    timers: frozenset[str] = frozenset()
+    audio: effects.Gate = "closed"
+    conversation: bool = False
+    """Phonic has named the conversation that is, or was last, under way."""
+
+
+class Before(Struct):
+    """What the machine remembered before a step."""
+
+    generation: str | None
+    unclaimed: str | None
+    reply: str | None
+    user_speaking: bool
+    outputs: set[str]
+    """Calls whose output was given and that Phonic has not yet taken note of."""
+
+
+# -- what can happen -----------------------------------------------------------------------------
+
+SERVER: tuple[Event, ...] = (
+    phonic.ReadyToStartConversation(),
+    phonic.ConversationCreated("conv_1"),
+    phonic.ConversationReconnected(),
+    phonic.InputText("Hello."),
+    phonic.InputCancelled(),
+    phonic.AudioChunk(b"\0\0", "Yes. "),
+    phonic.AudioChunk(b"\0\0", None, {"llm_ms": 1.0}),
+    phonic.UserStartedSpeaking(),
+    phonic.UserFinishedSpeaking(),
+    phonic.AssistantStartedSpeaking(),
+    phonic.AssistantFinishedSpeaking(),
+    phonic.InterruptedResponse("Ye"),
+    phonic.Dtmf("1"),
+    phonic.AssistantChoseNotToRespond(),
+    phonic.AssistantEndedConversation(),
+    phonic.Error(phonic.Problem("bad"), {"voice_id": "unknown"}),
+    phonic.Warning(phonic.Problem("hm")),
+    codec.UnknownMessage("new"),
+    codec.MalformedMessage("audio_chunk", "$.audio"),
+)
+CONNECTION: tuple[Event, ...] = (
+    events.ConnectFailed("refused", retryable=True),
+    events.ConnectFailed("forbidden", retryable=False),
+    events.ConnectionOpened(),
+)
+CALLS_OF_LIVEKIT: tuple[Event, ...] = (
+    events.UpdateSession(instructions="Be somebody else.", items=()),
+    events.UpdateChatContext(added=(events.Addition(None, Message("m", "user", "Typed.")),)),
+    events.UpdateChatContext(added=(events.Addition(None, Message("m", "system", "Know.")),)),
+    events.UpdateChatContext(removed=("m",)),
+    events.SetExternalId("call-1"),
+    events.CancelReply("unknown"),
+    events.Interrupt(),
+    events.StartUserActivity(),
+    events.CommitAudio(),
+    events.ClearAudio(0),
+    events.ClearAudio(400),
+    events.Restart(),
+    WATCHDOG,
+)
+THE_END: tuple[Event, ...] = (events.Break("a fault"), events.Close())
+
+
+def outputs_of(*calls: str, spoken_about: bool = True) -> events.UpdateChatContext:
+    items = (
+        FunctionCallOutput(f"o_{call}", call, "weather", "sunny", spoken_about) for call in calls
+    )
+    return events.UpdateChatContext(added=tuple(events.Addition(None, item) for item in items))
+
+
+SILENT_OUTPUT = outputs_of(CALLS[0], spoken_about=False)
+
+
+@cache
+def about(*calls: str) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
+    """What the server says of tool calls, and what LiveKit does."""
+    kinds = (phonic.ToolCallInterrupted, phonic.ToolCallOutputProcessed)
+    said = [kind(tool_call_id=call) for kind in kinds for call in calls]
+    said += [phonic.ToolCall(call, "weather") for call in calls]
+    done = {calls, *((call,) for call in calls)}
+    return tuple(said), (*(outputs_of(*some) for some in sorted(done)), SILENT_OUTPUT)
+
+
+def all_events(context: Context, world: World, bounds: Bounds) -> Iterator[tuple[Event, bool]]:
+    """Every kind of event, and whether the walk is to follow it."""
+    said, done = about(*CALLS[: bounds.calls])
+    connected = world.phase in ("open", "reopened", "configured")
+    yield events.Open(), False
+    for event in (*SERVER, *said):
+        yield event, connected
+    for event in CONNECTION:
+        yield event, world.phase in ("opening", "resuming")
+    for code in (1000, 1006):
+        yield events.ConnectionClosed(code), connected
+    unsent = tuple(context.unacknowledged.values())
+    yield events.ConnectionClosed(1006, unsent=unsent), connected and bool(unsent)
+    for name in TIMERS:
+        yield EVENTS[name](), name in world.timers
+    for event in (*CALLS_OF_LIVEKIT, *done, *THE_END):
+        yield event, True
+    # Something else than before, since the same again is no change.
+    instructions = "Be brief." if context.instructions == "Be kind." else "Be kind."
+    tools = (WEATHER,) if context.tools == () else ()
+    voice = "ann" if context.config.voice_id != "ann" else "ben"
+    small = bounds.details or context.gate == "closed"
+    yield events.UpdateInstructions(instructions), small
+    yield events.UpdateTools(tools), small
+    yield events.UpdateOptions(config=structs.replace(context.config, voice_id=voice)), True
+    reply = context.reply
+    pending = reply.request_id if reply else None
+    request = "r2" if pending == "r1" else "r1"
+    yield events.GenerateReply(request), True
+    yield events.GenerateReply(request, "Ask."), True
+    yield events.Say(request, "Hello."), True
+    yield events.CancelReply(pending or "r1"), True
+
+
+# -- situations ----------------------------------------------------------------------------------
+
+Key = tuple[Any, ...]
+Situation = tuple[Key, Context, World]
+
+
+def key_of(context: Context, world: World) -> Key:
+    """What tells one situation from another."""
+    if context.state is State.closed:
+        return (State.closed, world.phase)
+    # Instructions and tools are each told in a small message, and in one reset together.
+    changes = "reset" if guards.a_reset_is_due(context) else "small" if context.changes else "none"
+    reply = context.reply
+    timers = ticking(context, world)
+    return (
+        context.state,
+        world.phase,
+        timers,
+        world.audio,
+        world.conversation,
+        context.gate,
+        context.conversation_id is not None,
+        context.continuing,
+        context.attempts,
+        context.drops > 0,
+        context.patience if REPLY in timers else 0,
+        context.muted,
+        context.instructions is not None,
+        context.tools is not None,
+        changes,
+        kind_of(context.generation),
+        context.unclaimed is not None,
+        context.user_speaking,
+        context.discarding,
+        # Which of the calls is which makes no difference.
+        tuple(sorted(what_of(context, call) for call in CALLS)),
+        reply and (reply.request_id is not None, how_it_goes_out(reply)),
+    )
+
+
+def ticking(context: Context, world: World) -> frozenset[str]:
+    """The timers that run for something: others do nothing when they run out, and stop no other."""
+    idle = set()
+    if context.reply is None and kind_of(context.generation) != "awaited":
+        idle.add(REPLY)
+    if not context.changes or context.gate != "open":
+        idle.add(CHANGES)
+    return world.timers - idle
+
+
+def kind_of(generation: Generation | None) -> str:
+    if generation is None:
+        return "none"
+    if not generation.empty:
+        return "speaking"
+    return "awaited" if generation.awaited else "empty"
+
+
+def how_it_goes_out(reply: Reply) -> str:
+    """Once it is sent, its message makes no difference any more."""
+    if reply.sent:
+        return "sent"
+    return "by muting" if isinstance(reply.message, client.Mute) else "as a message"
+
+
+def what_of(context: Context, call: str) -> str:
+    if call in context.pending_calls:
+        return "pending"
+    if call in context.unacknowledged or call in held_outputs(context):
+        return "answered"
+    return "orphaned" if call in context.orphaned_calls else "none"
+
+
+def held_outputs(context: Context) -> set[str]:
+    return {m.tool_call_id for m in context.held if isinstance(m, client.ToolCallOutput)}
+
+
+def copy_of(context: Context) -> Context:
+    """A copy to go on from; what was said so far is of no concern to the machine."""
+    generation, reply = context.generation, context.reply
+    return structs.replace(
+        context,
+        conversation=Conversation(),
+        carried="",
+        typed={},
+        unreadable=structs.replace(context.unreadable),
+        orphaned_calls=set(context.orphaned_calls),
+        changes=set(context.changes),
+        held=list(context.held),
+        pending_calls=dict(context.pending_calls),
+        unacknowledged=dict(context.unacknowledged),
+        generation=generation and structs.replace(generation),
+        reply=reply and structs.replace(reply),
+    )
+
+
+# -- what holds --------------------------------------------------------------------------------
+
+
+def recall(context: Context) -> Before:
+    generation, reply = context.generation, context.reply
+    return Before(
+        generation.response_id if generation else None,
+        context.unclaimed,
+        reply.request_id if reply else None,
+        context.user_speaking,
+        context.unacknowledged.keys() | held_outputs(context),
+    )
+
+
+def holds_within(step: Step, before: Before, context: Context) -> None:
+    """What must hold of every step, whether its event can happen or not."""
+    now = recall(context)
+    effects_tell_what_changed(step, before, now)
+    replies_end_once(step, before, now)
+    state, source = step.target, step.source
+    assert (context.generation is not None) == (state is State.speaking)
+    if state is State.listening:
+        assert now.user_speaking
+    elif state in (State.ready, State.tool_pending):
+        assert not now.user_speaking
+        assert bool(context.pending_calls) == (state is State.tool_pending)
+    elif state is State.closed:
+        assert now == Before(None, None, None, False, set())
+    if source is State.closed:
+        assert state is State.closed
+        assert all(isinstance(effect, effects.RejectReply) for effect in step.effects)
+
+
+def effects_tell_what_changed(step: Step, before: Before, now: Before) -> None:
+    """One generation at a time, each announced once; the caller starts and stops in turn."""
+    opened, unannounced, announced = before.generation, before.unclaimed, None
+    speaking = before.user_speaking
+    for effect in step.effects:
+        match effect:
+            case effects.OpenGeneration(response_id=opening):
+                assert opened is unannounced is None
+                opened, announced = opening, effect
+            case effects.PrepareGeneration(response_id=opening):
+                assert opened is unannounced is None
+                opened = unannounced = opening
+            case effects.AnnounceGeneration(response_id=waiting):
+                assert unannounced == waiting
+                unannounced, announced = None, effect
+            case effects.CloseGeneration(response_id=closing):
+                assert opened == closing
+                opened = None
+            case effects.PushText() | effects.PushAudio() | effects.PushFunctionCall():
+                assert opened is not None
+            case effects.ResolveReply(response_id=answer):
+                assert announced is not None
+                assert (announced.response_id, announced.user_initiated) == (answer, True)
+            case effects.EmitSpeechStarted():
+                assert not speaking
+                speaking = True
+            case effects.EmitSpeechStopped():
+                assert speaking
+                speaking = False
+    assert (opened, unannounced, speaking) == (now.generation, now.unclaimed, now.user_speaking)
+
+
+ENDS_A_REPLY = (effects.ResolveReply, effects.RejectReply, effects.SupersedeReply)
+
+
+def replies_end_once(step: Step, before: Before, now: Before) -> None:
+    """What was asked for before, or is now, has ended in this step or is still pending."""
+    asked = [before.reply] if before.reply else []
+    if isinstance(step.event, events.GenerateReply | events.Say):
+        asked.append(step.event.request_id)
+    elif isinstance(step.event, events.CancelReply) and step.event.request_id in asked:
+        asked.remove(step.event.request_id)
+    ended = [effect.request_id for effect in step.effects if isinstance(effect, ENDS_A_REPLY)]
+    assert sorted(asked) == sorted(ended + ([now.reply] if now.reply else []))
+
+
+def after(world: World, step: Step) -> World:
+    """The world once an event has happened and its effects have been carried out."""
+    world = structs.replace(world)
+    timers = set(world.timers) - {name_of(step.event)}
+    match step.event:
+        case events.ConnectionOpened():
+            world.phase = {"opening": "open", "resuming": "reopened"}[world.phase]
+        case events.ConnectFailed() | events.ConnectionClosed():
+            world.phase = "none"
+        case phonic.ConversationReconnected() if world.phase == "reopened":
+            world.phase = "configured"
+        case phonic.ConversationCreated() if world.phase == "configured":
+            world.conversation = True
+    for effect in step.effects:
+        match effect:
+            case effects.Connect(resume=resumed):
+                assert world.phase == "none", "one socket at a time"
+                assert resumed is None or world.conversation, "resume what was lost, nothing older"
+                world.phase = "resuming" if resumed else "opening"
+            case effects.Disconnect():
+                world.phase = "none"
+            case effects.Send(message=client.Config()):
+                assert world.phase == "open", "the config is the first message, and sent once"
+                world.phase = "configured"
+                world.conversation = False
+            case effects.Send():
+                assert world.phase == "configured", "nothing is sent without config"
+                assert State.config_sent is not step.target, "nothing follows until it is taken"
+            case effects.SetAudioGate(gate=gate):
+                world.audio = gate
+            case effects.StartTimer(event=name, seconds=seconds):
+                assert name in TIMERS
+                assert seconds >= 0
+                timers.add(name)
+            case effects.StopTimer(event=name):
+                timers.discard(name)
+    # The runtime stops what still runs.
+    world.timers = frozenset() if step.target is State.closed else frozenset(timers)
+    return world
+
+
+def holds_around(step: Step, before: Before, context: Context, world: World) -> None:
+    """What must hold of machine and world together, after everything that can happen."""
+    state, phase, timers = step.target, world.phase, world.timers
+    assert (context.gate == "open") == (state in CONVERSING)
+    assert not context.discarding or state not in (State.connecting, State.config_sent)
+    assert world.audio == ("holding" if context.gate == "open" and context.muted else context.gate)
+    if state in CONVERSING:
+        assert phase == "configured"
+        assert world.conversation == (context.conversation_id is not None)
+        assert not context.held
+
+    # Whoever waits has somebody, or a timer, to wait for.
+    assert (RETRY in timers) == (
+        state in (State.connecting, State.reconnecting) and phase == "none"
+    )
+    assert (GRACE in timers) == (state is State.reconnecting)
+    assert (ANSWER in timers) == (phase == "reopened" or state is State.config_sent)
+    assert phase in {
+        State.connecting: ("none", "opening"),
+        State.awaiting_inputs: ("open",),
+        State.config_sent: ("configured",),
+        State.reconnecting: ("none", "resuming", "reopened"),
+        State.closed: ("none",),
+    }.get(state, ("configured",))
+    generation, reply = context.generation, context.reply
+    if reply is not None and (reply.request_id is not None or state is not State.reconnecting):
+        assert REPLY in timers
+    if generation is not None and generation.awaited and generation.empty:
+        assert REPLY in timers
+    assert (UNCLAIMED in timers) == (context.unclaimed is not None)
+    if context.changes and context.gate == "open":
+        assert CHANGES in timers
+
+    # An output that was given is kept until Phonic has taken note of it.
+    if state not in (State.connecting, State.closed):
+        processed = isinstance(step.event, phonic.ToolCallOutputProcessed)
+        settled = {step.event.tool_call_id} if processed else set()
+        assert before.outputs - settled <= context.unacknowledged.keys() | held_outputs(context)
+
+
+# -- the walk ------------------------------------------------------------------------------------
+
+
+class Walk:
+    """Breadth first from a session's first event."""
+
+    def __init__(self, config: ConfigOptions, bounds: Bounds) -> None:
+        self.edges: dict[Key, list[tuple[Event, Key]]] = {}
+        """From each situation: what can happen, and where it leads."""
+        self.steps = 0
+        """Events that were fed, those that cannot happen included."""
+        self._bounds = bounds
+        self._came: dict[Key, tuple[Key, Event]] = {}
+        self._machine = SessionMachine(
+            Settings(id_seed="seed", config=config, max_retries=bounds.retries)
+        )
+        world = after(World(), self._machine.step(events.Open()))
+        origin = self._machine.context
+        start = key_of(origin, world)
+        waiting = deque([(start, origin, world)])
+        self.edges[start] = []
+        while waiting:
+            key, context, world = waiting.popleft()
+            for event, *situation in self._leave(key, context, world):
+                if (target := situation[0]) not in self.edges:
+                    self.edges[target] = []
+                    self._came[target] = key, event
+                    waiting.append(tuple(situation))
+
+    def _leave(
+        self, key: Key, origin: Context, world: World
+    ) -> Iterator[tuple[Event, Key, Context, World]]:
+        machine = self._machine
+        machine.context = copy_of(origin)
+        for event, followed in all_events(origin, world, self._bounds):
+            context = machine.context
+            before = recall(context)
+            try:
+                step = machine.step(event)
+                holds_within(step, before, context)
+                reached = after(world, step) if followed else world
+                if followed:
+                    holds_around(step, before, context, reached)
+            except Exception as error:
+                raise AssertionError(f"after {self._way_to(key)}: {event}") from error
+            self.steps += 1
+            if not self._bounds.details:
+                context.orphaned_calls.clear()
+            target = key_of(context, reached)
+            restarted = name_of(event) in ticking(context, reached)
+            assert not restarted or target != key, f"after {self._way_to(key)}: {event} for ever"
+            if followed:
+                self.edges[key].append((event, target))
+                yield event, target, context, reached
+            if step.effects or target != key:
+                machine.context = copy_of(origin)
+
+    def _way_to(self, key: Key) -> list[Event]:
+        way: list[Event] = []
+        while key in self._came:
+            key, event = self._came[key]
+            way.insert(0, event)
+        return way
+
+
+# -- what holds of the whole ---------------------------------------------------------------------
+
+
+def can_reach(edges: dict[Key, list[tuple[Event, Key]]], ends: set[Key]) -> set[Key]:
+    """The situations from which one of these can be reached."""
+    sources: dict[Key, set[Key]] = {}
+    for key, leads in edges.items():
+        for _, target in leads:
+            sources.setdefault(target, set()).add(key)
+    reached, waiting = set(ends), list(ends)
+    while waiting:
+        new = sources.get(waiting.pop(), set()) - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+def only(walk: Walk, *kinds: type[Any]) -> dict[Key, list[tuple[Event, Key]]]:
+    """The walk's edges of some kinds of events, as far as they lead anywhere."""
+    return {
+        key: [(event, to) for event, to in leads if isinstance(event, kinds) and to != key]
+        for key, leads in walk.edges.items()
+    }
+
+
+def longest_way(edges: dict[Key, list[tuple[Event, Key]]]) -> int:
+    """How many events there can be before nothing more can happen; a circle raises."""
+    steps: dict[Key, int] = {}
+    order = TopologicalSorter({key: {t for _, t in leads} for key, leads in edges.items()})
+    for key in order.static_order():
+        steps[key] = max((steps[target] + 1 for _, target in edges[key]), default=0)
+    return max(steps.values())
+
+
+@pytest.mark.parametrize(
+    ("config", "bounds", "situations", "edges"),
+    [
+        pytest.param(USUAL, Bounds(2, 1, False), 2_100, 90_000, id="usual"),
+        pytest.param(OVERLAPPING, Bounds(1, 0, True), 1_700, 75_000, id="overlapping"),
+        pytest.param(PUSH_TO_TALK, Bounds(1, 0, False), 4_000, 170_000, id="push_to_talk"),
+    ],
+)
+def test_the_machine_keeps_its_promises_wherever_it_gets(config, bounds, situations, edges):
+    walk = Walk(config, bounds)
+    seen = sum(map(len, walk.edges.values()))
+    by_itself = only(walk, *TIMER_EVENTS, *get_args(events.ConnectionEvent))
+    longest = longest_way(by_itself)
+    print(  # noqa: T201 - shown by pytest -rP
+        f"{len(walk.edges):,} situations, {seen:,} edges, {walk.steps:,} steps; "
+        f"without a server or a caller, closed after at most {longest} events"
+    )
+    closed = {key for key in walk.edges if key[0] is State.closed}
+    at_rest = {key for key in walk.edges if key[0] is State.ready}
+
+    # The walk has not shrunk.
+    assert len(walk.edges) >= situations
+    assert seen >= edges
+    assert {key[0] for key in walk.edges} == set(State)
+    # aclose() ends everything, a fault too.
+    for leads in only(walk, events.Close, events.Break).values():
+        assert {target for _, target in leads} <= closed
+    # No situation is a trap: without being closed, each can come to rest again, or end.
+    lively = only(
+        walk, *(kind for kind in EVENTS.values() if kind not in (events.Close, events.Break))
+    )
+    assert can_reach(lively, at_rest | closed) == set(walk.edges)
+    # None waits for ever: if only time passes and the network fails, each ends.
+    assert {key for key, leads in by_itself.items() if not leads} == closed

@@ -1,0 +1,1038 @@
+"""Where this package differs from the plugin, and why: one table for both of its releases.
+
+An entry's first word says for which release it holds: ``former`` (1.4.5), ``current`` (1.8),
+``both``, or ``each`` where the two do not do the same either. A release that an entry leaves out
+does there what this package does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from parity.differential import ABSENT, OFF
+
+EVERYWHERE = "everywhere"
+
+AS_WE_DO = object()
+"""In place of what the plugin does: no difference."""
+
+
+class Difference(NamedTuple):
+    former: Any
+    current: Any
+    ours: Any
+    reason: str
+
+
+def both(plugin: Any, ours: Any, reason: str) -> Difference:
+    return Difference(plugin, plugin, ours, reason)
+
+
+def former(plugin: Any, ours: Any, reason: str) -> Difference:
+    return Difference(plugin, AS_WE_DO, ours, reason)
+
+
+def current(plugin: Any, ours: Any, reason: str) -> Difference:
+    return Difference(AS_WE_DO, plugin, ours, reason)
+
+
+def each(former: Any, current: Any, ours: Any, reason: str) -> Difference:
+    return Difference(former, current, ours, reason)
+
+
+FASTER = "LiveKit plays at its own pace: what comes early does not stutter"
+NO_EMPTY = "an empty last piece of text says nothing that the end of the stream does not say"
+LANGUAGES = (
+    "the SDK's config has no recognized_languages any more: the first language is the default "
+    "one, the others are additional, none if there are none"
+)
+AS_JSON = "one JSON object a line: nothing that was said can forge a turn or an instruction"
+CALLS_TOO = "tool calls and their outputs are part of the history"
+REUSED = "an open, still empty generation is reused, not closed and replaced"
+REALLY_SPOKEN = "interrupted_response says what was really spoken of the message"
+SPEECH_ENDS = (
+    "each input_speech_started gets its input_speech_stopped, or LiveKit takes the caller for "
+    "speaking for ever"
+)
+CALL_KEPT = (
+    "the context holds the call as well as its output: a reset or a fresh conversation carries both"
+)
+ONE_REPLY = (
+    "a reply is the generation that the assistant's answer opens, announced once, as asked for; "
+    "none is made up at once"
+)
+SUPERSEDED = "one request is pending at a time: a newer one supersedes it"
+NEVER_HANGS = "a reply that does not come fails: there is no generation to read"
+TURN_GOES_ON = "asking for a reply does not cut the turn in two that is being spoken"
+NO_NULL = "a field that is not given is not sent; null says the same"
+TYPED = "what the user typed goes out as the user's words, with the request for a reply"
+WAITS_FOR_ALL = "a generation is opened once, when the last pending call is answered"
+CALLER_SPEAKS = (
+    "while the caller speaks no generation is opened: the assistant's answer will open it"
+)
+INTERRUPTS = "interrupt() ends the generation at once; the rest of the turn is dropped"
+MID_SESSION = "changes in mid-session are really sent: the smallest message that says them all"
+DETAILS = "param_errors say what is wrong"
+ENDED = "the end of the conversation has a type and words of its own"
+ENDS_ALOUD = (
+    "a close by the server is announced as unrecoverable, so that the AgentSession ends instead "
+    "of going silent"
+)
+ONE_ERROR = "a deliberate close is one unrecoverable error; nothing is tried again"
+CUT_OFF = "the turn was cut off, so its message is marked as interrupted"
+RESUMED = "a lost connection is resumed"
+REFUSED = (
+    "an error before the server is ready refuses the config; the session ends, as the "
+    "AgentSession does on hearing of it"
+)
+DOWNMIX = "channels are mixed down; sent as they are, they play at half speed"
+NO_ARGUMENTS = "a call without parameters has no arguments: LiveKit reads an object"
+UNREADABLE = "a message that cannot be read is dropped whole, and the log says which field is bad"
+NO_LOSS = "a change of the rate loses no audio"
+SOONER = "less of the caller's audio is held back while it is resampled"
+TIMED = "words come with the time at which they are spoken"
+MEASURED = "how long connecting and each reply take goes out as metrics"
+SAID_TO_BE_OFF = "left unsaid, the assistant would have to speak before every call of a tool"
+ONE_WELCOME = "a change in mid-call makes the assistant welcome nobody again; say() can do that"
+NAMES_OF_TODAY = "the SDK's config names the models so; the plugin's names are taken too"
+WITHDRAWN = "a request that is given up before it is sent is not sent"
+NO_ANSWER_DUE = "an output that wants no reply opens no generation to wait for one"
+KEPT_TYPED = (
+    "what the user typed goes out once, with the request for the reply, whatever is changed before"
+)
+CALL_OVER = "a handoff starts afresh: the former agent's calls are over, outputs of them are late"
+NO_TOOLS = "an agent without tools says so, or the former agent's could stay"
+
+
+def as_a_prompt(typed: str) -> str:
+    """How the plugin's current release passes on what the user typed."""
+    return f'The user sent the following text message: "{typed}". Please respond to their message.'
+
+
+INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
+    (EVERYWHERE, "empty_text"): both(True, False, NO_EMPTY),
+    (EVERYWHERE, "history_as"): both(["plain lines"], ["JSON lines"], AS_JSON),
+    (EVERYWHERE, "replies_measured"): both(False, True, MEASURED),
+    (EVERYWHERE, "config.stream_ahead_of_real_time"): former(ABSENT, True, FASTER),
+    (EVERYWHERE, "text_times"): former([()], [(0, 0)], TIMED),
+    (EVERYWHERE, "connections_measured"): former(0, 1, MEASURED),
+    (EVERYWHERE, "off_in_tools"): former([], list(OFF), SAID_TO_BE_OFF),
+    (EVERYWHERE, "resets_welcome"): current(
+        [{}], [{"welcome_message": None, "generate_welcome_message": False}], ONE_WELCOME
+    ),
+    ("config with every option", "config.recognized_languages"): former(
+        ["en", "da", "de"], ABSENT, LANGUAGES
+    ),
+    ("config with every option", "config.default_language"): former(ABSENT, "en", LANGUAGES),
+    ("config with every option", "config.additional_languages"): former(
+        ABSENT, ["da", "de"], LANGUAGES
+    ),
+    ("history with a tool call", "config.history"): both(
+        ["user: Is it sunny?", "assistant: It is."],
+        [
+            "user: Is it sunny?",
+            {"tool_call": "get_weather", "id": "call_0", "arguments": "{}"},
+            {"tool_output": "get_weather", "id": "call_0", "output": "sunny"},
+            "assistant: It is.",
+        ],
+        CALLS_TOO,
+    ),
+    ("two starts with nothing between", "events"): both(
+        ["generation 1", "generation 2"], ["generation 1"], REUSED
+    ),
+    ("two starts with nothing between", "generations"): both(
+        ["'' b''", "'Two' b'ab'"], ["'Two' b'ab'"], REUSED
+    ),
+    ("two starts with nothing between", "chat"): both(
+        ["assistant (generation 2): Two"], ["assistant (generation 1): Two"], REUSED
+    ),
+    ("an interruption with what was really spoken", "chat"): both(
+        ["assistant (generation 1, interrupted): Once upon a time"],
+        ["assistant (generation 1, interrupted): Once upon"],
+        REALLY_SPOKEN,
+    ),
+    ("a cancelled input", "events"): both(
+        ["input_speech_started"],
+        ["input_speech_started", "input_speech_stopped, a transcript follows"],
+        SPEECH_ENDS,
+    ),
+    ("a tool call its output and the next turn", "events"): both(
+        ["generation 1", "generation 2", "generation 3"], ["generation 1", "generation 2"], REUSED
+    ),
+    ("a tool call its output and the next turn", "generations"): both(
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'' b''",
+            "'It is sunny.' b'ab'",
+        ],
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'It is sunny.' b'ab'",
+        ],
+        REUSED,
+    ),
+    ("a tool call its output and the next turn", "chat"): both(
+        [
+            "assistant (generation 1): Let me see.",
+            "output call_1: sunny",
+            "assistant (generation 3): It is sunny.",
+        ],
+        [
+            "assistant (generation 1): Let me see.",
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            "assistant (generation 2): It is sunny.",
+        ],
+        CALL_KEPT,
+    ),
+    ("a tool call without a turn", "chat"): both(
+        [], ['call call_1: get_weather {"city":"Århus","days":2}'], CALL_KEPT
+    ),
+    ("a tool call behind its turn", "chat"): both(
+        ["assistant (generation 1): Let me see.", "assistant (generation 3): Hm."],
+        [
+            "assistant (generation 1): Let me see.",
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "assistant (generation 3): Hm.",
+        ],
+        CALL_KEPT,
+    ),
+    ("a tool output while the caller speaks", "events"): both(
+        [
+            "generation 1",
+            "input_speech_started",
+            "generation 2",
+            "input_speech_stopped, a transcript follows",
+            "final: Well?",
+            "generation 3",
+        ],
+        [
+            "generation 1",
+            "input_speech_started",
+            "input_speech_stopped, a transcript follows",
+            "final: Well?",
+            "generation 2",
+        ],
+        CALLER_SPEAKS,
+    ),
+    ("a tool output while the caller speaks", "generations"): both(
+        [
+            '\'\' b\'\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'' b''",
+            "'It is sunny.' b'ab'",
+        ],
+        [
+            '\'\' b\'\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'It is sunny.' b'ab'",
+        ],
+        CALLER_SPEAKS,
+    ),
+    ("a tool output while the caller speaks", "chat"): both(
+        [
+            "output call_1: sunny",
+            "user (its transcript): Well?",
+            "assistant (generation 3): It is sunny.",
+        ],
+        [
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            "user (its transcript): Well?",
+            "assistant (generation 2): It is sunny.",
+        ],
+        CALL_KEPT,
+    ),
+    ("a chunk whose audio cannot be read", "generations"): both(
+        ["'One two.' b'ab'"], ["'two.' b'ab'"], UNREADABLE
+    ),
+    ("a chunk whose audio cannot be read", "chat"): both(
+        ["assistant (generation 1): One two."], ["assistant (generation 1): two."], UNREADABLE
+    ),
+    ("a tool call without parameters", "generations"): both(
+        ["'' b'' get_weather call_1 null"], ["'' b'' get_weather call_1 {}"], NO_ARGUMENTS
+    ),
+    ("a tool call without parameters", "chat"): both(
+        [], ["call call_1: get_weather {}"], CALL_KEPT
+    ),
+    ("an interrupted tool call", "chat"): both(
+        ["assistant (generation 1): Let me see.", "output call_1: sunny"],
+        [
+            "assistant (generation 1): Let me see.",
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+        ],
+        CALL_KEPT,
+    ),
+    ("two tool calls answered together", "chat"): both(
+        ["assistant (generation 1): Let me see.", "output call_1: sunny", "output call_2: sunny"],
+        [
+            "assistant (generation 1): Let me see.",
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            'call call_2: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            "output call_2: sunny",
+        ],
+        CALL_KEPT,
+    ),
+    ("two tool calls answered one by one", "events"): both(
+        ["generation 1", "generation 2", "generation 3", "generation 4", "generation 5"],
+        ["generation 1", "generation 2", "generation 3"],
+        WAITS_FOR_ALL,
+    ),
+    ("two tool calls answered one by one", "generations"): both(
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            '\'\' b\'\' get_weather call_2 {"city": "\\u00c5rhus", "days": 2}',
+            "'' b''",
+            "'' b''",
+            "'It is sunny.' b'ab'",
+        ],
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            '\'\' b\'\' get_weather call_2 {"city": "\\u00c5rhus", "days": 2}',
+            "'It is sunny.' b'ab'",
+        ],
+        WAITS_FOR_ALL,
+    ),
+    ("two tool calls answered one by one", "chat"): both(
+        [
+            "assistant (generation 1): Let me see.",
+            "output call_1: sunny",
+            "output call_2: sunny",
+            "assistant (generation 5): It is sunny.",
+        ],
+        [
+            "assistant (generation 1): Let me see.",
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            'call call_2: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            "output call_2: sunny",
+            "assistant (generation 3): It is sunny.",
+        ],
+        CALL_KEPT,
+    ),
+    ("the same output twice", "chat"): both(
+        ["output call_1: sunny", "output call_1: rainy"],
+        [
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            "output call_1: rainy",
+        ],
+        CALL_KEPT,
+    ),
+    ("a message of the user and a reply", "sent"): each(
+        [{"type": "generate_reply", "system_message": None}],
+        [{"type": "generate_reply", "system_message": as_a_prompt("I typed this.")}],
+        [{"type": "generate_reply", "user_message": "I typed this."}],
+        TYPED,
+    ),
+    ("a message of the user and a reply", "events"): former(
+        ["generation 1", "generation 2"], ["generation 1"], ONE_REPLY
+    ),
+    ("a message of the user and a reply", "generations"): former(
+        ["'' b'' asked for", "'I read it.' b'ab'"], ["'I read it.' b'ab' asked for"], ONE_REPLY
+    ),
+    ("a message of the user and a reply", "chat"): former(
+        ["user (added): I typed this.", "assistant (generation 2): I read it."],
+        ["user (added): I typed this.", "assistant (generation 1): I read it."],
+        ONE_REPLY,
+    ),
+    ("a message of the user and a reply", "replies"): former(
+        ["generation 1 at once"], ["generation 1 later"], ONE_REPLY
+    ),
+    ("a reply asked for before the server is ready", "events"): former(
+        ["generation 1", "generation 2"], ["generation 1"], ONE_REPLY
+    ),
+    ("a reply asked for before the server is ready", "generations"): former(
+        ["'' b'' asked for", "'Hello.' b'ab'"], ["'Hello.' b'ab' asked for"], ONE_REPLY
+    ),
+    ("a reply asked for before the server is ready", "chat"): former(
+        ["assistant (generation 2): Hello."], ["assistant (generation 1): Hello."], ONE_REPLY
+    ),
+    ("a reply asked for before the server is ready", "replies"): former(
+        ["generation 1 at once"], ["generation 1 later"], ONE_REPLY
+    ),
+    ("a reply asked for", "events"): former(
+        ["generation 1", "generation 2"], ["generation 1"], ONE_REPLY
+    ),
+    ("a reply asked for", "generations"): former(
+        ["'' b'' asked for", "'Hello.' b'ab'"], ["'Hello.' b'ab' asked for"], ONE_REPLY
+    ),
+    ("a reply asked for", "chat"): former(
+        ["assistant (generation 2): Hello."], ["assistant (generation 1): Hello."], ONE_REPLY
+    ),
+    ("a reply asked for", "replies"): former(
+        ["generation 1 at once"], ["generation 1 later"], ONE_REPLY
+    ),
+    ("a reply asked for without instructions", "sent"): both(
+        [{"type": "generate_reply", "system_message": None}], [{"type": "generate_reply"}], NO_NULL
+    ),
+    ("a reply asked for without instructions", "events"): former(
+        ["generation 1", "generation 2"], ["generation 1"], ONE_REPLY
+    ),
+    ("a reply asked for without instructions", "generations"): former(
+        ["'' b'' asked for", "'Hello.' b'ab'"], ["'Hello.' b'ab' asked for"], ONE_REPLY
+    ),
+    ("a reply asked for without instructions", "chat"): former(
+        ["assistant (generation 2): Hello."], ["assistant (generation 1): Hello."], ONE_REPLY
+    ),
+    ("a reply asked for without instructions", "replies"): former(
+        ["generation 1 at once"], ["generation 1 later"], ONE_REPLY
+    ),
+    ("a reply asked for while the assistant speaks", "events"): both(
+        ["generation 1", "generation 2", "generation 3"],
+        ["generation 1", "generation 2"],
+        TURN_GOES_ON,
+    ),
+    ("a reply asked for while the assistant speaks", "generations"): both(
+        ["'Once ' b'ab'", "'upon' b'ab' asked for", "'Hello.' b'ab'"],
+        ["'Once upon' b'abab'", "'Hello.' b'ab' asked for"],
+        TURN_GOES_ON,
+    ),
+    ("a reply asked for while the assistant speaks", "chat"): both(
+        [
+            "assistant (generation 1): Once ",
+            "assistant (generation 2): upon",
+            "assistant (generation 3): Hello.",
+        ],
+        ["assistant (generation 1): Once upon", "assistant (generation 2): Hello."],
+        TURN_GOES_ON,
+    ),
+    ("a reply asked for while the assistant speaks", "replies"): former(
+        ["generation 2 at once"], ["generation 2 later"], ONE_REPLY
+    ),
+    ("two replies asked for in a row", "events"): former(
+        ["generation 1", "generation 2", "generation 3"], ["generation 1"], ONE_REPLY
+    ),
+    ("two replies asked for in a row", "generations"): former(
+        ["'' b'' asked for", "'' b'' asked for", "'Hello.' b'ab'"],
+        ["'Hello.' b'ab' asked for"],
+        ONE_REPLY,
+    ),
+    ("two replies asked for in a row", "chat"): former(
+        ["assistant (generation 3): Hello."], ["assistant (generation 1): Hello."], ONE_REPLY
+    ),
+    ("two replies asked for in a row", "replies"): former(
+        ["generation 1 at once", "generation 2 at once"],
+        ["cancelled later", "generation 1 later"],
+        SUPERSEDED,
+    ),
+    ("a reply that never comes", "events"): former(["generation 1"], [], NEVER_HANGS),
+    ("a reply that never comes", "generations"): former(["'' b'' asked for"], [], NEVER_HANGS),
+    ("a reply that never comes", "replies"): each(
+        ["generation 1 at once"], ["cancelled later"], ["ReplyFailed (closed) later"], NEVER_HANGS
+    ),
+    ("a reply asked for and declined", "events"): former(["generation 1"], [], NEVER_HANGS),
+    ("a reply asked for and declined", "generations"): former(
+        ["'' b'' asked for"], [], NEVER_HANGS
+    ),
+    ("a reply asked for and declined", "replies"): each(
+        ["generation 1 at once"], ["cancelled later"], ["ReplyFailed (declined) later"], NEVER_HANGS
+    ),
+    ("a reply asked for after a tool output", "events"): former(
+        ["generation 1", "generation 2", "generation 3", "generation 4"],
+        ["generation 1", "generation 2", "generation 3"],
+        ONE_REPLY,
+    ),
+    ("a reply asked for after a tool output", "generations"): former(
+        [
+            '\'\' b\'\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'' b''",
+            "'' b'' asked for",
+            "'It is sunny.' b'ab'",
+        ],
+        [
+            '\'\' b\'\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'' b''",
+            "'It is sunny.' b'ab' asked for",
+        ],
+        ONE_REPLY,
+    ),
+    ("a reply asked for after a tool output", "chat"): each(
+        ["output call_1: sunny", "assistant (generation 4): It is sunny."],
+        ["output call_1: sunny", "assistant (generation 3): It is sunny."],
+        [
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            "assistant (generation 3): It is sunny.",
+        ],
+        CALL_KEPT,
+    ),
+    ("a reply asked for after a tool output", "replies"): former(
+        ["generation 3 at once"], ["generation 3 later"], ONE_REPLY
+    ),
+    ("interrupt while the assistant speaks", "generations"): both(
+        ["'Once upon' b'abab'", "'Now then.' b'ab'"],
+        ["'Once ' b'ab'", "'Now then.' b'ab'"],
+        INTERRUPTS,
+    ),
+    ("interrupt while the assistant speaks", "chat"): both(
+        ["assistant (generation 1): Once upon", "assistant (generation 2): Now then."],
+        ["assistant (generation 1, interrupted): Once ", "assistant (generation 2): Now then."],
+        INTERRUPTS,
+    ),
+    ("new instructions", "sent"): both(
+        [], [{"type": "update_system_prompt", "system_prompt": "Be strict."}], MID_SESSION
+    ),
+    ("new tools", "sent"): both([], [{"type": "update_tools_subset", "tools": []}], MID_SESSION),
+    ("new instructions and tools", "sent"): both(
+        [],
+        [
+            {
+                "type": "reset",
+                "history": ["assistant: Hello."],
+                "system_prompt": "Be strict.",
+                "tools": [],
+            }
+        ],
+        MID_SESSION,
+    ),
+    ("new instructions and tools", "history_as"): both([], ["JSON lines"], MID_SESSION),
+    ("new instructions and tools", "resets_welcome"): both(
+        [], [{"welcome_message": None, "generate_welcome_message": False}], MID_SESSION
+    ),
+    ("an error about parameters", "events"): both(
+        ["unrecoverable error: Bad."], ["unrecoverable error: Bad. (voice_id: none such)"], DETAILS
+    ),
+    ("an assistant that ends the conversation", "events"): both(
+        [
+            "generation 1",
+            "unrecoverable error: assistant_ended_conversation is not supported by "
+            "the Phonic realtime model with LiveKit Agents.",
+        ],
+        ["generation 1", "unrecoverable error: the assistant ended the conversation"],
+        ENDED,
+    ),
+    ("a close by the server", "events"): both(
+        ["generation 1"],
+        ["generation 1", "unrecoverable error: Phonic closed the connection (code 1000: bye)"],
+        ENDS_ALOUD,
+    ),
+    ("a close by the server", "chat"): both(
+        ["assistant (generation 1): Once "],
+        ["assistant (generation 1, interrupted): Once "],
+        CUT_OFF,
+    ),
+    ("a close by the server for a reason", "events"): both(
+        [
+            "recoverable error: "
+            "received 4000 (private use) no credit; then sent 4000 (private use) no credit",
+            "unrecoverable error: "
+            "received 4000 (private use) no credit; then sent 4000 (private use) no credit",
+        ],
+        ["unrecoverable error: Phonic closed the connection (code 4000: no credit)"],
+        ONE_ERROR,
+    ),
+    ("a connection that is cut", "resumes"): both([], ["conv_1"], RESUMED),
+    ("a connection that is cut", "events"): both(
+        [
+            "generation 1",
+            "recoverable error: no close frame received or sent",
+            "unrecoverable error: no close frame received or sent",
+        ],
+        [
+            "generation 1",
+            "recoverable error: the connection to Phonic broke off (no close frame); resuming",
+            "session_reconnected",
+            "generation 2",
+        ],
+        RESUMED,
+    ),
+    ("a connection that is cut", "generations"): both(
+        ["'Once ' b'ab'"], ["'Once ' b'ab'", "'Where was I?' b'ab'"], RESUMED
+    ),
+    ("a connection that is cut", "chat"): both(
+        ["assistant (generation 1): Once "],
+        ["assistant (generation 1, interrupted): Once ", "assistant (generation 2): Where was I?"],
+        RESUMED,
+    ),
+    ("a connection that is cut", "connections_measured"): each(0, 1, 2, RESUMED),
+    ("aclose while the caller speaks", "events"): both(
+        ["input_speech_started"],
+        ["input_speech_started", "input_speech_stopped, a transcript follows"],
+        SPEECH_ENDS,
+    ),
+    ("an error before the server is ready", "events"): both(
+        ["unrecoverable error: No such voice.", "generation 1"],
+        ["unrecoverable error: No such voice."],
+        REFUSED,
+    ),
+    ("an error before the server is ready", "generations"): both(["'Hello.' b'ab'"], [], REFUSED),
+    ("an error before the server is ready", "chat"): both(
+        ["assistant (generation 1): Hello."], [], REFUSED
+    ),
+    ("an error before the server is ready", "text_times"): each([()], [(0, 0)], [], REFUSED),
+    ("aclose in the middle of a turn", "chat"): both(
+        ["assistant (generation 1): Once "],
+        ["assistant (generation 1, interrupted): Once "],
+        CUT_OFF,
+    ),
+    ("stereo audio", "audio_ms"): both(2000.0, 1000.0, DOWNMIX),
+    ("audio at 24 khz", "audio_ms"): former(960.0, 980.0, SOONER),
+    ("audio at 48 khz", "audio_ms"): current(960.0, 980.0, SOONER),
+    ("audio whose rate changes", "audio_ms"): each(1500.0, 1460.0, 2100.0, NO_LOSS),
+    ("one deprecated language", "config.recognized_languages"): former(["da"], ABSENT, LANGUAGES),
+    ("one deprecated language", "config.default_language"): former(ABSENT, "da", LANGUAGES),
+    ("one deprecated language", "config.additional_languages"): both(ABSENT, [], LANGUAGES),
+    ("a reply given up before it is sent", "sent"): former(
+        [{"type": "generate_reply", "system_message": "Greet."}], [], WITHDRAWN
+    ),
+    ("a reply given up before it is sent", "events"): former(["generation 1"], [], ONE_REPLY),
+    ("a reply given up before it is sent", "generations"): former(
+        ["'' b'' asked for"], [], ONE_REPLY
+    ),
+    ("a reply given up before it is sent", "replies"): former(
+        ["generation 1 at once"], ["cancelled later"], ONE_REPLY
+    ),
+    ("a reply given up after it was sent", "events"): former(
+        ["generation 1", "generation 2"], ["generation 1"], ONE_REPLY
+    ),
+    ("a reply given up after it was sent", "generations"): former(
+        ["'' b'' asked for", "'Hello.' b'ab'"], ["'Hello.' b'ab'"], ONE_REPLY
+    ),
+    ("a reply given up after it was sent", "chat"): former(
+        ["assistant (generation 2): Hello."], ["assistant (generation 1): Hello."], ONE_REPLY
+    ),
+    ("a reply given up after it was sent", "replies"): former(
+        ["generation 1 at once"], ["cancelled later"], ONE_REPLY
+    ),
+    ("two replies asked for before the server is ready", "events"): former(
+        ["generation 1", "generation 2", "generation 3"], ["generation 1"], ONE_REPLY
+    ),
+    ("two replies asked for before the server is ready", "generations"): former(
+        ["'' b'' asked for", "'' b'' asked for", "'Hello.' b'ab'"],
+        ["'Hello.' b'ab' asked for"],
+        ONE_REPLY,
+    ),
+    ("two replies asked for before the server is ready", "chat"): former(
+        ["assistant (generation 3): Hello."], ["assistant (generation 1): Hello."], ONE_REPLY
+    ),
+    ("two replies asked for before the server is ready", "replies"): former(
+        ["generation 1 at once", "generation 2 at once"],
+        ["cancelled later", "generation 1 later"],
+        SUPERSEDED,
+    ),
+    ("a message of the user and a reply with instructions", "sent"): each(
+        [
+            {"type": "generate_reply", "system_message": "Be brief."},
+            {"type": "generate_reply", "system_message": None},
+        ],
+        [
+            {
+                "type": "generate_reply",
+                "system_message": "Be brief.\n\n" + as_a_prompt("I typed this."),
+            },
+            {"type": "generate_reply", "system_message": None},
+        ],
+        [
+            {
+                "type": "generate_reply",
+                "system_message": "Be brief.",
+                "user_message": "I typed this.",
+            },
+            {"type": "generate_reply"},
+        ],
+        TYPED,
+    ),
+    ("a message of the user and a reply with instructions", "events"): former(
+        ["generation 1", "generation 2", "generation 3", "generation 4"],
+        ["generation 1", "generation 2"],
+        ONE_REPLY,
+    ),
+    ("a message of the user and a reply with instructions", "generations"): former(
+        ["'' b'' asked for", "'I read it.' b'ab'", "'' b'' asked for", "'Go on.' b'ab'"],
+        ["'I read it.' b'ab' asked for", "'Go on.' b'ab' asked for"],
+        ONE_REPLY,
+    ),
+    ("a message of the user and a reply with instructions", "chat"): former(
+        [
+            "user (added): I typed this.",
+            "assistant (generation 2): I read it.",
+            "assistant (generation 4): Go on.",
+        ],
+        [
+            "user (added): I typed this.",
+            "assistant (generation 1): I read it.",
+            "assistant (generation 2): Go on.",
+        ],
+        ONE_REPLY,
+    ),
+    ("a message of the user and a reply with instructions", "replies"): former(
+        ["generation 1 at once", "generation 3 at once"],
+        ["generation 1 later", "generation 2 later"],
+        ONE_REPLY,
+    ),
+    ("two messages of the user and a reply", "sent"): each(
+        [{"type": "generate_reply", "system_message": "Be brief."}],
+        [
+            {
+                "type": "generate_reply",
+                "system_message": "Be brief.\n\n" + as_a_prompt("And this."),
+            }
+        ],
+        [
+            {
+                "type": "generate_reply",
+                "system_message": "Be brief.",
+                "user_message": "I typed this.\nAnd this.",
+            }
+        ],
+        TYPED,
+    ),
+    ("two messages of the user and a reply", "events"): former(
+        ["generation 1", "generation 2"], ["generation 1"], ONE_REPLY
+    ),
+    ("two messages of the user and a reply", "generations"): former(
+        ["'' b'' asked for", "'I read it.' b'ab'"], ["'I read it.' b'ab' asked for"], ONE_REPLY
+    ),
+    ("two messages of the user and a reply", "chat"): former(
+        [
+            "user (one): I typed this.",
+            "user (two): And this.",
+            "assistant (generation 2): I read it.",
+        ],
+        [
+            "user (one): I typed this.",
+            "user (two): And this.",
+            "assistant (generation 1): I read it.",
+        ],
+        ONE_REPLY,
+    ),
+    ("two messages of the user and a reply", "replies"): former(
+        ["generation 1 at once"], ["generation 1 later"], ONE_REPLY
+    ),
+    ("a reply asked for after the end", "events"): former(["generation 1"], [], NEVER_HANGS),
+    ("a reply asked for after the end", "generations"): former(
+        ["'' b'' asked for"], [], NEVER_HANGS
+    ),
+    ("a reply asked for after the end", "replies"): each(
+        ["generation 1 at once"], ["cancelled later"], ["ReplyFailed (closed) at once"], NEVER_HANGS
+    ),
+    ("a message of the user in the middle of the chat", "sent"): both(
+        [{"type": "generate_reply", "system_message": None}], [{"type": "generate_reply"}], NO_NULL
+    ),
+    ("a message of the user in the middle of the chat", "events"): former(
+        ["generation 1", "generation 2"], ["generation 1"], ONE_REPLY
+    ),
+    ("a message of the user in the middle of the chat", "generations"): former(
+        ["'' b'' asked for", "'Yes?' b'ab'"], ["'Yes?' b'ab' asked for"], ONE_REPLY
+    ),
+    ("a message of the user in the middle of the chat", "chat"): former(
+        ["user (one): I typed this.", "assistant (x): Hm.", "assistant (generation 2): Yes?"],
+        ["user (one): I typed this.", "assistant (x): Hm.", "assistant (generation 1): Yes?"],
+        ONE_REPLY,
+    ),
+    ("a message of the user in the middle of the chat", "replies"): former(
+        ["generation 1 at once"], ["generation 1 later"], ONE_REPLY
+    ),
+    ("a tool output that wants no reply", "events"): former(
+        [
+            "generation 1",
+            "generation 2",
+            "input_speech_started",
+            "input_speech_stopped, a transcript follows",
+            "final: And?",
+            "generation 3",
+        ],
+        [
+            "generation 1",
+            "input_speech_started",
+            "input_speech_stopped, a transcript follows",
+            "final: And?",
+            "generation 2",
+        ],
+        NO_ANSWER_DUE,
+    ),
+    ("a tool output that wants no reply", "generations"): former(
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'' b''",
+            "'It is sunny.' b'ab'",
+        ],
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'It is sunny.' b'ab'",
+        ],
+        NO_ANSWER_DUE,
+    ),
+    ("a tool output that wants no reply", "chat"): each(
+        [
+            "assistant (generation 1): Let me see.",
+            "output call_1: sunny",
+            "user (its transcript): And?",
+            "assistant (generation 3): It is sunny.",
+        ],
+        [
+            "assistant (generation 1): Let me see.",
+            "output call_1: sunny",
+            "user (its transcript): And?",
+            "assistant (generation 2): It is sunny.",
+        ],
+        [
+            "assistant (generation 1): Let me see.",
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            "user (its transcript): And?",
+            "assistant (generation 2): It is sunny.",
+        ],
+        CALL_KEPT,
+    ),
+    ("config with every option of today", "config.phonic_model"): current(
+        "phonic_v1_1", "phonic-1.1", NAMES_OF_TODAY
+    ),
+    ("saying something while the assistant speaks", "events"): current(
+        ["generation 1", "generation 2", "generation 3"],
+        ["generation 1", "generation 2"],
+        TURN_GOES_ON,
+    ),
+    ("saying something while the assistant speaks", "generations"): current(
+        ["'Once ' b'ab'", "'upon' b'ab' asked for", "'Hold the line.' b'ab'"],
+        ["'Once upon' b'abab'", "'Hold the line.' b'ab' asked for"],
+        TURN_GOES_ON,
+    ),
+    ("saying something while the assistant speaks", "chat"): current(
+        [
+            "assistant (generation 1): Once ",
+            "assistant (generation 2): upon",
+            "assistant (generation 3): Hold the line.",
+        ],
+        ["assistant (generation 1): Once upon", "assistant (generation 2): Hold the line."],
+        TURN_GOES_ON,
+    ),
+    ("saying something after a message of the user", "sent"): current(
+        [
+            {"type": "say", "text": "Hold the line."},
+            {"type": "generate_reply", "system_message": None},
+        ],
+        [{"type": "say", "text": "Hold the line."}, {"type": "generate_reply"}],
+        NO_NULL,
+    ),
+    ("saying something after a message of the user", "replies"): current(
+        ["generation 1 later", "cancelled later"],
+        ["generation 1 later", "ReplyFailed (closed) later"],
+        NEVER_HANGS,
+    ),
+    ("something said and given up", "sent"): current(
+        [{"type": "say", "text": "Hold the line."}], [], WITHDRAWN
+    ),
+    ("the output of a tool without speech", "chat"): current(
+        [
+            "assistant (generation 1): Let me see.",
+            "output call_1: sunny",
+            "user (its transcript): And?",
+            "assistant (generation 2): It is sunny.",
+        ],
+        [
+            "assistant (generation 1): Let me see.",
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            "user (its transcript): And?",
+            "assistant (generation 2): It is sunny.",
+        ],
+        CALL_KEPT,
+    ),
+    ("chained tool calls", "events"): current(
+        ["generation 1", "generation 2", "generation 3", "generation 4"],
+        ["generation 1", "generation 2", "generation 3"],
+        REUSED,
+    ),
+    ("chained tool calls", "generations"): current(
+        [
+            '\'\' b\'\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            '\'\' b\'\' get_weather call_2 {"city": "\\u00c5rhus", "days": 2}',
+            "'' b''",
+            "'It is sunny.' b'ab'",
+        ],
+        [
+            '\'\' b\'\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            '\'\' b\'\' get_weather call_2 {"city": "\\u00c5rhus", "days": 2}',
+            "'It is sunny.' b'ab'",
+        ],
+        REUSED,
+    ),
+    ("chained tool calls", "chat"): current(
+        ["output call_1: sunny", "output call_2: sunny", "assistant (generation 4): It is sunny."],
+        [
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            'call call_2: get_weather {"city":"Århus","days":2}',
+            "output call_2: sunny",
+            "assistant (generation 3): It is sunny.",
+        ],
+        CALL_KEPT,
+    ),
+    ("an option changed after a welcome", "resets_welcome"): current(
+        [{"welcome_message": "Hello!"}],
+        [{"welcome_message": None, "generate_welcome_message": False}],
+        ONE_WELCOME,
+    ),
+    ("another welcome", "resets_welcome"): current(
+        [{"welcome_message": "Welcome back!"}],
+        [{"welcome_message": None, "generate_welcome_message": False}],
+        ONE_WELCOME,
+    ),
+    ("an option changed after a message of the user", "sent"): current(
+        [
+            {"type": "reset", "history": ["user: I typed this."], "voice_id": "sabrina"},
+            {"type": "generate_reply", "system_message": "Be brief."},
+        ],
+        [
+            {"type": "reset", "voice_id": "sabrina"},
+            {
+                "type": "generate_reply",
+                "system_message": "Be brief.",
+                "user_message": "I typed this.",
+            },
+        ],
+        KEPT_TYPED,
+    ),
+    ("an option changed after a message of the user", "history_as"): current(
+        ["plain lines"], [], KEPT_TYPED
+    ),
+    ("an option changed while a call is pending", "sent"): current(
+        [
+            {"type": "reset", "history": ["assistant: Let me see."], "voice_id": "sabrina"},
+            {"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny"},
+        ],
+        [
+            {
+                "type": "reset",
+                "history": [
+                    "assistant: Let me see.",
+                    {
+                        "tool_call": "get_weather",
+                        "id": "call_1",
+                        "arguments": '{"city":"Århus","days":2}',
+                    },
+                ],
+                "voice_id": "sabrina",
+            },
+            {"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny"},
+        ],
+        CALLS_TOO,
+    ),
+    ("an option changed while a call is pending", "events"): current(
+        ["generation 1", "generation 2", "generation 3"], ["generation 1", "generation 2"], REUSED
+    ),
+    ("an option changed while a call is pending", "generations"): current(
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'' b''",
+            "'It is sunny.' b'ab'",
+        ],
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'It is sunny.' b'ab'",
+        ],
+        REUSED,
+    ),
+    ("an option changed while a call is pending", "chat"): current(
+        [
+            "assistant (generation 1): Let me see.",
+            "output call_1: sunny",
+            "assistant (generation 3): It is sunny.",
+        ],
+        [
+            "assistant (generation 1): Let me see.",
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            "assistant (generation 2): It is sunny.",
+        ],
+        CALL_KEPT,
+    ),
+    ("an option changed while the assistant speaks", "sent"): current(
+        [{"type": "reset", "history": ["assistant: Once "], "voice_id": "sabrina"}],
+        [
+            {
+                "type": "reset",
+                "history": [{"role": "assistant", "text": "Once ", "interrupted": True}],
+                "voice_id": "sabrina",
+            }
+        ],
+        CUT_OFF,
+    ),
+    ("another agent with an empty chat", "sent"): current(
+        [{"type": "reset", "system_prompt": "You do the billing.", "tools": ABSENT}],
+        [{"type": "reset", "system_prompt": "You do the billing.", "tools": []}],
+        NO_TOOLS,
+    ),
+    ("another agent after a tool call", "sent"): current(
+        [
+            {"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny"},
+            {
+                "type": "reset",
+                "history": ["assistant: One moment."],
+                "system_prompt": "You do the billing.",
+            },
+        ],
+        [
+            {"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny"},
+            {
+                "type": "reset",
+                "history": [
+                    "assistant: One moment.",
+                    {
+                        "tool_call": "get_weather",
+                        "id": "call_1",
+                        "arguments": '{"city":"Århus","days":2}',
+                    },
+                    {"tool_output": "get_weather", "id": "call_1", "output": "sunny"},
+                ],
+                "system_prompt": "You do the billing.",
+            },
+        ],
+        CALLS_TOO,
+    ),
+    ("another agent after a tool call", "chat"): current(
+        [
+            "assistant (generation 1): One moment.",
+            "output call_1: sunny",
+            "assistant (generation 3): Billing.",
+        ],
+        [
+            "assistant (generation 1): One moment.",
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny",
+            "assistant (generation 3): Billing.",
+        ],
+        CALL_KEPT,
+    ),
+    ("another agent with other instructions only", "sent"): current(
+        [{"type": "reset", "system_prompt": "You do the billing."}],
+        [{"type": "update_system_prompt", "system_prompt": "You do the billing."}],
+        MID_SESSION,
+    ),
+    ("another agent with other instructions only", "resets_welcome"): current(
+        [{}], [], MID_SESSION
+    ),
+    ("another agent while a call is pending", "sent"): current(
+        [
+            {"type": "reset", "system_prompt": "You do the billing."},
+            {"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny"},
+        ],
+        [{"type": "reset", "system_prompt": "You do the billing."}],
+        CALL_OVER,
+    ),
+    ("another agent while a call is pending", "events"): current(
+        ["generation 1", "generation 2", "generation 3"],
+        ["generation 1", "generation 2"],
+        CALL_OVER,
+    ),
+    ("another agent while a call is pending", "generations"): current(
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'' b''",
+            "'Billing.' b'ab'",
+        ],
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'Billing.' b'ab'",
+        ],
+        CALL_OVER,
+    ),
+    ("another agent while a call is pending", "chat"): current(
+        ["output call_1: sunny", "assistant (generation 3): Billing."],
+        ["output call_1: sunny", "assistant (generation 2): Billing."],
+        CALL_OVER,
+    ),
+}
+"""(scenario, aspect) → what the plugin does, what this package does, and why."""

@@ -1,0 +1,310 @@
+"""Push-to-talk: LiveKit says when the caller's turn begins and ends, and Phonic waits for it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from livekit import rtc
+from livekit.agents import AgentSession, APIConnectOptions
+from support.receptionist import Receptionist, Seen
+from support.scripted import PATIENCE, Emitted, Impatient, conversation, read, settle
+
+from phonic_fsm._adapter.errors import ReplyTimedOut
+from phonic_fsm._core.states import State
+from phonic_fsm._wire import client
+from phonic_fsm._wire import server as phonic
+from phonic_fsm.testing import Playback
+
+pytestmark = pytest.mark.anyio
+
+
+def frame(value: int, samples: int = 480) -> rtc.AudioFrame:
+    """20 ms of 24 kHz, all samples of one value."""
+    pcm = value.to_bytes(2, "little") * samples
+    return rtc.AudioFrame(pcm, 24_000, 1, samples)
+
+
+def said(value: int, samples: int = 480) -> bytes:
+    return value.to_bytes(2, "little") * samples
+
+
+@asynccontextmanager
+async def talk(make_model, server, **options):
+    async with conversation(make_model(push_to_talk=True, **options), server) as opened:
+        yield opened
+
+
+async def test_the_config_asks_for_push_to_talk(make_model, server):
+    session = make_model().session(turn_detection_disabled=True)
+    try:
+        await session._update_session(instructions="Be kind.", tools=[])
+        peer = await server.accept()
+        assert (await peer.expect(client.Config)).push_to_talk is True
+    finally:
+        await session.aclose()
+
+
+async def test_a_session_with_turn_detection_is_not_push_to_talk(make_model, server):
+    session = make_model().session()
+    try:
+        await session._update_session(instructions="Be kind.", tools=[])
+        peer = await server.accept()
+        assert "push_to_talk" not in await peer.receive_json()
+    finally:
+        await session.aclose()
+
+
+@pytest.mark.parametrize(
+    ("options", "detects", "can_be_disabled"),
+    [
+        ({}, True, True),
+        ({"push_to_talk": True}, False, False),
+        ({"push_to_talk": False}, True, False),
+    ],
+)
+async def test_capabilities_say_who_detects_turns(options, detects, can_be_disabled, make_model):
+    capabilities = make_model(**options).capabilities
+    assert capabilities.turn_detection is detects
+    assert capabilities.can_disable_turn_detection is can_be_disabled
+
+
+async def test_the_caller_is_heard_from_unmute_to_mute(make_model, server):
+    async with talk(make_model, server) as (session, peer, emitted):
+        session.start_user_activity()
+        await peer.expect(client.Unmute)
+        session.push_audio(frame(1))
+        session.push_audio(frame(2, samples=240))
+        session.commit_audio()
+        await peer.expect(client.Mute)
+        assert b"".join(peer.audio) == said(1) + said(2, samples=240)
+        session.push_audio(frame(3))
+        await settle(peer, emitted)
+        session.set_external_id("behind the audio")
+        await peer.expect(client.SetExternalId)
+        assert len(b"".join(peer.audio)) == 2 * 720, "nothing of it is heard after the mute"
+
+
+async def test_what_was_said_just_before_the_floor_was_taken_is_heard(make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        for value in range(1, 4):
+            session.push_audio(frame(value))
+        session.start_user_activity()
+        await peer.expect(client.Unmute)
+        assert await peer.receive_audio(3) == [said(1), said(2), said(3)]
+
+
+async def test_of_what_was_said_before_only_the_newest_two_seconds_are_kept(make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        for value in range(1, 111):
+            session.push_audio(frame(value))
+        session.start_user_activity()
+        await peer.expect(client.Unmute)
+        assert (await peer.receive_audio(100))[0] == said(11)
+
+
+async def test_taking_the_floor_twice_unmutes_once(make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        session.start_user_activity()
+        session.start_user_activity()
+        session.commit_audio()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+
+
+async def test_a_turn_that_nobody_announced_is_heard_when_it_is_committed(make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        session.push_audio(frame(7))
+        session.commit_audio()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        assert peer.audio == [said(7)]
+
+
+async def test_the_answer_is_the_reply_that_livekit_asks_for(make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        session.start_user_activity()
+        session.commit_audio()
+        reply = session.generate_reply()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        await peer.speak("Nine to five.")
+        with anyio.fail_after(PATIENCE):
+            generation = await reply
+        assert generation.user_initiated
+        assert (await read(generation)).text == "Nine to five."
+    assert await peer.receive() is None, "Phonic was not asked a second time"
+
+
+async def test_an_answer_that_comes_before_livekit_asks_is_the_reply_too(make_model, server):
+    async with talk(make_model, server) as (session, peer, emitted):
+        session.commit_audio()
+        await peer.speak("Nine ", "to five.")
+        await emitted.state("speaking")
+        await emitted.state("ready")
+        reply = session.generate_reply()
+        generation = await emitted.next("generation_created")
+        assert generation is await reply
+        assert generation.user_initiated
+        assert (await read(generation)).text == "Nine to five."
+
+
+async def test_an_unclaimed_answer_that_is_cut_off_is_announced_all_the_same(make_model, server):
+    async with talk(make_model, server) as (session, peer, emitted):
+        session.commit_audio()
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(b"", "Nine "))
+        await emitted.state("speaking")
+        session.interrupt()
+        generation = await emitted.next("generation_created")
+        assert not generation.user_initiated
+        assert (await read(generation)).text == "Nine "
+
+
+async def test_an_answer_that_nobody_asked_for_is_a_turn_like_any_other(make_model, server):
+    async with talk(make_model, server) as (session, peer, emitted):
+        session.commit_audio()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        await peer.speak("Nine to five.")
+        generation = await emitted.next("generation_created")
+        assert not generation.user_initiated
+
+
+async def test_a_reply_with_instructions_is_asked_for_in_words(make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        session.commit_audio()
+        session.generate_reply(instructions="Be short.")
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        assert await peer.expect(client.GenerateReply) == client.GenerateReply("Be short.")
+
+
+async def test_an_answer_that_does_not_come_fails_the_reply(make_model, server):
+    model = Impatient(make_model(), push_to_talk=True)
+    async with conversation(model, server) as (session, _, _):
+        session.commit_audio()
+        with pytest.raises(ReplyTimedOut):
+            await session.generate_reply()
+
+
+async def test_interrupting_the_assistant_gives_the_caller_the_floor(make_model, server):
+    async with talk(make_model, server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(b"", "One "))
+        await emitted.state("speaking")
+        session.interrupt()
+        await peer.expect(client.Unmute)
+        assert session.state is State.ready
+
+
+async def test_interrupting_while_the_answer_is_due_does_not_unmute(make_model, server):
+    async with talk(make_model, server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(b"", "One "))
+        await emitted.state("speaking")
+        session.start_user_activity()
+        session.commit_audio()
+        session.interrupt()  # as LiveKit does it: the turn is committed first
+        session.set_external_id("last")
+        assert [type(await peer.receive()) for _ in range(3)] == [
+            client.Unmute,
+            client.Mute,
+            client.SetExternalId,
+        ]
+
+
+async def test_audio_that_is_cleared_before_it_was_heard_is_dropped(make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        session.push_audio(frame(1))
+        session.clear_audio()
+        session.push_audio(frame(2))
+        session.commit_audio()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        assert peer.audio == [said(2)]
+
+
+async def test_audio_that_was_heard_is_withdrawn_by_a_reset(make_model, server):
+    async with talk(make_model, server) as (session, peer, emitted):
+        await peer.send(phonic.InputText("Hello."))
+        await emitted.next("input_audio_transcription_completed")
+        session.start_user_activity()
+        session.push_audio(frame(1))
+        session.clear_audio()
+        await peer.expect(client.Unmute)
+        reset = await peer.expect(client.Reset)
+        assert "Hello." in reset.config.system_prompt
+        assert reset.config.push_to_talk is True
+        session.push_audio(frame(2))
+        session.commit_audio()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        assert peer.audio == [said(1), said(2)]
+
+
+async def test_clearing_when_nothing_was_said_sends_nothing(make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        session.start_user_activity()
+        session.clear_audio()
+        session.set_external_id("last")
+        await peer.expect(client.Unmute)
+        await peer.expect(client.SetExternalId)
+
+
+async def test_the_floor_survives_a_lost_connection(make_model, server):
+    options = APIConnectOptions(retry_interval=0.01)
+    async with talk(make_model, server, conn_options=options) as (session, peer, emitted):
+        session.start_user_activity()
+        await peer.expect(client.Unmute)
+        peer.cut()
+        await emitted.state("reconnecting")
+        session.push_audio(frame(5))
+        session.commit_audio()
+        resumed = await server.accept()
+        await resumed.send(phonic.ConversationReconnected())
+        await resumed.expect(client.Unmute)
+        await resumed.expect(client.Mute)
+        assert resumed.audio == [said(5)]
+
+
+async def test_with_turn_detection_commit_warns_and_clear_says_nothing(make_model, server, caplog):
+    async with conversation(make_model(), server) as (session, peer, _):
+        session.clear_audio()
+        assert not caplog.records or "audio" not in caplog.text
+        session.commit_audio()
+        assert 'turn_detection="manual"' in caplog.text
+    assert await peer.receive() is None
+
+
+async def test_manual_turn_detection_in_an_agent_session(make_model, server):
+    """The pattern of LiveKit's documentation: a press begins the turn, a release ends it."""
+    session = AgentSession(llm=make_model(), turn_detection="manual")
+    session.output.audio = Playback(24_000)
+    seen = Seen(session)
+    agent = Receptionist()
+    await session.start(agent)
+    try:
+        peer = await server.accept()
+        assert (await peer.open_conversation()).push_to_talk is True
+        realtime = agent.realtime_llm_session
+        emitted = Emitted(realtime)
+        while realtime.state is not State.ready:
+            await emitted.next("state_changed")
+
+        session.interrupt()
+        session.clear_user_turn()
+        await peer.expect(client.Unmute)
+        realtime.push_audio(frame(1))
+        session.commit_user_turn()
+        await peer.expect(client.Mute)
+        assert peer.audio == [said(1)]
+        await peer.send(phonic.InputText("When do you open?"))
+        await peer.speak("At nine.")
+
+        assert (await seen.message("user")).text_content == "When do you open?"
+        assert (await seen.message("assistant")).text_content == "At nine."
+
+        session.interrupt()
+        session.clear_user_turn()
+        await peer.expect(client.Unmute)
+    finally:
+        await session.aclose()

@@ -1,0 +1,313 @@
+"""Tool calls: handed over in a generation, answered through the chat context."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from livekit.agents import function_tool, llm
+from support.scripted import SILENCE, Impatient, conversation, read, settle
+
+from phonic_fsm._core.states import State
+from phonic_fsm._wire import client
+from phonic_fsm._wire import server as phonic
+
+pytestmark = pytest.mark.anyio
+
+
+@function_tool
+async def look_up_weather() -> str:
+    """Look up the weather."""
+    return "sunny"
+
+
+def output(call_id, text="sunny", **fields):
+    return llm.FunctionCallOutput(
+        call_id=call_id, name="look_up_weather", output=text, is_error=False, **fields
+    )
+
+
+def call(call_id, **parameters):
+    return phonic.ToolCall(call_id, "look_up_weather", parameters)
+
+
+async def add(session, *items):
+    context = session.chat_ctx
+    context.items.extend(items)
+    await session.update_chat_ctx(context)
+
+
+async def called(peer, emitted, *call_ids):
+    for call_id in call_ids:
+        await peer.send(call(call_id))
+        await read(await emitted.next("generation_created"))
+
+
+async def test_a_tool_call_is_handed_over_and_ends_the_generation(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "Let me look."),
+            call("c1", city="Rome", days=[1, 2]),
+        )
+        heard = await read(await emitted.next("generation_created"))
+        [function_call] = heard.calls
+        assert heard.text == "Let me look."
+        assert (function_call.call_id, function_call.name) == ("c1", "look_up_weather")
+        assert json.loads(function_call.arguments) == {"city": "Rome", "days": [1, 2]}
+        assert session.state is State.tool_pending
+
+
+async def test_a_call_is_in_the_chat_context_behind_what_was_said(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "Let me look."),
+            call("c1"),
+        )
+        heard = await read(await emitted.next("generation_created"))
+        message, function_call = session.chat_ctx.items
+        assert (message.text_content, message.interrupted) == ("Let me look.", False)
+        assert (function_call.id, function_call.call_id) == (heard.calls[0].id, "c1")
+
+
+async def test_a_call_without_a_turn_opens_a_generation(make_model, server):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.send(call("c1"))
+        heard = await read(await emitted.next("generation_created"))
+        assert [function_call.call_id for function_call in heard.calls] == ["c1"]
+
+
+async def test_an_output_is_sent_exactly_once(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1", "sunny"))
+        assert await peer.expect(client.ToolCallOutput) == client.ToolCallOutput("c1", "sunny")
+        await session.update_chat_ctx(session.chat_ctx)
+        await add(session, output("c1", "rainy"))
+    assert await peer.receive() is None
+
+
+async def test_the_answer_to_an_output_has_a_generation_that_waits_for_it(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1"))
+        generation = await emitted.next("generation_created")
+        assert session.state is State.speaking
+        await peer.speak("It is sunny.")
+        assert (await read(generation)).text == "It is sunny."
+        assert "generation_created" not in await settle(peer, emitted)
+
+
+async def test_an_output_that_needs_no_reply_opens_no_generation(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1", reply_required=False))
+        await peer.expect(client.ToolCallOutput)
+        assert "generation_created" not in await settle(peer, emitted)
+        assert session.state is State.ready
+
+
+@pytest.mark.parametrize(
+    ("fields", "speaks"),
+    [
+        ({"forbid_speech_after_tool_call": True}, False),
+        ({"execution_mode": "async"}, False),
+        ({"execution_mode": "async", "wait_for_response": True}, True),
+        ({"execution_mode": "sync"}, True),
+    ],
+)
+async def test_an_answer_is_awaited_only_from_tools_that_are_spoken_about(
+    fields, speaks, make_model, server
+):
+    model = make_model(configs_for_tools=[{"name": "look_up_weather", **fields}])
+    async with conversation(model, server, tools=[look_up_weather]) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1"))
+        await peer.expect(client.ToolCallOutput)
+        assert session.state is (State.speaking if speaks else State.ready)
+        assert ("generation_created" in await settle(peer, emitted)) is speaks
+
+
+async def test_the_output_of_an_async_tool_may_come_turns_later(make_model, server):
+    model = make_model(configs_for_tools=[{"name": "look_up_weather", "execution_mode": "async"}])
+    async with conversation(model, server, tools=[look_up_weather]) as (session, peer, emitted):
+        await called(peer, emitted, "c1", "c2")
+        await peer.speak("I am looking it up.")
+        await emitted.state("speaking")
+        await emitted.state("tool_pending")
+        await peer.send(
+            phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking(), phonic.InputText("Thanks.")
+        )
+        await emitted.state("listening")
+        await emitted.state("tool_pending")
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "You are "))
+        await emitted.state("speaking")
+        await add(session, output("c2", "rainy"))
+        assert (await peer.expect(client.ToolCallOutput)).output == "rainy"
+        assert session.state is State.speaking, "the turn goes on"
+        await peer.send(phonic.AssistantFinishedSpeaking())
+        await emitted.state("tool_pending")
+        await add(session, output("c1"))
+        assert (await peer.expect(client.ToolCallOutput)).output == "sunny"
+        await emitted.state("ready")
+
+
+async def test_an_answer_to_an_output_that_does_not_come_is_given_up(make_model, server, caplog):
+    async with conversation(Impatient(make_model()), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1"))
+        heard = await read(await emitted.next("generation_created"))
+        assert (heard.text, heard.audio) == ("", b"")
+        assert session.state is State.ready
+        assert "has not begun to answer" in caplog.text
+        await peer.speak("It is sunny after all.")
+        heard = await read(await emitted.next("generation_created"))
+        assert heard.text == "It is sunny after all."
+
+
+async def test_several_calls_are_answered_in_any_order(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1", "c2", "c3")
+        for call_id in ("c3", "c1"):
+            await add(session, output(call_id, f"for {call_id}"))
+            assert session.state is State.tool_pending
+        await add(session, output("c2", "for c2"))
+        assert session.state is State.speaking
+        sent = [await peer.expect(client.ToolCallOutput) for _ in range(3)]
+    assert [(message.tool_call_id, message.output) for message in sent] == [
+        ("c3", "for c3"),
+        ("c1", "for c1"),
+        ("c2", "for c2"),
+    ]
+
+
+async def test_several_outputs_at_once_are_all_sent(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1", "c2")
+        await add(session, output("c1"), output("c2"))
+        sent = [await peer.expect(client.ToolCallOutput) for _ in range(2)]
+        assert [message.tool_call_id for message in sent] == ["c1", "c2"]
+        names = await settle(peer, emitted)
+        assert names.count("generation_created") == 1
+
+
+async def test_the_output_of_an_interrupted_call_is_not_sent(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await peer.send(phonic.ToolCallInterrupted("c1", "look_up_weather"))
+        await emitted.state("ready")
+        await add(session, output("c1"))
+        assert session.state is State.ready
+    assert await peer.receive() is None
+
+
+async def test_an_interrupted_call_leaves_the_other_pending(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1", "c2")
+        await peer.send(phonic.ToolCallInterrupted("c1", "look_up_weather"))
+        await settle(peer, emitted)
+        assert session.state is State.tool_pending
+        await add(session, output("c1"), output("c2"))
+        assert (await peer.expect(client.ToolCallOutput)).tool_call_id == "c2"
+    assert await peer.receive() is None
+
+
+async def test_the_output_of_an_unknown_call_is_not_sent(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        await add(session, output("never-called"))
+        assert session.state is State.ready
+    assert await peer.receive() is None
+
+
+async def test_an_output_is_kept_while_the_caller_speaks(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await peer.send(phonic.UserStartedSpeaking())
+        await emitted.state("listening")
+        await add(session, output("c1"))
+        await peer.expect(client.ToolCallOutput)
+        assert session.state is State.listening
+
+
+async def test_the_caller_may_speak_while_an_output_is_awaited(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+        await emitted.state("listening")
+        await emitted.state("tool_pending")
+        await add(session, output("c1"))
+        await peer.expect(client.ToolCallOutput)
+
+
+async def test_a_repeated_call_is_not_handed_over_twice(make_model, server):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await called(peer, emitted, "c1")
+        await peer.send(call("c1"))
+        assert "generation_created" not in await settle(peer, emitted)
+
+
+async def test_a_call_that_was_answered_is_not_handed_over_again(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1", reply_required=False))
+        await peer.expect(client.ToolCallOutput)
+        await peer.send(call("c1"))
+        assert "generation_created" not in await settle(peer, emitted)
+
+
+async def test_a_call_that_phonic_gave_up_is_no_longer_pending(make_model, server, caplog):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="c1", timed_out=True))
+        await emitted.state("ready")
+        await add(session, output("c1"))
+    assert await peer.receive() is None
+    assert "c1" in caplog.text
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+async def test_a_system_message_is_passed_on(role, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        await add(session, llm.ChatMessage(role=role, content=["The shop closes now."]))
+        message = await peer.expect(client.AddSystemMessage)
+        assert message.system_message == "The shop closes now."
+    assert await peer.receive() is None
+
+
+async def test_a_user_message_goes_out_with_the_reply_to_it(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        await add(session, llm.ChatMessage(role="user", content=["I typed this."]))
+        session.generate_reply(instructions="Be short.")
+        assert await peer.receive() == client.GenerateReply("Be short.", "I typed this.")
+
+
+async def test_a_user_message_goes_out_only_once(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        await add(session, llm.ChatMessage(role="user", content=["I typed this."]))
+        session.generate_reply()
+        session.generate_reply()
+        assert (await peer.expect(client.GenerateReply)).user_message == "I typed this."
+        assert await peer.receive_json() == {"type": "generate_reply"}
+
+
+@pytest.mark.parametrize("change", ["add", "edit", "remove"])
+async def test_a_change_that_phonic_cannot_be_told_is_logged(change, make_model, server, caplog):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.speak("Hello.")
+        await read(await emitted.next("generation_created"))
+        await emitted.state("ready")
+        context = session.chat_ctx.copy()
+        if change == "add":
+            context.add_message(role="assistant", content="never said")
+        elif change == "edit":
+            [message] = context.items
+            context.items = [message.model_copy(update={"content": ["Goodbye."]})]
+        else:
+            context.items = []
+        await session.update_chat_ctx(context)
+        assert [item.text_content for item in session.chat_ctx.items] == [
+            item.text_content for item in context.items
+        ]
+    assert await peer.receive() is None
+    assert "update_chat_ctx" in caplog.text

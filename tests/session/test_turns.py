@@ -1,0 +1,370 @@
+"""The assistant's turns, as LiveKit reads them."""
+
+from __future__ import annotations
+
+import pytest
+from support.scripted import SILENCE, conversation, read, settle, started
+
+from phonic_fsm._core.states import State
+from phonic_fsm._wire import client
+from phonic_fsm._wire import server as phonic
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_turn_becomes_a_generation_with_text_and_audio(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.speak("Good ", "morning.")
+        generation = await emitted.next("generation_created")
+        heard = await read(generation)
+
+    assert heard.text == "Good morning."
+    assert heard.audio == SILENCE * 2
+    assert heard.message_id == generation.response_id
+    assert generation.user_initiated is False
+    [message] = session.chat_ctx.items
+    assert (message.id, message.role, message.text_content) == (
+        heard.message_id,
+        "assistant",
+        "Good morning.",
+    )
+    assert message.interrupted is False
+
+
+async def test_text_without_an_open_turn_opens_a_generation(make_model, server):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.send(phonic.AudioChunk(SILENCE, "Mm-hmm."), phonic.AssistantFinishedSpeaking())
+        heard = await read(await emitted.next("generation_created"))
+
+    assert heard.text == "Mm-hmm."
+
+
+async def test_each_turn_is_a_generation_of_its_own(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.speak("One.")
+        await peer.speak("Two.")
+        first = await emitted.next("generation_created")
+        second = await emitted.next("generation_created")
+        assert first.response_id != second.response_id
+        assert [(await read(turn)).text for turn in (first, second)] == ["One.", "Two."]
+    assert spoken(session) == [("One.", False), ("Two.", False)]
+
+
+async def test_a_turn_that_starts_over_an_open_one_interrupts_it(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One"))
+        await peer.speak("Two.")
+        assert (await read(await emitted.next("generation_created"))).text == "One"
+        assert (await read(await emitted.next("generation_created"))).text == "Two."
+    assert spoken(session) == [("One", True), ("Two.", False)]
+
+
+async def test_a_turn_that_starts_twice_with_nothing_between_is_one_generation(make_model, server):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking())
+        await peer.speak("One.")
+        heard = await read(await emitted.next("generation_created"))
+        assert heard.text == "One."
+        assert "generation_created" not in await settle(peer, emitted)
+
+
+async def test_a_turn_without_words_leaves_no_message(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.speak()
+        assert (await read(await emitted.next("generation_created"))).text == ""
+    assert session.chat_ctx.items == []
+
+
+async def test_the_callers_speech_closes_the_generation_as_interrupted(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "Well, "),
+            phonic.UserStartedSpeaking(),
+        )
+        assert (await read(await emitted.next("generation_created"))).text == "Well, "
+        await emitted.state("listening")
+        assert spoken(session) == [("Well, ", True)]
+
+
+async def test_an_assistant_that_speaks_on_opens_a_new_generation(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "Well, "),
+            phonic.UserStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "as I said."),
+            phonic.AssistantFinishedSpeaking(),
+        )
+        assert (await read(await emitted.next("generation_created"))).text == "Well, "
+        assert (await read(await emitted.next("generation_created"))).text == "as I said."
+    assert spoken(session) == [("Well, ", True), ("as I said.", False)]
+
+
+async def test_an_interrupted_response_corrects_the_message(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "Well, let me think about it."),
+            phonic.UserStartedSpeaking(),
+            phonic.InterruptedResponse("Well, let me"),
+        )
+        await settle(peer, emitted)
+        assert spoken(session) == [("Well, let me", True)]
+
+
+async def test_an_interrupted_response_during_the_turn_ends_and_corrects_it(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "Well, let me think about it."),
+            phonic.InterruptedResponse("Well,"),
+        )
+        await read(await emitted.next("generation_created"))
+        await settle(peer, emitted)
+        assert session.state is State.ready
+        assert spoken(session) == [("Well,", True)]
+
+
+async def test_a_message_of_which_nothing_was_spoken_is_taken_out(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "Well"),
+            phonic.UserStartedSpeaking(),
+            phonic.InterruptedResponse(""),
+        )
+        await settle(peer, emitted)
+        assert spoken(session) == []
+
+
+async def test_a_correction_never_reaches_an_earlier_turn(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "The first turn,"),
+            phonic.UserStartedSpeaking(),
+            phonic.UserFinishedSpeaking(),
+        )
+        await peer.speak("The second turn.")
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.UserStartedSpeaking(),
+            phonic.InterruptedResponse(""),
+        )
+        await settle(peer, emitted)
+        assert spoken(session) == [("The first turn,", True), ("The second turn.", False)]
+
+
+async def test_interrupt_ends_the_generation_at_once(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well, "))
+        generation = await emitted.next("generation_created")
+        await first_words(generation)
+        session.interrupt()
+        assert session.state is State.ready
+        assert spoken(session) == [("Well, ", True)]
+        await read(generation)
+
+
+async def test_what_follows_an_interrupt_is_dropped_until_the_turn_ends(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await interrupted_turn(session, peer, emitted)
+        await peer.send(phonic.AudioChunk(SILENCE, "as I said."))
+        assert await settle(peer, emitted) == []
+        await peer.send(
+            phonic.AssistantFinishedSpeaking(),
+            phonic.AudioChunk(SILENCE, "Mm-hmm."),
+            phonic.AssistantFinishedSpeaking(),
+        )
+        assert (await read(await emitted.next("generation_created"))).text == "Mm-hmm."
+
+
+@pytest.mark.parametrize("event", [phonic.AssistantStartedSpeaking(), phonic.UserStartedSpeaking()])
+async def test_what_follows_an_interrupt_is_heard_again_after_a_start(event, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await interrupted_turn(session, peer, emitted)
+        await peer.send(phonic.AudioChunk(SILENCE, "dropped"), event)
+        await peer.send(phonic.AudioChunk(SILENCE, "heard"), phonic.AssistantFinishedSpeaking())
+        assert (await read(await emitted.next("generation_created"))).text == "heard"
+
+
+async def test_interrupt_with_nothing_open_drops_nothing(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        session.interrupt()
+        await peer.send(phonic.AudioChunk(SILENCE, "Hello."), phonic.AssistantFinishedSpeaking())
+        assert (await read(await emitted.next("generation_created"))).text == "Hello."
+
+
+async def test_a_transcript_is_announced_and_kept_under_one_id(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.InputText("Is it sunny?"))
+        transcript = await emitted.next("input_audio_transcription_completed")
+        [message] = session.chat_ctx.items
+    assert (transcript.transcript, transcript.is_final) == ("Is it sunny?", True)
+    assert (message.id, message.role, message.text_content) == (
+        transcript.item_id,
+        "user",
+        "Is it sunny?",
+    )
+
+
+async def test_the_callers_speech_is_announced(make_model, server):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+        names = await settle(peer, emitted)
+    assert names == [
+        "input_speech_started",
+        "state_changed",
+        "input_speech_stopped",
+        "state_changed",
+    ]
+
+
+async def test_the_end_of_speech_says_that_a_transcript_comes(make_model, server):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+        assert (await emitted.next("input_speech_stopped")).user_transcription_enabled is True
+
+
+async def test_input_that_is_cancelled_ends_the_callers_speech(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.UserStartedSpeaking(), phonic.InputCancelled())
+        await emitted.next("input_speech_stopped")
+        await emitted.state("ready")
+        assert session.chat_ctx.items == []
+
+
+async def test_a_transcript_that_is_cancelled_is_taken_back(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.UserStartedSpeaking(),
+            phonic.UserFinishedSpeaking(),
+            phonic.InputText("Never mind."),
+            phonic.InputCancelled(),
+        )
+        said = await emitted.next("input_audio_transcription_completed")
+        taken_back = await emitted.next("input_audio_transcription_completed")
+        assert (taken_back.item_id, taken_back.transcript) == (said.item_id, "")
+        assert session.chat_ctx.items == []
+        await session.update_instructions("Be brief.")
+        assert "Never mind" not in (await peer.expect(client.UpdateSystemPrompt)).system_prompt
+
+
+async def test_a_transcript_that_was_answered_is_not_taken_back(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.InputText("Hello."))
+        await peer.speak("Good day.")
+        await peer.send(phonic.InputCancelled())
+        await settle(peer, emitted)
+        assert "Hello." in [item.text_content for item in session.chat_ctx.items]
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+async def test_only_audio_that_comes_at_its_pace_may_overlap_the_callers(ahead, make_model, server):
+    model = make_model(stream_ahead_of_real_time=ahead)
+    assert model.capabilities.supports_overlapping_speech is not ahead
+    async with conversation(model, server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "One "),
+            phonic.UserStartedSpeaking(),
+        )
+        await emitted.next("input_speech_started")
+        assert session.state is (State.listening if ahead else State.speaking)
+        await peer.send(
+            phonic.UserFinishedSpeaking(),
+            phonic.AudioChunk(SILENCE, "two."),
+            phonic.AssistantFinishedSpeaking(),
+        )
+        await settle(peer, emitted)
+        assert [item.text_content for item in session.chat_ctx.items[:-1]] == (
+            ["One ", "two."] if ahead else ["One two."]
+        )
+
+
+async def test_an_overlapped_turn_ends_where_phonic_yields(make_model, server):
+    model = make_model(stream_ahead_of_real_time=False)
+    async with conversation(model, server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "One two "),
+            phonic.UserStartedSpeaking(),
+            phonic.InterruptedResponse("One"),
+        )
+        await emitted.state("listening")
+        [message] = session.chat_ctx.items
+        assert (message.text_content, message.interrupted) == ("One", True)
+
+
+async def test_a_start_that_is_said_twice_is_announced_once(make_model, server):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.send(phonic.UserStartedSpeaking(), phonic.UserStartedSpeaking())
+        assert (await settle(peer, emitted)).count("input_speech_started") == 1
+
+
+async def test_a_backchannel_leaves_the_caller_speaking(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.UserStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "Mm-hmm."),
+            phonic.AssistantFinishedSpeaking(),
+        )
+        assert (await read(await emitted.next("generation_created"))).text == "Mm-hmm."
+        assert "input_speech_stopped" not in await settle(peer, emitted)
+        assert session.state is State.listening
+        await peer.send(phonic.UserFinishedSpeaking())
+        await emitted.next("input_speech_stopped")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_speech_before_the_server_says_ready_is_heard(announced, make_model, server):
+    async with started(make_model()) as (session, emitted):
+        await session.update_instructions("Be kind.")
+        await session.update_tools([])
+        peer = await server.accept()
+        await peer.expect(client.Config)
+        if announced:
+            await peer.send(phonic.AssistantStartedSpeaking())
+        await peer.send(
+            phonic.AudioChunk(SILENCE, "Welcome."),
+            phonic.ReadyToStartConversation(),
+            phonic.AssistantFinishedSpeaking(),
+        )
+        assert (await read(await emitted.next("generation_created"))).text == "Welcome."
+        await emitted.state("ready")
+
+
+async def test_the_order_of_what_was_said_is_kept(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.speak("Hello.")
+        await peer.send(phonic.InputText("Hi."))
+        await peer.speak("How are you?")
+        await settle(peer, emitted)
+        assert [item.text_content for item in session.chat_ctx.items][:3] == [
+            "Hello.",
+            "Hi.",
+            "How are you?",
+        ]
+
+
+async def first_words(generation):
+    """Wait until the first text of a generation is there; its streams can still be read."""
+    message = await anext(aiter(generation.message_stream))
+    return await anext(aiter(message.text_stream))
+
+
+async def interrupted_turn(session, peer, emitted):
+    await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well, "))
+    await first_words(await emitted.next("generation_created"))
+    session.interrupt()
+    await emitted.state("ready")
+
+
+def spoken(session):
+    """The assistant's messages, each with whether it was interrupted."""
+    return [
+        (item.text_content, item.interrupted)
+        for item in session.chat_ctx.items
+        if item.type == "message" and item.role == "assistant"
+    ]

@@ -1,0 +1,139 @@
+"""Two traces compared: what two runs of one conversation may differ in, and what is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.record_traces import TRACES
+from support.written_traces import assistant, caller, opening, tool, write
+
+from phonic_fsm._core import events
+from phonic_fsm._wire import server
+from phonic_fsm.trace._diff import diff_traces, diff_with_machine
+from phonic_fsm.trace._reader import TraceError
+
+
+def conversation(*, call_id="call_1", late=0.0, words=("It is ", "sunny."), between=()):
+    """A call with a tool in it; every run has its own ids and times."""
+    return [
+        *opening(f"conv_{call_id}"),
+        *caller(2.0 + late, 3.0 + late),
+        *tool(3.2 + late, 4.2 + late, call_id),
+        *between,
+        *assistant(5.0 + late, *words),
+    ]
+
+
+@pytest.fixture
+def diff(tmp_path):
+    def diff(a, b):
+        first = write(tmp_path / "a.jsonl", a, seed="aaaa", close=30.0)
+        second = write(tmp_path / "b.jsonl", b, seed="bbbb", close=31.0)
+        return list(diff_traces(first, second))
+
+    return diff
+
+
+def test_two_runs_of_a_conversation_are_the_same(diff):
+    other = conversation(call_id="call_9", late=0.3, words=("It is sunny.", "", ""))
+    assert diff(conversation(), other) == []
+
+
+def test_a_step_that_only_one_has_is_all_that_is_told(diff):
+    more = [(4.5, server.Dtmf("5"))]
+    (only,) = diff(conversation(), conversation(between=more))
+    assert only.expected is None
+    assert only.got.event["type"] == "dtmf"
+    (only,) = diff(conversation(between=more), conversation())
+    assert only.expected.event["type"] == "dtmf"
+    assert only.got is None
+
+
+def test_a_whole_turn_more_is_told_and_the_rest_is_aligned(diff):
+    more = [*caller(1.0, 1.2, "Well?"), *assistant(1.4, "One moment.")]
+    longer = [*conversation()[:5], *more, *conversation()[5:]]
+    differing = diff(conversation(), longer)
+    assert all(step.expected is None for step in differing)
+    assert sorted(step.got.event["type"] for step in differing) == [
+        "assistant_finished_speaking",
+        "assistant_started_speaking",
+        "audio_chunk",
+        "input_text",
+        "user_finished_speaking",
+        "user_started_speaking",
+    ]
+
+
+def test_other_words_are_told_with_their_place(diff):
+    chunk, end = diff(conversation(), conversation(words=("It ", "rains.")))
+    (difference,) = chunk.differences
+    assert (difference.where, difference.expected, difference.got) == (
+        "event.text",
+        "It is sunny.",
+        "It rains.",
+    )
+    assert [difference.where for difference in end.differences] == ["effects[1].item.text"]
+
+
+def test_an_id_must_stand_for_the_same_throughout(diff):
+    def two_calls(first, second):
+        return [*opening(), *tool(1, 4, "call_1")[:1], *tool(2, 4, "call_2")[:1], *(first, second)]
+
+    one, other = tool(1, 4, "call_1")[1], tool(2, 4, "call_2")[1]
+    assert diff(two_calls(one, other), two_calls(one, other)) == []
+    assert diff(two_calls(one, other), two_calls(other, one)) != []
+
+
+def test_an_effect_more_leaves_the_others_alone(diff):
+    lost = (2.0, events.ConnectionClosed(1006))
+    speaking = [*opening(), *assistant(1.0, "Well.")[:-1], lost]
+    silent = [*opening(), *assistant(1.0, "Well."), lost]
+    *_, step = diff(speaking, silent)
+    assert [(d.where, d.expected["type"]) for d in step.differences if d.where != "from"] == [
+        ("effects[0]", "close_generation"),
+        ("effects[1]", "add_item"),
+    ]
+
+
+def test_long_traces_without_a_word_in_common_are_still_compared(diff):
+    def talk(word):
+        steps = opening()
+        for turn in range(400):
+            steps += caller(10.0 * turn + 1, 10.0 * turn + 2, f"{word} {turn}")
+            steps += assistant(10.0 * turn + 3, f"{word}, {turn}")
+        return steps
+
+    assert len(diff(talk("Ja"), talk("No"))) >= 400
+
+
+@pytest.mark.parametrize("path", sorted(TRACES.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_a_recorded_trace_is_what_this_machine_makes_of_it(path):
+    assert list(diff_with_machine(path)) == []
+    assert list(diff_traces(path, path)) == []
+
+
+def test_all_steps_that_the_machine_makes_otherwise_are_told(tmp_path):
+    path = write(tmp_path / "call.jsonl", conversation(), close=30.0)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[5]["to"] = "listening"
+    lines[8]["effects"].pop()
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    first, second = diff_with_machine(path)
+    assert (first.expected.seq, second.expected.seq) == (5, 8)
+    assert [difference.where for difference in first.differences] == ["to"]
+    assert [(d.where, d.expected) for d in second.differences] == [("effects[1]", None)]
+
+
+def test_what_is_no_event_is_refused(tmp_path):
+    path = write(tmp_path / "call.jsonl", opening())
+    path.write_text(path.read_text().replace('"type":"open"', '"type":"opened"'))
+    with pytest.raises(TraceError, match="line 2 holds no event"):
+        list(diff_with_machine(path))
+
+
+def test_audio_that_was_dropped_here_and_played_there_differs(diff):
+    begun = assistant(1.0, "Start ", "with ", "the river.")
+    interrupted = [*opening(), *begun[:2], (1.1, events.Interrupt()), *begun[2:]]
+    played = [*opening(), *begun[:3], (1.1, events.Interrupt()), *begun[3:]]
+    assert diff(interrupted, played) != []
