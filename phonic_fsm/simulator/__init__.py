@@ -1,13 +1,14 @@
 """A websocket server that speaks Phonic's speech-to-speech protocol, for tests and demos.
 
-``server`` listens, ``conversation`` reacts to a client; in it ``caller`` is heard and
-``assistant`` answers, speaking on a ``stage`` and calling with ``tool_use``, while ``floor`` knows
-who speaks and ``no_input`` minds that nobody does. ``scenario`` is what all follow. ``voice``
-(text to speech-like audio) and ``vad`` (audio to speech edges) are pure and of use on their own.
-The simulator knows the wire's types and audio formats, and nothing else of the package.
+``_server`` listens and ``_conversation`` acts on a client's messages, which go over its
+``_channel``. ``_caller`` hears the caller with speech detection (``_vad``); ``_assistant`` answers
+with a ``_speaker`` and ``_tool_calls``; ``_floor`` knows who speaks. What they do is said by the
+``_scenario`` and by the client's config, which ``_refusals`` checks and ``_settings`` interprets.
+``_voice`` makes the sounds. Of the rest of the package the simulator uses only the messages' types
+and the audio formats.
 """
 
-from ._record import ConversationRecord
+from ._channel import ConversationRecord
 from ._scenario import Call, Scenario, ScenarioError, Turn, load_scenario, scenario_names
 from ._server import PhonicSimulator
 from ._vad import SpeechDetector, SpeechEdge

@@ -1,7 +1,6 @@
-"""The assistant's side of a conversation: what it can be asked for, and how it answers a turn.
+"""The assistant's side of a conversation: what it says and does, and what stops it.
 
-When it is asked for something, and what the client may ask, is ``conversation``'s; that of the
-caller is ``caller``'s.
+It is told by ``_conversation`` what the client asks for, and by ``_caller`` when the caller speaks.
 """
 
 from __future__ import annotations
@@ -13,65 +12,66 @@ from phonic_fsm._wire import server
 from ._channel import Channel
 from ._floor import Who
 from ._scenario import Call, Turn
-from ._stage import Stage
-from ._tool_use import ToolUse
+from ._speaker import Speaker
+from ._tool_calls import ToolCalls
 
 
 class Assistant:
-    """Speaks on ``stage`` and uses ``tools``; everything else it sends over ``channel``."""
+    """Speaks with ``speaker``, uses ``tools``, and sends everything else over ``channel``."""
 
-    def __init__(self, channel: Channel, stage: Stage, tools: ToolUse) -> None:
+    def __init__(self, channel: Channel, speaker: Speaker, tools: ToolCalls) -> None:
         self._channel = channel
-        self._stage = stage
+        self._speaker = speaker
         self._tools = tools
         self._called_early: list[Call] = []
+        """Calls of the present turn that were made while the caller still spoke."""
 
     @property
-    def uninterruptible(self) -> bool:
-        """Whether the caller has to wait until it is done."""
-        return self._stage.speaker.uninterruptible or self._tools.uninterruptible
+    def is_uninterruptible(self) -> bool:
+        """Whether the caller is not heard until the assistant has finished."""
+        return self._speaker.is_uninterruptible or self._tools.is_uninterruptible
 
     # -- what it can be asked for ---------------------------------------------------------------
 
     def say(self, line: str, *, interruptible: bool = True) -> None:
         """Say ``line`` as a turn of its own."""
-        self._stage.begin(lambda: self._stage.speak(line, interruptible=interruptible))
+        self._speaker.begin(lambda: self._speaker.speak(line, interruptible=interruptible))
 
     async def say_instead(self, line: str, *, interruptible: bool = True) -> None:
-        """The same, ending the line that is being said; calls that wait go on waiting."""
-        await self._stage.speaker.cut()
+        """End the present line early and say ``line``; tool calls go on waiting."""
+        await self._speaker.cut_short()
         self.say(line, interruptible=interruptible)
 
     def poke(self, line: str) -> None:
         """Ask a silent caller."""
-        self._stage.begin(lambda: self._stage.speak(line), Who.POKE)
+        self._speaker.begin(lambda: self._speaker.speak(line), Who.POKE)
 
     async def listen(self, turn: Turn) -> None:
-        """Do what the scenario has for while the caller speaks."""
+        """Do what the scenario has for while the caller speaks: a backchannel, early calls."""
         line = turn.backchannel
-        if line and self._stage.settings.backchannels:
-            self._stage.begin(lambda: self._stage.speak(line, announced=False))
+        if line and self._speaker.settings.backchannels:
+            self._speaker.begin(lambda: self._speaker.speak(line, announced=False))
         self._called_early = await self._tools.call_during_speech(turn.calls)
 
     def answer(self, turn: Turn) -> None:
         """Do what the scenario has for after the caller's turn."""
         since = anyio.current_time()
-        self._stage.begin(lambda: self._answer(turn, since))
+        self._speaker.begin(lambda: self._answer(turn, since))
 
     # -- what stops it --------------------------------------------------------------------------
 
     def interrupt(self) -> list[server.InterruptedResponse | server.ToolCallInterrupted]:
-        """Stop at once, for the caller: what to tell the client about it."""
-        heard = self._stage.stop()
+        """Stop at once because the caller speaks; returns what the client is to be told."""
+        heard = self._speaker.stop()
         line = [] if heard is None else [server.InterruptedResponse(heard)]
         return [*line, *self._tools.interrupt()]
 
     def forget_everything(self) -> None:
-        """Stop at once, and give up all calls, without a word."""
-        self._stage.stop()
+        """Stop at once and give up all tool calls; the client is told nothing."""
+        self._speaker.stop()
         self._tools.forget_all()
 
-    # -- the tasks ------------------------------------------------------------------------------
+    # -- the answer, step by step ---------------------------------------------------------------
 
     async def _answer(self, turn: Turn, since: float) -> None:
         send = self._channel.send
@@ -83,9 +83,9 @@ class Assistant:
             elapsed_ms = round((anyio.current_time() - since) * 1000, 3)
             await send(server.Dtmf(turn.dtmf, {"total_ms": elapsed_ms}))
         if turn.assistant:
-            await self._stage.speak(turn.assistant, interruptible=turn.interruptible, since=since)
+            await self._speaker.speak(turn.assistant, interruptible=turn.interruptible, since=since)
         if turn.calls:
-            # Equal calls are different ones: only the very same was made already.
+            # Two calls may be equal: only the very object that was called early is left out.
             early = {id(call) for call in self._called_early}
             calls = [call for call in turn.calls if id(call) not in early]
             await self._tools.call(calls, after_speech=bool(turn.assistant))

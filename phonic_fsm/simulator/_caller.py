@@ -1,6 +1,6 @@
-"""The caller's side of a conversation: when they speak, and what that does to the assistant.
+"""The caller's side of a conversation: when they speak, and when that interrupts the assistant.
 
-Audio comes in, turns come out. What the assistant does about a turn is ``assistant``'s.
+What the assistant does about the caller's turn is decided in ``_assistant``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from ._vad import SpeechDetector, SpeechEdge
 
 
 class Caller:
-    """Takes its turns from ``scenario``. ``configure`` comes before all else."""
+    """Hears the caller's audio and takes their turns from ``scenario``.
+
+    ``configure`` must be called before anything else.
+    """
 
     def __init__(
         self, scenario: Scenario, channel: Channel, assistant: Assistant, floor: Floor
@@ -26,24 +29,26 @@ class Caller:
         self._assistant = assistant
         self._floor = floor
         self._turns = 0
-        self._in_passing = False
-        """Whether the words that are being said are too few to interrupt the assistant."""
+        """How many turns of the caller have ended."""
+        self._is_too_short = False
+        """Whether the present turn has too few words to interrupt the assistant."""
         self._settings: Settings
-        self._ears: SpeechDetector
+        self._detector: SpeechDetector
         self._muted: bool
 
     def configure(self, settings: Settings) -> None:
-        """Listen anew: a turn that has begun is forgotten."""
+        """Take new settings, and forget a turn that has begun."""
         self._settings = settings
         self._muted = settings.push_to_talk
-        self._listen_anew()
+        self._restart_detection()
 
     async def hear(self, audio: bytes) -> None:
-        """Take ``audio`` in the config's format, or ignore it while the caller is not heard."""
-        if self._muted or (self._assistant.uninterruptible and not self._ears.speaking):
+        """Take ``audio`` in the config's format. It is ignored while the caller is muted or must
+        not interrupt."""
+        if self._muted or (self._assistant.is_uninterruptible and not self._detector.speaking):
             return
         decode = self._settings.input_format.decode
-        for edge in self._ears.feed(audio if decode is None else decode(audio)):
+        for edge in self._detector.feed(audio if decode is None else decode(audio)):
             if edge is SpeechEdge.STARTED:
                 await self._start()
             else:
@@ -53,16 +58,16 @@ class Caller:
         self._muted = False
 
     async def mute(self) -> None:
-        """End the caller's turn, if there is one, and hear nothing more."""
-        was_speaking = self._ears.speaking
+        """End the caller's turn, if there is one, and ignore their audio from now on."""
+        was_speaking = self._detector.speaking
         self._muted = True
-        self._listen_anew()
+        self._restart_detection()
         if was_speaking:
             await self._finish()
 
-    def _listen_anew(self) -> None:
+    def _restart_detection(self) -> None:
         self._floor.leave(Who.CALLER)
-        self._ears = SpeechDetector(
+        self._detector = SpeechDetector(
             self._settings.input_format.sample_rate,
             threshold_dbfs=self._settings.threshold_dbfs,
             min_speech_ms=self._settings.min_speech_ms,
@@ -71,13 +76,13 @@ class Caller:
 
     async def _start(self) -> None:
         turn = self._scenario.turn(self._turns)
-        self._in_passing = self._is_too_short(turn)
-        consequences = [] if self._in_passing else self._assistant.interrupt()
+        self._is_too_short = self._has_too_few_words(turn)
+        consequences = [] if self._is_too_short else self._assistant.interrupt()
         self._floor.take(Who.CALLER)
         await self._channel.send(server.UserStartedSpeaking())
         for consequence in consequences:
             await self._channel.send(consequence)
-        if not self._in_passing:
+        if not self._is_too_short:
             await self._assistant.listen(turn)
 
     async def _finish(self) -> None:
@@ -89,10 +94,10 @@ class Caller:
             return
         await self._channel.send(server.UserFinishedSpeaking())
         await self._channel.send(server.InputText(turn.caller, "en"))
-        if not self._in_passing:
+        if not self._is_too_short:
             self._assistant.answer(turn)
 
-    def _is_too_short(self, turn: Turn) -> bool:
+    def _has_too_few_words(self, turn: Turn) -> bool:
         words = len(turn.caller.split())
         busy = self._floor.is_taken_by(Who.ASSISTANT, Who.POKE)
         return busy and words < self._settings.min_words_to_interrupt

@@ -1,24 +1,63 @@
-"""The way to one client: sends messages over whichever connection is there, and keeps the record.
+"""The way to one client, and the record of what passed over it.
 
-It decides nothing about what is sent. Which connection it is, ``conversation`` says.
+Nothing here decides what is sent. Which connection carries the conversation is decided in
+``_conversation``.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 
+import anyio
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.codec import encode
+from phonic_fsm._wire.config import ConfigOptions
 
-from ._record import ConversationRecord, News
+
+@dataclass
+class ConversationRecord:
+    """One conversation as the server saw it, over all the connections that carried it."""
+
+    conversation_id: str
+    received: list[client.ClientMessage] = field(default_factory=list)
+    """What the client sent, in order, with the messages that were refused, but without audio and
+    without frames that cannot be decoded."""
+    audio: bytearray = field(default_factory=bytearray)
+    """The caller's audio so far, in the config's ``input_format``."""
+    sent: list[server.ServerMessage] = field(default_factory=list)
+    """What the server sent, in order, without audio."""
+    config: ConfigOptions | None = None
+    """The config that is in force: the client's, with every later change applied."""
+    connections: int = 0
+    """How many sockets have carried the conversation: more than 1 after a resume."""
+
+
+class News:
+    """Lets tests wait until something is true of the records."""
+
+    def __init__(self) -> None:
+        self._changed: anyio.Event | None = None
+
+    def changed(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    async def wait_for(self, predicate: Callable[[], bool]) -> None:
+        while not predicate():
+            if self._changed is None:
+                self._changed = anyio.Event()
+            await self._changed.wait()
 
 
 class Channel:
-    """A client's connection, if there is one, and the record of what passes over it."""
+    """A client's connection, while there is one, and the conversation's record."""
 
     def __init__(self, news: News) -> None:
         self.record = ConversationRecord(f"conv_{uuid.uuid4().hex}")
@@ -26,23 +65,23 @@ class Channel:
         self._connection: ServerConnection | None = None
 
     def attach(self, connection: ServerConnection | None) -> None:
-        """Use another connection from here on, or none."""
+        """Use this connection from now on; None while there is none."""
         self._connection = connection
         self.record.connections += connection is not None
         self._news.changed()
 
     async def send(self, message: server.ServerMessage) -> None:
-        """Send and record ``message``; without a connection it is gone."""
+        """Send and record ``message``; it is lost while there is no connection."""
         if self._connection is None:
             return
         if not isinstance(message, server.AudioChunk):
             self.record.sent.append(message)
             self._news.changed()
-        with suppress(ConnectionClosed):  # whoever reads the connection sees it, and ends
+        with suppress(ConnectionClosed):  # the task that reads sees it and ends
             await self._connection.send(encode(message), text=True)
 
     def note(self, message: client.ClientMessage) -> None:
-        """Record a message of the client's."""
+        """Record a message from the client."""
         if isinstance(message, client.AudioChunk):
             self.record.audio += message.audio
         else:

@@ -1,7 +1,7 @@
-"""One conversation: what the server does about each of the client's messages, and about none.
+"""One conversation: what the server does about each message of the client, and when none comes.
 
-It outlives a lost connection. Listening for connections, and deciding which conversation a
-connection belongs to, is ``server``'s; the two sides are ``caller``'s and ``assistant``'s.
+A conversation outlives a lost connection. ``_server`` decides which conversation a connection
+belongs to; the two sides of the conversation are in ``_caller`` and ``_assistant``.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ from phonic_fsm._wire.codec import MalformedMessage, UnknownMessage, decode_clie
 from phonic_fsm._wire.config import ConfigOptions, ToolDefinition
 
 from ._assistant import Assistant
-from ._background import background
 from ._caller import Caller
 from ._channel import Channel
-from ._floor import Floor
-from ._no_input import watch_silence
-from ._refusal import (
+from ._floor import Floor, watch_silence
+from ._refusals import (
     refuse,
     refuse_audio,
     refuse_config,
@@ -35,8 +33,9 @@ from ._refusal import (
 )
 from ._scenario import Scenario
 from ._settings import Settings, tool_name, welcome_line
-from ._stage import Stage
-from ._tool_use import ToolUse
+from ._speaker import Speaker
+from ._tool_calls import ToolCalls
+from ._voice import background_noise
 
 _STOCK_REPLY = "What would you like to talk about?"
 _STOCK_POKE = "Are you still there?"
@@ -51,26 +50,30 @@ class Conversation:
         self._scenario = scenario
         self._replies = iter(scenario.replies)
         self._floor = Floor()
-        self._stage = Stage(channel, self._floor)
-        self._tools = ToolUse(channel, self._stage, self._floor)
-        self._assistant = Assistant(channel, self._stage, self._tools)
+        self._speaker = Speaker(channel, self._floor)
+        self._tools = ToolCalls(channel, self._speaker, self._floor)
+        self._assistant = Assistant(channel, self._speaker, self._tools)
         self._caller = Caller(scenario, channel, self._assistant, self._floor)
         self._known_tools: dict[str, ToolDefinition] = {}
         self._external_id: str | None = None
-        self._attending = anyio.CancelScope()
+        """The one that the client has set with ``set_external_id``."""
+        self._watching = anyio.CancelScope()
         self._serving = anyio.Lock()
+        """Held while a connection carries the conversation."""
         self._lost_at: float | None = None
+        """When the connection was lost (s), while the conversation may be resumed."""
         self._settings: Settings  # set by the config, which comes before anything that needs them
 
     # -- its connections ------------------------------------------------------------------------
 
     async def start(self, connection: ServerConnection) -> None:
-        """Talk over the first ``connection`` until it closes."""
+        """Hold the conversation over its first ``connection``, until that closes."""
         async with self._serving:
             await self._serve(connection)
 
     async def resume(self, connection: ServerConnection, *, grace_s: float) -> bool:
-        """Go on over a new one until it closes; False at once if it is too late for that."""
+        """Go on over a new connection until that closes. Returns False if the conversation cannot
+        be resumed, or was lost more than ``grace_s`` seconds ago."""
         self.channel.drop()  # the client may know of a loss before the server does
         async with self._serving:
             if self._lost_at is None or anyio.current_time() - self._lost_at > grace_s:
@@ -81,24 +84,24 @@ class Conversation:
     async def _serve(self, connection: ServerConnection) -> None:
         self.channel.attach(connection)
         async with anyio.create_task_group() as tasks:
-            self._stage.tasks = tasks
+            self._speaker.tasks = tasks
             if self._lost_at is not None:
                 self._lost_at = None
                 await self.channel.send(server.ConversationReconnected())
                 self._tools.resume()
-                self._attend()
+                self._watch()
             with suppress(ConnectionClosed):  # how it closed is asked for below
                 while (frame := await self._next_frame(connection)) is not None:
                     await self._receive(frame)
             tasks.cancel_scope.cancel()
-        self._stage.stop()
+        self._speaker.stop()
         how = (connection.close_code, connection.close_reason)
         if self.channel.record.config and (how[0] in {1006, 1012} or how == (1001, "restarting")):
             self._lost_at = anyio.current_time()
         self.channel.attach(None)
 
     async def _next_frame(self, connection: ServerConnection) -> str | bytes | None:
-        """None if there is none in time, in which case the connection is closed."""
+        """The next frame; None if none came in time and the connection was closed for that."""
         timeout_s = self._settings.timeout_s if self.channel.record.config else 0
         with anyio.move_on_after(timeout_s or math.inf):
             return await connection.recv()
@@ -150,14 +153,14 @@ class Conversation:
                     server.ConversationCreated(self.channel.record.conversation_id)
                 )
                 await self.channel.send(server.ReadyToStartConversation())
-                self._attend()
+                self._watch()
                 if line := welcome_line(message, self._scenario.welcome):
                     interruptible = message.is_welcome_message_interruptible is not False
                     self._assistant.say(line, interruptible=interruptible)
             case client.Reset():
                 self._assistant.forget_everything()
                 self._configure(message.config)
-                self._attend()
+                self._watch()
             case client.Unmute():
                 self._caller.unmute()
             case client.Mute():
@@ -191,32 +194,32 @@ class Conversation:
         self._apply(msgspec.structs.replace(config, **changes))
 
     def _apply(self, config: ConfigOptions) -> None:
-        if self._external_id is not None:  # one that was set goes before the config's
+        if self._external_id is not None:  # takes precedence over the config's
             config = msgspec.structs.replace(config, external_id=self._external_id)
         self.channel.record.config = config
-        self._settings = self._stage.settings = Settings.of(config)
+        self._settings = self._speaker.settings = Settings.of(config)
         self._known_tools.update(self._settings.tools)
 
     def _known(self, tool: ToolDefinition) -> ToolDefinition:
-        """A tool that is only named here may have been defined before."""
+        """The definition of a tool that is only named here, if the client gave it before."""
         return self._known_tools.get(tool_name(tool), tool) if isinstance(tool, str) else tool
 
     # -- between the turns ----------------------------------------------------------------------
 
-    def _attend(self) -> None:
-        """Mind the silence from now on, as the settings have it."""
-        self._attending.cancel()
-        self._attending = anyio.CancelScope()
-        self._floor.begin()
-        self._stage.tasks.start_soon(self._mind_the_silence, self._attending)
+    def _watch(self) -> None:
+        """From now on poke or end after silence, and send background noise, as the settings say."""
+        self._watching.cancel()
+        self._watching = anyio.CancelScope()
+        self._floor.restart_silence()
+        self._speaker.tasks.start_soon(self._watch_for_silence, self._watching)
 
-    async def _mind_the_silence(self, scope: anyio.CancelScope) -> None:
+    async def _watch_for_silence(self, scope: anyio.CancelScope) -> None:
         level = self._settings.background_level
         with scope:
             async with anyio.create_task_group() as tasks:
                 if level is not None or self._scenario.background:
-                    sound = background(self._settings.output_format, level or 0.0)
-                    tasks.start_soon(self._stage.speaker.fill_pauses, sound)
+                    noise = background_noise(self._settings.output_format, level or 0.0)
+                    tasks.start_soon(self._speaker.fill_pauses, noise)
                 await watch_silence(self._floor, self._settings, self._poke, self._end)
 
     async def _poke(self) -> None:

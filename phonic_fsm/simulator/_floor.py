@@ -1,35 +1,38 @@
-"""Who speaks, and since when nobody does.
+"""Who speaks at the moment, and what happens after nobody has spoken for a while.
 
-Only keeps account of it: what silence leads to is ``no_input``'s, and what may not be said into
-somebody's speech waits here until it may.
+Nothing here speaks or sends: what is said into a silence is decided in ``_conversation``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from enum import Enum
 
 import anyio
 
+from ._settings import Settings
+
 
 class Who(Enum):
     CALLER = "caller"
+    """The caller speaks."""
     ASSISTANT = "assistant"
-    """It speaks, or works on an answer."""
+    """The assistant speaks, or works on an answer."""
     POKE = "poke"
-    """The assistant too, but only to ask whether the caller is still there."""
+    """The assistant asks whether the caller is still there."""
 
 
 class Floor:
-    """The floor of one conversation. Times are those of anyio's clock, in seconds."""
+    """Who speaks in one conversation, or has the floor. Times are of anyio's clock, in seconds."""
 
     def __init__(self) -> None:
         self._until: dict[Who, float] = {}
         self._begun = -math.inf
         self._changed = anyio.Event()
 
-    def begin(self) -> None:
-        """Let silence count from now on, however long there was one before."""
+    def restart_silence(self) -> None:
+        """Count silence from now on, however long it has lasted already."""
         self._begun = anyio.current_time()
         self._wake()
 
@@ -38,7 +41,8 @@ class Floor:
         self._wake()
 
     def leave(self, who: Who, until: float = -math.inf) -> None:
-        """``who`` is done, but can be heard ``until`` then; nothing for one who was not on."""
+        """``who`` has finished, but can be heard ``until`` then. Does nothing if ``who`` did not
+        speak."""
         if self.is_taken_by(who):
             self._until[who] = max(until, anyio.current_time())
             self._wake()
@@ -48,13 +52,13 @@ class Floor:
         return any(self._until.get(who, -math.inf) > now for who in whose)
 
     async def free_for(self, seconds: float, *, besides: Who | None = None) -> None:
-        """Return once nobody, ``besides`` one who does not count, has spoken for that long."""
+        """Return once nobody has spoken for that long; ``besides`` does not count."""
         while (due := self._free_from(besides) + seconds) > anyio.current_time():
             with anyio.CancelScope(deadline=due):
                 await self._changed.wait()
 
     async def taken(self, *, besides: Who | None = None) -> None:
-        """Return once somebody, ``besides`` one who does not count, has begun to speak."""
+        """Return once somebody has begun to speak; ``besides`` does not count."""
         free_from = self._free_from(besides)
         while self._free_from(besides) == free_from:
             await self._changed.wait()
@@ -66,3 +70,28 @@ class Floor:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+
+async def watch_silence(
+    floor: Floor,
+    settings: Settings,
+    poke: Callable[[], Awaitable[None]],
+    end: Callable[[], Awaitable[None]],
+) -> None:
+    """Call ``poke`` and ``end`` after as much silence as the settings say, once in each silence.
+
+    A poke does not end a silence; anything else that is said does.
+    """
+    async with anyio.create_task_group() as tasks:
+        for seconds, act in ((settings.poke_after_s, poke), (settings.end_after_s, end)):
+            if seconds:
+                tasks.start_soon(_once_in_each_silence, floor, seconds, act)
+
+
+async def _once_in_each_silence(
+    floor: Floor, seconds: float, act: Callable[[], Awaitable[None]]
+) -> None:
+    while True:
+        await floor.free_for(seconds, besides=Who.POKE)
+        await act()
+        await floor.taken(besides=Who.POKE)

@@ -1,6 +1,6 @@
-"""What the simulated server hears, says and does, turn by turn: the format, and reading it.
+"""The scenario's format, and how it is read: what the caller says and what the assistant does.
 
-A scenario is data. Nothing here opens a socket; carrying a scenario out is ``conversation``'s.
+A scenario is data. It is carried out by ``_conversation`` and the modules that that uses.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Text = Annotated[str, Meta(min_length=1)]
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be read: one line that names the file and the bad value's path."""
+    """A scenario cannot be read. The message is one line: file, place in it, problem."""
 
 
 class Call(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,14 +27,14 @@ class Call(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tool: _Text
     parameters: dict[str, Any] = {}
     then: str = ""
-    """Spoken once the call is settled, and with it every other that the assistant waits for;
-    ``{output}`` stands for the output."""
+    """Spoken once there is an output for this call and for every other that the assistant waits
+    for. ``{output}`` stands for the output."""
     meanwhile: str = ""
-    """Spoken right after the call, if the assistant does not wait for the output."""
+    """Spoken right after the call if the assistant does not wait for the output."""
     during_speech: bool = False
-    """Called while the caller still speaks, if the tool allows that."""
+    """The call is made while the caller still speaks, if the tool allows that."""
     calls: tuple[Call, ...] = ()
-    """Called once this call is settled and spoken about, if the tool allows chaining."""
+    """These calls are made after this one has been spoken about, if the tool allows chaining."""
 
     def __post_init__(self) -> None:
         if any(call.during_speech for call in self.calls):
@@ -44,26 +44,27 @@ class Call(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Turn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One turn of the caller and what the server does about it, in the order of the fields.
 
-    A turn that only has a ``caller`` is answered with ``assistant_chose_not_to_respond``.
+    A turn with nothing for the assistant to do is answered with
+    ``assistant_chose_not_to_respond``.
     """
 
     caller: str = ""
-    """What the caller says: the transcript of the turn, whatever the audio was."""
+    """What the caller says. It is the turn's transcript, whatever was in the audio."""
     cancelled: bool = False
-    """The turn is withdrawn once the caller has spoken, and nothing comes of it."""
+    """The turn is withdrawn once the caller has spoken: no transcript, no answer."""
     backchannel: _Text | None = None
-    """Said while the caller speaks, without a turn of the assistant's own."""
+    """Said while the caller speaks, without being a turn of the assistant."""
     warning: Problem | None = None
     error: Problem | None = None
     dtmf: _Text | None = None
     """Digits that the assistant dials."""
     assistant: _Text | None = None
-    """The assistant's answer; with ``calls``, what it says before it calls."""
+    """The assistant's answer. If there are ``calls``, it is said before them."""
     interruptible: bool = True
-    """Whether the caller can cut the assistant's lines of this turn short."""
+    """Whether the caller can interrupt the line in ``assistant``."""
     interrupt_after_ms: Annotated[int, Meta(ge=0)] | None = None
-    """For whoever plays the caller: when, after the assistant began to answer, the caller's next
-    turn begins. The server itself makes no use of it."""
+    """For a program that plays the caller: the next turn begins this long after the assistant
+    began to answer. The server itself does not use it."""
     calls: tuple[Call, ...] = ()
     end: bool = False
     """The assistant ends the conversation."""
@@ -89,7 +90,7 @@ class Turn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole conversation; after its last turn it begins again with the first."""
+    """A whole conversation. After the last turn it begins again with the first."""
 
     description: str = ""
     welcome: str | None = None
@@ -98,7 +99,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     replies: tuple[_Text, ...] = ()
     """Answers to ``generate_reply``, in order; a stock sentence when they run out."""
     poke: _Text | None = None
-    """The agent's own question to a silent caller, for a config that does not say what to ask."""
+    """The agent's own question to a silent caller, for a config without one."""
     background: bool = False
     """Audio without text is sent while the assistant does not speak, even if the config asks for
     no background noise: silence then."""
@@ -117,9 +118,10 @@ def scenario_names() -> tuple[str, ...]:
 
 
 def load_scenario(source: str | Path) -> Scenario:
-    """Read a shipped scenario (its name) or one of your own (the path of its JSON file).
+    """Read a shipped scenario, by its name, or one of your own, by the ``Path`` of a JSON file.
 
-    Raises ScenarioError when there is none or when it says something that is not understood.
+    Raises:
+        ScenarioError: there is no such scenario, or a field of it is unknown or invalid.
     """
     if isinstance(source, Path):
         return _read(source, str(source))

@@ -1,4 +1,7 @@
-"""The listening socket: handshakes, and which conversation a connection belongs to."""
+"""The simulator's listening socket: it checks handshakes and finds each connection's conversation.
+
+What is said in a conversation is decided in ``_conversation``.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,8 @@ from websockets.http11 import Request, Response
 
 from phonic_fsm._wire import client
 
-from ._channel import Channel
+from ._channel import Channel, ConversationRecord, News
 from ._conversation import Conversation
-from ._record import ConversationRecord, News
 from ._scenario import Scenario, load_scenario
 
 _PATH = "/v1/sts/ws"
@@ -28,20 +30,21 @@ M = TypeVar("M", bound=client.ClientMessage)
 class PhonicSimulator:
     """A local stand-in for Phonic's speech-to-speech server.
 
-    ``scenario`` says what the caller is taken to say and what the assistant does about it: a
-    Scenario, the name of a shipped one (``scenario_names()``), or the path of a JSON file. Each
-    conversation goes through it on its own. ``port`` 0 takes a free one. A lost conversation can
-    be resumed for ``grace_s`` seconds.
-
-    Raises ScenarioError when the scenario cannot be read; entering it raises OSError when the
-    address cannot be listened on::
+    ``scenario`` says what the caller is taken to have said and what the assistant does about it.
+    It is a ``Scenario``, the name of a shipped one (see ``scenario_names()``), or the ``Path`` of
+    a JSON file. Every conversation goes through it from the beginning. ``port`` 0 takes a free
+    port. A lost conversation can be resumed for ``grace_s`` seconds::
 
         async with PhonicSimulator("small-talk") as sim:
             model = RealtimeModel(base_url=sim.url, api_key="any")
+
+    Raises:
+        ScenarioError: the scenario cannot be read.
+        OSError: on entering, if the address cannot be listened on.
     """
 
     conversations: list[ConversationRecord]
-    """What happened so far, a record for each conversation, oldest first."""
+    """What has happened so far: a record for each conversation, the oldest first."""
 
     def __init__(
         self,
@@ -89,9 +92,13 @@ class PhonicSimulator:
         return f"ws://{host}:{self._port}"
 
     async def received(self, kind: type[M], *, nth: int = 1) -> M:
-        """The ``nth`` message of ``kind`` that clients sent, counted over all conversations from
-        the first; waits until it is there. Raises ValueError for audio, which is not kept as
-        messages."""
+        """Wait for the ``nth`` message of ``kind`` that clients send, and return it.
+
+        Messages are counted over all conversations, from the first on.
+
+        Raises:
+            ValueError: ``kind`` is audio, which is not kept as messages.
+        """
         if kind is client.AudioChunk:
             raise ValueError("audio is in ConversationRecord.audio; use wait_for")
 
@@ -102,8 +109,11 @@ class PhonicSimulator:
         return found()[nth - 1]
 
     async def wait_for(self, predicate: Callable[[], bool]) -> None:
-        """Wait until ``predicate`` is true. It is asked now and after every message in either
-        direction, every chunk of the caller's audio and every connection made or lost."""
+        """Wait until ``predicate()`` is true.
+
+        It is called now, after every message in either direction, after every chunk of the
+        caller's audio, and whenever a connection is made or lost.
+        """
         await self._news.wait_for(predicate)
 
     def drop(self) -> None:

@@ -1,6 +1,6 @@
-"""What a config means to the simulator: every field that it honours, with the defaults filled in.
+"""What a config means to the simulator: the fields that it honours, with their defaults.
 
-Pure. Refusing a config is ``refusal``'s; acting on it is ``conversation``'s and ``assistant``'s.
+A config that comes here is valid: ``_refusals`` has checked it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Settings:
-    """Durations are in the unit of their suffix; 0 s stands for never."""
+    """A conversation's settings. Durations are in the unit of their suffix; 0 s means never."""
 
     input_format: WireFormat
     output_format: WireFormat
@@ -35,7 +35,7 @@ class Settings:
     """From 0 to 1; None if the config asks for no background noise."""
     poke_after_s: float
     poke_line: str | None
-    """None if the agent is to think of one itself."""
+    """None if the question is to be generated."""
     end_after_s: float
     timeout_s: float
     tools: dict[str, ToolDefinition]
@@ -62,7 +62,7 @@ class Settings:
 
 
 def welcome_line(config: ConfigOptions, of_agent: str | None) -> str:
-    """What is said at the start, "" for nothing; ``of_agent`` is the scenario's own welcome."""
+    """What is said at the start, "" for nothing; ``of_agent`` is the scenario's welcome."""
     if _given(config.generate_welcome_message, False):
         return of_agent or _STOCK_WELCOME
     return _given(config.welcome_message, of_agent or "")
@@ -75,14 +75,14 @@ def tool_name(tool: ToolDefinition) -> str:
 
 @dataclass(frozen=True)
 class ToolRules:
-    """When a tool may be called, and what is waited for."""
+    """When a tool may be called, and whether its output is awaited."""
 
     timeout_ms: int
-    """For the client's output."""
+    """How long the client's output is awaited."""
     awaited: bool
     """Whether the assistant waits for the output before it goes on."""
     uninterruptible: bool
-    """Matters only while the output is awaited."""
+    """Whether the caller is not heard while the output is awaited."""
     during_user_speech: bool
     speech_required_before: bool
     forbidden_after_speech: bool
@@ -91,7 +91,7 @@ class ToolRules:
 
     @classmethod
     def of(cls, tool: ToolDefinition) -> ToolRules:
-        """A tool that only has a name goes by the defaults."""
+        """The rules of a tool; one that is only named has the defaults."""
         inline = tool if isinstance(tool, InlineTool) else InlineTool(tool_schema={})
         return cls(
             timeout_ms=_given(inline.tool_call_output_timeout_ms, 15_000),
@@ -117,5 +117,5 @@ def _noise_level(config: ConfigOptions) -> float | None:
 
 
 def _given(value: _T | UnsetType | None, default: _T) -> _T:
-    """``null`` is taken as unset, like the SDK does."""
+    """A field's value, or ``default`` if it is unset or null."""
     return default if value is None or isinstance(value, UnsetType) else value

@@ -1,7 +1,8 @@
-"""The assistant's voice: one line at a time, as audio chunks, paced or ahead of real time.
+"""The assistant's voice: it says one line at a time, and an interruption stops it at once.
 
-It knows how much of a line has been heard, and stops at once when told to. Why a line is said,
-and what is sent after an interruption, is ``conversation``'s business.
+A *task* here is whatever the assistant does that takes time: saying lines, waiting for a tool.
+Why a line is said, and what the client is told about an interruption, is decided in
+``_assistant``, ``_tool_calls`` and ``_caller``.
 """
 
 from __future__ import annotations
@@ -10,150 +11,188 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 import anyio
+from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from phonic_fsm._wire import server
 
-from ._voice import Speech
-
-CHUNK_MS = 20
+from ._channel import Channel
+from ._floor import Floor, Who
+from ._settings import Settings
+from ._voice import ASSISTANT_PITCH_HZ, CHUNK_MS, Speech, speak
 
 
 @dataclass(eq=False)
-class _Utterance:
-    """A line while it is said."""
+class _Line:
+    """A line while it is said. Times are those of anyio's clock, in seconds."""
 
     speech: Speech
     encode: Callable[[bytes], bytes] | None
-    """From PCM16 LE to what is sent; None if that is sent."""
+    """Turns PCM16 LE into the output format; None if that is PCM16 LE already."""
     ahead: bool
+    """Whether it is sent as fast as possible instead of in real time."""
     interruptible: bool
     announced: bool
-    """Whether it is a turn of its own, with a start and an end, rather than backchannel."""
+    """Whether it is a turn of its own, with a start and an end. Backchannel is not."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     began: float | None = None
-    """When its first message was sent (seconds); None until then."""
+    """When its first message was sent; None until then."""
     plays_from: float = 0.0
-    """When its audio begins to be heard: later, if that of the line before still plays."""
+    """When the caller begins to hear it: later than it began, if the line before still plays."""
     sent_ms: int = 0
-    streaming: bool = True
+    is_streaming: bool = True
 
     def heard(self, now: float) -> str | None:
-        """The part that the caller has heard; None if there is none or all of it was heard."""
+        """The part that the caller has heard. None if the line has not begun, is no turn of its
+        own, or was heard to its end."""
         if self.began is None or not self.announced:
             return None
         elapsed_ms = (now - self.plays_from) * 1000
-        if not self.streaming and elapsed_ms >= self.speech.duration_ms:
+        if not self.is_streaming and elapsed_ms >= self.speech.duration_ms:
             return None
         return self.speech.text_between(0, min(self.sent_ms, elapsed_ms + CHUNK_MS))
 
 
 class Speaker:
-    """Says lines through ``send``, one after the other."""
+    """Says lines over ``channel``, one after the other, and tells ``floor`` while it does.
 
-    def __init__(self, send: Callable[[server.ServerMessage], Awaitable[None]]) -> None:
-        self._send = send
-        self._voice = anyio.Lock()
-        self._utterance: _Utterance | None = None
+    ``settings`` and ``tasks`` must be set before anything else is used.
+    """
+
+    settings: Settings
+    tasks: TaskGroup
+    """The task group of the present connection."""
+
+    def __init__(self, channel: Channel, floor: Floor) -> None:
         self.played_until = 0.0
-        """When all that was sent is played, or was (seconds), if nobody interrupts."""
+        """When the caller has heard all that was sent, if nobody interrupts it (s)."""
+        self._channel = channel
+        self._floor = floor
+        self._voice = anyio.Lock()
+        self._line: _Line | None = None
+        self._running: dict[anyio.CancelScope, Who] = {}
 
     @property
-    def uninterruptible(self) -> bool:
-        """Whether a line is being said that the caller cannot interrupt."""
-        now = self._utterance
-        return now is not None and now.streaming and not now.interruptible
+    def is_uninterruptible(self) -> bool:
+        """Whether a line is being sent that the caller cannot interrupt."""
+        line = self._line
+        return line is not None and line.is_streaming and not line.interruptible
+
+    def begin(self, task: Callable[[], Awaitable[None]], who: Who = Who.ASSISTANT) -> None:
+        """Run ``task`` until it is over or stopped."""
+        # The scope exists before the task runs, so that a stop reaches it from the start.
+        scope = anyio.CancelScope()
+        self._running[scope] = who
+        self._floor.take(who)
+        self.tasks.start_soon(self._run, scope, task)
 
     async def speak(
         self,
-        speech: Speech,
+        text: str,
         *,
-        encode: Callable[[bytes], bytes] | None,
-        ahead: bool,
         interruptible: bool = True,
         announced: bool = True,
         since: float | None = None,
     ) -> None:
-        """Say one line, after those that wait already; returns when it is over or was stopped.
+        """Say ``text`` after the lines that already wait; return when it is said or was stopped.
 
-        The timings of its first chunk count from ``since`` (seconds), else from now.
+        The timings of its first chunk count from ``since`` (seconds), by default from now.
         """
         asked = anyio.current_time()
+        wire_format = self.settings.output_format
+        line = _Line(
+            speak(text, wire_format.sample_rate, pitch_hz=ASSISTANT_PITCH_HZ),
+            wire_format.encode,
+            self.settings.ahead,
+            interruptible,
+            announced,
+        )
         async with self._voice:
-            utterance = _Utterance(speech, encode, ahead, interruptible, announced)
-            self._utterance = utterance
-            with utterance.scope:
-                await self._stream(utterance, asked, since or asked)
+            self._line = line
+            with line.scope:
+                await self._stream(line, asked, since or asked)
 
     async def fill_pauses(self, background: Iterable[bytes]) -> None:
-        """Send ``background``, in chunks of 20 ms as they are, wherever no line is heard."""
+        """Send ``background``, which comes in chunks of 20 ms, whenever no line is heard."""
         due = 0.0
         for chunk in background:
             due = max(due + CHUNK_MS / 1000, anyio.current_time())
             await anyio.sleep_until(due)
             async with self._voice:
                 if due >= self.played_until:
-                    await self._send(server.AudioChunk(chunk))
+                    await self._channel.send(server.AudioChunk(chunk))
 
-    async def cut(self) -> None:
-        """End the line that is being said early, but orderly."""
-        utterance = self._utterance
-        self.stop()
-        if (
-            utterance
-            and utterance.streaming
-            and utterance.announced
-            and utterance.began is not None
-        ):
-            await self._send(server.AssistantFinishedSpeaking())
+    async def cut_short(self) -> None:
+        """End the present line early, and say that it has ended."""
+        line = self._line
+        self._stop_line()
+        if line and line.is_streaming and line.announced and line.began is not None:
+            await self._channel.send(server.AssistantFinishedSpeaking())
 
     def stop(self) -> str | None:
-        """Stop at once: the part that was heard of a line that now stays unfinished, or None.
+        """Stop all tasks and the present line at once, and send nothing about it.
 
-        A line sent ahead of real time is unfinished until its audio would have been played.
+        Returns the part of the line that was heard, or None if no line was cut off. A line that
+        was sent ahead of real time can be cut off until its audio would have been played.
         """
-        utterance, self._utterance = self._utterance, None
-        if utterance is None:
+        for scope in self._running:
+            scope.cancel()
+        self._running.clear()
+        heard = self._stop_line()
+        self._floor.leave(Who.ASSISTANT)
+        self._floor.leave(Who.POKE)
+        return heard
+
+    def _stop_line(self) -> str | None:
+        line, self._line = self._line, None
+        if line is None:
             return None
-        utterance.scope.cancel()
+        line.scope.cancel()
         now = anyio.current_time()
         self.played_until = min(self.played_until, now)
-        return utterance.heard(now)
+        return line.heard(now)
 
-    async def _stream(self, utterance: _Utterance, asked: float, since: float) -> None:
+    async def _run(self, scope: anyio.CancelScope, task: Callable[[], Awaitable[None]]) -> None:
+        with scope:
+            await task()
+        who = self._running.pop(scope, None)
+        if who is not None and who not in self._running.values():
+            self._floor.leave(who, self.played_until)
+
+    async def _stream(self, line: _Line, asked: float, since: float) -> None:
         # A cancelled scope interrupts only at the next wait, so each message asks first whether
         # it may still be sent.
-        speech = utterance.speech
+        speech = line.speech
         await checkpoint_if_cancelled()
-        began = utterance.began = anyio.current_time()
-        utterance.plays_from = max(began, self.played_until)
-        self.played_until = utterance.plays_from + speech.duration_ms / 1000
-        if utterance.announced:
-            await self._send(server.AssistantStartedSpeaking())
+        began = line.began = anyio.current_time()
+        line.plays_from = max(began, self.played_until)
+        self.played_until = line.plays_from + speech.duration_ms / 1000
+        if line.announced:
+            await self._channel.send(server.AssistantStartedSpeaking())
         chunk_bytes = 2 * (speech.sample_rate * CHUNK_MS // 1000)
-        timings = _timings(began, asked, since) if utterance.announced else None
+        timings = _timings(began, asked, since) if line.announced else None
         for start in range(0, len(speech.pcm), chunk_bytes):
-            if utterance.ahead:
+            if line.ahead:
                 await checkpoint()  # lets the caller be heard between two chunks
             else:
-                await anyio.sleep_until(began + utterance.sent_ms / 1000)
+                await anyio.sleep_until(began + line.sent_ms / 1000)
             await checkpoint_if_cancelled()
             audio = speech.pcm[start : start + chunk_bytes].ljust(chunk_bytes, b"\0")
-            if utterance.encode is not None:
-                audio = utterance.encode(audio)
-            text = speech.text_between(utterance.sent_ms, utterance.sent_ms + CHUNK_MS)
-            utterance.sent_ms += CHUNK_MS
-            await self._send(server.AudioChunk(audio, text, timings))
+            if line.encode is not None:
+                audio = line.encode(audio)
+            text = speech.text_between(line.sent_ms, line.sent_ms + CHUNK_MS)
+            line.sent_ms += CHUNK_MS
+            await self._channel.send(server.AudioChunk(audio, text, timings))
             timings = None
-        if not utterance.ahead:
+        if not line.ahead:
             await anyio.sleep_until(began + speech.duration_ms / 1000)
         await checkpoint_if_cancelled()
-        utterance.streaming = False
-        if utterance.announced:
-            await self._send(server.AssistantFinishedSpeaking())
+        line.is_streaming = False
+        if line.announced:
+            await self._channel.send(server.AssistantFinishedSpeaking())
 
 
 def _timings(began: float, asked: float, since: float) -> dict[str, float]:
-    """How long the line took to be thought of, to wait for its turn, and both (ms)."""
+    """How long the line took to think of, how long it waited for its turn, and the sum (ms)."""
     times = {"response_ms": asked - since, "queue_ms": began - asked, "total_ms": began - since}
     return {name: round(seconds * 1000, 3) for name, seconds in times.items()}

@@ -1,7 +1,7 @@
-"""When somebody begins and stops speaking, by loudness alone.
+"""Speech detection: when somebody begins and stops speaking, by loudness alone.
 
-Pure: audio in, edges out, and time is the audio's own. Whose speech it is, and what follows from
-it, is not decided here.
+Audio comes in, edges come out; time is counted in samples, not by a clock. What follows from an
+edge is decided in ``_caller``.
 """
 
 from __future__ import annotations

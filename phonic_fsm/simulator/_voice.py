@@ -1,25 +1,32 @@
-"""Speech-like audio from text: a deterministic voice with syllables, a melody and pauses.
+"""The sounds of a call, made by computation: speech-like audio from text, and background noise.
 
-Pure numpy, no clock and no randomness that is not seeded. The words cannot be understood; their
-rhythm, loudness and pitch are those of speech, which is what detectors, meters and ears need.
-Nothing here knows of messages or connections.
+The words cannot be understood, but their rhythm, loudness and pitch are those of speech, which is
+what speech detectors, level meters and human ears need. The same arguments always give the same
+samples. Nothing here knows of messages, connections or time.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import cycle, groupby
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from phonic_fsm._audio.formats import WireFormat
+
 CALLER_PITCH_HZ = 115.0
 ASSISTANT_PITCH_HZ = 185.0
 
+CHUNK_MS = 20
+"""How much audio the server sends at a time."""
+
 _PEAK = 0.5  # of full scale: -6 dBFS
+_LOUDEST_NOISE = 0.01  # of full scale: -40 dBFS
 _TICK_MS = 10  # the grid on which a phone's duration, loudness and formants are laid out
 _WORD = re.compile(r"\s*\S+(?:\s+\Z)?")
 
@@ -80,6 +87,17 @@ def speak(text: str, sample_rate: int, *, pitch_hz: float = CALLER_PITCH_HZ) -> 
     without a word gives no audio.
     """
     return _speak(text, sample_rate, pitch_hz)
+
+
+def background_noise(wire_format: WireFormat, level: float) -> Iterator[bytes]:
+    """A hiss without end, in encoded chunks of 20 ms; ``level`` goes from 0 (silence) to 1 (peaks
+    at -40 dBFS)."""
+    noise = np.random.default_rng(0).uniform(-1, 1, wire_format.sample_rate)
+    pcm = (noise * level * _LOUDEST_NOISE * 32767).round().astype("<i2").tobytes()
+    step = 2 * (wire_format.sample_rate * CHUNK_MS // 1000)
+    chunks = [pcm[start : start + step] for start in range(0, len(pcm), step)]
+    encode = wire_format.encode
+    return cycle(chunks if encode is None else [encode(chunk) for chunk in chunks])
 
 
 @lru_cache(maxsize=64)  # a scenario's lines are said again and again

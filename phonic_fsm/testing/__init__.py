@@ -1,8 +1,8 @@
-"""For those who test an agent of their own: a call without a key, and traces as tests.
+"""Tools for testing a voice agent: phone calls without an API key, and traces as tests.
 
-``PhoneCall`` puts a ``Caller`` and a ``Playback`` on an ``AgentSession``; the simulator is the
-other end of it. ``assert_replays`` holds a recorded session against the machine. ``plugin`` is
-what pytest loads.
+``PhoneCall`` lets a simulated caller talk to an ``AgentSession`` whose model is connected to the
+simulator. ``assert_replays`` checks that the machine still does what a recorded session did.
+``_plugin`` is the pytest plugin.
 """
 
 from importlib import import_module
@@ -49,7 +49,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Every pytest imports the plugin, and a replay needs the machine alone: LiveKit can wait.
+    # pytest imports the plugin in every run, and a replay needs only the machine: do not load
+    # LiveKit before it is used.
     if name in _HOMES:
         return getattr(import_module(_HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""A phone call with an agent: somebody speaks, listens, and waits for their turn."""
+"""A phone call with an agent: the caller speaks, listens and waits for their turn."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ._sound import Sound
 SAMPLE_RATE = 24_000
 
 QUIET = 0.7
-"""Seconds of silence after which it is the caller's turn, or the call is over."""
+"""Seconds of silence after which the agent has finished and it is the caller's turn."""
 
 
 class PhoneCall:
-    """A caller on the line with an ``AgentSession`` whose ``llm`` is a ``RealtimeModel``.
+    """A phone call with an ``AgentSession`` whose ``llm`` is a ``RealtimeModel``.
 
-    Entering it starts the session with the agent, leaving it closes the session. Everything takes
-    the time that it takes on the phone::
+    Entering it starts the session with ``agent``; leaving it closes the session. Everything takes
+    as long as on the phone::
 
         async with PhoneCall(session, agent) as call:
             await call.say("What is the weather like in Paris?")
@@ -40,7 +40,8 @@ class PhoneCall:
         caller: Caller | None = None,
         patience: float = 30.0,
     ) -> None:
-        """Take the session's audio over. ``patience`` (s) bounds each wait for the agent."""
+        """Put a caller and a loudspeaker on the session. ``patience`` is how long (s) each wait
+        for the agent may take."""
         self.session = session
         self.caller = caller or Caller(SAMPLE_RATE)
         self.playback = Playback(SAMPLE_RATE)
@@ -49,10 +50,10 @@ class PhoneCall:
         self._agent = agent
         self._patience = patience
         self._answers = 0
-        """How many there were when the caller last began to speak."""
+        """How many pieces of speech had been played when the caller last began to speak."""
         self.phonic: RealtimeSession
-        """The agent's session with Phonic, from when the call has begun; its ``chat_ctx`` has what
-        was really heard of an answer that was cut off."""
+        """The agent's session with Phonic, once the call has begun. Of an answer that was
+        interrupted, its ``chat_ctx`` has the part that was heard."""
 
     async def __aenter__(self) -> PhoneCall:
         try:
@@ -60,7 +61,7 @@ class PhoneCall:
             phonic = self._agent.realtime_llm_session
             if not isinstance(phonic, RealtimeSession):
                 raise TypeError(f"the agent speaks through {type(phonic).__name__}, not Phonic")
-        except BaseException:  # a cancelled start has begun a session, too
+        except BaseException:  # also a cancelled start has begun a session
             await self._hang_up()
             raise
         self.phonic = phonic
@@ -84,12 +85,12 @@ class PhoneCall:
         return self.phonic.state is State.closed
 
     async def play(self, scenario: Scenario) -> None:
-        """Be the scenario's caller: wait for the welcome, then speak turn by turn.
+        """Speak the part of the scenario's caller: wait for the welcome, then say turn by turn.
 
-        A turn with ``interrupt_after_ms`` is followed by the next while the agent still speaks.
+        After a turn with ``interrupt_after_ms`` the next begins while the agent still speaks.
 
         Raises:
-            TimeoutError: as the waits.
+            TimeoutError: the agent did not answer within ``patience``.
         """
         if scenario.welcome:
             await self.until_answer()
@@ -108,7 +109,7 @@ class PhoneCall:
         await self.until_quiet()
 
     async def say(self, words: str | Sound) -> None:
-        """Say it, and return when it is said, or the call is over.
+        """Say ``words``, and return when they are said or the call is over.
 
         Text is spoken at about 165 words a minute.
         """
@@ -128,21 +129,21 @@ class PhoneCall:
                 self.session.off("close", stop)
 
     async def until_answer(self) -> None:
-        """Return when the agent is heard, if it was not since the caller began to speak.
+        """Wait until the agent has been heard since the caller last began to speak.
 
         Raises:
-            TimeoutError: the patience is used up.
+            TimeoutError: it was not within ``patience``.
         """
         with anyio.fail_after(self._patience):
-            # Two things are watched, and 20 ms is soon enough for both.
+            # Polling serves the two conditions at once, and 20 ms is soon enough for both.
             while self.playback.segments == self._answers and not self.over:  # noqa: ASYNC110
                 await anyio.sleep(0.02)
 
     async def until_quiet(self) -> None:
-        """Return when the agent has said and done all: 0.7 s of silence in state ``ready``.
+        """Wait until the agent has finished: 0.7 s of silence in the state ``ready``.
 
         Raises:
-            TimeoutError: the patience is used up.
+            TimeoutError: it has not within ``patience``.
         """
         with anyio.fail_after(self._patience):
             quiet_since = anyio.current_time()

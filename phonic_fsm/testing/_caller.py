@@ -1,4 +1,4 @@
-"""The caller: an audio input that speaks in real time, and is silent in between."""
+"""The caller: an audio input that speaks in real time, with silence in between."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FRAME_MS = 20
 
 
 class Caller(io.AudioInput):
-    """Gives a 20 ms frame every 20 ms: of what it was told to say, else of silence."""
+    """Gives a frame of 20 ms every 20 ms: the next part of what ``say`` was given, or silence."""
 
     def __init__(self, sample_rate: int, channels: int = 1) -> None:
         super().__init__(label="caller")
@@ -25,7 +25,7 @@ class Caller(io.AudioInput):
         self._due = 0.0
 
     async def say(self, sound: Sound) -> None:
-        """Say it, and return when it is said."""
+        """Speak ``sound``, and return when it has been spoken."""
         self._said = anyio.Event()
         self._words += sound.pcm
         await self._said.wait()

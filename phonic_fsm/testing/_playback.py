@@ -1,4 +1,4 @@
-"""The caller's loudspeaker: plays the agent's audio in real time, onto a recording."""
+"""The caller's loudspeaker: it plays the agent's audio in real time and records it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class _Segment:
 
 
 class Playback(io.AudioOutput):
-    """Takes frames as fast as they come and counts them as played when they would have been."""
+    """Takes frames as fast as they come, and reports them played when a loudspeaker would have
+    played them."""
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__(
@@ -34,14 +35,14 @@ class Playback(io.AudioOutput):
         self._segment: _Segment | None = None
         self._tape = bytearray()
         self.segments = 0
-        """How many have begun to play."""
+        """How many pieces of the agent's speech have begun to play."""
 
     @property
     def playing(self) -> bool:
         return self._segment is not None
 
     def recording(self) -> Sound:
-        """All that was played, with the silence between."""
+        """All that was played so far, with the silence in between."""
         return Sound(bytes(self._tape), self._rate)
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:

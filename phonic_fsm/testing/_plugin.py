@@ -1,6 +1,7 @@
-"""What pytest loads: ``--phonic-traces`` and the fixture ``phonic_simulator``.
+"""The pytest plugin: the option ``--phonic-traces`` and the fixture ``phonic_simulator``.
 
-It is loaded wherever the package is installed, so what it needs is imported when it is used.
+pytest loads it in every environment that has the package, so it imports only what it needs, when
+it needs it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="Replay each trace (*.jsonl, *.jsonl.gz) in DIR and below: a further test each.",
+        help="Replay every trace (*.jsonl, *.jsonl.gz) in DIR and below, each as a test.",
     )
 
 
@@ -38,13 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"--phonic-traces: there is no {kinds} in {directory}")
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k and the like choose
+@pytest.hookimpl(tryfirst=True)  # before -k and the like select tests
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
     found = {
         path: None for directory in _directories(session.config) for path in _traces(directory)
     }
     for path in found:
-        # The items of a directory's other files are none of ours, so it is no argument of pytest's.
+        # Not by passing the directory to pytest, which would also collect its other files.
         items.extend(session.genitems(TraceFile.from_parent(session, path=path)))
 
 
@@ -69,7 +70,7 @@ class Replay(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        # What a failure is headed with: a file's name says more than the item's.
+        # The heading of a failure: the file's name says more than the item's.
         return self.path, None, self.nodeid.removesuffix(f"::{self.name}")
 
 
@@ -77,9 +78,9 @@ class Replay(pytest.Item):
 def phonic_simulator(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., AbstractAsyncContextManager[PhonicSimulator]]:
-    """Makes simulators, of ``PhonicSimulator``'s arguments: ``async with phonic_simulator(...)``.
+    """Makes simulators: ``async with phonic_simulator(...)``, with ``PhonicSimulator``'s arguments.
 
-    While one is open, ``RealtimeModel()`` finds it by itself, wherever it is made.
+    While one is open, every ``RealtimeModel()`` connects to it.
     """
     from ..simulator import PhonicSimulator  # noqa: PLC0415
 

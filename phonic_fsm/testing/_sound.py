@@ -1,4 +1,4 @@
-"""Audio that somebody says, or that was heard."""
+"""A piece of audio: what somebody says, or what was heard."""
 
 from __future__ import annotations
 

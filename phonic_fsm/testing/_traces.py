@@ -1,4 +1,4 @@
-"""A recorded session as an assertion."""
+"""An assertion that a recorded session still replays."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..trace._replay import Difference, ReplayedStep, replay
 
 
 def assert_replays(path: str | PathLike[str]) -> None:
-    """Run a trace through the machine again, which must do every step as recorded.
+    """Check that the machine, given a trace's events again, does every step as it was recorded.
 
     Raises:
-        AssertionError: it does not; the message has the first difference.
+        AssertionError: it does not. The message says what differs first.
         TraceError: the file is not a readable trace.
     """
     __tracebackhide__ = True
@@ -35,5 +35,5 @@ def _told(step: ReplayedStep, difference: Difference) -> str:
 
 
 def _shown(value: Any) -> str:
-    # ASCII only: what was said cannot move the terminal's cursor.
+    # ASCII only, so that what was said cannot control the terminal.
     return "nothing" if value is None else json.dumps(value)

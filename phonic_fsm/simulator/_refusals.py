@@ -1,6 +1,7 @@
-"""What a client's message may not say, and the ``error`` that tells it so.
+"""What a client's message must not say, and the ``error`` message that refuses it.
 
-Pure checks; whether the message comes at a time when it is allowed is ``conversation``'s.
+These checks look at one message alone. Whether it comes at a time when it is allowed is decided in
+``_conversation``.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 
 
 def refuse(code: str, message: str, param_errors: dict[str, str] | None = None) -> server.Error:
-    """An ``error`` message; ``param_errors`` say what is wrong with which field."""
+    """An ``error`` message; ``param_errors`` maps a field's path to what is wrong with it."""
     return server.Error(server.Problem(message, code), param_errors)
 
 
 def refuse_undecodable(message: UnknownMessage | MalformedMessage) -> server.Error:
-    """The answer to a frame that is no message, naming the field if one is to blame."""
+    """The answer to a frame that is no valid message, with the field that is wrong, if any."""
     if isinstance(message, UnknownMessage):
         name = message.message_type
         return refuse("unknown_message_type", f"unknown message type {name!r}", {"type": "unknown"})
@@ -40,7 +41,7 @@ def refuse_undecodable(message: UnknownMessage | MalformedMessage) -> server.Err
 
 
 def refuse_audio(audio: bytes, wire_format: WireFormat) -> server.Error | None:
-    """Refuse a chunk that ends within a sample or is too long; None for a good one."""
+    """Refuse a chunk that is too long or ends within a sample; None if it is valid."""
     bytes_per_second = wire_format.sample_rate * wire_format.sample_bytes
     longest = bytes_per_second * _MAX_CHUNK_MS // 1000
     if len(audio) % wire_format.sample_bytes:
@@ -54,7 +55,7 @@ def refuse_audio(audio: bytes, wire_format: WireFormat) -> server.Error | None:
 
 
 def refuse_config(config: ConfigOptions, *, within: str = "") -> server.Error | None:
-    """Refuse what the simulator cannot do; ``within`` goes before each field's path."""
+    """Refuse a config with invalid fields; ``within`` goes before each field's path."""
     errors = _tool_errors(config.tools or [], within)
     if isinstance(config.external_id, str):
         errors |= _id_errors(config.external_id, within)
@@ -62,12 +63,12 @@ def refuse_config(config: ConfigOptions, *, within: str = "") -> server.Error | 
 
 
 def refuse_tools(tools: list[ToolDefinition]) -> server.Error | None:
-    """Refuse a list of tools that holds a nameless one or the same one twice."""
+    """Refuse a list with a tool that has no name, or with two tools of one name."""
     return _refuse_params("invalid_tools", _tool_errors(tools, ""))
 
 
 def refuse_external_id(external_id: str) -> server.Error | None:
-    """Refuse an external id of nothing but white space."""
+    """Refuse an external id that is empty or all white space."""
     return _refuse_params("invalid_external_id", _id_errors(external_id, ""))
 
 
