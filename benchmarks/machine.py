@@ -15,9 +15,9 @@ from phonic_fsm._core.context import Settings
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._wire import server
 from phonic_fsm._wire.config import ConfigOptions
+from phonic_fsm.trace import replay
 from phonic_fsm.trace._recorder import TraceRecorder
 from phonic_fsm.trace._recording import checked_recording
-from phonic_fsm.trace._replay import replay
 
 from .contestants import SILENCE, Name
 from .measuring import Benchmark, Cpu, Figures

@@ -15,8 +15,7 @@ from livekit import rtc
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli
 from livekit.agents.utils import aio
 
-from phonic_fsm import RealtimeModel
-from phonic_fsm._adapter.session import Dtmf
+from phonic_fsm import Dtmf, RealtimeModel
 
 CODES = {digit: code for code, digit in enumerate("0123456789*#ABCD")}
 """The events of RFC 4733."""

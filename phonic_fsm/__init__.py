@@ -1,51 +1,89 @@
-"""Phonic speech-to-speech for LiveKit Agents, as an explicit, replayable state machine."""
+"""Phonic speech-to-speech for LiveKit Agents, as an explicit, replayable state machine.
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+``RealtimeModel`` is all that an agent needs. The other names are for annotations, for ``except``
+clauses and for listeners.
 
+Public is what ``phonic_fsm``, ``phonic_fsm.simulator``, ``phonic_fsm.testing`` and
+``phonic_fsm.trace`` list in ``__all__``. Every other module's name begins with an underscore, and
+what is in it may change in any release.
+"""
+
+from typing import TYPE_CHECKING
+
+from ._lazy import lazy
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from ._adapter.errors import (
+        ConfigurationRefused,
+        ConnectionFailed,
+        ConnectionLost,
+        ConversationEnded,
+        PhonicError,
+        ReplyFailed,
+        ReplyTimedOut,
+        SessionBroke,
+    )
+    from ._adapter.metrics import PhonicMetrics
     from ._adapter.model import RealtimeModel
     from ._adapter.options import (
         ConfigurationEndpoint,
         IntelligenceLevel,
         ObservabilityIntegration,
         PhonicModel,
+        PhonicOptions,
         PronunciationEntry,
     )
+    from ._adapter.payloads import Dtmf, StateChanged, ToolCallSettled
     from ._adapter.session import RealtimeSession
     from ._adapter.tools import PhonicToolConfig, to_phonic_tool_definitions
+    from ._core.states import State
+    from ._wire.config import AudioFormat
+    from .trace._rotation import TraceLimits
 
 __all__ = [
+    "AudioFormat",
     "ConfigurationEndpoint",
+    "ConfigurationRefused",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "ConversationEnded",
+    "Dtmf",
     "IntelligenceLevel",
     "ObservabilityIntegration",
+    "PhonicError",
+    "PhonicMetrics",
     "PhonicModel",
+    "PhonicOptions",
     "PhonicToolConfig",
     "PronunciationEntry",
     "RealtimeModel",
     "RealtimeSession",
+    "ReplyFailed",
+    "ReplyTimedOut",
+    "SessionBroke",
+    "State",
+    "StateChanged",
+    "ToolCallSettled",
+    "TraceLimits",
     "__version__",
     "to_phonic_tool_definitions",
 ]
 
-_HOMES = {
-    "ConfigurationEndpoint": "options",
-    "IntelligenceLevel": "options",
-    "ObservabilityIntegration": "options",
-    "PhonicModel": "options",
-    "PhonicToolConfig": "tools",
-    "PronunciationEntry": "options",
-    "RealtimeModel": "model",
-    "RealtimeSession": "session",
-    "to_phonic_tool_definitions": "tools",
-}
-"""Public name → its module in the adapter."""
-
-
-def __getattr__(name: str) -> Any:
-    # Reading a trace needs the machine alone; LiveKit, which takes a second to load, can wait.
-    if name in _HOMES:
-        return getattr(import_module(f"._adapter.{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "._adapter.errors": "ConfigurationRefused ConnectionFailed ConnectionLost "
+        "ConversationEnded PhonicError ReplyFailed ReplyTimedOut SessionBroke",
+        "._adapter.metrics": "PhonicMetrics",
+        "._adapter.model": "RealtimeModel",
+        "._adapter.options": "ConfigurationEndpoint IntelligenceLevel ObservabilityIntegration "
+        "PhonicModel PhonicOptions PronunciationEntry",
+        "._adapter.payloads": "Dtmf StateChanged ToolCallSettled",
+        "._adapter.session": "RealtimeSession",
+        "._adapter.tools": "PhonicToolConfig to_phonic_tool_definitions",
+        "._core.states": "State",
+        "._wire.config": "AudioFormat",
+        ".trace._rotation": "TraceLimits",
+    },
+)

@@ -24,30 +24,44 @@ class _WhereItWas(Exception):
 class PhonicError(_WhereItWas, APIError):
     """Phonic reported an error; ``body`` has its ``code`` and ``param_errors``, as far as given."""
 
+    __module__ = "phonic_fsm"
+
 
 class ConfigurationRefused(PhonicError):
     """Phonic does not accept the session's config: the message says which field and why."""
+
+    __module__ = "phonic_fsm"
 
 
 class ConversationEnded(PhonicError):
     """The conversation was ended on purpose, by Phonic or by the assistant."""
 
+    __module__ = "phonic_fsm"
+
 
 class SessionBroke(_WhereItWas, APIError):
     """The session's own task failed: a fault of this package, with its traceback in the log."""
+
+    __module__ = "phonic_fsm"
 
 
 class ConnectionFailed(_WhereItWas, APIConnectionError):
     """No connection to Phonic came about."""
 
+    __module__ = "phonic_fsm"
+
 
 class ConnectionLost(ConnectionFailed):
     """The connection was lost: it is being resumed, or could not be."""
+
+    __module__ = "phonic_fsm"
 
 
 class ReplyFailed(_WhereItWas, llm.RealtimeError):
     """A reply that was asked for will not come: ``code`` is ``timed_out``, ``declined`` (the
     assistant chose not to respond) or ``closed``."""
+
+    __module__ = "phonic_fsm"
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message, code=code)
@@ -56,6 +70,8 @@ class ReplyFailed(_WhereItWas, llm.RealtimeError):
 
 class ReplyTimedOut(ReplyFailed):
     """A reply that was asked for has not begun in time."""
+
+    __module__ = "phonic_fsm"
 
 
 def failure_for(effect: RejectReply, where: str) -> ReplyFailed:

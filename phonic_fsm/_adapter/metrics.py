@@ -19,6 +19,8 @@ from pydantic import Field
 class PhonicMetrics(RealtimeModelMetrics):
     """LiveKit's metrics, with what Phonic itself says of a turn's latency."""
 
+    __module__ = "phonic_fsm"
+
     timings: dict[str, float] = Field(default_factory=dict)
     """Phonic's breakdown: names of its own, ms."""
 

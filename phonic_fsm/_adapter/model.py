@@ -37,6 +37,9 @@ else:
 class RealtimeModel(llm.RealtimeModel):
     """Phonic's speech-to-speech model, for ``AgentSession(llm=...)`` or ``Agent(llm=...)``."""
 
+    # LiveKit labels its errors and metrics with it.
+    __module__ = "phonic_fsm"
+
     def __init__(
         self,
         *,
@@ -96,10 +99,12 @@ class RealtimeModel(llm.RealtimeModel):
 
     @property
     def model(self) -> str:
+        """The model's name in LiveKit's metrics: ``phonic``."""
         return "phonic"
 
     @property
     def provider(self) -> str:
+        """The provider's name in LiveKit's metrics: ``phonic``."""
         return "phonic"
 
     def session(self, *, turn_detection_disabled: bool = False) -> RealtimeSession:

@@ -38,21 +38,29 @@ class Option(Struct, frozen=True):
 
 
 IntelligenceLevel = Literal["standard", "high"]
+"""Values of the option ``intelligence_level``."""
 
 ObservabilityIntegration = Literal["braintrust"]
+"""Values of the option ``observability_integrations``."""
 
 PhonicModel = Literal[
     "phonic-0.5", "phonic-1", "phonic-1.1", "phonic_v0_5", "phonic_v1", "phonic_v1_1"
 ]
+"""Values of the option ``phonic_model``; those with underscores are former names."""
 
 
 class PronunciationEntry(TypedDict):
+    """An entry of the option ``pronunciation_dictionary``: a word, and how it is spoken."""
+
     word: str
     pronunciation: str
 
 
 class ConfigurationEndpoint(TypedDict, total=False):
-    """``url`` is required; the values of ``headers`` are masked in traces."""
+    """The option ``configuration_endpoint``; ``url`` is required.
+
+    The values of ``headers`` are masked in traces.
+    """
 
     url: str
     headers: dict[str, str]

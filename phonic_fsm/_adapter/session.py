@@ -19,7 +19,7 @@ from livekit import rtc
 from livekit.agents import NOT_GIVEN, NotGivenOr, llm
 from livekit.agents.types import TimedString
 from livekit.agents.utils import is_given
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
 from .._audio.formats import WIRE_FORMATS
 from .._core import effects, events
@@ -38,6 +38,7 @@ from .errors import error_for, failure_for
 from .generation import Generation
 from .metrics import SessionTimes
 from .options import PhonicOptions, changed, checked, to_config
+from .payloads import CLIENT_EVENT, SERVER_EVENT, Dtmf, StateChanged, ToolCallSettled
 from .telemetry import begin_spans
 from .tools import ToolConfigs
 
@@ -49,37 +50,7 @@ else:
 Reply = asyncio.Future[llm.GenerationCreatedEvent]
 
 
-class StateChanged(Struct, frozen=True):
-    """Payload of ``state_changed``: the session moved from one state to another."""
-
-    old: str
-    new: str
-    event: str
-    """Name of the event that caused it."""
-
-
-SERVER_EVENT = "phonic_server_event_received"
-CLIENT_EVENT = "phonic_client_event_queued"
-
 _SERVER_MESSAGES = frozenset(get_args(ServerMessage))
-
-
-class Dtmf(Struct, frozen=True):
-    """Payload of ``dtmf``."""
-
-    digits: str
-
-
-class ToolCallSettled(Struct, frozen=True):
-    """Payload of ``tool_call_settled``."""
-
-    call_id: str
-    name: str
-    outcome: Literal["processed", "timed_out", "failed", "interrupted"]
-    duration_ms: float | None = None
-    """From the call to the end of its processing, as Phonic measured it."""
-    problem: str | None = None
-    """Why it failed."""
 
 
 class RealtimeSession(
@@ -107,6 +78,8 @@ class RealtimeSession(
     ``phonic_server_event_received``, ``phonic_client_event_queued``
         A ``dict``: the message as on the wire (audio in base64). The caller's audio is left out.
     """
+
+    __module__ = "phonic_fsm"
 
     def __init__(
         self,
@@ -154,10 +127,12 @@ class RealtimeSession(
 
     @property
     def chat_ctx(self) -> llm.ChatContext:
+        """A copy of the conversation so far."""
         return self._chat_ctx.copy()
 
     @property
     def tools(self) -> llm.ToolContext:
+        """A copy of the function tools that the session has."""
         return self._tools.copy() if self._tools is not None else llm.ToolContext.empty()
 
     # -- calls -----------------------------------------------------------------------------------
@@ -255,6 +230,7 @@ class RealtimeSession(
         self._runtime.push_audio(frame)
 
     def push_video(self, frame: rtc.VideoFrame) -> None:
+        """Ignored, with a warning: Phonic takes no video."""
         self._warn_unsupported("push_video")
 
     def generate_reply(
@@ -381,6 +357,7 @@ class RealtimeSession(
         audio_end_ms: int,
         audio_transcript: NotGivenOr[str] = NOT_GIVEN,
     ) -> None:
+        """Ignored, with a warning: Phonic itself says how much of a message was spoken."""
         self._warn_unsupported("truncate")
 
     async def aclose(self) -> None:

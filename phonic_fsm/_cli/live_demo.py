@@ -17,8 +17,7 @@ from msgspec import structs
 from rich.console import Console
 from rich.text import Text
 
-from phonic_fsm import RealtimeModel
-from phonic_fsm._adapter.session import StateChanged
+from phonic_fsm import RealtimeModel, StateChanged
 from phonic_fsm.simulator import PhonicSimulator, Scenario
 from phonic_fsm.testing._call import SAMPLE_RATE, PhoneCall
 from phonic_fsm.testing._caller import Caller

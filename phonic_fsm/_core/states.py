@@ -8,6 +8,8 @@ from enum import Enum
 class State(str, Enum):
     """Where a session is. Names and values are the same, so that traces read like the code."""
 
+    __module__ = "phonic_fsm"
+
     connecting = "connecting"
     awaiting_inputs = "awaiting_inputs"
     config_sent = "config_sent"

@@ -12,6 +12,7 @@ from typing import Any, Literal, Union
 from msgspec import UNSET, Struct, UnsetType
 
 AudioFormat = Literal["pcm_44100", "pcm_24000", "pcm_16000", "pcm_8000", "mulaw_8000"]
+"""The audio formats that Phonic takes: PCM16 LE, or µ-law, and the sample rate in Hz; all mono."""
 
 DEFAULT_FORMAT = "pcm_44100"
 """What a config that names no format gets (assumed)."""

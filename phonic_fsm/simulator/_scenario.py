@@ -20,6 +20,8 @@ _Text = Annotated[str, Meta(min_length=1)]
 class ScenarioError(ValueError):
     """A scenario cannot be read. The message is one line: file, place in it, problem."""
 
+    __module__ = "phonic_fsm.simulator"
+
 
 class Call(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A tool that the assistant calls."""

@@ -14,6 +14,8 @@ _WINDOW_MS = 10
 
 
 class SpeechEdge(Enum):
+    """What a detector reports: speech has started, or it has finished."""
+
     STARTED = "started"
     FINISHED = "finished"
 

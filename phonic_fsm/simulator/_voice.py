@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from phonic_fsm._audio.formats import WireFormat
 
 CALLER_PITCH_HZ = 115.0
+"""The pitch of the simulated caller's voice (Hz)."""
 ASSISTANT_PITCH_HZ = 185.0
+"""The pitch of the simulated assistant's voice (Hz)."""
 
 CHUNK_MS = 20
 """How much audio the server sends at a time."""
@@ -62,6 +64,7 @@ class Speech:
 
     @property
     def duration_ms(self) -> float:
+        """How long the speech lasts (ms)."""
         return len(self.pcm) / 2 / self.sample_rate * 1000
 
     def text_between(self, start_ms: float, end_ms: float) -> str:

@@ -5,13 +5,13 @@ simulator. ``assert_replays`` checks that the machine still does what a recorded
 ``_plugin`` is the pytest plugin.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy
 
 if TYPE_CHECKING:
     from ..simulator import Call, PhonicSimulator, Scenario, Turn
-    from ..trace._reader import TraceError
-    from ..trace._replay import replay
+    from ..trace import TraceError, replay
     from ._call import PhoneCall
     from ._caller import Caller
     from ._playback import Playback
@@ -32,25 +32,15 @@ __all__ = [
     "replay",
 ]
 
-_HOMES = {
-    "Call": "..simulator",
-    "Caller": "._caller",
-    "PhoneCall": "._call",
-    "PhonicSimulator": "..simulator",
-    "Playback": "._playback",
-    "Scenario": "..simulator",
-    "Sound": "._sound",
-    "TraceError": "..trace._reader",
-    "Turn": "..simulator",
-    "assert_replays": "._traces",
-    "replay": "..trace._replay",
-}
-"""Public name → its module."""
-
-
-def __getattr__(name: str) -> Any:
-    # pytest imports the plugin in every run, and a replay needs only the machine: do not load
-    # LiveKit before it is used.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "..simulator": "Call PhonicSimulator Scenario Turn",
+        "..trace": "TraceError replay",
+        "._call": "PhoneCall",
+        "._caller": "Caller",
+        "._playback": "Playback",
+        "._sound": "Sound",
+        "._traces": "assert_replays",
+    },
+)

@@ -39,6 +39,7 @@ class Playback(io.AudioOutput):
 
     @property
     def playing(self) -> bool:
+        """Whether the agent's audio is being played at this moment."""
         return self._segment is not None
 
     def recording(self) -> Sound:

@@ -15,4 +15,5 @@ class Sound:
 
     @property
     def seconds(self) -> float:
+        """How long the sound lasts (s)."""
         return len(self.pcm) / 2 / self.channels / self.sample_rate

@@ -11,3 +11,45 @@ a fresh machine and compares, ``explain`` says why a step was taken, ``rewriting
 which only pass audio on. The machine is the only thing of the package that a replay runs: no
 socket, no clock, no LiveKit. ``schema`` is the format for other programs.
 """
+
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy
+
+if TYPE_CHECKING:
+    from ._diff import DifferingStep, diff_traces, diff_with_machine
+    from ._format import End, Header, Line
+    from ._reader import TraceCutOff, TraceError, TraceReader
+    from ._replay import Difference, ReplayedStep, replay
+    from ._schema import schema
+    from ._stats import Figures, measure
+
+__all__ = [
+    "Difference",
+    "DifferingStep",
+    "End",
+    "Figures",
+    "Header",
+    "Line",
+    "ReplayedStep",
+    "TraceCutOff",
+    "TraceError",
+    "TraceReader",
+    "diff_traces",
+    "diff_with_machine",
+    "measure",
+    "replay",
+    "schema",
+]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "._diff": "DifferingStep diff_traces diff_with_machine",
+        "._format": "End Header Line",
+        "._reader": "TraceCutOff TraceError TraceReader",
+        "._replay": "Difference ReplayedStep replay",
+        "._schema": "schema",
+        "._stats": "Figures measure",
+    },
+)

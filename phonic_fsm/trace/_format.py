@@ -40,6 +40,8 @@ LONGEST_AUDIO = 16 * 2**20
 
 
 class Header(Struct, frozen=True, kw_only=True):
+    """The first line of a trace: what wrote it, when, and the session's settings."""
+
     trace: str
     version: int
     package: str

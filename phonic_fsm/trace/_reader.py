@@ -18,9 +18,13 @@ from ._format import DEEPEST, NAME, VERSION, End, Header, Line
 class TraceError(ValueError):
     """A file that is not a readable trace: which line, and why."""
 
+    __module__ = "phonic_fsm.trace"
+
 
 class TraceCutOff(TraceError):
     """A trace whose last line is not whole. The steps before it have been given."""
+
+    __module__ = "phonic_fsm.trace"
 
 
 class _Preface(msgspec.Struct):

@@ -27,6 +27,8 @@ class Difference(Struct, frozen=True):
 
 
 class ReplayedStep(Struct, frozen=True):
+    """A recorded step beside what the machine did for the same event."""
+
     line: Line
     step: Step
     difference: Difference | None

@@ -15,7 +15,13 @@ STILL_WRITTEN_SECONDS = 60
 
 
 class TraceLimits(Struct, frozen=True, kw_only=True):
-    """Raises ValueError when a limit is not a positive whole number."""
+    """How large a trace may become, and how many traces are kept.
+
+    Raises:
+        ValueError: a limit is not a positive whole number.
+    """
+
+    __module__ = "phonic_fsm"
 
     trace_bytes: int = 256_000_000
     """Of one file; a trace that reaches it ends there and says so."""
@@ -32,6 +38,7 @@ class TraceLimits(Struct, frozen=True, kw_only=True):
 
     @property
     def remove_traces(self) -> bool:
+        """Whether old traces are removed to make room for a new one."""
         return self.traces is not None or self.total_bytes is not None
 
 

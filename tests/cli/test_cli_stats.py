@@ -14,8 +14,7 @@ from support.written_traces import assistant, caller, opening, tool, write
 
 from phonic_fsm._cli.traces import FEW, find_traces
 from phonic_fsm._core.events import ConnectionClosed
-from phonic_fsm.trace._reader import TraceReader
-from phonic_fsm.trace._stats import measure
+from phonic_fsm.trace import TraceReader, measure
 
 
 def call(path: Path, latency: float) -> Path:

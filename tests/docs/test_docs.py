@@ -84,6 +84,22 @@ def test_every_link_leads_somewhere(document):
     assert [target for target in targets if not (document.parent / target).exists()] == []
 
 
+ABOUT_THE_INSIDE = {"architecture.md", "performance.md", "state-diagram.md"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(path for path in DOCUMENTS if path.name not in ABOUT_THE_INSIDE),
+        *sorted((ROOT / "examples").glob("*.py")),
+    ],
+    ids=lambda path: path.name,
+)
+def test_users_are_shown_public_paths_only(document):
+    text = document.read_text(encoding="utf-8")
+    assert re.findall(r"phonic_fsm[\w./]*[./]_\w+", text) == []
+
+
 def test_the_architectures_files_are_there():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     files = set(re.findall(r"`((?:_core|_wire|_runtime|_adapter|trace)/\w+\.py)`", text))

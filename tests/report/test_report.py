@@ -37,9 +37,9 @@ from phonic_fsm._report.sound import LARGEST, RATES, sound_of
 from phonic_fsm._report.steps import KINDS
 from phonic_fsm._wire import server
 from phonic_fsm._wire.config import ConfigOptions
+from phonic_fsm.trace import Header, replay
 from phonic_fsm.trace._audio import SideAudio, side_files
-from phonic_fsm.trace._format import NAME, VERSION, Header, recorded_effect, recorded_event
-from phonic_fsm.trace._replay import replay
+from phonic_fsm.trace._format import NAME, VERSION, recorded_effect, recorded_event
 
 MYSTERY = Path(__file__).parent.parent.parent / "examples" / "traces" / "mystery.jsonl"
 RECORDED = sorted(TRACES.glob("*.jsonl"))

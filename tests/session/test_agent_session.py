@@ -9,7 +9,7 @@ import pytest
 from support.receptionist import Billing, Receptionist, call
 from support.scripted import PATIENCE, SILENCE, conversation
 
-from phonic_fsm._adapter.errors import ConversationEnded
+from phonic_fsm import ConversationEnded
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 

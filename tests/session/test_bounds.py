@@ -7,13 +7,13 @@ import asyncio
 import pytest
 from support.scripted import SILENCE, conversation, read, settle
 
+from phonic_fsm import State
 from phonic_fsm._core import effects, events, states
 from phonic_fsm._core.context import Settings
 from phonic_fsm._core.conversation import Message
 from phonic_fsm._core.guards import MAX_PENDING_CALLS, MAX_TURN_SECONDS
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.outgoing import MAX_HELD_MESSAGES
-from phonic_fsm._core.states import State
 from phonic_fsm._runtime import connection
 from phonic_fsm._runtime.socket import READ_BYTES
 from phonic_fsm._wire import client

@@ -9,7 +9,7 @@ from livekit.agents import function_tool, llm
 from msgspec import UNSET
 from support.scripted import SILENCE, conversation, read, settle, started
 
-from phonic_fsm._core.states import State
+from phonic_fsm import State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 

@@ -19,12 +19,10 @@ from support.scripted import (
 )
 from support.states import lead_to, session_in
 
-from phonic_fsm import RealtimeModel
-from phonic_fsm._adapter.errors import ConnectionFailed, ConversationEnded
-from phonic_fsm._core.states import State
+from phonic_fsm import ConnectionFailed, ConversationEnded, RealtimeModel, State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
-from phonic_fsm.trace._replay import replay
+from phonic_fsm.trace import replay
 
 
 def tasks_of_ours():

@@ -10,7 +10,7 @@ from livekit.agents import APIConnectOptions
 from support.scripted import KEY, Emitted, started
 
 import phonic_fsm
-from phonic_fsm._core.states import State
+from phonic_fsm import State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 

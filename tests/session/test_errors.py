@@ -14,13 +14,13 @@ from livekit.agents import APIError, llm
 from support.scripted import PATIENCE, SILENCE, Impatient, conversation, read, settle, started
 from support.states import session_in
 
-from phonic_fsm._adapter.errors import ConfigurationRefused, PhonicError, SessionBroke
+from phonic_fsm import ConfigurationRefused, PhonicError, SessionBroke, State
 from phonic_fsm._core import effects
 from phonic_fsm._core.events import name_of
-from phonic_fsm._core.states import CONVERSING, State
+from phonic_fsm._core.states import CONVERSING
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
-from phonic_fsm.trace._replay import replay
+from phonic_fsm.trace import replay
 
 pytestmark = pytest.mark.anyio
 

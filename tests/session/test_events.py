@@ -8,9 +8,7 @@ from livekit.agents.metrics import RealtimeModelMetrics
 from livekit.agents.types import TimedString
 from support.scripted import PATIENCE, SILENCE, Emitted, conversation, settle
 
-from phonic_fsm._adapter.metrics import PhonicMetrics
-from phonic_fsm._adapter.session import Dtmf, ToolCallSettled
-from phonic_fsm._core.states import State
+from phonic_fsm import Dtmf, PhonicMetrics, State, ToolCallSettled
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 

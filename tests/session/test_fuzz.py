@@ -12,17 +12,16 @@ from hypothesis import strategies as st
 from support.commands import run
 from support.record_traces import TRACES
 
+from phonic_fsm import State
 from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
 from phonic_fsm._core.events import Event
 from phonic_fsm._core.machine import SessionMachine
-from phonic_fsm._core.states import State
 from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.codec import MalformedMessage, UnknownMessage, decode_server
-from phonic_fsm.trace._reader import TraceError
+from phonic_fsm.trace import TraceError, replay
 from phonic_fsm.trace._recorder import TraceRecorder
 from phonic_fsm.trace._recording import checked_recording
-from phonic_fsm.trace._replay import replay
 
 fuzzed = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

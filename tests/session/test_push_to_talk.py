@@ -11,8 +11,7 @@ from livekit.agents import AgentSession, APIConnectOptions
 from support.receptionist import Receptionist, Seen
 from support.scripted import PATIENCE, Emitted, Impatient, conversation, read, settle
 
-from phonic_fsm._adapter.errors import ReplyTimedOut
-from phonic_fsm._core.states import State
+from phonic_fsm import ReplyTimedOut, State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.testing import Playback

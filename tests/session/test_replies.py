@@ -19,8 +19,7 @@ from support.scripted import (
     started,
 )
 
-from phonic_fsm._adapter.errors import ReplyTimedOut
-from phonic_fsm._core.states import State
+from phonic_fsm import ReplyTimedOut, State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 

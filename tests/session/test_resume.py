@@ -11,9 +11,8 @@ from livekit import rtc
 from livekit.agents import APIConnectOptions, llm
 from support.scripted import PATIENCE, SILENCE, Emitted, conversation, read, settle, started
 
-from phonic_fsm._adapter.errors import ConnectionFailed
+from phonic_fsm import ConnectionFailed, State
 from phonic_fsm._core import timers
-from phonic_fsm._core.states import State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 

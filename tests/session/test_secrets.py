@@ -12,9 +12,9 @@ from support.commands import run
 from support.scripted import KEY, Emitted, conversation, settle, started
 from websockets.asyncio.server import serve
 
-from phonic_fsm._adapter.errors import ConnectionFailed
+from phonic_fsm import ConnectionFailed
 from phonic_fsm._wire import server as phonic
-from phonic_fsm.trace._replay import replay
+from phonic_fsm.trace import replay
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import pytest
 from livekit.agents import function_tool, llm
 from support.scripted import SILENCE, Impatient, conversation, read, settle
 
-from phonic_fsm._core.states import State
+from phonic_fsm import State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 

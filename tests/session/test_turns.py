@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.scripted import SILENCE, conversation, read, settle, started
 
-from phonic_fsm._core.states import State
+from phonic_fsm import State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 

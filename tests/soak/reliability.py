@@ -38,15 +38,14 @@ from soak.fault_proxy import (
 )
 from soak.ledger import Ledger, failure_of, look_up
 
-from phonic_fsm import RealtimeModel
+from phonic_fsm import RealtimeModel, State
 from phonic_fsm._adapter.session import Reply
 from phonic_fsm._core import timers
-from phonic_fsm._core.states import State
 from phonic_fsm._runtime import connection
 from phonic_fsm._wire import client
 from phonic_fsm._wire.codec import MalformedMessage
 from phonic_fsm.simulator import Call, ConversationRecord, PhonicSimulator, Scenario, Turn
-from phonic_fsm.trace._replay import ReplayedStep, replay
+from phonic_fsm.trace import ReplayedStep, replay
 
 PATIENCE = 8
 """Seconds until an outcome must be there."""

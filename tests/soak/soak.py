@@ -42,10 +42,10 @@ from soak.fault_proxy import (
 from soak.ledger import SILENCE, SOUND, Ledger, failure_of, look_up
 from soak.reliability import in_a_hurry
 
-from phonic_fsm import RealtimeModel
-from phonic_fsm._adapter.session import RealtimeSession, Reply
+from phonic_fsm import RealtimeModel, RealtimeSession
+from phonic_fsm._adapter.session import Reply
 from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn
-from phonic_fsm.trace._replay import replay
+from phonic_fsm.trace import replay
 
 WORKERS = 32
 """Sessions at a time."""

@@ -20,8 +20,7 @@ from livekit import rtc
 from livekit.agents import APIConnectOptions, function_tool, llm
 from support.scripted import PATIENCE, SILENCE, Emitted, Peer, PhonicServer
 
-from phonic_fsm import RealtimeModel
-from phonic_fsm._adapter.session import RealtimeSession
+from phonic_fsm import RealtimeModel, RealtimeSession
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 

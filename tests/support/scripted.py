@@ -19,9 +19,8 @@ from livekit.agents import llm
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from phonic_fsm import RealtimeModel
+from phonic_fsm import RealtimeModel, RealtimeSession
 from phonic_fsm._adapter.options import to_config
-from phonic_fsm._adapter.session import RealtimeSession
 from phonic_fsm._core.context import Settings
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.codec import decode_client, encode

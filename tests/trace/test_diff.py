@@ -10,8 +10,7 @@ from support.written_traces import assistant, caller, opening, tool, write
 
 from phonic_fsm._core import events
 from phonic_fsm._wire import server
-from phonic_fsm.trace._diff import diff_traces, diff_with_machine
-from phonic_fsm.trace._reader import TraceError
+from phonic_fsm.trace import TraceError, diff_traces, diff_with_machine
 
 
 def conversation(*, call_id="call_1", late=0.0, words=("It is ", "sunny."), between=()):

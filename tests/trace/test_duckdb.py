@@ -12,8 +12,7 @@ import duckdb
 import pytest
 
 from phonic_fsm._core.states import CONVERSING
-from phonic_fsm.trace._format import Line
-from phonic_fsm.trace._reader import TraceReader
+from phonic_fsm.trace import Line, TraceReader
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "duckdb.md").read_text(encoding="utf-8")

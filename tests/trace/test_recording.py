@@ -21,19 +21,15 @@ from livekit.agents import job as livekit_job
 from support.recorded import lines_of, whole_call
 from support.scripted import KEY, PATIENCE, SILENCE, conversation, read, settle
 
-from phonic_fsm import RealtimeModel
+from phonic_fsm import RealtimeModel, State, TraceLimits
 from phonic_fsm._core import events
 from phonic_fsm._core.machine import Step
-from phonic_fsm._core.states import State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.config import ConfigOptions
+from phonic_fsm.trace import End, TraceError, TraceReader, replay
 from phonic_fsm.trace._audio import SideAudio
-from phonic_fsm.trace._format import End
 from phonic_fsm.trace._masking import Masking
-from phonic_fsm.trace._reader import TraceError, TraceReader
-from phonic_fsm.trace._replay import replay
-from phonic_fsm.trace._rotation import TraceLimits
 
 pytestmark = pytest.mark.anyio
 

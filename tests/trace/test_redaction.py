@@ -18,10 +18,9 @@ from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.config import ConfigOptions
-from phonic_fsm.trace._format import End, recorded_effect, recorded_event
-from phonic_fsm.trace._reader import TraceError, TraceReader
+from phonic_fsm.trace import End, TraceError, TraceReader, replay
+from phonic_fsm.trace._format import recorded_effect, recorded_event
 from phonic_fsm.trace._redaction import TOLD, Redaction
-from phonic_fsm.trace._replay import replay
 from phonic_fsm.trace._rewriting import redacted
 
 RECORDED = sorted(TRACES.glob("*.jsonl"))

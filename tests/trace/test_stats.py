@@ -8,10 +8,8 @@ from support.written_traces import CHUNK, assistant, caller, opening, tool, writ
 
 from phonic_fsm._core import events
 from phonic_fsm._wire import server
-from phonic_fsm.trace._format import Line
-from phonic_fsm.trace._reader import TraceReader
-from phonic_fsm.trace._replay import replay
-from phonic_fsm.trace._stats import Figures, measure, percentile
+from phonic_fsm.trace import Figures, Line, TraceReader, measure, replay
+from phonic_fsm.trace._stats import percentile
 
 LOST = events.ConnectionClosed(1006)
 

@@ -18,10 +18,8 @@ from jsonschema import Draft202012Validator
 from support.record_traces import TRACES
 from support.recorded import lines_of, whole_call
 
+from phonic_fsm.trace import TraceCutOff, TraceError, TraceReader, replay, schema
 from phonic_fsm.trace._format import levels
-from phonic_fsm.trace._reader import TraceCutOff, TraceError, TraceReader
-from phonic_fsm.trace._replay import replay
-from phonic_fsm.trace._schema import schema
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 SCHEMA = json.loads((DOCS / "trace.schema.json").read_text(encoding="utf-8"))

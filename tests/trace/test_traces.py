@@ -13,9 +13,7 @@ from support.record_traces import SCENARIOS, TRACES, record
 from phonic_fsm._cli.text import brief
 from phonic_fsm._core.states import ALL
 from phonic_fsm._core.table import TABLE
-from phonic_fsm.trace._format import Header
-from phonic_fsm.trace._reader import TraceError, TraceReader
-from phonic_fsm.trace._replay import replay
+from phonic_fsm.trace import Header, TraceError, TraceReader, replay
 
 RECORDED = sorted(TRACES.glob("*.jsonl"))
 
