@@ -10,9 +10,10 @@ from livekit.agents import Agent, AgentSession
 
 from .._adapter.session import RealtimeSession
 from .._core.states import State
-from ..simulator import Scenario, Turn, speak
+from ..simulator import Scenario, speak
 from ._caller import Caller
 from ._playback import Playback
+from ._script import play
 from ._sound import Sound
 
 SAMPLE_RATE = 24_000
@@ -92,21 +93,7 @@ class PhoneCall:
         Raises:
             TimeoutError: the agent did not answer within ``patience``.
         """
-        if scenario.welcome:
-            await self.until_answer()
-        await self.until_quiet()
-        for turn in scenario.turns:
-            await self._take(turn)
-
-    async def _take(self, turn: Turn) -> None:
-        await self.say(turn.caller)
-        if turn.interrupt_after_ms is not None:
-            await self.until_answer()
-            await anyio.sleep(turn.interrupt_after_ms / 1000)
-            return
-        if turn.assistant or turn.calls:
-            await self.until_answer()
-        await self.until_quiet()
+        await play(self, scenario)
 
     async def say(self, words: str | Sound) -> None:
         """Say ``words``, and return when they are said or the call is over.

@@ -1,0 +1,96 @@
+"""A LiveKit server, workers that run the examples, and calls between them.
+
+The server and each worker serve all tests, since a worker takes seconds to start. The simulator
+is a test's own: it comes to the address that the workers know.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phonic_fsm.testing import (
+    AgentWorker,
+    LiveKitMissing,
+    LiveKitServer,
+    PhonicSimulator,
+    RoomCall,
+    Scenario,
+)
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PATIENCE = 60.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(180))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """One event loop for all: the server and the workers live in it."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+async def livekit() -> AsyncIterator[LiveKitServer]:
+    try:
+        server = LiveKitServer()
+    except LiveKitMissing as missing:
+        pytest.skip(str(missing))
+    async with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def phonic_port() -> int:
+    """Where the workers expect Phonic."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def environment(phonic_port: int) -> dict[str, str]:
+    """What a worker is told."""
+    return {"PHONIC_BASE_URL": f"ws://127.0.0.1:{phonic_port}", "PHONIC_API_KEY": "any"}
+
+
+@pytest.fixture(scope="session")
+async def worker(livekit: LiveKitServer, environment: dict[str, str]) -> AsyncIterator[AgentWorker]:
+    """Runs ``examples/agent.py``."""
+    example = EXAMPLES / "agent.py"
+    async with AgentWorker(example, livekit, environment, patience=PATIENCE) as worker:
+        yield worker
+
+
+@pytest.fixture
+async def simulate(phonic_port: int) -> AsyncIterator[Callable[..., Any]]:
+    """Starts the simulator that a test's calls meet: ``await simulate(scenario)``."""
+    async with AsyncExitStack() as stack:
+
+        async def simulate(scenario: Scenario, **options: Any) -> PhonicSimulator:
+            return await stack.enter_async_context(
+                PhonicSimulator(scenario, port=phonic_port, **options)
+            )
+
+        yield simulate
+
+
+@pytest.fixture
+async def call(livekit: LiveKitServer) -> AsyncIterator[Callable[..., Any]]:
+    """Joins rooms, of ``RoomCall``'s options: ``await call(identity="guest")``."""
+    async with AsyncExitStack() as stack:
+
+        async def call(**options: Any) -> RoomCall:
+            options = {**livekit.credentials, "patience": PATIENCE, **options}
+            return await stack.enter_async_context(RoomCall(livekit.url, **options))
+
+        yield call
