@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .layout import CONVERSING_BOX
 from .states import ALL, CONVERSING, MEANINGS, State
-from .table import SECTIONS, TABLE, Row
+from .table import CHOICES, SECTIONS, TABLE, Row
 
 Taken = Mapping[tuple[str, str, str], int]
 """State, event and the state after it → how many times."""
@@ -20,42 +20,75 @@ _EVERYWHERE = ("close", "break")
 """Lead from every state to the end: said once, not drawn eight times each."""
 
 
+_CHOICES = {choice.name: choice for choice in CHOICES.values()}
+
+_CHOOSING = {
+    (source.value, row.event): row.choice.name
+    for row in TABLE
+    if row.choice is not None
+    for source in row.sources
+}
+"""State and event → the choice that the event leads to there."""
+
+
 class Arrow(NamedTuple):
-    """One arrow of the diagram: all moves between the same two states."""
+    """One arrow of the diagram: all moves between the same two states, or into or out of a choice.
+
+    A move that goes through a choice is counted at the arrow into it and at the one out of it.
+    """
 
     source: str
-    """A state, or ``conversing`` for the box that four of them stand in."""
+    """A state, a choice, or ``conversing`` for the box that four of the states stand in."""
     target: str
-    events: tuple[str, ...]
+    """A state or a choice."""
+    labels: tuple[str, ...]
+    """The events; out of a choice, what is the case."""
 
-    def times(self, event: str, taken: Taken) -> int:
-        sources = (
-            [state.value for state in CONVERSING]
-            if self.source == CONVERSING_BOX
-            else [self.source]
+    def times(self, label: str, taken: Taken) -> int:
+        """How often this was the way."""
+        if self.source in _CHOICES:
+            return sum(
+                times
+                for (source, event, target), times in taken.items()
+                if target == self.target != source and _CHOOSING.get((source, event)) == self.source
+            )
+        sources = _BOXED if self.source == CONVERSING_BOX else (self.source,)
+        choice = _CHOICES.get(self.target)
+        targets = [state.value for _, state in choice.branches] if choice else [self.target]
+        return sum(
+            taken.get((source, label, target), 0)
+            for source in sources
+            for target in targets
+            if source != target
         )
-        return sum(taken.get((source, event, self.target), 0) for source in sources)
 
-    def labels(self, taken: Taken | None) -> list[str]:
-        """The events, with how often each was taken."""
+    def counted(self, taken: Taken | None) -> list[str]:
+        """The labels, with how often each was the way."""
         if taken is None:
-            return list(self.events)
-        return [f"{event} ×{self.times(event, taken)}" for event in self.events]
+            return list(self.labels)
+        return [f"{label} ×{self.times(label, taken)}" for label in self.labels]
 
     def total(self, taken: Taken) -> int:
-        return sum(self.times(event, taken) for event in self.events)
+        return sum(self.times(label, taken) for label in self.labels)
+
+
+_BOXED = tuple(state.value for state in CONVERSING)
 
 
 def arrows() -> list[Arrow]:
     """Every arrow of the diagram; a state that is not left has none to itself."""
-    events: dict[tuple[str, str], dict[str, None]] = {}
+    labels: dict[tuple[str, str], dict[str, None]] = {}
     for row in TABLE:
-        if row.target is None or row.event in _EVERYWHERE:
+        target = _drawn_target(row)
+        if target is None or row.event in _EVERYWHERE:
             continue
         for source in _drawn_sources(row):
-            if source != row.target.value:
-                events.setdefault((source, row.target.value), {})[row.event] = None
-    return [Arrow(*ends, tuple(names)) for ends, names in events.items()]
+            if source != target:
+                labels.setdefault((source, target), {})[row.event] = None
+    for choice in _CHOICES.values():
+        for question, state in choice.branches:
+            labels[choice.name, state.value] = {question: None}
+    return [Arrow(*ends, tuple(names)) for ends, names in labels.items()]
 
 
 def mermaid(taken: Taken | None = None) -> str:
@@ -68,9 +101,10 @@ def mermaid(taken: Taken | None = None) -> str:
         "        direction LR",
         *(f"        {state.value}" for state in CONVERSING),
         "    }",
+        *(f"    state {name} <<choice>>" for name in _CHOICES),
     ]
     for arrow in arrows():
-        label = "<br/>".join(arrow.labels(taken))
+        label = "<br/>".join(arrow.counted(taken))
         lines.append(f"    {arrow.source} --> {arrow.target}: {label}")
     lines.append("    closed --> [*]")
     return "\n".join(lines) + "\n"
@@ -87,9 +121,10 @@ def dot(taken: Taken | None = None) -> str:
         f"        label={CONVERSING_BOX}",
         *(f"        {state.value}" for state in CONVERSING),
         "    }",
+        *(f"    {name} [shape=diamond]" for name in _CHOICES),
     ]
     for arrow in arrows():
-        attributes = [f'label="{_BREAK.join(arrow.labels(taken))}"']
+        attributes = [f'label="{_BREAK.join(arrow.counted(taken))}"']
         source = arrow.source
         if source == CONVERSING_BOX:
             source = State.ready.value
@@ -120,9 +155,17 @@ def markdown(taken: Taken | None = None) -> str:
     return "\n".join(_document() if taken is None else _coverage(taken)) + "\n"
 
 
+def _drawn_target(row: Row) -> str | None:
+    """The state, or the choice, that the row leads to; ``None`` if it does not move."""
+    if row.choice is not None:
+        return row.choice.name
+    return row.target.value if row.target is not None else None
+
+
 def _drawn_sources(row: Row) -> Iterator[str]:
     """The row's sources; a move out of all conversing states leaves their box as one."""
-    as_one = set(CONVERSING) <= set(row.sources) and row.target not in CONVERSING
+    leaves = row.target is not None and row.target not in CONVERSING
+    as_one = leaves and set(CONVERSING) <= set(row.sources)
     if as_one:
         yield CONVERSING_BOX
     for source in row.sources:
@@ -149,6 +192,17 @@ def _document() -> Iterator[str]:
     for state in ALL:
         yield f"| `{state.value}` | {MEANINGS[state]} |"
     yield ""
+    yield "## Choices"
+    yield ""
+    yield "A row that goes to a choice does its actions first; then the state follows from what the"
+    yield "session remembers. The first case that holds is taken."
+    yield ""
+    yield "| Choice | If | Goes to |"
+    yield "|---|---|---|"
+    for choice in _CHOICES.values():
+        for question, state in choice.branches:
+            yield f"| *{choice.name}* | {question} | `{state.value}` |"
+    yield ""
     yield "## Every state × event pair"
     yield ""
     yield "The rows of an event are tried from the top; the first whose state is the present one"
@@ -167,8 +221,13 @@ def _document() -> Iterator[str]:
 
 
 def _coverage(taken: Taken) -> Iterator[str]:
-    known = dict.fromkeys(_transitions())
-    ignored = set(_transitions(ignored=True))
+    known = {
+        (source, row.event, target)
+        for source, row in _pairs()
+        for target in _outcomes(source, row)
+        if not row.because
+    }
+    ignored = {(source, row.event, source) for source, row in _pairs() if row.because}
     yield "# Transitions taken"
     yield ""
     yield "```mermaid"
@@ -179,34 +238,52 @@ def _coverage(taken: Taken) -> Iterator[str]:
     yield "|---|---|---|---:|"
     for move, times in sorted(taken.items(), key=lambda item: -item[1]):
         source, event, target = move
-        goes_to = _goes_to(source, target)
+        goes_to = "*stays*" if source == target else f"`{target}`"
         if move not in known:
             goes_to = "*ignored*" if move in ignored else f"{goes_to} – not in this version"
         yield f"| `{source}` | `{event}` | {goes_to} | {times} |"
-    never = [transition for transition in known if transition not in taken]
+    # Rows that differ in their guards alone cannot be told apart by what was taken.
+    transitions = {
+        (source, row.event, _goes_to(source, row)): _outcomes(source, row)
+        for source, row in _pairs()
+        if not row.because
+    }
+    never = [
+        (source, event, goes_to)
+        for (source, event, goes_to), outcomes in transitions.items()
+        if not any((source, event, target) in taken for target in outcomes)
+    ]
     yield ""
-    yield f"## Never taken: {len(never)} of {len(known)}"
+    yield f"## Never taken: {len(never)} of {len(transitions)}"
     yield ""
     yield "| In | Goes to | On |"
     yield "|---|---|---|"
     missing: dict[tuple[str, str], list[str]] = {}
-    for source, event, target in never:
-        missing.setdefault((source, target), []).append(event)
-    for (source, target), names in missing.items():
+    for source, event, goes_to in never:
+        missing.setdefault((source, goes_to), []).append(event)
+    for (source, goes_to), names in missing.items():
         events = ", ".join(f"`{name}`" for name in names)
-        yield f"| `{source}` | {_goes_to(source, target)} | {events} |"
+        yield f"| `{source}` | {goes_to} | {events} |"
 
 
-def _goes_to(source: str, target: str) -> str:
-    return "*stays*" if source == target else f"`{target}`"
-
-
-def _transitions(*, ignored: bool = False) -> Iterator[tuple[str, str, str]]:
-    """Everything that the table does, or all that it ignores: state, event, state after it."""
+def _pairs() -> Iterator[tuple[str, Row]]:
+    """Every row, from each of its states."""
     for source in ALL:
         for row in TABLE:
-            if source in row.sources and bool(row.because) == ignored:
-                yield source.value, row.event, (row.target or source).value
+            if source in row.sources:
+                yield source.value, row
+
+
+def _outcomes(source: str, row: Row) -> tuple[str, ...]:
+    """The states that the row may lead to from this one."""
+    return tuple(state.value for state in row.targets) or (source,)
+
+
+def _goes_to(source: str, row: Row) -> str:
+    if row.choice is not None:
+        return f"*{row.choice.name}*"
+    [target] = _outcomes(source, row)
+    return "*stays*" if source == target else f"`{target}`"
 
 
 def _cells(row: Row) -> str:
@@ -214,8 +291,11 @@ def _cells(row: Row) -> str:
     guards = " and ".join(_words(guard) for guard in row.guards)
     if row.because:
         return f"| {sources} | {guards} | *ignored* | because {row.because} |"
-    target = f"`{row.target.value}`" if row.target else "*stays*"
-    return f"| {sources} | {guards} | {target} | {' '.join(map(summary, row.actions))} |"
+    if row.choice is not None:
+        target, actions = f"*{row.choice.name}*", row.actions[:-1]
+    else:
+        target, actions = f"`{row.target.value}`" if row.target else "*stays*", row.actions
+    return f"| {sources} | {guards} | {target} | {' '.join(map(summary, actions))} |"
 
 
 def _names(states: tuple[State, ...]) -> str:

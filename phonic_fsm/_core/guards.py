@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from .._wire.server import AudioChunk, Error, ToolCall, ToolCallInterrupted, ToolCallOutputProcessed
-from .context import Change, Context
-from .conversation import FunctionCallOutput
+from .._wire.server import AudioChunk, Error, ToolCall
+from .context import Context
 from .events import (
     ClearAudio,
     ConnectFailed,
@@ -17,7 +16,6 @@ from .events import (
     Event,
     GenerateReply,
     SettingsEvent,
-    UpdateChatContext,
 )
 
 ABNORMAL_CLOSURE = 1006
@@ -30,14 +28,6 @@ MAX_TURN_SECONDS = 600.0
 
 
 # -- the connection ------------------------------------------------------------------------------
-
-
-def inputs_are_complete(context: Context, event: Event) -> bool:
-    """Both instructions and tools have been given, those of this event included."""
-    given = changes_of(context, event)
-    return (context.instructions is not None or "instructions" in given) and (
-        context.tools is not None or "tools" in given
-    )
 
 
 def was_not_deliberate(context: Context, event: ConnectionClosed) -> bool:
@@ -90,44 +80,17 @@ def can_be_resumed(context: Context, event: ConnectionClosed) -> bool:
 
 def a_reset_is_due(context: Context, event: Event | None = None) -> bool:
     """More was changed than a smaller message can carry, and the server was not told yet."""
-    return _need_a_reset(context, context.changes, context.instructions)
+    changes = context.changes
+    if changes == {"instructions"}:
+        # update_system_prompt cannot contain template variables (the SDK's docstring).
+        variables = context.config.template_variables
+        return bool(variables) and "{{" in (context.instructions or "")
+    return bool(changes) and changes != {"tools"}
 
 
 def another_agent_takes_over(context: Context, event: SettingsEvent) -> bool:
     """The event brings a conversation of its own: a handoff."""
-    return "conversation" in changes_of(context, event)
-
-
-def calls_for_a_reset(context: Context, event: SettingsEvent) -> bool:
-    """With this event, more was changed than a smaller message can carry."""
-    instructions = getattr(event, "instructions", context.instructions)
-    return _need_a_reset(context, context.changes | changes_of(context, event), instructions)
-
-
-def changes_of(context: Context, event: Event) -> set[Change]:
-    """What the event changes; the same value again changes nothing."""
-    changes: set[Change] = set()
-    instructions = getattr(event, "instructions", UNSET)
-    if instructions is not UNSET and instructions != context.instructions:
-        changes.add("instructions")
-    tools = getattr(event, "tools", UNSET)
-    if tools is not UNSET and tools != context.tools:
-        changes.add("tools")
-    if getattr(event, "config", context.config) != context.config:
-        changes.add("config")
-    if getattr(event, "items", UNSET) is not UNSET:
-        changes.add("conversation")
-    if isinstance(event, ClearAudio):
-        changes.add("caller_turn")
-    return changes
-
-
-def _need_a_reset(context: Context, changes: set[Change], instructions: str | None) -> bool:
-    if changes == {"instructions"}:
-        # update_system_prompt cannot contain template variables (the SDK's docstring).
-        variables = context.config.template_variables
-        return bool(variables) and "{{" in (instructions or "")
-    return bool(changes) and changes != {"tools"}
+    return getattr(event, "items", UNSET) is not UNSET
 
 
 # -- push-to-talk --------------------------------------------------------------------------------
@@ -194,11 +157,6 @@ def turn_is_discarded(context: Context, event: Event) -> bool:
     return context.discarding
 
 
-def has_text_to_speak(context: Context, event: AudioChunk) -> bool:
-    """The assistant speaks, and not in a turn that was interrupted on this side."""
-    return bool(event.text) and not context.discarding
-
-
 def user_is_speaking(context: Context, event: Event) -> bool:
     """The caller has started and not finished."""
     return context.user_speaking
@@ -218,11 +176,6 @@ def answer_has_not_begun(context: Context, event: Event) -> bool:
 # -- tools ---------------------------------------------------------------------------------------
 
 
-def calls_are_pending(context: Context, event: Event) -> bool:
-    """A tool's output is awaited."""
-    return bool(context.pending_calls)
-
-
 def calls_are_too_many(context: Context, event: Event) -> bool:
     """More outputs are awaited than any agent can be meant to give."""
     return len(context.pending_calls) >= MAX_PENDING_CALLS
@@ -240,41 +193,6 @@ def is_a_known_call(context: Context, event: ToolCall) -> bool:
     )
 
 
-def _answers(context: Context, event: UpdateChatContext) -> list[FunctionCallOutput]:
-    return [
-        addition.item
-        for addition in event.added
-        if isinstance(addition.item, FunctionCallOutput)
-        and addition.item.call_id in context.pending_calls
-    ]
-
-
-def answers_every_call(context: Context, event: UpdateChatContext) -> bool:
-    """With this event, no tool's output is awaited any more."""
-    return len({answer.call_id for answer in _answers(context, event)}) == len(
-        context.pending_calls
-    )
-
-
-def makes_the_assistant_speak(context: Context, event: UpdateChatContext) -> bool:
-    """The last outputs are given, the assistant speaks about them, and not on request anyway."""
-    return (
-        context.reply is None
-        and answers_every_call(context, event)
-        and any(_is_spoken_about(context, answer) for answer in _answers(context, event))
-    )
-
-
-def _is_spoken_about(context: Context, answer: FunctionCallOutput) -> bool:
-    called = context.pending_calls[answer.call_id]
-    tool = next((tool for tool in context.tools or () if tool.name == called), None)
-    if tool is None or not answer.reply_required:
-        return answer.reply_required
-    # "For async tools, when true, the assistant waits for the response and speaks" (the SDK).
-    goes_on = tool.execution_mode == "async" and tool.wait_for_response is not True
-    return not goes_on and tool.forbid_speech_after_tool_call is not True
-
-
 def refused_outputs(context: Context, event: Error) -> list[str]:
     """The calls that the error names, of those whose output was sent and not taken note of.
 
@@ -288,10 +206,3 @@ def refused_outputs(context: Context, event: Error) -> list[str]:
 def refuses_an_output(context: Context, event: Error) -> bool:
     """The error is about a tool's output that was sent and not taken note of."""
     return bool(refused_outputs(context, event))
-
-
-def settles_the_last_call(
-    context: Context, event: ToolCallInterrupted | ToolCallOutputProcessed
-) -> bool:
-    """The event's call is the only one whose output is awaited."""
-    return list(context.pending_calls) == [event.tool_call_id]

@@ -60,8 +60,10 @@ BOXES: dict[str, Box] = {
     State.listening.value: Box(735, 130),
     State.speaking.value: Box(900, 310),
     State.tool_pending.value: Box(735, 490),
+    "settle": Box(735, 310, 84, 40),
+    "configure": Box(190, 250, 100, 40),
 }
-"""The states, and the box that four of them stand in."""
+"""The states, the box that four of them stand in, and the choices."""
 
 _BEND = 0.13
 """How far an arrow leaves the straight line, to its left, as a share of its length: so that

@@ -12,12 +12,23 @@ from .._wire import client
 from .._wire.config import ConfigOptions, ToolDefinition
 from . import timers
 from .context import Context, Reply
-from .effects import FlushAudio, Gate, Log, Send, SetAudioGate, StopTimer
+from .effects import FlushAudio, Gate, Log, Send, SetAudioGate, StartTimer, StopTimer
 from .guards import a_reset_is_due
 from .prompt import render_history, system_prompt
 
 MAX_HELD_MESSAGES = 1_000
 """Control messages that wait while no connection serves, which is for seconds."""
+
+
+def send_config(context: Context) -> None:
+    """Send the config, once, with the conversation so far in the prompt."""
+    # It begins a conversation of its own, which has yet to be named.
+    context.conversation_id = None
+    options = config_for(context, welcome=not context.continuing)
+    context.put(
+        Send(client.Config(**structs.asdict(options))),
+        StartTimer(timers.ANSWER_OVERDUE, context.settings.answer_timeout),
+    )
 
 
 def deliver(context: Context, message: client.ClientMessage) -> None:

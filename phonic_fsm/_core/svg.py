@@ -8,10 +8,11 @@ from html import escape
 from .diagram import Arrow, Taken, arrows, thickness
 from .layout import BOXES, CONVERSING_BOX, HEIGHT, WIDTH, Point, route
 from .states import MEANINGS, State
+from .table import CHOICES
 
 _STYLE = """
     svg { background: #fff; color: #1f2328; font: 14px sans-serif; }
-    rect { fill: #fff; stroke: currentColor; }
+    rect, polygon { fill: #fff; stroke: currentColor; }
     rect.group { fill: #f6f8fa; stroke: #d0d7de; }
     text { fill: currentColor; text-anchor: middle; dominant-baseline: central; }
     .arrow { fill: none; stroke: currentColor; }
@@ -42,6 +43,8 @@ def _picture(taken: Taken | None) -> Iterator[str]:
         yield from _arrow(arrow, taken)
     for state in State:
         yield _box(state.value)
+    for choice in CHOICES.values():
+        yield _diamond(choice.name)
     yield "</svg>"
 
 
@@ -58,10 +61,17 @@ def _box(name: str) -> str:
     )
 
 
+def _diamond(name: str) -> str:
+    x, y, width, height = BOXES[name]
+    corners = ((x - width / 2, y), (x, y - height / 2), (x + width / 2, y), (x, y + height / 2))
+    points = " ".join(f"{across:g},{down:g}" for across, down in corners)
+    return f'  <g><polygon points="{points}"/><text x="{x:g}" y="{y:g}">{name}</text></g>'
+
+
 def _arrow(arrow: Arrow, taken: Taken | None) -> Iterator[str]:
     curve = route(arrow.source, arrow.target)
     times = arrow.total(taken) if taken is not None else 1
-    tip = escape(f"{arrow.source} → {arrow.target}: {', '.join(arrow.labels(taken))}")
+    tip = escape(f"{arrow.source} → {arrow.target}: {', '.join(arrow.counted(taken))}")
     yield "  <g>"
     yield f"    <title>{tip}</title>"
     yield (
@@ -76,11 +86,11 @@ def _arrow(arrow: Arrow, taken: Taken | None) -> Iterator[str]:
 def _label(arrow: Arrow, taken: Taken | None, at: Point) -> str:
     """What was taken most often comes first; what never was stands in the tooltip alone."""
     if taken is not None:
-        events = [event for event in arrow.events if arrow.times(event, taken)]
+        used = [label for label in arrow.labels if arrow.times(label, taken)]
         arrow = arrow._replace(
-            events=tuple(sorted(events, key=lambda event: -arrow.times(event, taken)))
+            labels=tuple(sorted(used, key=lambda label: -arrow.times(label, taken)))
         )
-    labels = arrow.labels(taken)
+    labels = arrow.counted(taken)
     if len(labels) > _LABELS:
         labels = [labels[0], f"{len(labels) - 1} more"]
     first = at.y - 6 * (len(labels) - 1)

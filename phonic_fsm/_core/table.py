@@ -2,20 +2,21 @@
 
 Read it event by event. The rows of an event are tried from the top; the first whose source is
 the present state and whose guards all say yes is taken. A row either *moves* to another state,
-*stays* (the state is not left) or *ignores* the event and says why. ``transitions`` gets exactly
-these rows; the totality test and the diagram read them too. To add a message or a transition, add
-rows here, and the guards and actions that they name; an action's module is its subject.
+*stays* (the state is not left), *chooses* (its actions are done, and then the state follows from
+what is remembered) or *ignores* the event and says why. ``transitions`` gets exactly these rows;
+the totality test and the diagram read them too. To add a message or a transition, add rows here,
+and the guards and actions that they name; an action's module is its subject.
 
-At rest, which is whenever no generation is open, the state follows from the context: the caller
-still speaks → ``listening``; a tool's output is awaited → ``tool_pending``; else ``ready``.
-``to_rest`` writes these three rows.
+The rules of the two choices stand in ``actions.choices``. In an open conversation the state is
+``speaking`` while a generation is open, else ``listening`` while the caller speaks, else
+``tool_pending`` while a tool's output is awaited, else ``ready``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._wire import codec, server
 from . import events
@@ -23,6 +24,7 @@ from . import guards as when
 from .actions import (
     assistant,
     caller,
+    choices,
     connection,
     ending,
     push_to_talk,
@@ -52,10 +54,49 @@ SILENT = (ready, listening, tool_pending)
 SERVED = (config_sent, *CONVERSING)
 """The server has the config."""
 
+TOLD_OF_CALLS = (config_sent, ready, listening, speaking, reconnecting)
+"""What becomes of a tool call may be told here, and the state does not depend on it."""
+
+
+class Branch(NamedTuple):
+    """One way out of a choice, taken if none before it was."""
+
+    question: str
+    target: State
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A rule by which the state follows from what is remembered, for readers."""
+
+    name: str
+    branches: tuple[Branch, ...]
+
+
+CHOICES: dict[Action, Choice] = {
+    choices.settle: Choice(
+        "settle",
+        (
+            Branch("a generation is open", speaking),
+            Branch("the caller speaks", listening),
+            Branch("a tool's output is awaited", tool_pending),
+            Branch("otherwise", ready),
+        ),
+    ),
+    choices.configure: Choice(
+        "configure",
+        (
+            Branch("instructions and tools have been given", config_sent),
+            Branch("otherwise", awaiting_inputs),
+        ),
+    ),
+}
+"""Every choice, by the action that makes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. Without a target the state stays as it is."""
+    """One line of the table. Without a target the state stays, or is what the choice makes it."""
 
     event: str
     sources: tuple[State, ...]
@@ -64,6 +105,18 @@ class Row:
     actions: tuple[Action, ...] = ()
     because: str = ""
     """Set where the event is ignored: the reason."""
+
+    @property
+    def choice(self) -> Choice | None:
+        """The choice that its last action makes, if it makes one."""
+        return CHOICES.get(self.actions[-1]) if self.actions else None
+
+    @property
+    def targets(self) -> tuple[State, ...]:
+        """The states that it may lead to; none if it does not move."""
+        if self.choice is not None:
+            return tuple(branch.target for branch in self.choice.branches)
+        return (self.target,) if self.target is not None else ()
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:
@@ -85,6 +138,14 @@ class _On:
         self.rows.append(Row(self.event, _tuple(sources), None, _tuple(when), actions))
         return self
 
+    def settle(self, sources: States, *actions: Action, when: Any = ()) -> _On:
+        """The conversation's state follows from what the actions leave."""
+        return self.stay(sources, *actions, choices.settle, when=when)
+
+    def configure(self, sources: States, *actions: Action) -> _On:
+        """The config goes out if nothing is missing any more."""
+        return self.stay(sources, *actions, choices.configure)
+
     def ignore(self, sources: States, because: str, *, when: Any = ()) -> _On:
         self.rows.append(Row(self.event, _tuple(sources), guards=_tuple(when), because=because))
         return self
@@ -100,13 +161,6 @@ class _On:
         self.ignore((connecting, closed), NO_SOCKET)
         self.ignore((awaiting_inputs, config_sent), UNHEARD)
         return self.ignore(reconnecting, NOT_RESUMED)
-
-    def to_rest(self, sources: States, *actions: Action, guard: Any = ()) -> _On:
-        """Three moves, to where a session without an open generation belongs."""
-        guards = _tuple(guard)
-        self.move(sources, listening, *actions, when=(*guards, when.user_is_speaking))
-        self.move(sources, tool_pending, *actions, when=(*guards, when.calls_are_pending))
-        return self.move(sources, ready, *actions, when=guards)
 
 
 NO_SOCKET = "no socket is open in this state"
@@ -126,14 +180,7 @@ def _connection() -> Iterator[_On]:
     )
     yield (
         _On(events.ConnectionOpened)
-        .move(
-            connecting,
-            config_sent,
-            connection.report_connection,
-            connection.send_config,
-            when=when.inputs_are_complete,
-        )
-        .move(connecting, awaiting_inputs, connection.report_connection)
+        .configure(connecting, connection.report_connection)
         .stay(reconnecting, connection.report_connection, connection.await_answer)
         .ignore(others(connecting, reconnecting), "nothing is being connected")
     )
@@ -208,8 +255,7 @@ def _connection() -> Iterator[_On]:
     )
     yield (
         _On(server.ConversationReconnected)
-        .move(reconnecting, tool_pending, connection.go_on, when=when.calls_are_pending)
-        .move(reconnecting, ready, connection.go_on)
+        .settle(reconnecting, connection.go_on)
         .ignore(others(reconnecting), "no conversation is being resumed")
     )
 
@@ -223,45 +269,28 @@ def _settings() -> Iterator[_On]:
     ):
         yield (
             _On(update)
-            .stay(connecting, settings.take_inputs)
-            .move(
-                awaiting_inputs,
-                config_sent,
-                settings.take_inputs,
-                connection.send_config,
-                when=when.inputs_are_complete,
-            )
-            .stay(awaiting_inputs, settings.take_inputs)
             .stay(
                 (config_sent, reconnecting),
                 settings.drop_former_agent,
                 settings.note_changes,
                 when=when.another_agent_takes_over,
             )
-            .stay((config_sent, reconnecting), settings.note_changes)
-            .move(
+            .stay((connecting, config_sent, reconnecting), settings.note_changes)
+            .configure(awaiting_inputs, settings.note_changes)
+            .settle(
                 CONVERSING,
-                ready,
                 settings.end_turns,
                 settings.drop_former_agent,
                 settings.note_changes,
+                settings.tell_soon,
                 when=when.another_agent_takes_over,
             )
-            .move(
-                (listening, speaking, tool_pending),
-                tool_pending,
-                settings.end_turns,
-                settings.note_changes,
-                when=(when.calls_for_a_reset, when.calls_are_pending),
-            )
-            .move(
+            .settle(
                 CONVERSING,
-                ready,
-                settings.end_turns,
                 settings.note_changes,
-                when=when.calls_for_a_reset,
+                settings.end_turns_for_reset,
+                settings.tell_soon,
             )
-            .stay(CONVERSING, settings.note_changes)
             .ignore(closed, OVER)
         )
     yield (
@@ -280,16 +309,8 @@ def _settings() -> Iterator[_On]:
     yield (
         _On(events.UpdateChatContext)
         .stay((connecting, awaiting_inputs), tools.take_history)
-        .move(
-            tool_pending,
-            speaking,
-            tools.pass_on_additions,
-            assistant.open_for_answer,
-            assistant.expect_answer,
-            when=when.makes_the_assistant_speak,
-        )
-        .move(tool_pending, ready, tools.pass_on_additions, when=when.answers_every_call)
-        .stay((*SERVED, reconnecting), tools.pass_on_additions)
+        .settle(tool_pending, tools.pass_on_outputs)
+        .stay(TOLD_OF_CALLS, tools.pass_on_additions)
         .ignore(closed, OVER)
     )
 
@@ -304,19 +325,15 @@ def _caller() -> Iterator[_On]:
     )
     yield (
         _On(server.UserFinishedSpeaking)
-        .move(listening, tool_pending, caller.hear_user_stop, when=when.calls_are_pending)
-        .move(listening, ready, caller.hear_user_stop)
-        .stay(speaking, caller.hear_user_stop, when=when.user_is_speaking)
-        .ignore((ready, speaking, tool_pending), "the caller was not speaking")
+        .settle((listening, speaking), caller.hear_user_stop, when=when.user_is_speaking)
+        .ignore(CONVERSING, "the caller was not speaking")
         .ignore_unheard()
     )
     yield (
         _On(server.InputCancelled)
-        .move(listening, tool_pending, caller.cancel_input, when=when.calls_are_pending)
-        .move(listening, ready, caller.cancel_input)
-        .stay(speaking, caller.cancel_input, when=when.user_is_speaking)
+        .settle((listening, speaking), caller.cancel_input, when=when.user_is_speaking)
         .stay((ready, tool_pending), caller.cancel_input, when=when.a_transcript_may_be_taken_back)
-        .ignore((ready, speaking, tool_pending), "nothing that the caller said is open")
+        .ignore(CONVERSING, "nothing that the caller said is open")
         .ignore_unheard()
     )
     yield (_On(server.InputText).stay(CONVERSING, caller.take_transcript).ignore_unheard())
@@ -353,15 +370,12 @@ def _push_to_talk() -> Iterator[_On]:
     )
     yield (
         _On(events.ClearAudio)
-        .move(
-            (listening, speaking, tool_pending),
-            tool_pending,
+        .settle(
+            CONVERSING,
             settings.end_turns,
             settings.note_changes,
-            when=(when.caller_was_heard, when.calls_are_pending),
-        )
-        .move(
-            CONVERSING, ready, settings.end_turns, settings.note_changes, when=when.caller_was_heard
+            settings.tell_soon,
+            when=when.caller_was_heard,
         )
         .stay(CONVERSING, push_to_talk.drop_kept_audio, when=when.caller_is_muted)
         .stay(reconnecting, push_to_talk.drop_kept_audio, when=when.push_to_talk)
@@ -385,15 +399,9 @@ def _assistant() -> Iterator[_On]:
     yield (
         _On(server.AudioChunk)
         .stay(speaking, assistant.push_chunk, when=when.turn_may_go_on)
-        .to_rest(speaking, assistant.cut_overlong_turn)
-        .move(
-            SILENT,
-            speaking,
-            assistant.open_generation,
-            assistant.push_chunk,
-            when=when.has_text_to_speak,
-        )
-        .ignore(SILENT, "the turn was interrupted here", when=when.has_text)
+        .settle(speaking, assistant.cut_overlong_turn)
+        .ignore(SILENT, "the turn was interrupted here", when=when.turn_is_discarded)
+        .move(SILENT, speaking, assistant.open_generation, assistant.push_chunk, when=when.has_text)
         .move(
             config_sent,
             speaking,
@@ -407,25 +415,25 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(server.AssistantFinishedSpeaking)
-        .to_rest(speaking, assistant.finish_turn)
+        .settle(speaking, assistant.finish_turn)
         .stay(SILENT, assistant.stop_discarding, when=when.turn_is_discarded)
         .ignore((config_sent, *SILENT), NO_TURN)
         .ignore_outside()
     )
     yield (
         _On(server.InterruptedResponse)
-        .to_rest(speaking, assistant.cut_off_and_correct)
+        .settle(speaking, assistant.cut_off_and_correct)
         .stay(SILENT, assistant.correct_interrupted)
         .ignore(config_sent, NO_TURN)
         .ignore_outside()
     )
     yield (
         _On(server.AssistantChoseNotToRespond)
-        .to_rest(
+        .settle(
             speaking,
             assistant.finish_turn,
             replies.end_unanswered_reply,
-            guard=when.generation_is_empty,
+            when=when.generation_is_empty,
         )
         .ignore(speaking, "the assistant is speaking after all")
         .stay(SILENT, replies.end_unanswered_reply)
@@ -440,10 +448,10 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(events.Interrupt)
-        .to_rest(
-            speaking, assistant.discard_turn, push_to_talk.hear_caller, guard=when.caller_may_speak
+        .settle(
+            speaking, assistant.discard_turn, push_to_talk.hear_caller, when=when.caller_may_speak
         )
-        .to_rest(speaking, assistant.discard_turn)
+        .settle(speaking, assistant.discard_turn)
         .stay(SILENT, push_to_talk.hear_caller, when=when.caller_may_speak)
         .ignore(others(speaking), "no generation is open")
     )
@@ -455,22 +463,21 @@ def _tools() -> Iterator[_On]:
         .ignore(SILENT, "a reset is about to take the turn back", when=when.a_reset_is_due)
         .ignore(CONVERSING, "the call was handed over before", when=when.is_a_known_call)
         .stay(CONVERSING, tools.refuse_call, when=when.calls_are_too_many)
-        .move((listening, speaking), listening, tools.take_tool_call, when=when.user_is_speaking)
-        .move(CONVERSING, tool_pending, tools.take_tool_call)
+        .settle(CONVERSING, tools.take_tool_call)
         .move(config_sent, tool_pending, tools.take_tool_call, connection.become_ready)
         .ignore_outside()
     )
     yield (
         _On(server.ToolCallInterrupted)
-        .move(tool_pending, ready, tools.forget_call, when=when.settles_the_last_call)
-        .stay((*SERVED, reconnecting), tools.forget_call)
+        .settle(tool_pending, tools.forget_call)
+        .stay(TOLD_OF_CALLS, tools.forget_call)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
     )
     yield (
         _On(server.ToolCallOutputProcessed)
-        .move(tool_pending, ready, tools.acknowledge_output, when=when.settles_the_last_call)
-        .stay((*SERVED, reconnecting), tools.acknowledge_output)
+        .settle(tool_pending, tools.acknowledge_output)
+        .stay(TOLD_OF_CALLS, tools.acknowledge_output)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
     )
@@ -481,17 +488,15 @@ def _replies() -> Iterator[_On]:
         _On(events.GenerateReply)
         .stay(others(closed), push_to_talk.adopt_reply, when=when.claims_the_coming_answer)
         .stay(others(closed), push_to_talk.claim_answer, when=when.claims_the_answer)
-        .to_rest(
-            speaking, assistant.finish_turn, replies.request_reply, guard=when.generation_is_empty
+        .settle(
+            speaking, assistant.finish_turn, replies.request_reply, when=when.generation_is_empty
         )
         .stay(others(closed), replies.request_reply)
         .stay(closed, replies.refuse_reply)
     )
     yield (
         _On(events.Say)
-        .to_rest(
-            speaking, assistant.finish_turn, replies.request_say, guard=when.generation_is_empty
-        )
+        .settle(speaking, assistant.finish_turn, replies.request_say, when=when.generation_is_empty)
         .stay(others(closed), replies.request_say)
         .stay(closed, replies.refuse_reply)
     )
@@ -503,7 +508,7 @@ def _replies() -> Iterator[_On]:
     yield (
         _On(events.ReplyOverdue)
         .stay(speaking, replies.ask_once_more, when=(when.answer_has_not_begun, when.has_patience))
-        .to_rest(speaking, replies.give_up_answer, guard=when.answer_has_not_begun)
+        .settle(speaking, replies.give_up_answer, when=when.answer_has_not_begun)
         .stay(ready, replies.ask_once_more, when=(when.reply_was_sent, when.has_patience))
         .stay(others(closed), replies.wait_on, when=(when.a_reply_is_awaited, when.has_patience))
         .stay(others(closed), replies.give_up_reply)

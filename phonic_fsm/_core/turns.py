@@ -3,18 +3,55 @@
 from __future__ import annotations
 
 from . import outgoing, timers
-from .context import Context, Reply
+from .context import Context, Generation, Reply
 from .conversation import Message
 from .effects import (
     AddItem,
     AnnounceGeneration,
     CloseGeneration,
     EmitSpeechStopped,
+    OpenGeneration,
+    PrepareGeneration,
     RejectReply,
     ReplyFailure,
+    ResolveReply,
     StartTimer,
     StopTimer,
 )
+
+
+def open_for_answer(context: Context) -> None:
+    """Open a generation for the answer that is due."""
+    announce_unclaimed(context)
+    response_id = context.next_id("PS_")
+    context.generation = Generation(response_id)
+    context.discarding = False
+    reply = context.reply
+    if reply is None or not reply.sent:
+        context.put(OpenGeneration(response_id))
+        return
+    context.reply = None
+    context.put(StopTimer(timers.REPLY_OVERDUE))
+    if reply.request_id is None and context.push_to_talk:
+        context.unclaimed = response_id
+        context.put(
+            PrepareGeneration(response_id),
+            StartTimer(timers.ANSWER_UNCLAIMED, timers.CLAIM_ANSWER_WITHIN),
+        )
+    elif reply.request_id is None:
+        context.put(OpenGeneration(response_id))
+    else:
+        context.put(
+            OpenGeneration(response_id, user_initiated=True),
+            ResolveReply(reply.request_id, response_id),
+        )
+
+
+def expect_answer(context: Context) -> None:
+    """Wait, for a while, until the answer begins."""
+    assert context.generation is not None
+    context.generation.awaited = True
+    await_reply(context)
 
 
 def end_turn(context: Context, *, interrupted: bool) -> None:

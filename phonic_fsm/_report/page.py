@@ -139,10 +139,11 @@ def _difference(last: ReplayedStep | None) -> _Difference | None:
 
 def _moves() -> list[tuple[str, str]]:
     moves = {
-        (source.value, row.target.value): None
+        (source.value, target.value): None
         for row in TABLE
         for source in row.sources
-        if row.target is not None and row.target is not source
+        for target in row.targets
+        if target is not source
     }
     return list(moves)
 

@@ -47,6 +47,8 @@ class TableRow(Struct):
     """A row of the machine's table, for readers."""
 
     target: str | None
+    chooses: bool
+    """The state follows from what the session remembers."""
     guards: list[str]
     does: list[str]
     because: str
@@ -132,6 +134,7 @@ def _outcome(tried: Tried) -> tuple[int, tuple[bool, ...]]:
 def _for_readers(row: Row) -> TableRow:
     return TableRow(
         target=row.target and row.target.value,
+        chooses=row.choice is not None,
         guards=[guard.__name__.replace("_", " ") for guard in row.guards],
         does=[summary(action) for action in row.actions],
         because=row.because,

@@ -16,7 +16,7 @@ from phonic_fsm._core.events import ConnectionClosed, Interrupt
 from phonic_fsm._core.layout import BOXES, CONVERSING_BOX, HEIGHT, WIDTH, Box, Point, route
 from phonic_fsm._core.states import CONVERSING, State
 from phonic_fsm._core.svg import svg
-from phonic_fsm._core.table import TABLE
+from phonic_fsm._core.table import CHOICES, TABLE
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -49,14 +49,19 @@ def test_every_move_has_an_arrow():
     drawn = {
         (source, event, arrow.target)
         for arrow in arrows()
-        for event in arrow.events
-        for source in (CONVERSING if arrow.source == CONVERSING_BOX else [State(arrow.source)])
+        for event in arrow.labels
+        for source in (CONVERSING if arrow.source == CONVERSING_BOX else [arrow.source])
     }
     moves = {
-        (source, row.event, row.target.value)
+        (source, row.event, row.choice.name if row.choice else row.target.value)
         for row in TABLE
         for source in row.sources
-        if row.target not in (None, source) and row.event not in ("close", "break")
+        if set(row.targets) - {source} and row.event not in ("close", "break")
+    }
+    moves |= {
+        (choice.name, question, state.value)
+        for choice in CHOICES.values()
+        for question, state in choice.branches
     }
     assert drawn == moves
 
@@ -137,8 +142,10 @@ def holds(box: Box, point: Point) -> bool:
 
 def test_the_layout_keeps_the_states_apart_and_on_the_page():
     states = {state.value: BOXES[state.value] for state in State}
-    assert set(BOXES) == {*states, CONVERSING_BOX}
-    assert not any(overlap(one, other) for one, other in combinations(states.values(), 2))
+    choices = {choice.name: BOXES[choice.name] for choice in CHOICES.values()}
+    assert set(BOXES) == {*states, *choices, CONVERSING_BOX}
+    drawn = [*states.values(), *choices.values()]
+    assert not any(overlap(one, other) for one, other in combinations(drawn, 2))
     group = BOXES[CONVERSING_BOX]
     assert {name for name, box in states.items() if overlap(box, group)} == {
         state.value for state in CONVERSING

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from ..._wire import server
 from ..._wire.config import DEFAULT_FORMAT, SAMPLING
-from .. import timers
-from ..context import Context, Generation
+from ..context import Context
 from ..effects import (
     CorrectMessage,
     EmitDtmf,
     EmitTimings,
     Log,
-    OpenGeneration,
-    PrepareGeneration,
     PushAudio,
     PushText,
-    ResolveReply,
-    StartTimer,
-    StopTimer,
 )
 from ..events import Event
 from ..guards import MAX_TURN_SECONDS
-from ..turns import announce_unclaimed, await_reply, end_turn
+from ..turns import end_turn, open_for_answer
 
 
 def open_generation(context: Context, event: Event) -> None:
     """Open a generation; a reply that was asked for gets it."""
     begin_answer(context, event)
-    open_for_answer(context, event)
+    open_for_answer(context)
 
 
 def begin_answer(context: Context, event: Event) -> None:
@@ -38,40 +32,6 @@ def begin_answer(context: Context, event: Event) -> None:
     context.drops = 0
     if context.generation is not None:
         context.generation.awaited = False
-
-
-def open_for_answer(context: Context, event: Event) -> None:
-    """Open a generation for the answer that is due."""
-    announce_unclaimed(context)
-    response_id = context.next_id("PS_")
-    context.generation = Generation(response_id)
-    context.discarding = False
-    reply = context.reply
-    if reply is None or not reply.sent:
-        context.put(OpenGeneration(response_id))
-        return
-    context.reply = None
-    context.put(StopTimer(timers.REPLY_OVERDUE))
-    if reply.request_id is None and context.push_to_talk:
-        context.unclaimed = response_id
-        context.put(
-            PrepareGeneration(response_id),
-            StartTimer(timers.ANSWER_UNCLAIMED, timers.CLAIM_ANSWER_WITHIN),
-        )
-    elif reply.request_id is None:
-        context.put(OpenGeneration(response_id))
-    else:
-        context.put(
-            OpenGeneration(response_id, user_initiated=True),
-            ResolveReply(reply.request_id, response_id),
-        )
-
-
-def expect_answer(context: Context, event: Event) -> None:
-    """Wait, for a while, until the answer begins."""
-    assert context.generation is not None
-    context.generation.awaited = True
-    await_reply(context)
 
 
 def push_chunk(context: Context, event: server.AudioChunk) -> None:

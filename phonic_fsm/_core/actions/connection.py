@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec import structs
-
 from ..._wire import client, server
 from .. import events, outgoing, timers
 from ..context import Context, Reply
@@ -63,17 +61,6 @@ def retry_later(context: Context, event: events.ConnectFailed | events.Connectio
 def await_answer(context: Context, event: Event) -> None:
     """Wait, for a while, until the server says that the conversation goes on."""
     context.put(StartTimer(timers.ANSWER_OVERDUE, context.settings.answer_timeout))
-
-
-def send_config(context: Context, event: Event) -> None:
-    """Send the config, once, with the conversation so far in the prompt."""
-    # It begins a conversation of its own, which has yet to be named.
-    context.conversation_id = None
-    options = outgoing.config_for(context, welcome=not context.continuing)
-    context.put(
-        Send(client.Config(**structs.asdict(options))),
-        StartTimer(timers.ANSWER_OVERDUE, context.settings.answer_timeout),
-    )
 
 
 def become_ready(context: Context, event: Event) -> None:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from msgspec import structs
+from collections.abc import Iterator
+
+from msgspec import UNSET, structs
 
 from ..._wire import client
 from .. import events, outgoing, timers
 from ..context import Change, Context
 from ..effects import StartTimer
 from ..events import Event
-from ..guards import changes_of
+from ..guards import a_reset_is_due
 from ..turns import end_turn, end_user_speech
 
 
-def take_inputs(context: Context, event: events.SettingsEvent) -> None:
-    """Take the instructions, tools or history for the config."""
-    _take(context, event)
-
-
 def note_changes(context: Context, event: events.SettingsEvent | events.ClearAudio) -> None:
-    """Note what changed; it goes out at the end of the tick, in one message."""
-    context.changes |= _take(context, event)
-    if context.changes and context.gate == "open":
+    """Note what changed."""
+    for change in _changes(context, event):
+        context.changes.add(change)
+        if change == "conversation":
+            context.conversation.replace(event.items)  # type: ignore[union-attr, arg-type]
+        elif change != "caller_turn":
+            setattr(context, change, getattr(event, change))
+
+
+def tell_soon(context: Context, event: Event) -> None:
+    """Tell Phonic at the end of the tick, in one message."""
+    if context.changes:
         context.put(StartTimer(timers.CHANGES_DUE, 0.0))
 
 
@@ -30,6 +36,12 @@ def end_turns(context: Context, event: Event) -> None:
     end_turn(context, interrupted=True)
     end_user_speech(context)
     context.discarding = True
+
+
+def end_turns_for_reset(context: Context, event: Event) -> None:
+    """If it takes a reset to tell it, close the open generation as interrupted."""
+    if a_reset_is_due(context):
+        end_turns(context, event)
 
 
 def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
@@ -54,12 +66,17 @@ def tell_changes(context: Context, event: Event) -> None:
     outgoing.tell_changes(context)
 
 
-def _take(context: Context, event: events.SettingsEvent | events.ClearAudio) -> set[Change]:
-    """Take the event's values; the result says which of them are new."""
-    changes = changes_of(context, event)
-    for change in changes:
-        if change == "conversation":
-            context.conversation.replace(event.items)  # type: ignore[union-attr, arg-type]
-        elif change != "caller_turn":
-            setattr(context, change, getattr(event, change))
-    return changes
+def _changes(context: Context, event: events.SettingsEvent | events.ClearAudio) -> Iterator[Change]:
+    """What the event changes; the same value again changes nothing."""
+    instructions = getattr(event, "instructions", UNSET)
+    if instructions is not UNSET and instructions != context.instructions:
+        yield "instructions"
+    tools = getattr(event, "tools", UNSET)
+    if tools is not UNSET and tools != context.tools:
+        yield "tools"
+    if getattr(event, "config", context.config) != context.config:
+        yield "config"
+    if getattr(event, "items", UNSET) is not UNSET:
+        yield "conversation"
+    if isinstance(event, events.ClearAudio):
+        yield "caller_turn"

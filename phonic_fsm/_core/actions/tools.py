@@ -7,11 +7,11 @@ import msgspec
 from ..._wire import client, server
 from .. import events, outgoing
 from ..context import Context, Reply
-from ..conversation import FunctionCall, FunctionCallOutput, Message
+from ..conversation import FunctionCall, FunctionCallOutput, Item, Message
 from ..effects import AddItem, EmitToolCallSettled, Log, PushFunctionCall, ToolCallOutcome
 from ..guards import refused_outputs
 from ..prompt import render_late_output
-from ..turns import ask, end_turn
+from ..turns import ask, end_turn, expect_answer, open_for_answer
 from ..wording import complaint
 from .assistant import open_generation
 
@@ -121,6 +121,31 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
                 "messages and a last user message; nothing of this change was",
             )
         )
+
+
+def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
+    """Send what is new; if an answer to the outputs is due then, open a generation for it."""
+    # A reply that is asked for anyway speaks about them too.
+    speaks = context.reply is None and any(_is_spoken_about(context, a.item) for a in event.added)
+    pass_on_additions(context, event)
+    if speaks and not context.pending_calls:
+        open_for_answer(context)
+        expect_answer(context)
+
+
+def _is_spoken_about(context: Context, item: Item) -> bool:
+    """Whether it is an output that is awaited and that the assistant speaks about."""
+    if not isinstance(item, FunctionCallOutput) or not item.reply_required:
+        return False
+    called = context.pending_calls.get(item.call_id)
+    if called is None:
+        return False
+    tool = next((tool for tool in context.tools or () if tool.name == called), None)
+    if tool is None:
+        return True
+    # "For async tools, when true, the assistant waits for the response and speaks" (the SDK).
+    goes_on = tool.execution_mode == "async" and tool.wait_for_response is not True
+    return not goes_on and tool.forbid_speech_after_tool_call is not True
 
 
 def _answer(context: Context, item: FunctionCallOutput) -> None:

@@ -36,10 +36,11 @@
     ]));
   }
 
-  function row({ target, guards, answers, does, because }, taken) {
+  function row({ target, chooses, guards, answers, does, because }, taken) {
     return el("li", { class: taken ? "taken" : "passed" },
       el("span", { class: "outcome" }, taken ? "taken" : "not taken"),
-      el("span", {}, because ? "ignore it" : target ? ["go to ", chip(target)] : "stay"),
+      el("span", {}, because ? "ignore it" : target ? ["go to ", chip(target)]
+        : chooses ? "go where what is remembered leads" : "stay"),
       guards.length
         ? el("ul", { class: "guards" }, guards.map((guard, index) => {
           const said = index < answers.length ? (answers[index] ? "yes" : "no") : "not asked";
