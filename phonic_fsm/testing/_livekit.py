@@ -26,6 +26,8 @@ START_S = 20.0
 class LiveKitMissing(FileNotFoundError):
     """There is no LiveKit server on this machine; the message says how to install one."""
 
+    __module__ = "phonic_fsm.testing"
+
     def __init__(self) -> None:
         super().__init__(f"no LiveKit server is installed: go install {PACKAGE}")
 
