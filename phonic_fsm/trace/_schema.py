@@ -1,7 +1,7 @@
-"""The JSON Schema of a trace's lines, made of the types: ``python -m phonic_fsm.trace._schema``.
+"""The JSON Schema of a trace's lines, made of the types.
 
-It is kept as ``docs/trace.schema.json``. Fields that it does not name are allowed: later versions
-may add some.
+``python docs/generate.py`` keeps it as ``docs/trace.schema.json``. Fields that it does not name are
+allowed: later versions may add some.
 """
 
 from __future__ import annotations
@@ -60,7 +60,3 @@ def schema() -> dict[str, Any]:
     # Defaults are Python's own, such as tuples.
     plain: dict[str, Any] = json.loads(json.dumps(page))
     return plain
-
-
-if __name__ == "__main__":
-    print(json.dumps(schema(), indent=1, ensure_ascii=False))  # noqa: T201

@@ -1,4 +1,4 @@
-"""The documents: what the README shows is what the package does."""
+"""The documents: what the README and the site show is what the package does."""
 
 from __future__ import annotations
 
@@ -6,114 +6,185 @@ import ast
 import asyncio
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import anyio
 import pytest
 from livekit.agents import AgentSession
+from support.commands import run
+from support.record_traces import TRACES
 from support.scripted import PATIENCE
 
 from phonic_fsm import RealtimeModel
-from phonic_fsm._adapter.options import OPTIONS
-from phonic_fsm._core.diagram import mermaid
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn
 from phonic_fsm.testing import PhoneCall
 
 ROOT = Path(__file__).parent.parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-async def execute(snippet: str) -> dict[str, object]:
-    """Run a snippet as one would type it, ``await`` and all; returns its names."""
-    names: dict[str, object] = {}
-    code = compile(snippet, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+def load(path: Path):
+    """A module that no package holds."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_example(name: str):
+    return load(ROOT / "examples" / f"{name}.py")
+
+
+generate = load(ROOT / "docs" / "generate.py")
+DOCS = ROOT / "docs"
+PAGES = {
+    page.name: page.read_text(encoding="utf-8")
+    for page in [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
+        *sorted(DOCS.glob("*.md")),
+    ]
+}
+PYTHON = {
+    name: found
+    for name, text in PAGES.items()
+    if (found := re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+}
+COMMANDS = [
+    (name, command)
+    for name, text in PAGES.items()
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    for line in block.splitlines()
+    if (command := line.partition("#")[0].strip()).startswith("phonic-fsm ")
+]
+
+
+async def execute(snippet: str, names: dict[str, object]) -> None:
+    """Run a snippet as one would type it, ``await`` and all."""
+    code = compile(snippet, "snippet", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     coroutine = eval(code, names)
     if coroutine is not None:
         await coroutine
-    return names
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text.splitlines()[-1].strip())
-async def test_the_readmes_python_runs(snippet, monkeypatch, tmp_path):
+@pytest.mark.parametrize("page", PYTHON)
+async def test_the_python_of_a_page_runs(page, monkeypatch, tmp_path):
+    """From top to bottom, as if one read the page and typed what it shows."""
     monkeypatch.chdir(tmp_path)
     async with PhonicSimulator("small-talk") as simulator:
         monkeypatch.setenv("PHONIC_API_KEY", "any")
         monkeypatch.setenv("PHONIC_BASE_URL", simulator.url)
-        names = await execute(f"from phonic_fsm import RealtimeModel\n{snippet}")
+        names: dict[str, object] = {"RealtimeModel": RealtimeModel}
+        for snippet in PYTHON[page]:
+            await execute(textwrap.dedent(snippet), names)
         session = names.get("session")
         if isinstance(session, AgentSession):
             await simulator.wait_for(lambda: bool(simulator.conversations))
             await session.aclose()
 
 
-def test_the_readme_has_the_agent_and_the_simulator():
-    assert len(SNIPPETS) == 3
+def test_the_front_page_is_short_and_has_the_agent():
+    assert len(PAGES["README.md"].splitlines()) <= 150
+    assert len(PYTHON["README.md"]) == 1
 
 
-def test_the_readmes_diagram_is_the_machines():
-    assert mermaid() in README, "paste the output of phonic-fsm diagram into README.md"
+@pytest.fixture
+def traces(tmp_path, monkeypatch):
+    """A directory that has the files which the pages' commands name."""
+    monkeypatch.chdir(tmp_path)
+    recorded = [TRACES / "normal_turn.jsonl", TRACES / "tool_call.jsonl"]
+    for path in ["call.jsonl", "before.jsonl", "traces/one.jsonl"]:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(recorded[0].read_bytes())
+    for path in ["other.jsonl", "after.jsonl", "traces/other.jsonl"]:
+        (tmp_path / path).write_bytes(recorded[1].read_bytes())
 
 
-def option_table() -> str:
-    """The options as the README lists them."""
-    rows = ["| Option | In the config | Meaning |", "|---|---|---|"]
-    for name, option in OPTIONS.items():
-        wire = option.wire or name
-        same = "" if wire == name else f"`{wire}`"
-        values = f" One of `{'`, `'.join(option.allowed)}`." if option.allowed else ""
-        rows.append(f"| `{name}` | {same} | {option.description}{values} |")
-    return "\n".join(rows)
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+@pytest.mark.usefixtures("traces")
+def test_a_pages_command_does_its_work(page, command):
+    words = shlex.split(re.split(r"[|>]", command)[0])[1:]
+    if words[0] in ("demo", "simulate"):
+        # These take their time, and have tests of their own: here, their options must exist.
+        missing = [
+            word
+            for word in words
+            if word.startswith("--") and word not in run(words[0], "--help").stdout
+        ]
+        assert missing == []
+        return
+    result = run(*words)
+    differs = words[0] == "diff" and len(words) > 2
+    assert (result.returncode, result.stderr) == (int(differs), "")
 
 
-def test_the_readmes_options_are_those_of_the_model():
-    assert option_table() in README, f"paste into README.md:\n{option_table()}"
+@pytest.mark.parametrize("path", generate.generated(), ids=lambda path: path.name)
+def test_what_is_generated_is_up_to_date(path):
+    assert path.read_text(encoding="utf-8") == generate.generated()[path], (
+        "stale: run python docs/generate.py"
+    )
+
+
+def test_every_generated_part_stands_on_a_page():
+    used = re.findall(r"<!-- generated: ([\w ]+) -->", "\n".join(PAGES.values()))
+    assert sorted(used) == sorted(generate.PARTS)
+
+
+def test_the_options_page_has_every_argument_of_the_model():
     own = set(RealtimeModel.__init__.__annotations__) - {"return", "options"}
-    assert [name for name in own if f"`{name}`" not in README] == []
+    assert [name for name in own if f"| `{name}` |" not in PAGES["options.md"]] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_leads_somewhere(document):
-    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text(encoding="utf-8"))
-    assert [target for target in targets if not (document.parent / target).exists()] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    folder = DOCS if (DOCS / page).exists() else ROOT
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", PAGES[page])
+    assert [target for target in targets if not (folder / target).exists()] == []
 
 
-ABOUT_THE_INSIDE = {"architecture.md", "performance.md", "state-diagram.md"}
+ABOUT_THE_INSIDE = {
+    "architecture.md",
+    "performance.md",
+    "state-diagram.md",
+    "contributing.md",
+    "CONTRIBUTING.md",
+}
 
 
 @pytest.mark.parametrize(
-    "document",
+    ("name", "text"),
     [
-        *(path for path in DOCUMENTS if path.name not in ABOUT_THE_INSIDE),
-        *sorted((ROOT / "examples").glob("*.py")),
+        *((name, text) for name, text in PAGES.items() if name not in ABOUT_THE_INSIDE),
+        *(
+            (path.name, path.read_text("utf-8"))
+            for path in sorted((ROOT / "examples").glob("*.py"))
+        ),
     ],
-    ids=lambda path: path.name,
 )
-def test_users_are_shown_public_paths_only(document):
-    text = document.read_text(encoding="utf-8")
+def test_users_are_shown_public_paths_only(name, text):
     assert re.findall(r"phonic_fsm[\w./]*[./]_\w+", text) == []
 
 
-def test_the_architectures_files_are_there():
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    files = set(re.findall(r"`((?:_core|_wire|_runtime|_adapter|trace)/\w+\.py)`", text))
+@pytest.mark.parametrize("page", ["architecture.md", "reliability.md"])
+def test_the_files_that_a_page_names_are_there(page):
+    there = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("phonic_fsm", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    files = set(re.findall(r"`(\w[\w/]*\.py)`", PAGES[page]))
     assert files
-    assert [name for name in files if not (ROOT / "phonic_fsm" / name).exists()] == []
-
-
-def load_example(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    return example
+    assert [name for name in files if not any(path.endswith(f"/{name}") for path in there)] == []
 
 
 @pytest.mark.parametrize("name", ["agent", "dtmf"])

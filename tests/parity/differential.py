@@ -23,6 +23,7 @@ from livekit.agents.metrics import RealtimeModelMetrics
 from livekit.agents.types import TimedString
 from livekit.agents.utils import is_given
 from livekit.plugins.phonic.realtime import RealtimeModel as PluginModel
+from parity.differential_table import ABSENT, OFF
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -38,9 +39,6 @@ RATE = {"former": 44_100, "current": 24_000}[RELEASE]
 """The plugin's wire rate (Hz), so both are set to it."""
 
 WIRE_FORMAT = f"pcm_{RATE}"
-
-ABSENT = "—"
-"""An aspect that one of the two outcomes does not have."""
 
 MARK = "barrier-"
 """Begins the text of what a run says to wait for something; it stays out of the outcome."""
@@ -427,13 +425,6 @@ class Run:
 
 
 # -- messages that two packages can be compared by ------------------------------------------------
-
-OFF = (
-    "require_speech_before_tool_call",
-    "forbid_speech_after_tool_call",
-    "forbid_tool_call_after_speech",
-)
-"""Settings of a tool whose ``False`` is noted apart, once for all tools."""
 
 WELCOME = ("welcome_message", "generate_welcome_message")
 

@@ -9,99 +9,281 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from parity.differential import ABSENT, OFF
-
 EVERYWHERE = "everywhere"
+
+ABSENT = "—"
+"""An aspect that one of the two outcomes does not have."""
+
+OFF = (
+    "require_speech_before_tool_call",
+    "forbid_speech_after_tool_call",
+    "forbid_tool_call_after_speech",
+)
+"""Settings of a tool whose ``False`` is noted apart, once for all tools."""
 
 AS_WE_DO = object()
 """In place of what the plugin does: no difference."""
+
+
+class Reason(NamedTuple):
+    """Why there is a difference; both texts complete a sentence that begins with a package."""
+
+    topic: str
+    plugin: str
+    """What ``livekit-plugins-phonic`` does."""
+    ours: str
+    """What this package does instead, and why where that is not plain."""
 
 
 class Difference(NamedTuple):
     former: Any
     current: Any
     ours: Any
-    reason: str
+    reason: Reason
 
 
-def both(plugin: Any, ours: Any, reason: str) -> Difference:
+def both(plugin: Any, ours: Any, reason: Reason) -> Difference:
     return Difference(plugin, plugin, ours, reason)
 
 
-def former(plugin: Any, ours: Any, reason: str) -> Difference:
+def former(plugin: Any, ours: Any, reason: Reason) -> Difference:
     return Difference(plugin, AS_WE_DO, ours, reason)
 
 
-def current(plugin: Any, ours: Any, reason: str) -> Difference:
+def current(plugin: Any, ours: Any, reason: Reason) -> Difference:
     return Difference(AS_WE_DO, plugin, ours, reason)
 
 
-def each(former: Any, current: Any, ours: Any, reason: str) -> Difference:
+def each(former: Any, current: Any, ours: Any, reason: Reason) -> Difference:
     return Difference(former, current, ours, reason)
 
 
-FASTER = "LiveKit plays at its own pace: what comes early does not stutter"
-NO_EMPTY = "an empty last piece of text says nothing that the end of the stream does not say"
-LANGUAGES = (
-    "the SDK's config has no recognized_languages any more: the first language is the default "
-    "one, the others are additional, none if there are none"
+TOPICS = CONNECTION, TURNS, REPLIES, TOOLS, CHANGES, AUDIO, OPTIONS = (
+    "Connection",
+    "Turns",
+    "Replies",
+    "Tools",
+    "Changes during a call",
+    "Audio and measurements",
+    "Options",
 )
-AS_JSON = "one JSON object a line: nothing that was said can forge a turn or an instruction"
-CALLS_TOO = "tool calls and their outputs are part of the history"
-REUSED = "an open, still empty generation is reused, not closed and replaced"
-REALLY_SPOKEN = "interrupted_response says what was really spoken of the message"
-SPEECH_ENDS = (
-    "each input_speech_started gets its input_speech_stopped, or LiveKit takes the caller for "
-    "speaking for ever"
+
+RESUMED = Reason(
+    CONNECTION,
+    "ends the session with an error when the connection is lost",
+    "resumes the conversation on a new connection",
 )
-CALL_KEPT = (
-    "the context holds the call as well as its output: a reset or a fresh conversation carries both"
+ENDS_ALOUD = Reason(
+    CONNECTION,
+    "says nothing when Phonic closes the connection, so the agent stays silent",
+    "emits an unrecoverable `ConversationEnded`, so the `AgentSession` closes",
 )
-ONE_REPLY = (
-    "a reply is the generation that the assistant's answer opens, announced once, as asked for; "
-    "none is made up at once"
+ONE_ERROR = Reason(
+    CONNECTION,
+    "emits two errors when Phonic closes the connection on purpose: first a recoverable one, as if "
+    "it would go on, then an unrecoverable one",
+    "emits one unrecoverable error",
 )
-SUPERSEDED = "one request is pending at a time: a newer one supersedes it"
-NEVER_HANGS = "a reply that does not come fails: there is no generation to read"
-TURN_GOES_ON = "asking for a reply does not cut the turn in two that is being spoken"
-NO_NULL = "a field that is not given is not sent; null says the same"
-TYPED = "what the user typed goes out as the user's words, with the request for a reply"
-WAITS_FOR_ALL = "a generation is opened once, when the last pending call is answered"
-CALLER_SPEAKS = (
-    "while the caller speaks no generation is opened: the assistant's answer will open it"
+ENDED = Reason(
+    CONNECTION,
+    "reports the end of the conversation as a message that it does not support",
+    "reports it as `ConversationEnded`",
 )
-INTERRUPTS = "interrupt() ends the generation at once; the rest of the turn is dropped"
-MID_SESSION = "changes in mid-session are really sent: the smallest message that says them all"
-DETAILS = "param_errors say what is wrong"
-ENDED = "the end of the conversation has a type and words of its own"
-ENDS_ALOUD = (
-    "a close by the server is announced as unrecoverable, so that the AgentSession ends instead "
-    "of going silent"
+REFUSED = Reason(
+    CONNECTION,
+    "emits an unrecoverable error if Phonic refuses the configuration, and goes on all the same",
+    "ends with `ConfigurationRefused`, as the `AgentSession` does when it hears of such an error",
 )
-ONE_ERROR = "a deliberate close is one unrecoverable error; nothing is tried again"
-CUT_OFF = "the turn was cut off, so its message is marked as interrupted"
-RESUMED = "a lost connection is resumed"
-REFUSED = (
-    "an error before the server is ready refuses the config; the session ends, as the "
-    "AgentSession does on hearing of it"
+DETAILS = Reason(
+    CONNECTION,
+    "leaves out what Phonic says about single parameters",
+    "puts Phonic's `param_errors` into the error's message and body",
 )
-DOWNMIX = "channels are mixed down; sent as they are, they play at half speed"
-NO_ARGUMENTS = "a call without parameters has no arguments: LiveKit reads an object"
-UNREADABLE = "a message that cannot be read is dropped whole, and the log says which field is bad"
-NO_LOSS = "a change of the rate loses no audio"
-SOONER = "less of the caller's audio is held back while it is resampled"
-TIMED = "words come with the time at which they are spoken"
-MEASURED = "how long connecting and each reply take goes out as metrics"
-SAID_TO_BE_OFF = "left unsaid, the assistant would have to speak before every call of a tool"
-ONE_WELCOME = "a change in mid-call makes the assistant welcome nobody again; say() can do that"
-NAMES_OF_TODAY = "the SDK's config names the models so; the plugin's names are taken too"
-WITHDRAWN = "a request that is given up before it is sent is not sent"
-NO_ANSWER_DUE = "an output that wants no reply opens no generation to wait for one"
-KEPT_TYPED = (
-    "what the user typed goes out once, with the request for the reply, whatever is changed before"
+UNREADABLE = Reason(
+    CONNECTION,
+    "uses the text of an audio chunk whose audio it cannot read",
+    "drops a message that it cannot read as a whole, and logs which field is bad",
 )
-CALL_OVER = "a handoff starts afresh: the former agent's calls are over, outputs of them are late"
-NO_TOOLS = "an agent without tools says so, or the former agent's could stay"
+
+REUSED = Reason(
+    TURNS,
+    "closes a generation that is still empty and opens another one",
+    "uses the empty generation for what the assistant says next",
+)
+INTERRUPTS = Reason(
+    TURNS,
+    "ignores `interrupt()`",
+    "ends the generation at once and drops the rest of the turn",
+)
+REALLY_SPOKEN = Reason(
+    TURNS,
+    "keeps the whole text of an interrupted message",
+    "cuts the message to the words that were really spoken, as Phonic reports them",
+)
+CUT_OFF = Reason(
+    TURNS,
+    "leaves a message unmarked if its turn was cut off",
+    "marks the message as interrupted",
+)
+SPEECH_ENDS = Reason(
+    TURNS,
+    "can leave an `input_speech_started` without its `input_speech_stopped`",
+    "always emits the second one; without it LiveKit believes that the caller still speaks",
+)
+CALLER_SPEAKS = Reason(
+    TURNS,
+    "opens a generation for a tool's output while the caller speaks",
+    "waits: the assistant's answer opens the generation",
+)
+NO_EMPTY = Reason(
+    TURNS,
+    "ends each text stream with an empty piece of text",
+    "leaves that piece out; the end of the stream says the same",
+)
+
+ONE_REPLY = Reason(
+    REPLIES,
+    "makes up a generation when you ask for a reply, and opens a second one for the answer",
+    "opens one generation when the answer comes; your future resolves to it, and it is announced "
+    "with `user_initiated=True`",
+)
+NEVER_HANGS = Reason(
+    REPLIES,
+    "leaves you with an empty generation, or cancels the future, if the reply does not come",
+    "fails the future with `ReplyFailed`, which says why",
+)
+SUPERSEDED = Reason(
+    REPLIES,
+    "gives each of several requests a generation of its own, although one answer comes",
+    "keeps one request: a newer one takes its place, and the older future is cancelled",
+)
+TURN_GOES_ON = Reason(
+    REPLIES,
+    "cuts a turn in two if you ask for a reply while the assistant speaks",
+    "leaves the turn whole; the next turn is the reply",
+)
+WITHDRAWN = Reason(
+    REPLIES,
+    "sends a request although you cancelled it before it was sent",
+    "does not send it",
+)
+TYPED = Reason(
+    REPLIES,
+    "does not send the text of a user's message (1.4.5), or hides it in an instruction (1.8)",
+    "sends it as the user's own words, with the request for the reply",
+)
+KEPT_TYPED = Reason(
+    REPLIES,
+    "moves what the user typed into the history if an option changes before the reply",
+    "sends it once, with the request for the reply, whatever changed before",
+)
+NO_NULL = Reason(
+    REPLIES,
+    "sends `null` for a field that you did not give",
+    "leaves the field out, which means the same",
+)
+
+CALL_KEPT = Reason(
+    TOOLS,
+    "keeps only the output of a tool call in the chat context",
+    "keeps the call as well, so a changed configuration or a new conversation carries both",
+)
+CALLS_TOO = Reason(
+    TOOLS,
+    "leaves tool calls and their outputs out of the history that it sends",
+    "sends them as part of the history",
+)
+WAITS_FOR_ALL = Reason(
+    TOOLS,
+    "opens a generation for each output of several pending calls",
+    "opens one when the last pending call is answered",
+)
+NO_ARGUMENTS = Reason(
+    TOOLS,
+    "passes `null` as the arguments of a call without parameters",
+    "passes `{}`, because LiveKit expects an object",
+)
+NO_ANSWER_DUE = Reason(
+    TOOLS,
+    "opens a generation for an output that wants no reply",
+    "opens none",
+)
+SAID_TO_BE_OFF = Reason(
+    TOOLS,
+    "leaves settings of a tool unsent that it means to be off",
+    "sends `false`; Phonic's default would make the assistant speak before every call",
+)
+
+MID_SESSION = Reason(
+    CHANGES,
+    "ignores new instructions or tools during a call, or sends the whole configuration again",
+    "sends the smallest message that holds all changes",
+)
+ONE_WELCOME = Reason(
+    CHANGES,
+    "sends the welcome message again with every changed option",
+    "switches it off in that message; use `say()` to greet the caller again",
+)
+AS_JSON = Reason(
+    CHANGES,
+    "writes the history into the prompt as plain lines",
+    "writes it as one JSON object a line, so nothing that was said can pass for another turn or "
+    "for an instruction",
+)
+NO_TOOLS = Reason(
+    CHANGES,
+    "says nothing about tools when a new agent has none, so the former agent's tools can stay",
+    "sends an empty list",
+)
+CALL_OVER = Reason(
+    CHANGES,
+    "sends outputs of the former agent's tool calls after a handoff",
+    "drops them: the handoff starts afresh, and Phonic no longer waits for them",
+)
+
+DOWNMIX = Reason(
+    AUDIO,
+    "sends stereo audio as if it were mono, so it plays at half speed",
+    "mixes the channels down to one",
+)
+NO_LOSS = Reason(
+    AUDIO,
+    "loses audio when the sample rate changes during a call",
+    "loses nothing",
+)
+SOONER = Reason(
+    AUDIO,
+    "holds back more of the caller's audio while it resamples",
+    "sends it sooner",
+)
+TIMED = Reason(
+    AUDIO,
+    "gives words without times",
+    "gives each word the time at which it is spoken",
+)
+MEASURED = Reason(
+    AUDIO,
+    "emits no metrics of replies, and 1.4.5 none of connections either",
+    "emits metrics of each connection and each reply",
+)
+
+FASTER = Reason(
+    OPTIONS,
+    "lets Phonic send audio at the pace of speech",
+    "sets `stream_ahead_of_real_time`: audio comes early, LiveKit plays it at its own pace, and "
+    "it does not stutter",
+)
+LANGUAGES = Reason(
+    OPTIONS,
+    "sends `languages` as `recognized_languages`",
+    "sends the first as the default language and the others as additional ones: Phonic's "
+    "configuration has no `recognized_languages` any more",
+)
+NAMES_OF_TODAY = Reason(
+    OPTIONS,
+    "sends `phonic_model` in the old spelling (`phonic_v1_1`)",
+    "takes both spellings and sends the SDK's (`phonic-1.1`)",
+)
 
 
 def as_a_prompt(typed: str) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 
 import phonic.environment
 import pytest
-from parity.differential import ABSENT, PACKAGES, RELEASE, run
+from parity.differential import PACKAGES, RELEASE, run
 from parity.differential_scenarios import SCENARIOS, Scenario
-from parity.differential_table import AS_WE_DO, EVERYWHERE, INTENDED_DIFFERENCES
+from parity.differential_table import ABSENT, AS_WE_DO, EVERYWHERE, INTENDED_DIFFERENCES
 
 pytestmark = pytest.mark.anyio
 

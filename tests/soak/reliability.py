@@ -1,9 +1,9 @@
 """Every fault at every point of the protocol, and what becomes of the session.
 
 ``observe`` has one fault happen at one point and names the outcome; whatever hangs, is lost or
-goes silent raises instead. Run as a script it prints ``docs/reliability.md``::
+goes silent raises instead. Run as a script it prints ``docs/faults.md``::
 
-    PYTHONPATH=tests python -m soak.reliability > docs/reliability.md
+    PYTHONPATH=tests python -m soak.reliability > docs/faults.md
 """
 
 from __future__ import annotations
@@ -323,18 +323,21 @@ TABLES = {
     "How a connection is refused": REFUSALS,
 }
 
-HEAD = """# What goes wrong, and what becomes of the call
+HEAD = """# Faults
 
-Made by `PYTHONPATH=tests python -m soak.reliability`, which does it: a real session, a proxy on
-loopback that does the harm, and the simulator. `tests/soak/test_reliability.py` does it again and
-fails where an outcome is another one. A session that survives a fault is asked for a reply, which
-must come; no transcript, tool call, output, reply or word that has arrived may be lost or come
-twice; and the session's trace must replay to the same steps.
+This page says what becomes of a call for every fault at every point of the protocol. The tables are
+measured, not written: `PYTHONPATH=tests python -m soak.reliability` runs a real session against the
+simulator through a proxy that does the harm, and prints this page. `tests/soak/test_reliability.py`
+does the same and fails if an outcome is another one.
+
+A session that survives a fault is asked for a reply, and the reply must come. No transcript, tool
+call, output, reply or word that has arrived may be lost or come twice. The session's trace must
+replay to the same steps.
 """
 
 
 def document(rows: Mapping[str, Row]) -> str:
-    """``docs/reliability.md``: of each point, the outcomes."""
+    """``docs/faults.md``: of each point, the outcomes."""
     parts = [HEAD]
     for title, faults in TABLES.items():
         parts.append(f"## {title}\n")

@@ -1,4 +1,4 @@
-"""Every fault at every point of the protocol ends as ``docs/reliability.md`` says."""
+"""Every fault at every point of the protocol ends as ``docs/faults.md`` says."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 from soak.reliability import ENDS, OUTCOMES, POINTS, document, in_a_hurry, observe_row, rows_of
 
-DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "reliability.md").read_text(
-    encoding="utf-8"
-)
+DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "faults.md").read_text(encoding="utf-8")
 ROWS = rows_of(DOCUMENT)
 
 
@@ -27,6 +25,6 @@ def test_no_outcome_is_that_something_hangs_or_is_lost():
 
 def test_the_document_is_up_to_date():
     assert document(ROWS) == DOCUMENT, (
-        "run PYTHONPATH=tests python -m soak.reliability > docs/reliability.md"
+        "run PYTHONPATH=tests python -m soak.reliability > docs/faults.md"
     )
     assert list(ROWS) == list(POINTS)

@@ -29,9 +29,7 @@ RECORDED = sorted(TRACES.glob("*.jsonl"))
 
 def test_the_schema_is_that_of_the_types():
     Draft202012Validator.check_schema(SCHEMA)
-    assert schema() == SCHEMA, (
-        "make it again: python -m phonic_fsm.trace._schema > docs/trace.schema.json"
-    )
+    assert schema() == SCHEMA, "make it again: python docs/generate.py"
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
