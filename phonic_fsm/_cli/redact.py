@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,10 @@ def run_redact(path: Path, out: Path) -> int:
     steps, whole = 0, False
     last: dict[str, Any] = {}
     try:
-        for last in lines:
-            sink.write([msgspec.json.encode(last) + b"\n"])
-            steps = last.get("seq", 0)
-        sink.close()
+        with closing(sink):
+            for last in lines:
+                sink.write([msgspec.json.encode(last) + b"\n"])
+                steps = last.get("seq", 0)
         whole = True
     except (OSError, TraceError) as error:
         raise CommandFailed(printable(str(error))) from error

@@ -9,7 +9,8 @@ import msgspec
 
 from phonic_fsm._core.effects import EFFECTS
 from phonic_fsm.trace._explain import Explanation
-from phonic_fsm.trace._format import Line, RecordedPushAudio, event_from
+from phonic_fsm.trace._feeding import recorded_event_of
+from phonic_fsm.trace._format import Line, RecordedPushAudio
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._replay import ReplayedStep, replay
 
@@ -45,8 +46,8 @@ class Call:
         for line in self._reader:
             if line.seq < differing.line.seq:
                 continue
+            recorded_event_of(self._reader.path, line.seq, line.event)
             try:
-                event_from(line.event)
                 for effect in line.effects:
                     msgspec.convert(effect, _RECORDED.get(effect["type"], dict[str, Any]))
             except (msgspec.ValidationError, ValueError, KeyError, TypeError) as error:

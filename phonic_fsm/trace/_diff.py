@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct, structs
 
-from .._core.machine import SessionMachine
 from ._chunks import only_passes_audio, words_of
-from ._format import Line, event_from, recorded_effect
-from ._reader import TraceError, TraceReader
+from ._feeding import FedMachine
+from ._format import Line, recorded_effects
+from ._reader import TraceReader
 from ._replay import Difference
 
 _IDS = frozenset(
@@ -62,16 +62,15 @@ def diff_with_machine(path: str | PathLike[str]) -> Iterator[DifferingStep]:
         TraceError: the file is not a readable trace.
     """
     reader = TraceReader(path)
-    machine = SessionMachine(reader.header.settings)
+    machine = FedMachine(reader.path, reader.header.settings)
     comparison = _Comparison(exactly=True)
     for line in reader:
-        try:
-            step = machine.step(event_from(line.event))
-        except (msgspec.ValidationError, ValueError) as error:
-            raise TraceError(f"{path}: line {line.seq + 1} holds no event: {error}") from error
-        effects = [msgspec.to_builtins(recorded_effect(effect)) for effect in step.effects]
+        step = machine.feed(line.seq, line.event)
         got = structs.replace(
-            line, source=step.source.value, target=step.target.value, effects=effects
+            line,
+            source=step.source.value,
+            target=step.target.value,
+            effects=recorded_effects(step),
         )
         if differences := tuple(comparison.of_steps(line, got)):
             yield DifferingStep(line, got, differences)

@@ -24,6 +24,7 @@ from msgspec import Meta, Struct, field
 from .._core.context import Settings
 from .._core.effects import Effect, PushAudio
 from .._core.events import EVENTS, Event
+from .._core.machine import Step
 from .._wire import codec
 from .._wire.server import AudioChunk
 
@@ -37,6 +38,10 @@ DEEPEST = 2 * codec.DEEPEST
 
 LONGEST_AUDIO = 16 * 2**20
 """Bytes in one message: no longer one is ever received, and a replay makes that much silence."""
+
+
+LONGEST_CALL = 1e8
+"""Seconds, three years: a later time was never on the clock of a session."""
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -57,7 +62,7 @@ class Line(Struct, frozen=True, kw_only=True):
     """One step, with events and effects as plain JSON values."""
 
     seq: int
-    t: float
+    t: Annotated[float, Meta(ge=0, le=LONGEST_CALL)]
     event: dict[str, Any]
     source: str = field(name="from")
     target: str = field(name="to")
@@ -113,6 +118,12 @@ def recorded_effect(effect: Effect) -> object:
     if isinstance(effect, PushAudio):
         return RecordedPushAudio(AudioLength(len(effect.audio)))
     return effect
+
+
+def recorded_effects(step: Step) -> list[dict[str, Any]]:
+    """A step's effects as the plain JSON values that a trace holds."""
+    effects: list[dict[str, Any]] = msgspec.to_builtins([*map(recorded_effect, step.effects)])
+    return effects
 
 
 def event_from(recorded: dict[str, Any]) -> Event:

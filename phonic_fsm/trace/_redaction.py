@@ -66,10 +66,7 @@ class Redaction:
         if isinstance(event, AudioChunk):
             # The one event that is frequent, and the one that holds bytes.
             return self._machine.step(structs.replace(event, text=event.text and _said(event.text)))
-        return self.take(self.value("event", msgspec.to_builtins(event)))
-
-    def take(self, redacted: dict[str, Any]) -> Step:
-        """The step that a recorded event makes, which has been redacted."""
+        redacted = self.value("event", msgspec.to_builtins(event))
         return self._machine.step(event_from(redacted))
 
     def value(self, field: str, value: Any, *, setting: bool = False) -> Any:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from .._core.machine import SessionMachine, Step
-from ._explain import Explanation, snapshot, tried
-from ._format import Line, event_from, recorded_effect
-from ._reader import TraceError, TraceReader
+from .._core.machine import Step
+from ._explain import Explanation
+from ._feeding import FedMachine
+from ._format import Line, recorded_effects
+from ._reader import TraceReader
 
 
 class Difference(Struct, frozen=True):
@@ -49,24 +49,14 @@ def replay(
         TraceError: the file is not a readable trace.
     """
     reader = trace if isinstance(trace, TraceReader) else TraceReader(trace)
-    machine = SessionMachine(reader.header.settings)
+    machine = FedMachine(reader.path, reader.header.settings)
     for line in reader:
-        try:
-            event = event_from(line.event)
-        except (msgspec.ValidationError, ValueError) as error:
-            raise TraceError(
-                f"{reader.path}: line {line.seq + 1} holds no event: {error}"
-            ) from error
-        try:
-            rows = tried(machine.context, event) if explain else ()
-            step = machine.step(event)
-        except (LookupError, TypeError) as error:
-            # No session has fed its machine this: an event's values hang together.
-            raise TraceError(
-                f"{reader.path}: line {line.seq + 1}: no machine takes this event: {error!r}"
-            ) from error
+        explanation = None
+        if explain:
+            step, explanation = machine.feed_and_explain(line.seq, line.event)
+        else:
+            step = machine.feed(line.seq, line.event)
         difference = _compare(line, step)
-        explanation = Explanation(rows, snapshot(machine.context)) if explain else None
         yield ReplayedStep(line, step, difference, explanation)
         if difference is not None:
             return
@@ -77,7 +67,7 @@ def _compare(line: Line, step: Step) -> Difference | None:
         return Difference("from", line.source, step.source.value)
     if line.target != step.target.value:
         return Difference("to", line.target, step.target.value)
-    got = [msgspec.to_builtins(recorded_effect(effect)) for effect in step.effects]
+    got = recorded_effects(step)
     return None if got == line.effects else _first_difference("effects", line.effects, got)
 
 

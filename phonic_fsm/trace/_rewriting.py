@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ._format import End, Header, Line, recorded_effect
+from ._feeding import FedMachine
+from ._format import End, Header, Line, recorded_effects
 from ._reader import TraceCutOff, TraceError, TraceReader
 from ._redaction import Redaction
 
@@ -27,6 +28,7 @@ def redacted(reader: TraceReader) -> Iterator[dict[str, Any]]:
             trace says, so that the lines would tell another story.
     """
     redaction = Redaction(reader.header.settings)
+    machine = FedMachine(reader.path, redaction.settings)
     header = reader.raw_header
     yield {
         **_known(header, _OF_A_HEADER),
@@ -39,7 +41,7 @@ def redacted(reader: TraceReader) -> Iterator[dict[str, Any]]:
     try:
         for raw in reader.raw():
             seq = raw["seq"]
-            yield _line(reader, redaction, raw)
+            yield _line(reader, redaction, machine, raw)
         end = reader.end
     except TraceCutOff:
         end = End(end="cut_off", seq=seq)
@@ -47,16 +49,15 @@ def redacted(reader: TraceReader) -> Iterator[dict[str, Any]]:
         yield msgspec.to_builtins(end)
 
 
-def _line(reader: TraceReader, redaction: Redaction, raw: dict[str, Any]) -> dict[str, Any]:
+def _line(
+    reader: TraceReader, redaction: Redaction, machine: FedMachine, raw: dict[str, Any]
+) -> dict[str, Any]:
     event = redaction.value("event", raw["event"])
     if isinstance(event.get("audio"), dict):
         # The audio itself is not redacted, so it does not come along.
         event["audio"].pop("at", None)
-    try:
-        step = redaction.take(event)
-    except msgspec.ValidationError as error:
-        raise TraceError(f"{reader.path}: step {raw['seq']} holds no event: {error}") from error
-    effects = [msgspec.to_builtins(recorded_effect(effect)) for effect in step.effects]
+    step = machine.feed(raw["seq"], event)
+    effects = recorded_effects(step)
     if _course(raw) != (step.source.value, step.target.value, *map(_kind, effects)):
         raise TraceError(
             f"{reader.path}: step {raw['seq']} replays otherwise in this version: redact the "

@@ -1,0 +1,70 @@
+"""Feeds the recorded events of a trace to a fresh machine.
+
+Replaying, comparing, redacting and explaining a trace all go through here, so that all of them
+refuse the same traces. A trace that was changed by hand, or damaged, may hold an event that no
+session has ever given its machine; such a trace is unreadable from that line on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .._core.context import Settings
+from .._core.events import Event
+from .._core.machine import SessionMachine, Step
+from ._explain import Explanation, snapshot, tried
+from ._format import event_from
+from ._reader import TraceError
+
+
+def recorded_event_of(path: Path, seq: int, recorded: dict[str, Any]) -> Event:
+    """The event that the step with this number holds.
+
+    Raises:
+        TraceError: it is no event; the message names the line and the bad field.
+    """
+    try:
+        return event_from(recorded)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise TraceError(f"{path}: line {seq + 1} holds no event: {error}") from error
+
+
+class FedMachine:
+    """The machine of one trace. ``path`` is for messages."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._path = path
+        self._machine = SessionMachine(settings)
+
+    def feed(self, seq: int, recorded: dict[str, Any]) -> Step:
+        """Take the event of the step with this number.
+
+        Raises:
+            TraceError: it is no event, or the machine cannot take it.
+        """
+        event = recorded_event_of(self._path, seq, recorded)
+        try:
+            return self._machine.step(event)
+        except Exception as error:
+            raise self._refusal(seq, error) from error
+
+    def feed_and_explain(self, seq: int, recorded: dict[str, Any]) -> tuple[Step, Explanation]:
+        """The same as ``feed``, and why the step came out as it did."""
+        event = recorded_event_of(self._path, seq, recorded)
+        context = self._machine.context
+        try:
+            rows = tried(context, event)
+            step = self._machine.step(event)
+        except Exception as error:
+            raise self._refusal(seq, error) from error
+        return step, Explanation(rows, snapshot(context))
+
+    def _refusal(self, seq: int, error: Exception) -> TraceError:
+        # The machine is pure, so whatever it raises comes from the event or from those before it.
+        problem = f"{type(error).__name__}: {error}"
+        return TraceError(
+            f"{self._path}: line {seq + 1}: the machine cannot take this event ({problem})"
+        )
