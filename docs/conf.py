@@ -22,6 +22,7 @@ myst_heading_anchors = 4
 # DuckDB's SQL has more than Pygments knows of SQL.
 suppress_warnings = ["misc.highlighting_failure"]
 
+autoclass_content = "both"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -99,12 +99,12 @@ class RealtimeModel(llm.RealtimeModel):
 
     @property
     def model(self) -> str:
-        """The model's name in LiveKit's metrics: ``phonic``."""
+        """The model's name in LiveKit's metrics, ``phonic``."""
         return "phonic"
 
     @property
     def provider(self) -> str:
-        """The provider's name in LiveKit's metrics: ``phonic``."""
+        """The provider's name in LiveKit's metrics, ``phonic``."""
         return "phonic"
 
     def session(self, *, turn_detection_disabled: bool = False) -> RealtimeSession:

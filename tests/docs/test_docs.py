@@ -19,6 +19,7 @@ from support.commands import run
 from support.record_traces import TRACES
 from support.scripted import PATIENCE
 
+import phonic_fsm
 from phonic_fsm import RealtimeModel
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
@@ -150,6 +151,15 @@ def test_every_link_leads_somewhere(page):
     folder = DOCS if (DOCS / page).exists() else ROOT
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", PAGES[page])
     assert [target for target in targets if not (folder / target).exists()] == []
+
+
+def test_the_reference_has_every_name_of_the_package():
+    missing = [
+        name
+        for name in phonic_fsm.__all__
+        if not re.search(rf"phonic_fsm\.{name}\b|`{name}`", PAGES["api.md"])
+    ]
+    assert missing == ["__version__"]
 
 
 ABOUT_THE_INSIDE = {
