@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from .._wire.client import ClientMessage, GenerateReply, Mute, Say
 from .._wire.config import ConfigOptions, InlineTool
+from .._wire.facts import Id, Public
 from .conversation import Conversation
 from .effects import Effect, Gate
 from .states import State
@@ -22,16 +23,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     A trace's header carries it, so that a replay starts from the same place.
     """
 
-    id_seed: str
+    id_seed: Id[str]
     """Every id that the session makes is counted from it."""
     config: ConfigOptions = ConfigOptions()
     """All of the config but the prompt and our own tools; its tools are those that Phonic has."""
-    max_retries: int = 3
-    retry_interval: float = 2.0
+    max_retries: Public[int] = 3
+    retry_interval: Public[float] = 2.0
     """Seconds; the longest pause between two attempts to connect."""
-    answer_timeout: float = 10.0
+    answer_timeout: Public[float] = 10.0
     """Seconds from the config, or the socket for a resume, until the server must be ready."""
-    reply_timeout: float = 10.0
+    reply_timeout: Public[float] = 10.0
     """Seconds from a request for a reply until it must have begun."""
 
 

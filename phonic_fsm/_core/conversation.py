@@ -10,29 +10,31 @@ from typing import Literal, Union
 
 from msgspec import Struct, structs
 
+from .._wire.facts import Id, Private, PrivateJson, Public
+
 Role = Literal["system", "developer", "user", "assistant"]
 
 
 class Message(Struct, frozen=True, tag="message", tag_field="type"):
-    id: str
+    id: Id[str]
     role: Role
-    text: str
+    text: Private[str]
     interrupted: bool = False
 
 
 class FunctionCall(Struct, frozen=True, tag="function_call", tag_field="type"):
-    id: str
-    call_id: str
-    name: str
-    arguments: str
+    id: Id[str]
+    call_id: Id[str]
+    name: Public[str]
+    arguments: PrivateJson[str]
     """A JSON object, as text."""
 
 
 class FunctionCallOutput(Struct, frozen=True, tag="function_call_output", tag_field="type"):
-    id: str
-    call_id: str
-    name: str
-    output: str
+    id: Id[str]
+    call_id: Id[str]
+    name: Public[str]
+    output: Private[str]
     reply_required: bool = True
     """Whether the assistant is expected to speak about it."""
 

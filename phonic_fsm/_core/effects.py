@@ -6,11 +6,12 @@ the others.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Union, get_args
+from typing import Any, ClassVar, Literal, Union, get_args
 
 from msgspec import Struct
 
 from .._wire.client import ClientMessage
+from .._wire.facts import Id, Measured, Private, PrivateJson, Public, StepKind
 from .conversation import Item
 
 
@@ -24,7 +25,8 @@ class _Effect(Struct, frozen=True, tag_field="type"):
 class Connect(_Effect, frozen=True, tag="connect"):
     """Open a websocket; with an id, to resume that conversation."""
 
-    resume: str | None = None
+    step_kind: ClassVar[StepKind] = "connection"
+    resume: Id[str | None] = None
 
 
 class Disconnect(_Effect, frozen=True, tag="disconnect"):
@@ -33,10 +35,13 @@ class Disconnect(_Effect, frozen=True, tag="disconnect"):
     It is not heard of again: no ``connection_closed`` follows.
     """
 
+    step_kind: ClassVar[StepKind] = "connection"
+
 
 class Send(_Effect, frozen=True, tag="send"):
     """Hand a message to the outbox; order is kept."""
 
+    step_kind: ClassVar[StepKind | None] = None
     message: ClientMessage
 
 
@@ -47,11 +52,14 @@ ToolCallOutcome = Literal["processed", "timed_out", "failed", "interrupted"]
 class SetAudioGate(_Effect, frozen=True, tag="set_audio_gate"):
     """What happens to the caller's audio: dropped, kept (the newest 2 s) or sent."""
 
+    step_kind: ClassVar[StepKind] = "connection"
     gate: Gate
 
 
 class FlushAudio(_Effect, frozen=True, tag="flush_audio"):
     """Send what has been taken of the caller's audio and waits for a chunk to be full."""
+
+    step_kind: ClassVar[StepKind] = "speech"
 
 
 # -- time ----------------------------------------------------------------------------------------
@@ -60,12 +68,14 @@ class FlushAudio(_Effect, frozen=True, tag="flush_audio"):
 class StartTimer(_Effect, frozen=True, tag="start_timer"):
     """Deliver the event of this name after so many seconds; a running timer starts anew."""
 
-    event: str
-    seconds: float
+    step_kind: ClassVar[StepKind | None] = None
+    event: Public[str]
+    seconds: Public[float]
 
 
 class StopTimer(_Effect, frozen=True, tag="stop_timer"):
-    event: str
+    step_kind: ClassVar[StepKind | None] = None
+    event: Public[str]
 
 
 # -- the assistant's output ----------------------------------------------------------------------
@@ -74,7 +84,8 @@ class StopTimer(_Effect, frozen=True, tag="stop_timer"):
 class OpenGeneration(_Effect, frozen=True, tag="open_generation"):
     """Open message, function, text and audio channels and announce them."""
 
-    response_id: str
+    step_kind: ClassVar[StepKind] = "speech"
+    response_id: Id[str]
     """Also the id of the message."""
     user_initiated: bool = False
 
@@ -82,39 +93,45 @@ class OpenGeneration(_Effect, frozen=True, tag="open_generation"):
 class PrepareGeneration(_Effect, frozen=True, tag="prepare_generation"):
     """Open the channels, and announce nothing yet."""
 
-    response_id: str
+    step_kind: ClassVar[StepKind] = "speech"
+    response_id: Id[str]
 
 
 class AnnounceGeneration(_Effect, frozen=True, tag="announce_generation"):
     """Announce the generation that was prepared."""
 
-    response_id: str
+    step_kind: ClassVar[StepKind] = "speech"
+    response_id: Id[str]
     user_initiated: bool
 
 
 class PushText(_Effect, frozen=True, tag="push_text", gc=False):
     """Words, and when in the generation's audio they are spoken (seconds)."""
 
-    text: str
-    start: float = 0.0
-    end: float = 0.0
+    step_kind: ClassVar[StepKind] = "audio"
+    text: Private[str]
+    start: Measured[float] = 0.0
+    end: Measured[float] = 0.0
 
 
 class PushAudio(_Effect, frozen=True, tag="push_audio", gc=False):
     """Audio in the session's output format."""
 
-    audio: bytes
+    step_kind: ClassVar[StepKind] = "audio"
+    audio: Measured[bytes]
 
 
 class PushFunctionCall(_Effect, frozen=True, tag="push_function_call"):
-    id: str
-    call_id: str
-    name: str
-    arguments: str
+    step_kind: ClassVar[StepKind] = "tool"
+    id: Id[str]
+    call_id: Id[str]
+    name: Public[str]
+    arguments: PrivateJson[str]
 
 
 class CloseGeneration(_Effect, frozen=True, tag="close_generation"):
-    response_id: str
+    step_kind: ClassVar[StepKind] = "speech"
+    response_id: Id[str]
     interrupted: bool = False
 
 
@@ -122,14 +139,16 @@ class CloseGeneration(_Effect, frozen=True, tag="close_generation"):
 
 
 class AddItem(_Effect, frozen=True, tag="add_item"):
+    step_kind: ClassVar[StepKind] = "chat"
     item: Item
 
 
 class CorrectMessage(_Effect, frozen=True, tag="correct_message"):
     """A message was cut off: this much of it was spoken; without text, take it out."""
 
-    id: str
-    text: str
+    step_kind: ClassVar[StepKind] = "speech"
+    id: Id[str]
+    text: Private[str]
 
 
 # -- replies that were asked for -----------------------------------------------------------------
@@ -138,72 +157,80 @@ class CorrectMessage(_Effect, frozen=True, tag="correct_message"):
 class ResolveReply(_Effect, frozen=True, tag="resolve_reply"):
     """The future gets the generation of this id."""
 
-    request_id: str
-    response_id: str
+    step_kind: ClassVar[StepKind] = "reply"
+    request_id: Id[str]
+    response_id: Id[str]
 
 
 ReplyFailure = Literal["timed_out", "declined", "closed"]
 
 
 class RejectReply(_Effect, frozen=True, tag="reject_reply"):
-    request_id: str
+    step_kind: ClassVar[StepKind] = "reply"
+    request_id: Id[str]
     reason: ReplyFailure
-    problem: str
+    problem: Public[str]
 
 
 class SupersedeReply(_Effect, frozen=True, tag="supersede_reply"):
     """A newer request took its place: the future is cancelled."""
 
-    request_id: str
+    step_kind: ClassVar[StepKind] = "reply"
+    request_id: Id[str]
 
 
 # -- events for LiveKit, and the log -------------------------------------------------------------
 
 
 class EmitSpeechStarted(_Effect, frozen=True, tag="emit_speech_started"):
-    pass
+    step_kind: ClassVar[StepKind] = "speech"
 
 
 class EmitSpeechStopped(_Effect, frozen=True, tag="emit_speech_stopped"):
-    pass
+    step_kind: ClassVar[StepKind] = "speech"
 
 
 class EmitTranscript(_Effect, frozen=True, tag="emit_transcript"):
-    item_id: str
-    text: str
+    step_kind: ClassVar[StepKind] = "speech"
+    item_id: Id[str]
+    text: Private[str]
 
 
 class EmitConnected(_Effect, frozen=True, tag="emit_connected"):
     """A socket is open; opening it took so many seconds."""
 
-    seconds: float
+    step_kind: ClassVar[StepKind] = "connection"
+    seconds: Measured[float]
 
 
 class EmitDtmf(_Effect, frozen=True, tag="emit_dtmf"):
     """The assistant dials these digits."""
 
-    digits: str
+    step_kind: ClassVar[StepKind] = "speech"
+    digits: Private[str]
 
 
 class EmitToolCallSettled(_Effect, frozen=True, tag="emit_tool_call_settled", omit_defaults=True):
     """A tool call has come to its end."""
 
-    call_id: str
-    name: str
+    step_kind: ClassVar[StepKind] = "tool"
+    call_id: Id[str]
+    name: Public[str]
     outcome: ToolCallOutcome
-    duration_ms: float | None = None
+    duration_ms: Measured[float | None] = None
     """As Phonic measured it."""
-    problem: str | None = None
+    problem: Private[str | None] = None
 
 
 class EmitTimings(_Effect, frozen=True, tag="emit_timings"):
     """Phonic's breakdown of the latency of the turn that begins: names and ms."""
 
-    timings: dict[str, float]
+    step_kind: ClassVar[StepKind] = "speech"
+    timings: Measured[dict[str, float]]
 
 
 class EmitReconnected(_Effect, frozen=True, tag="emit_reconnected"):
-    pass
+    step_kind: ClassVar[StepKind] = "connection"
 
 
 ErrorKind = Literal[
@@ -217,19 +244,21 @@ ErrorKind = Literal[
 
 
 class EmitError(_Effect, frozen=True, tag="emit_error"):
+    step_kind: ClassVar[StepKind] = "error"
     kind: ErrorKind
-    problem: str
+    problem: Private[str]
     recoverable: bool = False
-    code: str | None = None
-    fields: dict[str, str] = {}
+    code: Public[str | None] = None
+    fields: Private[dict[str, str]] = {}
     """What Phonic has against single fields, by their path."""
 
 
 class Log(_Effect, frozen=True, tag="log"):
     """A line for the log; it holds nothing that was said."""
 
+    step_kind: ClassVar[StepKind | None] = None
     level: Literal["debug", "info", "warning"]
-    text: str
+    text: Measured[str]
 
 
 Effect = Union[
@@ -264,5 +293,5 @@ Effect = Union[
     Log,
 ]
 
-EFFECTS: tuple[type[Any], ...] = get_args(Effect)
-"""Every effect type."""
+EFFECTS: dict[str, type[Any]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Effect)}
+"""Every effect type by its name."""

@@ -14,8 +14,7 @@ from phonic_fsm.trace._format import Line, RecordedPushAudio
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._replay import ReplayedStep, replay
 
-_RECORDED: dict[Any, type[Any]] = {kind.__struct_config__.tag: kind for kind in EFFECTS}
-_RECORDED["push_audio"] = RecordedPushAudio
+_RECORDED: dict[Any, type[Any]] = {**EFFECTS, "push_audio": RecordedPushAudio}
 """What a trace holds of each effect."""
 
 

@@ -15,9 +15,8 @@ from phonic_fsm._core.events import EVENTS
 from phonic_fsm._core.table import TABLE, Row
 from phonic_fsm.trace._explain import Explanation, Tried
 from phonic_fsm.trace._format import Line
-from phonic_fsm.trace._kinds import KINDS as STEP_KINDS
 
-KINDS = {name: kind for kind, names in STEP_KINDS.items() for name in names if name in EVENTS}
+KINDS: dict[str, str] = {name: event.step_kind for name, event in EVENTS.items()}
 """What each event is about."""
 
 _NUMBERS = {id(row): number for number, row in enumerate(TABLE)}

@@ -5,11 +5,12 @@ Source: the ``*Payload`` models that ``phonic.conversations.socket_client`` send
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any, ClassVar, Union
 
 from msgspec import UNSET, Struct, UnsetType
 
 from .config import ConfigOptions, ToolDefinition
+from .facts import Id, Measured, Private, Public, Setting, StepKind
 
 
 class _ClientMessage(Struct, frozen=True, tag_field="type"):
@@ -19,58 +20,73 @@ class _ClientMessage(Struct, frozen=True, tag_field="type"):
 class Config(ConfigOptions, frozen=True, kw_only=True, tag="config", tag_field="type"):
     """Starts the conversation: sent first, and once."""
 
+    step_kind: ClassVar[StepKind] = "settings"
+
 
 class AudioChunk(_ClientMessage, frozen=True, tag="audio_chunk", gc=False):
     """The caller's audio in the input format: base64 on the wire, at most 40 ms (20 advised)."""
 
-    audio: bytes
-    iso_date_time: str | UnsetType | None = UNSET
+    step_kind: ClassVar[StepKind] = "audio"
+    audio: Measured[bytes]
+    iso_date_time: Measured[str | UnsetType | None] = UNSET
 
 
 class UpdateSystemPrompt(_ClientMessage, frozen=True, tag="update_system_prompt"):
     """Replaces the system prompt; it cannot contain template variables."""
 
-    system_prompt: str
+    step_kind: ClassVar[StepKind] = "settings"
+    system_prompt: Setting[str]
 
 
 class AddSystemMessage(_ClientMessage, frozen=True, tag="add_system_message"):
-    system_message: str
+    step_kind: ClassVar[StepKind] = "chat"
+    system_message: Private[str]
 
 
 class UpdateToolsSubset(_ClientMessage, frozen=True, tag="update_tools_subset"):
-    tools: list[ToolDefinition]
+    step_kind: ClassVar[StepKind] = "settings"
+    tools: Public[list[ToolDefinition]]
 
 
 class SetExternalId(_ClientMessage, frozen=True, tag="set_external_id"):
-    external_id: str
+    step_kind: ClassVar[StepKind] = "settings"
+    external_id: Id[Setting[str]]
 
 
 class ToolCallOutput(_ClientMessage, frozen=True, tag="tool_call_output"):
-    tool_call_id: str
-    output: Any
+    step_kind: ClassVar[StepKind] = "tool"
+    tool_call_id: Id[str]
+    output: Private[Any]
 
 
 class Mute(_ClientMessage, frozen=True, tag="mute"):
     """Push-to-talk: the caller has let go."""
 
+    step_kind: ClassVar[StepKind] = "speech"
+
 
 class Unmute(_ClientMessage, frozen=True, tag="unmute"):
     """Push-to-talk: the caller speaks from here on."""
 
+    step_kind: ClassVar[StepKind] = "speech"
+
 
 class GenerateReply(_ClientMessage, frozen=True, tag="generate_reply"):
-    system_message: str | UnsetType | None = UNSET
-    user_message: str | UnsetType | None = UNSET
+    step_kind: ClassVar[StepKind] = "reply"
+    system_message: Private[str | UnsetType | None] = UNSET
+    user_message: Private[str | UnsetType | None] = UNSET
 
 
 class Say(_ClientMessage, frozen=True, tag="say"):
-    text: str
+    step_kind: ClassVar[StepKind] = "reply"
+    text: Private[str]
     interruptible: bool | UnsetType | None = UNSET
 
 
 class Reset(_ClientMessage, frozen=True, tag="reset"):
     """New config and a fresh turn on the same connection."""
 
+    step_kind: ClassVar[StepKind] = "settings"
     config: ConfigOptions
 
 

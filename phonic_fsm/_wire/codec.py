@@ -6,12 +6,13 @@ is not a known, well-formed message comes back as a value that says so: decoding
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, Union, get_args
+from typing import Any, ClassVar, Generic, TypeVar, Union, get_args
 
 import msgspec
 from msgspec import Struct
 
 from .client import ClientMessage
+from .facts import Public, StepKind
 from .server import ServerMessage
 
 DEEPEST = 100
@@ -21,14 +22,16 @@ DEEPEST = 100
 class UnknownMessage(Struct, frozen=True, tag="unknown_message", tag_field="type"):
     """A JSON object whose ``type`` is not known here: new ones appear without notice."""
 
-    message_type: str
+    step_kind: ClassVar[StepKind] = "error"
+    message_type: Public[str]
 
 
 class MalformedMessage(Struct, frozen=True, tag="malformed_message", tag_field="type"):
     """A frame that cannot be read as the message that it claims to be."""
 
-    message_type: str | None
-    problem: str
+    step_kind: ClassVar[StepKind] = "error"
+    message_type: Public[str | None]
+    problem: Public[str]
     """What is wrong, with the path to the bad value (``$.text``)."""
 
 

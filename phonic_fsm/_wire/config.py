@@ -11,6 +11,8 @@ from typing import Any, Literal, Union
 
 from msgspec import UNSET, Struct, UnsetType
 
+from .facts import Function, Id, Public, Setting
+
 AudioFormat = Literal["pcm_44100", "pcm_24000", "pcm_16000", "pcm_8000", "mulaw_8000"]
 """The audio formats that Phonic takes: PCM16 LE, or µ-law, and the sample rate in Hz; all mono."""
 
@@ -30,10 +32,10 @@ SAMPLING = {
 class InlineTool(Struct, frozen=True, tag="custom_websocket", tag_field="type"):
     """A tool that lives in this conversation and is executed by us (``custom_websocket``)."""
 
-    tool_schema: dict[str, Any]
+    tool_schema: Function[dict[str, Any]]
     """The function in OpenAI's form: ``{"type": "function", "function": {...}}``."""
     execution_mode: Literal["sync", "async"] | UnsetType | None = UNSET
-    tool_call_output_timeout_ms: int | UnsetType | None = UNSET
+    tool_call_output_timeout_ms: Public[int | UnsetType | None] = UNSET
     require_speech_before_tool_call: bool | UnsetType | None = UNSET
     wait_for_speech_before_tool_call: bool | UnsetType | None = UNSET
     forbid_speech_after_tool_call: bool | UnsetType | None = UNSET
@@ -51,8 +53,8 @@ class InlineTool(Struct, frozen=True, tag="custom_websocket", tag_field="type"):
 class BuiltInTool(Struct, frozen=True, tag="built_in", tag_field="type"):
     """One of Phonic's built-in tools with a configuration of its own."""
 
-    name: str
-    tool_config: dict[str, Any]
+    name: Public[str]
+    tool_config: Setting[dict[str, Any]]
 
 
 ToolDefinition = Union[str, BuiltInTool, InlineTool]
@@ -66,51 +68,51 @@ class ConfigOptions(Struct, frozen=True, kw_only=True):
     languages are ISO 639-1 codes.
     """
 
-    agent: str | UnsetType | None = UNSET
-    project: str | UnsetType | None = UNSET
-    model: str | UnsetType | None = UNSET
-    system_prompt: str | UnsetType | None = UNSET
-    audio_speed: float | UnsetType | None = UNSET
-    background_noise_level: float | UnsetType | None = UNSET
-    background_noise: str | UnsetType | None = UNSET
+    agent: Public[str | UnsetType | None] = UNSET
+    project: Public[str | UnsetType | None] = UNSET
+    model: Public[str | UnsetType | None] = UNSET
+    system_prompt: Setting[str | UnsetType | None] = UNSET
+    audio_speed: Public[float | UnsetType | None] = UNSET
+    background_noise_level: Public[float | UnsetType | None] = UNSET
+    background_noise: Public[str | UnsetType | None] = UNSET
     generate_welcome_message: bool | UnsetType | None = UNSET
     is_welcome_message_interruptible: bool | UnsetType | None = UNSET
-    websocket_timeout_sec: int | UnsetType | None = UNSET
-    welcome_message: str | UnsetType | None = UNSET
-    voice_id: str | UnsetType | None = UNSET
-    additional_voice_ids: list[str] | UnsetType | None = UNSET
+    websocket_timeout_sec: Public[int | UnsetType | None] = UNSET
+    welcome_message: Setting[str | UnsetType | None] = UNSET
+    voice_id: Public[str | UnsetType | None] = UNSET
+    additional_voice_ids: Public[list[str] | UnsetType | None] = UNSET
     input_format: AudioFormat | UnsetType | None = UNSET
     output_format: AudioFormat | UnsetType | None = UNSET
-    vad_prebuffer_duration_ms: int | UnsetType | None = UNSET
-    vad_min_speech_duration_ms: int | UnsetType | None = UNSET
-    vad_min_silence_duration_ms: int | UnsetType | None = UNSET
-    vad_threshold: float | UnsetType | None = UNSET
-    min_words_to_interrupt: int | UnsetType | None = UNSET
+    vad_prebuffer_duration_ms: Public[int | UnsetType | None] = UNSET
+    vad_min_speech_duration_ms: Public[int | UnsetType | None] = UNSET
+    vad_min_silence_duration_ms: Public[int | UnsetType | None] = UNSET
+    vad_threshold: Public[float | UnsetType | None] = UNSET
+    min_words_to_interrupt: Public[int | UnsetType | None] = UNSET
     generate_no_input_poke_text: bool | UnsetType | None = UNSET
-    no_input_poke_sec: int | float | UnsetType | None = UNSET
-    no_input_poke_text: str | UnsetType | None = UNSET
-    no_input_end_conversation_sec: int | float | UnsetType | None = UNSET
-    default_language: str | UnsetType | None = UNSET
-    additional_languages: list[str] | UnsetType | None = UNSET
-    multilingual_mode: str | UnsetType | None = UNSET
+    no_input_poke_sec: Public[int | float | UnsetType | None] = UNSET
+    no_input_poke_text: Setting[str | UnsetType | None] = UNSET
+    no_input_end_conversation_sec: Public[int | float | UnsetType | None] = UNSET
+    default_language: Public[str | UnsetType | None] = UNSET
+    additional_languages: Public[list[str] | UnsetType | None] = UNSET
+    multilingual_mode: Public[str | UnsetType | None] = UNSET
     push_to_talk: bool | UnsetType | None = UNSET
     stream_ahead_of_real_time: bool | UnsetType | None = UNSET
-    intelligence_level: str | UnsetType | None = UNSET
-    phonic_model: str | UnsetType | None = UNSET
-    boosted_keywords: list[str] | UnsetType | None = UNSET
-    pronunciation_dictionary: list[dict[str, str]] | UnsetType | None = UNSET
-    tools: list[ToolDefinition] | UnsetType | None = UNSET
-    template_variables: dict[str, str] | UnsetType | None = UNSET
+    intelligence_level: Public[str | UnsetType | None] = UNSET
+    phonic_model: Public[str | UnsetType | None] = UNSET
+    boosted_keywords: Setting[list[str] | UnsetType | None] = UNSET
+    pronunciation_dictionary: Setting[list[dict[str, str]] | UnsetType | None] = UNSET
+    tools: Public[list[ToolDefinition] | UnsetType | None] = UNSET
+    template_variables: Setting[dict[str, str] | UnsetType | None] = UNSET
     enable_redaction: bool | UnsetType | None = UNSET
     enable_watermarking: bool | UnsetType | None = UNSET
-    mcp_servers: list[str] | UnsetType | None = UNSET
-    observability_integrations: list[str] | UnsetType | None = UNSET
-    external_storage_policy: str | UnsetType | None = UNSET
-    tasks: list[dict[str, str]] | UnsetType | None = UNSET
-    outbound_number_pool: dict[str, list[str]] | UnsetType | None = UNSET
+    mcp_servers: Public[list[str] | UnsetType | None] = UNSET
+    observability_integrations: Public[list[str] | UnsetType | None] = UNSET
+    external_storage_policy: Setting[str | UnsetType | None] = UNSET
+    tasks: Setting[list[dict[str, str]] | UnsetType | None] = UNSET
+    outbound_number_pool: Setting[dict[str, list[str]] | UnsetType | None] = UNSET
     enable_assistant_backchannel: bool | UnsetType | None = UNSET
-    assistant_backchannel_aggressiveness: float | UnsetType | None = UNSET
-    configuration_endpoint: dict[str, Any] | UnsetType | None = UNSET
-    additional_params: dict[str, Any] | UnsetType | None = UNSET
-    data_retention_policy: dict[str, Any] | UnsetType | None = UNSET
-    external_id: str | UnsetType | None = UNSET
+    assistant_backchannel_aggressiveness: Public[float | UnsetType | None] = UNSET
+    configuration_endpoint: Setting[dict[str, Any] | UnsetType | None] = UNSET
+    additional_params: Setting[dict[str, Any] | UnsetType | None] = UNSET
+    data_retention_policy: Setting[dict[str, Any] | UnsetType | None] = UNSET
+    external_id: Id[Setting[str | UnsetType | None]] = UNSET

@@ -8,9 +8,11 @@ default, and so have those that it might fill with ``null``; fields that it may 
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any, ClassVar, Union
 
 from msgspec import Struct
+
+from .facts import Id, Measured, Private, Public, StepKind
 
 
 class _ServerMessage(Struct, frozen=True, tag_field="type"):
@@ -20,24 +22,32 @@ class _ServerMessage(Struct, frozen=True, tag_field="type"):
 class ReadyToStartConversation(_ServerMessage, frozen=True, tag="ready_to_start_conversation"):
     """The config was accepted; from here on the server listens."""
 
+    step_kind: ClassVar[StepKind] = "connection"
+
 
 class ConversationCreated(_ServerMessage, frozen=True, tag="conversation_created"):
-    conversation_id: str
+    step_kind: ClassVar[StepKind] = "connection"
+    conversation_id: Id[str]
 
 
 class ConversationReconnected(_ServerMessage, frozen=True, tag="conversation_reconnected"):
     """The answer to a connection opened with ``reconnect_conv_id`` (observed in SDK code)."""
 
+    step_kind: ClassVar[StepKind] = "connection"
+
 
 class InputText(_ServerMessage, frozen=True, tag="input_text"):
     """What the caller said, once it is final."""
 
-    text: str
-    language: str | None = None
+    step_kind: ClassVar[StepKind] = "speech"
+    text: Private[str]
+    language: Public[str | None] = None
 
 
 class InputCancelled(_ServerMessage, frozen=True, tag="input_cancelled"):
     """The caller's turn was withdrawn."""
+
+    step_kind: ClassVar[StepKind] = "speech"
 
 
 class AudioChunk(_ServerMessage, frozen=True, tag="audio_chunk", gc=False):
@@ -46,47 +56,51 @@ class AudioChunk(_ServerMessage, frozen=True, tag="audio_chunk", gc=False):
     Also sent outside the assistant's turns: silence or background sound, without text.
     """
 
-    audio: bytes | None = b""
-    text: str | None = ""
-    timings: dict[str, float] | None = None
+    step_kind: ClassVar[StepKind] = "audio"
+    audio: Measured[bytes | None] = b""
+    text: Private[str | None] = ""
+    timings: Measured[dict[str, float] | None] = None
     """Latencies in ms, on a turn's first chunk."""
 
 
 class UserStartedSpeaking(_ServerMessage, frozen=True, tag="user_started_speaking"):
-    pass
+    step_kind: ClassVar[StepKind] = "speech"
 
 
 class UserFinishedSpeaking(_ServerMessage, frozen=True, tag="user_finished_speaking"):
-    pass
+    step_kind: ClassVar[StepKind] = "speech"
 
 
 class AssistantStartedSpeaking(_ServerMessage, frozen=True, tag="assistant_started_speaking"):
-    pass
+    step_kind: ClassVar[StepKind] = "speech"
 
 
 class AssistantFinishedSpeaking(_ServerMessage, frozen=True, tag="assistant_finished_speaking"):
-    pass
+    step_kind: ClassVar[StepKind] = "speech"
 
 
 class InterruptedResponse(_ServerMessage, frozen=True, tag="interrupted_response"):
-    text: str
+    step_kind: ClassVar[StepKind] = "speech"
+    text: Private[str]
     """The part of the assistant's turn that was spoken before the caller interrupted."""
 
 
 class Dtmf(_ServerMessage, frozen=True, tag="dtmf"):
-    digits: str
-    timings: dict[str, float] | None = None
+    step_kind: ClassVar[StepKind] = "speech"
+    digits: Private[str]
+    timings: Measured[dict[str, float] | None] = None
 
 
 class ToolCall(_ServerMessage, frozen=True, tag="tool_call"):
-    tool_call_id: str
-    tool_name: str
-    parameters: dict[str, Any] | None = {}
+    step_kind: ClassVar[StepKind] = "tool"
+    tool_call_id: Id[str]
+    tool_name: Public[str]
+    parameters: Private[dict[str, Any] | None] = {}
 
 
 class CalledTool(Struct, frozen=True):
-    id: str
-    name: str
+    id: Id[str]
+    name: Public[str]
 
 
 class ToolCallOutputProcessed(
@@ -94,52 +108,56 @@ class ToolCallOutputProcessed(
 ):
     """A call is settled. Webhook tools fill the ``endpoint_*`` fields, ours the others."""
 
-    tool_call_id: str
+    step_kind: ClassVar[StepKind] = "tool"
+    tool_call_id: Id[str]
     tool: CalledTool | None = None
-    tool_config: dict[str, Any] | None = None
-    endpoint_method: str | None = None
-    endpoint_url: str | None = None
-    endpoint_timeout_ms: int | None = None
-    endpoint_called_at: str | None = None
-    query_params: dict[str, str | None] | None = None
-    request_body: dict[str, Any] | None = None
-    response_body: Any = None
-    parameters: dict[str, Any] | None = None
-    output: Any = None
-    response_status_code: int | None = None
-    duration_ms: float | None = None
+    tool_config: Private[dict[str, Any] | None] = None
+    endpoint_method: Public[str | None] = None
+    endpoint_url: Private[str | None] = None
+    endpoint_timeout_ms: Public[int | None] = None
+    endpoint_called_at: Measured[str | None] = None
+    query_params: Private[dict[str, str | None] | None] = None
+    request_body: Private[dict[str, Any] | None] = None
+    response_body: Private[Any] = None
+    parameters: Private[dict[str, Any] | None] = None
+    output: Private[Any] = None
+    response_status_code: Public[int | None] = None
+    duration_ms: Measured[float | None] = None
     timed_out: bool | None = None
-    error_message: str | None = None
-    conversation_item_role: str | None = None
+    error_message: Private[str | None] = None
+    conversation_item_role: Public[str | None] = None
 
 
 class ToolCallInterrupted(_ServerMessage, frozen=True, tag="tool_call_interrupted"):
-    tool_call_id: str
-    tool_name: str = ""
+    step_kind: ClassVar[StepKind] = "tool"
+    tool_call_id: Id[str]
+    tool_name: Public[str] = ""
 
 
 class AssistantChoseNotToRespond(_ServerMessage, frozen=True, tag="assistant_chose_not_to_respond"):
-    pass
+    step_kind: ClassVar[StepKind] = "speech"
 
 
 class AssistantEndedConversation(_ServerMessage, frozen=True, tag="assistant_ended_conversation"):
-    pass
+    step_kind: ClassVar[StepKind] = "connection"
 
 
 class Problem(Struct, frozen=True):
     """What an ``error`` or a ``warning`` says."""
 
-    message: str
-    code: str | None = None
+    message: Private[str]
+    code: Public[str | None] = None
 
 
 class Error(_ServerMessage, frozen=True, tag="error"):
+    step_kind: ClassVar[StepKind] = "error"
     error: Problem
-    param_errors: dict[str, str] | None = None
+    param_errors: Private[dict[str, str] | None] = None
     """Field path → what is wrong with it."""
 
 
 class Warning(_ServerMessage, frozen=True, tag="warning"):
+    step_kind: ClassVar[StepKind] = "error"
     warning: Problem
 
 

@@ -17,9 +17,7 @@ from support.record_traces import TRACES
 from support.written_traces import assistant, caller, opening, tool, write
 
 from phonic_fsm._cli.kinds import COLOURS
-from phonic_fsm._core.effects import EFFECTS
-from phonic_fsm._core.events import EVENTS, Interrupt
-from phonic_fsm._wire import client
+from phonic_fsm._core.events import Interrupt
 from phonic_fsm.trace._follow import FollowedTrace
 from phonic_fsm.trace._kinds import KINDS
 
@@ -153,18 +151,7 @@ def test_an_unknown_kind_is_refused_with_those_there_are(call):
     assert_is_one_line_and_exit_2(result, says=f"no kind 'noise': there are {', '.join(KINDS)}")
 
 
-def test_everything_that_a_step_can_hold_is_of_one_kind():
-    effects = {kind.__struct_config__.tag for kind in EFFECTS}
-    messages = {kind.__struct_config__.tag for kind in client.ClientMessage.__args__} - {
-        "audio_chunk"
-    }
-    of_no_kind = {"send", "start_timer", "stop_timer", "log"}
-    counted = {
-        name: [kind for kind, names in KINDS.items() if name in names]
-        for name in {*EVENTS, *effects, *messages} - of_no_kind
-    }
-    assert {name: kinds for name, kinds in counted.items() if len(kinds) != 1} == {}
-    assert set().union(*KINDS.values()) == set(counted)
+def test_every_kind_has_a_colour():
     assert set(COLOURS) == set(KINDS)
 
 

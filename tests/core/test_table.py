@@ -7,6 +7,7 @@ from inspect import getmembers, isfunction
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import get_args
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_every_action_and_guard_is_used_and_described() -> None:
 
 
 def test_events_and_effects_have_names_of_their_own() -> None:
-    names = [kind.__struct_config__.tag for kind in effects.EFFECTS]
+    names = [kind.__struct_config__.tag for kind in get_args(effects.Effect)]
 
     assert len(set(names)) == len(names)
     assert {row.event for row in TABLE} == set(EVENTS)

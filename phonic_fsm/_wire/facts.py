@@ -1,0 +1,109 @@
+"""What is known about the fields of messages, events and effects, written where they are defined::
+
+    class InputText(_ServerMessage, frozen=True, tag="input_text"):
+        step_kind: ClassVar[StepKind] = "speech"
+        text: Private[str]
+        language: Public[str | None] = None
+
+The tools for traces read these facts: redaction keeps what is public, a comparison of two traces
+leaves out what is measured and matches ids, ``replay --only`` chooses by the kind. The decoder
+reads over them, so they cost nothing when a message arrives.
+
+Every field has a fact, but for what cannot hold anything private: a bool, one of a few fixed
+words, and a struct, whose own fields have theirs. A test names each that was forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
+
+from msgspec import Struct, structs
+
+StepKind = Literal["speech", "audio", "tool", "reply", "connection", "settings", "chat", "error"]
+"""What an event, an effect or a message is about. A type that is about none of these, such as a
+timer, has ``None``."""
+
+
+class Fact(Enum):
+    """What a field may hold."""
+
+    ID = "id"
+    """It names something. Two runs of one conversation have different ids for the same thing."""
+    MEASURED = "measured"
+    """A clock, a meter or chance made it. It is another one in every run."""
+    PUBLIC = "public"
+    """A name, a code, a number or a reason that tells nothing of what was said."""
+    PRIVATE = "private"
+    """What was said, or what may identify somebody. Of a dict, the keys are public; of a field of
+    type ``Any``, nothing is."""
+    PRIVATE_JSON = "private_json"
+    """Private values in a JSON object that is kept as text."""
+    SETTING = "setting"
+    """Private, and the machine compares it with the value before."""
+    FUNCTION = "function"
+    """A tool in OpenAI's form. The function's name is public, the rest is a setting."""
+
+
+T = TypeVar("T")
+
+Id = Annotated[T, Fact.ID]
+Measured = Annotated[T, Fact.MEASURED]
+Public = Annotated[T, Fact.PUBLIC]
+Private = Annotated[T, Fact.PRIVATE]
+PrivateJson = Annotated[T, Fact.PRIVATE_JSON]
+Setting = Annotated[T, Fact.SETTING]
+Function = Annotated[T, Fact.FUNCTION]
+
+
+class Field(NamedTuple):
+    """A field of a message, an event or an effect, for those who meet it as plain JSON."""
+
+    facts: frozenset[Fact]
+    structs: tuple[type[Struct], ...] = ()
+    """The types that its value, or a part of its list, may be of."""
+    anything: bool = False
+    """Its type is ``Any``."""
+
+    def type_of(self, value: Mapping[str, Any]) -> type[Struct] | None:
+        """The type that an object in this field is of, if it is known."""
+        for kind in self.structs:
+            tag = kind.__struct_config__.tag
+            if tag is None or tag == value.get("type"):
+                return kind
+        return None
+
+
+UNKNOWN = Field(frozenset())
+"""A field that this version does not know."""
+
+
+@cache
+def fields_of(kind: type[Struct] | None) -> Mapping[str, Field]:
+    """The fields of a type, by the names that they have as JSON; of an unknown type, none."""
+    if kind is None:
+        return {}
+    return {field.encode_name: _field(field.type) for field in structs.fields(kind)}
+
+
+def _field(annotation: Any) -> Field:
+    parts = list(_parts(annotation))
+    return Field(
+        frozenset(part for part in parts if isinstance(part, Fact)),
+        tuple(part for part in parts if isinstance(part, type) and issubclass(part, Struct)),
+        Any in parts,
+    )
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """An annotation's facts and types, through unions and sequences, but not into dicts."""
+    if get_origin(annotation) is Annotated:
+        yield from annotation.__metadata__
+        yield from _parts(annotation.__origin__)
+    elif get_origin(annotation) in (None, dict, Literal):
+        yield annotation
+    else:
+        for part in get_args(annotation):
+            yield from _parts(part)
