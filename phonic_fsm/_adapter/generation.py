@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 from livekit import rtc
@@ -11,6 +12,43 @@ from livekit.agents.utils import aio
 
 from .._audio.formats import WireFormat
 from .._core.effects import PushFunctionCall
+from .subscription import until_subscribed
+
+
+class AudioStream(aio.Chan[rtc.AudioFrame]):
+    """An answer's audio as LiveKit reads it: the first frame once the caller can hear it."""
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__()
+        self.response_id = response_id
+        self.seconds = 0.0
+        """Of audio that was pushed."""
+        self.on_taken: Callable[[AudioStream], None] | None = None
+        """Called when the first frame is read."""
+        self._taken_at: float | None = None
+
+    @property
+    def ends_at(self) -> float:
+        """When what was pushed has been heard, if it is heard from when it was taken (loop's time).
+
+        LiveKit takes an answer when it may be played, not before.
+        """
+        return self._taken_at + self.seconds if self._taken_at is not None else 0.0
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        try:
+            frame = await self.recv()
+        except aio.ChanClosed:
+            raise StopAsyncIteration from None
+        if self._taken_at is None:
+            await self._begin()
+        return frame
+
+    async def _begin(self) -> None:
+        await until_subscribed()
+        self._taken_at = asyncio.get_running_loop().time()
+        if self.on_taken is not None:
+            self.on_taken(self)
 
 
 class Generation:
@@ -24,7 +62,7 @@ class Generation:
         self._messages = aio.Chan[llm.MessageGeneration]()
         self._functions = aio.Chan[llm.FunctionCall]()
         self._text = aio.Chan[str]()
-        self._audio = aio.Chan[rtc.AudioFrame]()
+        self.audio = AudioStream(response_id)
         modalities: asyncio.Future[list[Literal["text", "audio"]]] = (
             asyncio.get_running_loop().create_future()
         )
@@ -33,7 +71,7 @@ class Generation:
             llm.MessageGeneration(
                 message_id=response_id,
                 text_stream=self._text,
-                audio_stream=self._audio,
+                audio_stream=self.audio,
                 modalities=modalities,
             )
         )
@@ -55,7 +93,8 @@ class Generation:
         if len(pcm) % 2:
             pcm = pcm[:-1]
         if samples:
-            self._audio.send_nowait(
+            self.audio.seconds += samples / self._sample_rate
+            self.audio.send_nowait(
                 rtc.AudioFrame(pcm, self._sample_rate, num_channels=1, samples_per_channel=samples)
             )
 
@@ -68,5 +107,5 @@ class Generation:
 
     def close(self) -> None:
         """What was pushed can still be read; then the streams end."""
-        for channel in (self._text, self._audio, self._functions, self._messages):
+        for channel in (self._text, self.audio, self._functions, self._messages):
             channel.close()

@@ -36,6 +36,7 @@ from .._wire.server import ServerMessage
 from . import chat
 from .errors import error_for, failure_for
 from .generation import Generation
+from .listener import Listener
 from .metrics import SessionTimes
 from .options import PhonicOptions, changed, checked, to_config
 from .payloads import CLIENT_EVENT, SERVER_EVENT, Dtmf, StateChanged, ToolCallSettled
@@ -117,6 +118,7 @@ class RealtimeSession(
             recorder=recorder,
             on_step=self._announce,
         )
+        self._listener = Listener(self._runtime.dispatch)
         self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
         self._running.add_done_callback(_log_crash)
 
@@ -347,6 +349,7 @@ class RealtimeSession(
 
         Push-to-talk: unless an answer is due, the caller takes the floor.
         """
+        self._listener.forget()
         self._runtime.dispatch(events.Interrupt())
 
     def truncate(
@@ -424,8 +427,12 @@ class RealtimeSession(
         self._open.push_text(TimedString(effect.text, start_time=effect.start, end_time=effect.end))
 
     def _push_audio(self, effect: effects.PushAudio) -> None:
-        self._times.audio()
-        self._open.push_audio(effect.audio)
+        generation = self._open
+        first = not generation.audio.seconds
+        generation.push_audio(effect.audio)
+        if first:
+            self._times.audio()
+            self._listener.expect(generation.audio)
 
     def _push_function_call(self, effect: effects.PushFunctionCall) -> None:
         self._open.push_function_call(effect)
@@ -433,6 +440,8 @@ class RealtimeSession(
     def _close_generation(self, effect: effects.CloseGeneration) -> None:
         self._open.close()
         self._generation = None
+        if effect.interrupted:
+            self._listener.forget()
         metrics = self._times.closed(effect.response_id, interrupted=effect.interrupted)
         if metrics is not None:
             self.emit("metrics_collected", metrics)
@@ -481,6 +490,7 @@ class RealtimeSession(
             reply.cancel()
 
     def _emit_speech_started(self, _: effects.EmitSpeechStarted) -> None:
+        self._listener.forget()
         self.emit("input_speech_started", llm.InputSpeechStartedEvent())
 
     def _emit_speech_stopped(self, _: effects.EmitSpeechStopped) -> None:
@@ -548,6 +558,7 @@ class RealtimeSession(
         change = StateChanged(step.source.value, step.target.value, name_of(step.event))
         self.emit("state_changed", change)
         if step.target is State.closed:
+            self._listener.forget()
             if (metrics := self._times.ended()) is not None:
                 self.emit("metrics_collected", metrics)
             for request_id in list(self._replies):

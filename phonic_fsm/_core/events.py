@@ -7,7 +7,7 @@ and in traces, is its tag.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Union, get_args
+from typing import Any, ClassVar, Literal, Union, get_args
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -104,6 +104,23 @@ class ChangesDue(_Event, frozen=True, tag="changes_due"):
     """The tick in which settings were changed is over: what changed can go out as one message."""
 
     step_kind: ClassVar[StepKind] = "settings"
+
+
+# -- news of LiveKit -----------------------------------------------------------------------------
+
+WhyNotTaken = Literal["not_subscribed", "given_up", "not_read"]
+"""No caller has subscribed to the agent's track; LiveKit has given its wait for that up, for the
+rest of the call; or nobody knows."""
+
+
+class AudioNotTaken(_Event, frozen=True, tag="audio_not_taken"):
+    """LiveKit does not read what the assistant says: nobody hears it."""
+
+    step_kind: ClassVar[StepKind] = "error"
+    response_id: Id[str]
+    seconds: Measured[float]
+    """For how long its audio has waited, with nothing else to be heard."""
+    reason: WhyNotTaken
 
 
 # -- calls from LiveKit --------------------------------------------------------------------------
@@ -260,7 +277,13 @@ CallEvent = Union[
     Close,
 ]
 Event = Union[
-    ServerMessage, UnknownMessage, MalformedMessage, ConnectionEvent, TimerEvent, CallEvent
+    ServerMessage,
+    UnknownMessage,
+    MalformedMessage,
+    ConnectionEvent,
+    TimerEvent,
+    AudioNotTaken,
+    CallEvent,
 ]
 
 

@@ -447,6 +447,11 @@ def _assistant() -> Iterator[_On]:
         .ignore_outside()
     )
     yield (
+        _On(events.AudioNotTaken)
+        .stay(others(closed), assistant.name_unheard_answer)
+        .ignore(closed, OVER)
+    )
+    yield (
         _On(events.Interrupt)
         .settle(
             speaking, assistant.discard_turn, push_to_talk.hear_caller, when=when.caller_may_speak

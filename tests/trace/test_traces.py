@@ -54,6 +54,7 @@ def test_the_recorded_traces_take_most_rows_that_do_something():
         "answer_unclaimed",
         "answer_overdue",
         "assistant_ended_conversation",
+        "audio_not_taken",
         "break",
         "cancel_reply",
         "grace_over",

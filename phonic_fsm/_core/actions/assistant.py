@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..._wire import server
 from ..._wire.config import DEFAULT_FORMAT, SAMPLING
+from .. import events
 from ..context import Context
 from ..effects import (
     CorrectMessage,
@@ -89,6 +90,21 @@ def announce_digits(context: Context, event: server.Dtmf) -> None:
     context.put(EmitDtmf(event.digits))
     if event.timings:
         context.put(EmitTimings(event.timings))
+
+
+def name_unheard_answer(context: Context, event: events.AudioNotTaken) -> None:
+    """Warn that nobody hears the assistant."""
+    context.put(
+        Log("warning", f"nobody hears the assistant: {UNHEARD[event.reason].format(event)}")
+    )
+
+
+UNHEARD: dict[events.WhyNotTaken, str] = {
+    "not_subscribed": "for {0.seconds:g} s no caller has subscribed to the agent's audio track",
+    "given_up": "LiveKit no longer waits for the caller to subscribe to the agent's audio track, "
+    "as something else that the agent said was interrupted before",
+    "not_read": "for {0.seconds:g} s LiveKit has not read its audio",
+}
 
 
 def correct_interrupted(context: Context, event: server.InterruptedResponse) -> None:
