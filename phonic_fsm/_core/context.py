@@ -13,8 +13,8 @@ from .._wire.client import ClientMessage, GenerateReply, Mute, Say
 from .._wire.config import ConfigOptions, InlineTool
 from .._wire.facts import Id, Public
 from .conversation import Conversation
-from .effects import Effect, Gate
-from .states import State
+from .effects import Effect
+from .states import CONVERSING, State
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -88,7 +88,6 @@ class Context(Struct, kw_only=True):
     """Attempts to connect that failed since a connection last served."""
     drops: int = 0
     """Connections that were lost since anything was last said."""
-    gate: Gate = "closed"
     held: list[ClientMessage] = field(default_factory=list)
     """Control messages that wait for the server to be ready, in order."""
     muted: bool = False
@@ -129,6 +128,11 @@ class Context(Struct, kw_only=True):
     unreadable: Unreadable = field(default_factory=Unreadable)
     typed: dict[str, str] = field(default_factory=dict)
     """What the user typed, by the message's id, until a reply to it is asked for."""
+
+    @property
+    def conversing(self) -> bool:
+        """Whether the server is ready, so that messages and the caller's audio can go out."""
+        return self.state in CONVERSING
 
     @property
     def push_to_talk(self) -> bool:

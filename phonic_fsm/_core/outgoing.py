@@ -33,7 +33,7 @@ def send_config(context: Context) -> None:
 
 def deliver(context: Context, message: client.ClientMessage) -> None:
     """Send a message, or keep it until the server is ready."""
-    if context.gate == "open":
+    if context.conversing:
         tell_changes(context)
         _send(context, message)
     elif len(context.held) < MAX_HELD_MESSAGES:

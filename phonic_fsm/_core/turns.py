@@ -91,7 +91,7 @@ def ask(context: Context, reply: Reply) -> None:
     """Await this reply from now on, and ask for it if the server is ready."""
     context.reply = reply
     await_reply(context)
-    if context.gate == "open":
+    if context.conversing:
         reply.sent = True
         outgoing.deliver(context, reply.message)
 

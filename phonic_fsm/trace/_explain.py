@@ -56,7 +56,6 @@ def snapshot(context: Context) -> dict[str, Any]:
     """
     generation, reply = context.generation, context.reply
     return {
-        "gate": context.gate,
         "user_speaking": context.user_speaking,
         "generation": generation and generation.response_id,
         "generation.empty": generation and generation.empty,

@@ -33,6 +33,7 @@ PUSH_TO_TALK = ConfigOptions(push_to_talk=True)
 OVERLAPPING = ConfigOptions(stream_ahead_of_real_time=False)
 
 WEATHER = InlineTool({"type": "function", "function": {"name": "weather"}})
+NOT_SERVED = (State.connecting, State.awaiting_inputs, State.config_sent, State.closed)
 CALLS = ("c1", "c2")
 WATCHDOG = events.StateOverdue(60.0)
 """Comes from outside, at any time."""
@@ -164,7 +165,7 @@ def all_events(context: Context, world: World, bounds: Bounds) -> Iterator[tuple
     instructions = "Be brief." if context.instructions == "Be kind." else "Be kind."
     tools = (WEATHER,) if context.tools == () else ()
     voice = "ann" if context.config.voice_id != "ann" else "ben"
-    small = bounds.details or context.gate == "closed"
+    small = bounds.details or context.state in NOT_SERVED
     yield events.UpdateInstructions(instructions), small
     yield events.UpdateTools(tools), small
     yield events.UpdateOptions(config=structs.replace(context.config, voice_id=voice)), True
@@ -197,7 +198,6 @@ def key_of(context: Context, world: World) -> Key:
         timers,
         world.audio,
         world.conversation,
-        context.gate,
         context.conversation_id is not None,
         context.continuing,
         context.attempts,
@@ -222,7 +222,7 @@ def ticking(context: Context, world: World) -> frozenset[str]:
     idle = set()
     if context.reply is None and kind_of(context.generation) != "awaited":
         idle.add(REPLY)
-    if not context.changes or context.gate != "open":
+    if not context.changes or not context.conversing:
         idle.add(CHANGES)
     return world.timers - idle
 
@@ -396,9 +396,11 @@ def after(world: World, step: Step) -> World:
 def holds_around(step: Step, before: Before, context: Context, world: World) -> None:
     """What must hold of machine and world together, after everything that can happen."""
     state, phase, timers = step.target, world.phase, world.timers
-    assert (context.gate == "open") == (state in CONVERSING)
     assert not context.discarding or state not in (State.connecting, State.config_sent)
-    assert world.audio == ("holding" if context.gate == "open" and context.muted else context.gate)
+    if state in CONVERSING:
+        assert world.audio == ("holding" if context.muted else "open")
+    else:
+        assert world.audio == ("holding" if state is State.reconnecting else "closed")
     if state in CONVERSING:
         assert phase == "configured"
         assert world.conversation == (context.conversation_id is not None)
@@ -423,7 +425,7 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
     if generation is not None and generation.awaited and generation.empty:
         assert REPLY in timers
     assert (UNCLAIMED in timers) == (context.unclaimed is not None)
-    if context.changes and context.gate == "open":
+    if context.changes and context.conversing:
         assert CHANGES in timers
 
     # An output that was given is kept until Phonic has taken note of it.

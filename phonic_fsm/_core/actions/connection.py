@@ -66,7 +66,6 @@ def await_answer(context: Context, event: Event) -> None:
 def become_ready(context: Context, event: Event) -> None:
     """Let messages and the caller's audio through; what waited goes first."""
     context.attempts = 0
-    context.gate = "open"
     context.put(StopTimer(timers.ANSWER_OVERDUE))
     _set_hearing(context)
     if context.continuing:
@@ -78,7 +77,6 @@ def become_ready(context: Context, event: Event) -> None:
 def go_on(context: Context, event: Event) -> None:
     """Send again what the server may have missed, then let everything through."""
     context.attempts = 0
-    context.gate = "open"
     context.put(
         StopTimer(timers.ANSWER_OVERDUE),
         StopTimer(timers.GRACE_OVER),
@@ -103,7 +101,6 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
         context.reply = Reply(None, client.GenerateReply(), sent=True)
     end_turn(context, interrupted=True)
     end_user_speech(context)
-    context.gate = "holding"
     context.held.extend(event.unsent)
     for message in event.unsent:
         if isinstance(message, client.ToolCallOutput):
@@ -162,7 +159,6 @@ def _begin_anew(context: Context, problem: str) -> None:
     """Open a connection for a fresh conversation, which gets all that was said as its history."""
     context.continuing = True
     context.conversation_id = None
-    context.gate = "closed"
     context.discarding = False
     context.held.clear()
     context.unacknowledged.clear()

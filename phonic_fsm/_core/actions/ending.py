@@ -84,7 +84,6 @@ def _finish(context: Context) -> None:
     announce_unclaimed(context)
     end_user_speech(context)
     context.discarding = False
-    context.gate = "closed"
     context.held.clear()
     context.changes.clear()
     context.pending_calls.clear()

@@ -25,7 +25,7 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
     if context.reply is None:
         context.reply = Reply(None, client.Mute())
         await_reply(context)
-    if context.gate == "open":
+    if context.conversing:
         context.reply.sent = True
         outgoing.stop_listening(context)
 

@@ -2,7 +2,6 @@
 
 (() => {
   const MEMORY = {
-    gate: "caller's audio",
     user_speaking: "caller speaks",
     generation: "open answer",
     "generation.empty": "… still empty",
