@@ -16,7 +16,7 @@ from livekit.agents import NotGivenOr
 from livekit.agents.utils import is_given
 from msgspec import Struct
 
-from .._runtime.session import logger
+from .._runtime.log import logger
 from .._wire.config import ConfigOptions
 from .tools import PhonicToolConfig, ToolConfigs
 

@@ -28,8 +28,9 @@ from .._core.events import name_of
 from .._core.machine import SessionMachine, Step
 from .._core.states import State
 from .._runtime.endpoint import Endpoint
+from .._runtime.log import logger
 from .._runtime.printable import printable
-from .._runtime.session import Recorder, SessionRuntime, logger
+from .._runtime.session import Recorder, SessionRuntime
 from .._wire.codec import encode
 from .._wire.config import InlineTool
 from .._wire.server import ServerMessage

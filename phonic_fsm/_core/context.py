@@ -36,38 +36,58 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Seconds from a request for a reply until it must have begun."""
 
 
+GenerationPhase = Literal["awaited", "begun", "filled"]
+"""How far the open generation is.
+
+``awaited``
+    It was opened because an answer is due, and the assistant has not begun it.
+``begun``
+    The assistant has begun; no text and no audio has come yet.
+``filled``
+    Text or audio has been pushed into it.
+"""
+
+
 class Generation(Struct):
     """The assistant's turn as LiveKit sees it: one message, its text so far."""
 
     response_id: str
+    phase: GenerationPhase = "begun"
     text: str = ""
     seconds: float = 0.0
     """Of audio, so far."""
-    empty: bool = True
-    """Nothing has been pushed yet."""
-    awaited: bool = False
-    """It was opened because an answer is due, which has not begun."""
+
+
+ReplyPhase = Literal["waiting", "asked"]
+"""How far a reply is: it ``waits`` for a moment to ask for it, or the server was ``asked``."""
 
 
 class Reply(Struct):
-    """A reply that was asked for and has not begun."""
+    """A reply that somebody wants and that the assistant has not begun."""
 
     request_id: str | None
-    """``None``: the caller asks for it, who has let go (push-to-talk), and nobody else yet."""
+    """Of the call of LiveKit's that asked for it; ``None`` if it is owed to the caller alone."""
     message: GenerateReply | Say | Mute
-    sent: bool = False
+    """What asks the server for it."""
+    phase: ReplyPhase = "waiting"
 
 
-class Unreadable(Struct):
-    """Messages that could not be read, so that the log is not flooded."""
+Wait = Literal["first_half", "second_half"]
+"""How much of its time to begin an answer has had: after the first half it is asked for again,
+after the second it is given up."""
 
-    count: int = 0
+Leftover = Literal["none", "interrupted", "reset"]
+"""What may still come of a turn that is over on this side, and is dropped.
 
-    def is_worth_a_line(self) -> bool:
-        """Whether this one is: the first five are, then those that reach a power of ten."""
-        self.count += 1
-        return self.count <= 5 or str(self.count).strip("0") == "1"
+``interrupted``
+    The turn was interrupted here, and the server has yet to say that it is over.
+``reset``
+    A reset is about to cut the turn off.
+"""
 
+Microphone = Literal["unmuted", "muted"]
+"""Whether Phonic hears the caller. It does, except in push-to-talk before ``unmute`` and after
+``mute``; the newest of the caller's audio is kept meanwhile."""
 
 Change = Literal["instructions", "tools", "config", "conversation", "caller_turn"]
 
@@ -90,8 +110,7 @@ class Context(Struct, kw_only=True):
     """Connections that were lost since anything was last said."""
     held: list[ClientMessage] = field(default_factory=list)
     """Control messages that wait for the server to be ready, in order."""
-    muted: bool = False
-    """Push-to-talk: Phonic does not listen, and the newest of the caller's audio is kept."""
+    microphone: Microphone = "unmuted"
 
     config: ConfigOptions
     """All of the config but the prompt and our own tools, as it is now."""
@@ -107,8 +126,7 @@ class Context(Struct, kw_only=True):
     user_speaking: bool = False
     last_transcript_id: str | None = None
     """The caller's last words, as long as they may be taken back: until an answer begins."""
-    discarding: bool = False
-    """The turn was interrupted on this side: the rest of it is dropped."""
+    leftover: Leftover = "none"
     last_message_id: str | None = None
     """The assistant's last message. Audio is streamed ahead of playback, so the caller may cut it
     off after its turn has ended; what was really spoken of it comes then."""
@@ -123,9 +141,8 @@ class Context(Struct, kw_only=True):
     unclaimed: str | None = None
     """The generation that answers the caller and waits for LiveKit to ask for it."""
     reply: Reply | None = None
-    patience: int = 0
-    """How often what is asked for may still be asked for again."""
-    unreadable: Unreadable = field(default_factory=Unreadable)
+    wait: Wait = "second_half"
+    """For the reply, or for the answer that the open generation awaits."""
     typed: dict[str, str] = field(default_factory=dict)
     """What the user typed, by the message's id, until a reply to it is asked for."""
 

@@ -55,14 +55,14 @@ def a_fresh_start_may_help(context: Context, event: ConnectFailed) -> bool:
     return event.retryable
 
 
-def has_patience(context: Context, event: Event) -> bool:
-    """What is asked for has been asked for once."""
-    return context.patience > 0
+def time_is_left(context: Context, event: Event) -> bool:
+    """The answer has had only half of its time to begin."""
+    return context.wait == "first_half"
 
 
-def reply_was_sent(context: Context, event: Event) -> bool:
-    """A reply is awaited from the server."""
-    return context.reply is not None and context.reply.sent
+def a_reply_was_asked_for(context: Context, event: Event) -> bool:
+    """The server was asked for a reply, and has not begun it."""
+    return context.reply is not None and context.reply.phase == "asked"
 
 
 def a_reply_is_awaited(context: Context, event: Event) -> bool:
@@ -98,12 +98,12 @@ def another_agent_takes_over(context: Context, event: SettingsEvent) -> bool:
 
 def caller_is_muted(context: Context, event: Event) -> bool:
     """Push-to-talk, and Phonic does not listen."""
-    return context.push_to_talk and context.muted
+    return context.push_to_talk and context.microphone == "muted"
 
 
 def caller_may_speak(context: Context, event: Event) -> bool:
     """Push-to-talk, Phonic does not listen, and no answer is due."""
-    return context.push_to_talk and context.muted and context.reply is None
+    return caller_is_muted(context, event) and context.reply is None
 
 
 def push_to_talk(context: Context, event: Event) -> bool:
@@ -113,7 +113,7 @@ def push_to_talk(context: Context, event: Event) -> bool:
 
 def caller_was_heard(context: Context, event: ClearAudio) -> bool:
     """Push-to-talk, and Phonic has heard something of the turn that does not count."""
-    return context.push_to_talk and not context.muted and event.heard_ms > 0
+    return context.push_to_talk and context.microphone == "unmuted" and event.heard_ms > 0
 
 
 def claims_the_coming_answer(context: Context, event: GenerateReply) -> bool:
@@ -153,8 +153,8 @@ def has_text(context: Context, event: AudioChunk) -> bool:
 
 
 def turn_is_discarded(context: Context, event: Event) -> bool:
-    """The turn was interrupted on this side, and its end has not been heard of."""
-    return context.discarding
+    """The turn was cut off on this side, and its end has not been heard of."""
+    return context.leftover != "none"
 
 
 def user_is_speaking(context: Context, event: Event) -> bool:
@@ -164,13 +164,12 @@ def user_is_speaking(context: Context, event: Event) -> bool:
 
 def generation_is_empty(context: Context, event: Event) -> bool:
     """The open generation has got nothing yet."""
-    return context.generation is not None and context.generation.empty
+    return context.generation is not None and context.generation.phase != "filled"
 
 
 def answer_has_not_begun(context: Context, event: Event) -> bool:
     """The open generation waits for an answer to a tool's output."""
-    generation = context.generation
-    return generation is not None and generation.awaited and generation.empty
+    return context.generation is not None and context.generation.phase == "awaited"
 
 
 # -- tools ---------------------------------------------------------------------------------------

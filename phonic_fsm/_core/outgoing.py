@@ -49,13 +49,13 @@ def release(context: Context) -> None:
     for message in context.held:
         _send(context, message)
     context.held.clear()
-    if context.reply is not None and not context.reply.sent:
+    if context.reply is not None and context.reply.phase == "waiting":
         request(context, context.reply)
 
 
 def request(context: Context, reply: Reply) -> None:
     """Ask for a reply."""
-    reply.sent = True
+    reply.phase = "asked"
     if isinstance(reply.message, client.Mute):
         stop_listening(context)
     else:
@@ -64,18 +64,18 @@ def request(context: Context, reply: Reply) -> None:
 
 def audio_gate(context: Context) -> Gate:
     """What becomes of the caller's audio while the server is ready."""
-    return "holding" if context.muted else "open"
+    return "holding" if context.microphone == "muted" else "open"
 
 
 def listen(context: Context) -> None:
     """Push-to-talk: Phonic hears the caller from here on, what was kept of the audio first."""
-    context.muted = False
+    context.microphone = "unmuted"
     context.put(Send(client.Unmute()), SetAudioGate("open"))
 
 
 def stop_listening(context: Context) -> None:
     """Push-to-talk: the caller has let go; Phonic, which has heard all of it, answers."""
-    context.muted = True
+    context.microphone = "muted"
     context.put(FlushAudio(), Send(client.Mute()), SetAudioGate("holding"))
 
 
@@ -84,10 +84,10 @@ def tell_changes(context: Context) -> None:
     if not context.changes:
         return
     if a_reset_is_due(context):
-        context.discarding = False
-        muted = context.muted
+        context.leftover = "none"
+        microphone = context.microphone
         context.put(Send(client.Reset(config_for(context, welcome=False))))
-        if context.muted != muted:
+        if context.microphone != microphone:
             context.put(SetAudioGate(audio_gate(context)))
     elif "instructions" in context.changes:
         prompt = system_prompt(context.instructions or "", context.carried)
@@ -106,7 +106,7 @@ def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
     # What was typed goes out with the request for the reply to it.
     context.carried = render_history(i for i in context.conversation if i.id not in context.typed)
     context.changes.clear()
-    context.muted = context.push_to_talk
+    context.microphone = "muted" if context.push_to_talk else "unmuted"
     options = structs.replace(
         context.config,
         system_prompt=system_prompt(context.instructions or "", context.carried),

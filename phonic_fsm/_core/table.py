@@ -512,10 +512,22 @@ def _replies() -> Iterator[_On]:
     )
     yield (
         _On(events.ReplyOverdue)
-        .stay(speaking, replies.ask_once_more, when=(when.answer_has_not_begun, when.has_patience))
+        .stay(
+            speaking,
+            replies.ask_once_more,
+            when=(when.answer_has_not_begun, when.time_is_left),
+        )
         .settle(speaking, replies.give_up_answer, when=when.answer_has_not_begun)
-        .stay(ready, replies.ask_once_more, when=(when.reply_was_sent, when.has_patience))
-        .stay(others(closed), replies.wait_on, when=(when.a_reply_is_awaited, when.has_patience))
+        .stay(
+            ready,
+            replies.ask_once_more,
+            when=(when.a_reply_was_asked_for, when.time_is_left),
+        )
+        .stay(
+            others(closed),
+            replies.wait_on,
+            when=(when.a_reply_is_awaited, when.time_is_left),
+        )
         .stay(others(closed), replies.give_up_reply)
         .ignore(closed, "every reply has ended")
     )

@@ -25,9 +25,9 @@ def open_for_answer(context: Context) -> None:
     announce_unclaimed(context)
     response_id = context.next_id("PS_")
     context.generation = Generation(response_id)
-    context.discarding = False
+    context.leftover = "none"
     reply = context.reply
-    if reply is None or not reply.sent:
+    if reply is None or reply.phase == "waiting":
         context.put(OpenGeneration(response_id))
         return
     context.reply = None
@@ -50,7 +50,7 @@ def open_for_answer(context: Context) -> None:
 def expect_answer(context: Context) -> None:
     """Wait, for a while, until the answer begins."""
     assert context.generation is not None
-    context.generation.awaited = True
+    context.generation.phase = "awaited"
     await_reply(context)
 
 
@@ -92,13 +92,13 @@ def ask(context: Context, reply: Reply) -> None:
     context.reply = reply
     await_reply(context)
     if context.conversing:
-        reply.sent = True
+        reply.phase = "asked"
         outgoing.deliver(context, reply.message)
 
 
 def await_reply(context: Context, *, first: float | None = None) -> None:
     """Give the server its time to answer; after half of it, or after ``first``, ask again."""
-    context.patience = 1
+    context.wait = "first_half"
     context.put(StartTimer(timers.REPLY_OVERDUE, first or context.settings.reply_timeout / 2))
 
 

@@ -8,7 +8,6 @@ tasks, in one task group per session, which ends with the session.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -26,10 +25,8 @@ from .._core.states import LONGEST, State
 from .._wire.client import AudioChunk
 from .connection import Connection
 from .endpoint import Endpoint
-from .printable import printable
+from .log import SessionLog
 from .uplink import Uplink
-
-logger = logging.getLogger("phonic_fsm")
 
 Perform = Mapping[type[Any], Callable[[Any], None]]
 """How to carry out effects, by their type."""
@@ -84,7 +81,7 @@ class SessionRuntime:
             effects.FlushAudio: self._flush_audio,
             effects.StartTimer: self._start_timer,
             effects.StopTimer: self._stop_timer,
-            effects.Log: _log,
+            effects.Log: self._write_log,
         }
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Event] = deque()
@@ -94,6 +91,9 @@ class SessionRuntime:
         self._last_heard: float | None = None
         self._entered = self._loop.time()
         self._stepping_from = machine.state
+        self._cause: Event = events.Open()
+        """The event of the present step."""
+        self._log = SessionLog()
         self._watchdog: asyncio.TimerHandle | None = None
         self._uplink = Uplink(wire_format, self._send_audio)
         self._awake = asyncio.Event()
@@ -167,6 +167,7 @@ class SessionRuntime:
         if self._recorder is not None:
             self._recorder.record(step)
         self._stepping_from = step.source
+        self._cause = event
         perform = self._perform
         for effect in step.effects:
             perform[type(effect)](effect)
@@ -263,10 +264,9 @@ class SessionRuntime:
         if timer is not None:
             timer.cancel()
 
+    def _write_log(self, effect: effects.Log) -> None:
+        self._log.write(effect, self._cause)
+
     def _fire(self, event: str) -> None:
         del self._timers[event]
         self._hear(EVENTS[event]())
-
-
-def _log(effect: effects.Log) -> None:
-    getattr(logger, effect.level)("%s", printable(effect.text))

@@ -202,15 +202,15 @@ def key_of(context: Context, world: World) -> Key:
         context.continuing,
         context.attempts,
         context.drops > 0,
-        context.patience if REPLY in timers else 0,
-        context.muted,
+        context.wait if REPLY in timers else "over",
+        context.microphone,
         context.instructions is not None,
         context.tools is not None,
         changes,
         kind_of(context.generation),
         context.unclaimed is not None,
         context.user_speaking,
-        context.discarding,
+        context.leftover != "none",
         # Which of the calls is which makes no difference.
         tuple(sorted(what_of(context, call) for call in CALLS)),
         reply and (reply.request_id is not None, how_it_goes_out(reply)),
@@ -230,14 +230,12 @@ def ticking(context: Context, world: World) -> frozenset[str]:
 def kind_of(generation: Generation | None) -> str:
     if generation is None:
         return "none"
-    if not generation.empty:
-        return "speaking"
-    return "awaited" if generation.awaited else "empty"
+    return generation.phase
 
 
 def how_it_goes_out(reply: Reply) -> str:
     """Once it is sent, its message makes no difference any more."""
-    if reply.sent:
+    if reply.phase == "asked":
         return "sent"
     return "by muting" if isinstance(reply.message, client.Mute) else "as a message"
 
@@ -262,7 +260,6 @@ def copy_of(context: Context) -> Context:
         conversation=Conversation(),
         carried="",
         typed={},
-        unreadable=structs.replace(context.unreadable),
         orphaned_calls=set(context.orphaned_calls),
         changes=set(context.changes),
         held=list(context.held),
@@ -396,9 +393,9 @@ def after(world: World, step: Step) -> World:
 def holds_around(step: Step, before: Before, context: Context, world: World) -> None:
     """What must hold of machine and world together, after everything that can happen."""
     state, phase, timers = step.target, world.phase, world.timers
-    assert not context.discarding or state not in (State.connecting, State.config_sent)
+    assert context.leftover == "none" or state not in (State.connecting, State.config_sent)
     if state in CONVERSING:
-        assert world.audio == ("holding" if context.muted else "open")
+        assert world.audio == ("holding" if context.microphone == "muted" else "open")
     else:
         assert world.audio == ("holding" if state is State.reconnecting else "closed")
     if state in CONVERSING:
@@ -422,7 +419,7 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
     generation, reply = context.generation, context.reply
     if reply is not None and (reply.request_id is not None or state is not State.reconnecting):
         assert REPLY in timers
-    if generation is not None and generation.awaited and generation.empty:
+    if generation is not None and generation.phase == "awaited":
         assert REPLY in timers
     assert (UNCLAIMED in timers) == (context.unclaimed is not None)
     if context.changes and context.conversing:

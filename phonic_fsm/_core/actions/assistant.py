@@ -32,7 +32,7 @@ def begin_answer(context: Context, event: Event) -> None:
     context.last_transcript_id = None
     context.drops = 0
     if context.generation is not None:
-        context.generation.awaited = False
+        context.generation.phase = "begun"
 
 
 def push_chunk(context: Context, event: server.AudioChunk) -> None:
@@ -47,10 +47,10 @@ def push_chunk(context: Context, event: server.AudioChunk) -> None:
         rate, sample_bytes = SAMPLING[context.config.output_format or DEFAULT_FORMAT]
         end = start + len(audio) / sample_bytes / rate
         generation.seconds = end
-        generation.empty = False
+        generation.phase = "filled"
     if event.text:
         generation.text += event.text
-        generation.empty = False
+        generation.phase = "filled"
         context.effects.append(PushText(event.text, round(start, 3), round(end, 3)))
     if audio:
         context.effects.append(PushAudio(audio))
@@ -77,12 +77,12 @@ def cut_off_turn(context: Context, event: Event) -> None:
 def discard_turn(context: Context, event: Event) -> None:
     """Close the generation as interrupted and drop the rest of the turn."""
     end_turn(context, interrupted=True)
-    context.discarding = True
+    context.leftover = "interrupted"
 
 
 def stop_discarding(context: Context, event: Event) -> None:
-    """The turn that was interrupted here is over."""
-    context.discarding = False
+    """Take note that nothing more comes of the turn that was cut off here."""
+    context.leftover = "none"
 
 
 def announce_digits(context: Context, event: server.Dtmf) -> None:

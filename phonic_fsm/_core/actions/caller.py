@@ -18,7 +18,7 @@ def hear_user_start(context: Context, event: Event) -> None:
 
 def hear_user_over_assistant(context: Context, event: Event) -> None:
     """Announce the caller's speech; the assistant goes on until Phonic says otherwise."""
-    context.discarding = False
+    context.leftover = "none"
     context.last_transcript_id = None
     if not context.user_speaking:
         context.user_speaking = True

@@ -98,7 +98,7 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
     """Close the open generation as interrupted; keep messages and the newest 2 s of audio."""
     if context.generation is not None and context.reply is None:
         # Phonic may go on with it after a resume. If it does not, it is asked to.
-        context.reply = Reply(None, client.GenerateReply(), sent=True)
+        context.reply = Reply(None, client.GenerateReply(), "asked")
     end_turn(context, interrupted=True)
     end_user_speech(context)
     context.held.extend(event.unsent)
@@ -159,13 +159,13 @@ def _begin_anew(context: Context, problem: str) -> None:
     """Open a connection for a fresh conversation, which gets all that was said as its history."""
     context.continuing = True
     context.conversation_id = None
-    context.discarding = False
+    context.leftover = "none"
     context.held.clear()
     context.unacknowledged.clear()
     context.orphaned_calls.update(context.pending_calls)
     context.pending_calls.clear()
     if context.reply is not None:
-        context.reply.sent = False
+        context.reply.phase = "waiting"
         if isinstance(context.reply.message, client.Mute):
             # What the caller has let go of was said to the former conversation.
             context.reply.message = client.GenerateReply()
@@ -186,7 +186,7 @@ def _begin_anew(context: Context, problem: str) -> None:
 
 def _set_hearing(context: Context) -> None:
     """Let the caller be heard, unless muted."""
-    if context.push_to_talk and not context.muted:
+    if context.push_to_talk and context.microphone == "unmuted":
         outgoing.listen(context)
     else:
         context.put(SetAudioGate(outgoing.audio_gate(context)))

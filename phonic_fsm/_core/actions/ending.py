@@ -69,12 +69,8 @@ def log_warning(context: Context, event: server.Warning) -> None:
 def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) -> None:
     """Log it and drop it."""
     if isinstance(event, MalformedMessage):
-        if context.unreadable.is_worth_a_line():
-            name = event.message_type or "a frame"
-            number = context.unreadable.count
-            times = f" (the {number}th message that cannot)" if number > 5 else ""
-            problem = f"Phonic sent {name} that cannot be read: {event.problem}{times}"
-            context.put(Log("warning", problem))
+        name = event.message_type or "a frame"
+        context.put(Log("warning", f"Phonic sent {name} that cannot be read: {event.problem}"))
     else:
         context.put(Log("debug", f"Phonic sent a message of unknown type {event.message_type!r}"))
 
@@ -83,7 +79,7 @@ def _finish(context: Context) -> None:
     end_turn(context, interrupted=True)
     announce_unclaimed(context)
     end_user_speech(context)
-    context.discarding = False
+    context.leftover = "none"
     context.held.clear()
     context.changes.clear()
     context.pending_calls.clear()

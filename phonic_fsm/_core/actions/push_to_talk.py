@@ -17,7 +17,7 @@ def hear_caller(context: Context, event: Event) -> None:
 
 def note_floor(context: Context, event: Event) -> None:
     """Have Phonic listen as soon as it is ready."""
-    context.muted = False
+    context.microphone = "unmuted"
 
 
 def commit_audio(context: Context, event: events.CommitAudio) -> None:
@@ -26,7 +26,7 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
         context.reply = Reply(None, client.Mute())
         await_reply(context)
     if context.conversing:
-        context.reply.sent = True
+        context.reply.phase = "asked"
         outgoing.stop_listening(context)
 
 

@@ -43,7 +43,7 @@ def withdraw_reply(context: Context, event: events.CancelReply) -> None:
 
 def ask_once_more(context: Context, event: Event) -> None:
     """Ask once more for the answer that has not begun."""
-    context.patience -= 1
+    context.wait = "second_half"
     again = context.reply.message if context.reply is not None else client.GenerateReply()
     if isinstance(again, client.Mute):
         again = client.GenerateReply()
@@ -56,7 +56,7 @@ def ask_once_more(context: Context, event: Event) -> None:
 
 def wait_on(context: Context, event: Event) -> None:
     """Wait for the other half of the time: now is no moment to ask again."""
-    context.patience -= 1
+    context.wait = "second_half"
     context.put(StartTimer(timers.REPLY_OVERDUE, context.settings.reply_timeout / 2))
 
 
@@ -65,7 +65,7 @@ def give_up_reply(context: Context, event: Event) -> None:
     reply = context.reply
     if reply is not None:
         waited = context.settings.reply_timeout
-        sent = "was sent and the assistant has not begun" if reply.sent else "waits"
+        sent = "was sent and the assistant has not begun" if reply.phase == "asked" else "waits"
         problem = (
             f"the reply timed out after {waited:g} s: in state {context.state.value}, "
             f"the request {sent}"
@@ -95,7 +95,7 @@ def refuse_reply(context: Context, event: events.GenerateReply | events.Say) -> 
 
 def end_unanswered_reply(context: Context, event: Event) -> None:
     """Fail the pending reply: the assistant chose not to respond."""
-    if context.reply is not None and context.reply.sent:
+    if context.reply is not None and context.reply.phase == "asked":
         context.put(StopTimer(timers.REPLY_OVERDUE))
         end_reply(context, "declined", "the assistant chose not to respond")
 

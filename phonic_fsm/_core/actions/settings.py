@@ -35,7 +35,7 @@ def end_turns(context: Context, event: Event) -> None:
     """Close the open generation as interrupted: a reset is about to start a fresh turn."""
     end_turn(context, interrupted=True)
     end_user_speech(context)
-    context.discarding = True
+    context.leftover = "reset"
 
 
 def end_turns_for_reset(context: Context, event: Event) -> None:
