@@ -34,6 +34,7 @@ from phonic_fsm._cli import app  # noqa: E402
 from phonic_fsm._core.diagram import markdown  # noqa: E402
 from phonic_fsm._core.states import ALL, MEANINGS  # noqa: E402
 from phonic_fsm._core.svg import svg  # noqa: E402
+from phonic_fsm.simulator import DOUBTS  # noqa: E402
 from phonic_fsm.trace import schema  # noqa: E402
 
 RELEASES = {"former": "1.4.5", "current": "1.8.9"}
@@ -157,8 +158,18 @@ def trace_schema() -> str:
     return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
+def doubts() -> Iterator[str]:
+    """The table of open questions about the service."""
+    yield "| Name | Question | Variants | What is known |"
+    yield "|---|---|---|---|"
+    for doubt in DOUBTS:
+        variants = ", ".join(f"`{variant}`" for variant in doubt.variants)
+        yield f"| `{doubt.name}` | {doubt.question} | {variants} | {doubt.source} |"
+
+
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "commands": commands,
+    "doubts": doubts,
     "options": options,
     "states": states,
     "differences": differences,

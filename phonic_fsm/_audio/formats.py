@@ -21,6 +21,10 @@ class WireFormat:
     decode: Callable[[bytes], bytes] | None = None
     """To PCM16 LE; ``None``: it is PCM16 LE already."""
 
+    @property
+    def bytes_per_second(self) -> int:
+        return self.sample_rate * self.sample_bytes
+
 
 _CODECS = {"mulaw_8000": (mulaw.encode, mulaw.decode)}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from .._version import __version__
 from .failure import CommandFailed
@@ -159,7 +160,19 @@ def redact(
     raise typer.Exit(run_redact(trace, out))
 
 
-@app.command(epilog="Example: phonic-fsm simulate --port 8765 --scenario tool-call")
+class _WithDoubts(TyperCommand):
+    """A command whose help ends with the simulator's doubts, which are loaded only then."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from .simulate import doubts_as_text  # noqa: PLC0415
+
+        super().format_help(ctx, formatter)
+        formatter.write(doubts_as_text(formatter.width))
+
+
+@app.command(
+    cls=_WithDoubts, epilog="Example: phonic-fsm simulate --port 8765 --scenario tool-call"
+)
 def simulate(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
@@ -168,11 +181,19 @@ def simulate(
     scenario: Annotated[
         str, typer.Option(help="A shipped scenario's name, or a scenario file.")
     ] = "small-talk",
+    doubt: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VARIANT",
+            help="Answer an open question about the service this way; all=other takes the second "
+            "variant of each. --help lists the questions. Repeat it.",
+        ),
+    ] = None,
 ) -> None:
     """Run a server that speaks Phonic's protocol, until Ctrl-C."""
     from .simulate import run_simulate  # noqa: PLC0415
 
-    raise typer.Exit(run_simulate(host, port, scenario))
+    raise typer.Exit(run_simulate(host, port, scenario, doubt or []))
 
 
 @app.command(epilog="Example: phonic-fsm diagram --trace traces/ --format svg > calls.svg")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from textwrap import wrap
 
 import anyio
 from rich.console import Console
 
 from phonic_fsm.simulator import (
+    DOUBTS,
+    DoubtError,
+    Doubts,
     PhonicSimulator,
     Scenario,
     ScenarioError,
@@ -39,15 +43,35 @@ def read_scenario(name: str) -> Scenario:
         raise CommandFailed(printable(str(error))) from error
 
 
-def run_simulate(host: str, port: int, scenario: str) -> int:
-    """Serve until a signal comes; returns the exit code."""
-    simulator = PhonicSimulator(read_scenario(scenario), host=host, port=port)
+def doubts_as_text(width: int) -> str:
+    """The open questions with their variants, for the command's help."""
+    lines = ["", "Open questions about the service (the first variant is the default):", ""]
+    for doubt in DOUBTS:
+        lines.append(f"  {doubt.name} = {' | '.join(doubt.variants)}")
+        lines += wrap(doubt.question, width, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines) + "\n"
+
+
+def run_simulate(host: str, port: int, scenario: str, choices: list[str]) -> int:
+    """Serve until a signal comes; returns the exit code.
+
+    Raises:
+        CommandFailed: the scenario, a doubt or the address is wrong.
+    """
+    played = read_scenario(scenario)
+    try:
+        doubts = Doubts.read(choices, played.doubts)
+    except DoubtError as error:
+        raise CommandFailed(printable(str(error))) from error
+    simulator = PhonicSimulator(played, host=host, port=port, doubts=doubts)
 
     async def serve() -> None:
         try:
             async with simulator:
                 console = Console(highlight=False, soft_wrap=True)
                 console.print(f"simulating Phonic at {simulator.url} (scenario {scenario})")
+                for difference in doubts.differences():
+                    console.print(f"doubt: {difference}")
                 console.print(
                     f"use it with RealtimeModel(api_key='any', base_url='{simulator.url}') "
                     "or PHONIC_BASE_URL; Ctrl-C ends it"

@@ -4,11 +4,13 @@
 ``_channel``. ``_caller`` hears the caller with speech detection (``_vad``); ``_assistant`` answers
 with a ``_speaker`` and ``_tool_calls``; ``_floor`` knows who speaks. What they do is said by the
 ``_scenario`` and by the client's config, which ``_refusals`` checks and ``_settings`` interprets.
+Where Phonic's behaviour is not known, ``_doubts`` lists what it may be.
 ``_voice`` makes the sounds. Of the rest of the package the simulator uses only the messages' types
 and the audio formats.
 """
 
 from ._channel import ConversationRecord
+from ._doubts import DOUBTS, Doubt, DoubtError, Doubts
 from ._scenario import Call, Scenario, ScenarioError, Turn, load_scenario, scenario_names
 from ._server import PhonicSimulator
 from ._vad import SpeechDetector, SpeechEdge
@@ -17,8 +19,12 @@ from ._voice import ASSISTANT_PITCH_HZ, CALLER_PITCH_HZ, Speech, Word, speak
 __all__ = [
     "ASSISTANT_PITCH_HZ",
     "CALLER_PITCH_HZ",
+    "DOUBTS",
     "Call",
     "ConversationRecord",
+    "Doubt",
+    "DoubtError",
+    "Doubts",
     "PhonicSimulator",
     "Scenario",
     "ScenarioError",

@@ -9,6 +9,7 @@ from phonic_fsm._wire import server
 
 from ._assistant import Assistant
 from ._channel import Channel
+from ._doubts import Doubts
 from ._floor import Floor, Who
 from ._scenario import Scenario, Turn
 from ._settings import Settings
@@ -22,50 +23,71 @@ class Caller:
     """
 
     def __init__(
-        self, scenario: Scenario, channel: Channel, assistant: Assistant, floor: Floor
+        self,
+        scenario: Scenario,
+        channel: Channel,
+        assistant: Assistant,
+        floor: Floor,
+        doubts: Doubts,
     ) -> None:
         self._scenario = scenario
         self._channel = channel
         self._assistant = assistant
         self._floor = floor
+        self._doubts = doubts
         self._turns = 0
         """How many turns of the caller have ended."""
-        self._is_too_short = False
-        """Whether the present turn has too few words to interrupt the assistant."""
+        self._is_speaking = False
+        """Whether a turn of the caller has begun."""
+        self._was_heard = False
+        """Whether there was any speech in it."""
+        self._has_too_few_words = False
+        """Whether it is too short to interrupt the assistant."""
+        self._told_afterwards: list[server.ServerMessage] = []
+        """What the client is told of an interruption once the turn has ended."""
         self._settings: Settings
         self._detector: SpeechDetector
         self._muted: bool
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: Settings, *, keep_mute: bool = False) -> None:
         """Take new settings, and forget a turn that has begun."""
         self._settings = settings
-        self._muted = settings.push_to_talk
-        self._restart_detection()
+        if not (keep_mute and settings.push_to_talk):
+            self._muted = settings.push_to_talk and self._doubts.push_to_talk_begins == "muted"
+        self._forget_turn()
 
     async def hear(self, audio: bytes) -> None:
         """Take ``audio`` in the config's format. It is ignored while the caller is muted or must
         not interrupt."""
-        if self._muted or (self._assistant.is_uninterruptible and not self._detector.speaking):
+        if self._muted or (self._assistant.is_uninterruptible and not self._is_speaking):
             return
         decode = self._settings.input_format.decode
         for edge in self._detector.feed(audio if decode is None else decode(audio)):
             if edge is SpeechEdge.STARTED:
                 await self._start()
-            else:
+                self._was_heard = True
+            elif self._pauses_end_turns:
                 await self._finish()
 
-    def unmute(self) -> None:
+    async def unmute(self) -> None:
+        """Hear the caller from now on."""
         self._muted = False
+        if self._settings.push_to_talk and self._doubts.unmute_starts_speech == "yes":
+            await self._start()
 
     async def mute(self) -> None:
         """End the caller's turn, if there is one, and ignore their audio from now on."""
-        was_speaking = self._detector.speaking
         self._muted = True
-        self._restart_detection()
-        if was_speaking:
-            await self._finish()
+        await self._finish()
+        self._forget_turn()
 
-    def _restart_detection(self) -> None:
+    @property
+    def _pauses_end_turns(self) -> bool:
+        return not self._settings.push_to_talk or self._doubts.push_to_talk_pauses == "end_turns"
+
+    def _forget_turn(self) -> None:
+        self._is_speaking = self._was_heard = False
+        self._told_afterwards = []
         self._floor.leave(Who.CALLER)
         self._detector = SpeechDetector(
             self._settings.input_format.sample_rate,
@@ -75,29 +97,43 @@ class Caller:
         )
 
     async def _start(self) -> None:
+        if self._is_speaking:
+            return
+        self._is_speaking = True
         turn = self._scenario.turn(self._turns)
-        self._is_too_short = self._has_too_few_words(turn)
-        consequences = [] if self._is_too_short else self._assistant.interrupt()
+        self._has_too_few_words = self._is_too_short(turn)
+        at_once: list[server.ServerMessage] = []
+        if not self._has_too_few_words:
+            at_once, self._told_afterwards = self._assistant.interrupt()
         self._floor.take(Who.CALLER)
         await self._channel.send(server.UserStartedSpeaking())
-        for consequence in consequences:
-            await self._channel.send(consequence)
-        if not self._is_too_short:
+        for message in at_once:
+            await self._channel.send(message)
+        if not self._has_too_few_words:
             await self._assistant.listen(turn)
 
     async def _finish(self) -> None:
-        turn = self._scenario.turn(self._turns)
-        self._turns += 1
-        self._floor.leave(Who.CALLER)
-        if turn.cancelled:
-            await self._channel.send(server.InputCancelled())
+        if not self._is_speaking:
             return
-        await self._channel.send(server.UserFinishedSpeaking())
-        await self._channel.send(server.InputText(turn.caller, "en"))
-        if not self._is_too_short:
+        turn = self._scenario.turn(self._turns)
+        is_cancelled = turn.cancelled or not self._was_heard
+        self._turns += self._was_heard
+        self._is_speaking = self._was_heard = False
+        self._floor.leave(Who.CALLER)
+        ended = server.InputCancelled() if is_cancelled else server.UserFinishedSpeaking()
+        told_afterwards, self._told_afterwards = self._told_afterwards, []
+        for message in (ended, *told_afterwards):
+            await self._channel.send(message)
+        if is_cancelled:
+            return
+        transcript = server.InputText(turn.caller, "en")
+        if self._has_too_few_words:
+            await self._channel.send(transcript)
+        else:
+            await self._channel.send_transcript(transcript)
             self._assistant.answer(turn)
 
-    def _has_too_few_words(self, turn: Turn) -> bool:
+    def _is_too_short(self, turn: Turn) -> bool:
         words = len(turn.caller.split())
         busy = self._floor.is_taken_by(Who.ASSISTANT, Who.POKE)
         return busy and words < self._settings.min_words_to_interrupt

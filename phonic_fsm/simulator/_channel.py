@@ -19,6 +19,8 @@ from phonic_fsm._wire import client, server
 from phonic_fsm._wire.codec import encode
 from phonic_fsm._wire.config import ConfigOptions
 
+from ._doubts import Doubts
+
 
 @dataclass
 class ConversationRecord:
@@ -56,13 +58,20 @@ class News:
             await self._changed.wait()
 
 
+_ANSWERS = (server.ToolCall, server.AssistantChoseNotToRespond, server.AssistantEndedConversation)
+"""Messages with which an answer may begin, beside audio with text."""
+
+
 class Channel:
     """A client's connection, while there is one, and the conversation's record."""
 
-    def __init__(self, news: News) -> None:
+    def __init__(self, news: News, doubts: Doubts) -> None:
         self.record = ConversationRecord(f"conv_{uuid.uuid4().hex}")
         self._news = news
+        self._doubts = doubts
         self._connection: ServerConnection | None = None
+        self._transcript: server.InputText | None = None
+        """The transcript that waits until the answer to it has begun."""
 
     def attach(self, connection: ServerConnection | None) -> None:
         """Use this connection from now on; None while there is none."""
@@ -72,6 +81,30 @@ class Channel:
 
     async def send(self, message: server.ServerMessage) -> None:
         """Send and record ``message``; it is lost while there is no connection."""
+        await self._send(message)
+        if isinstance(message, _ANSWERS) or (
+            isinstance(message, server.AudioChunk) and message.text
+        ):
+            await self._send_transcript()
+        # Before the start a refused config may be sent again.
+        has_begun = self.record.config is not None
+        if isinstance(message, server.Error) and has_begun and self._doubts.error == "closes":
+            await self.close(1011, "an error has occurred")
+
+    async def send_transcript(self, transcript: server.InputText) -> None:
+        """Send a transcript now, or once its answer has begun, as the doubts say."""
+        await self._send_transcript()  # of a turn that got no answer
+        if self._doubts.transcript == "before_answer":
+            await self._send(transcript)
+        else:
+            self._transcript = transcript
+
+    async def _send_transcript(self) -> None:
+        transcript, self._transcript = self._transcript, None
+        if transcript is not None:
+            await self._send(transcript)
+
+    async def _send(self, message: server.ServerMessage) -> None:
         if self._connection is None:
             return
         if not isinstance(message, server.AudioChunk):

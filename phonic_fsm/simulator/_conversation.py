@@ -22,8 +22,10 @@ from phonic_fsm._wire.config import ConfigOptions, ToolDefinition
 from ._assistant import Assistant
 from ._caller import Caller
 from ._channel import Channel
+from ._doubts import Doubts
 from ._floor import Floor, watch_silence
 from ._refusals import (
+    AudioPace,
     refuse,
     refuse_audio,
     refuse_config,
@@ -39,21 +41,29 @@ from ._voice import background_noise
 
 _STOCK_REPLY = "What would you like to talk about?"
 _STOCK_POKE = "Are you still there?"
-_INACTIVE = 4000
+_AN_HOUR = 3600.0
+_REFUSALS = {"taken": 0.0, "refused_once": 1.0, "refused": math.inf}
+
+TOO_LATE = 4800
+"""The close code for a conversation that can no longer be resumed."""
+
+INVALID_STATE = 4801
+"""The close code for a conversation that cannot be resumed in its present state."""
 
 
 class Conversation:
     """A conversation that follows ``scenario``, over ``channel``."""
 
-    def __init__(self, scenario: Scenario, channel: Channel) -> None:
+    def __init__(self, scenario: Scenario, channel: Channel, doubts: Doubts) -> None:
         self.channel = channel
         self._scenario = scenario
+        self._doubts = doubts
         self._replies = iter(scenario.replies)
         self._floor = Floor()
         self._speaker = Speaker(channel, self._floor)
-        self._tools = ToolCalls(channel, self._speaker, self._floor)
-        self._assistant = Assistant(channel, self._speaker, self._tools)
-        self._caller = Caller(scenario, channel, self._assistant, self._floor)
+        self._tools = ToolCalls(channel, self._speaker, self._floor, doubts)
+        self._assistant = Assistant(channel, self._speaker, self._tools, doubts)
+        self._caller = Caller(scenario, channel, self._assistant, self._floor, doubts)
         self._known_tools: dict[str, ToolDefinition] = {}
         self._external_id: str | None = None
         """The one that the client has set with ``set_external_id``."""
@@ -62,6 +72,10 @@ class Conversation:
         """Held while a connection carries the conversation."""
         self._lost_at: float | None = None
         """When the connection was lost (s), while the conversation may be resumed."""
+        self._refusals_left = _REFUSALS[doubts.early_resume]
+        """How many attempts to resume are still refused."""
+        self._audio_pace = AudioPace()
+        self._began = anyio.current_time()
         self._settings: Settings  # set by the config, which comes before anything that needs them
 
     # -- its connections ------------------------------------------------------------------------
@@ -71,15 +85,18 @@ class Conversation:
         async with self._serving:
             await self._serve(connection)
 
-    async def resume(self, connection: ServerConnection, *, grace_s: float) -> bool:
-        """Go on over a new connection until that closes. Returns False if the conversation cannot
-        be resumed, or was lost more than ``grace_s`` seconds ago."""
+    async def resume(self, connection: ServerConnection, *, grace_s: float) -> None:
+        """Go on over a new connection until that closes, or refuse it."""
+        if self._refusals_left:
+            self._refusals_left -= 1
+            await connection.close(INVALID_STATE, "the conversation is still connected")
+            return
         self.channel.drop()  # the client may know of a loss before the server does
         async with self._serving:
             if self._lost_at is None or anyio.current_time() - self._lost_at > grace_s:
-                return False
+                await connection.close(TOO_LATE, "this conversation cannot be resumed")
+                return
             await self._serve(connection)
-            return True
 
     async def _serve(self, connection: ServerConnection) -> None:
         self.channel.attach(connection)
@@ -88,24 +105,42 @@ class Conversation:
             if self._lost_at is not None:
                 self._lost_at = None
                 await self.channel.send(server.ConversationReconnected())
-                self._tools.resume()
+                self._assistant.resume()
                 self._watch()
+            if self._doubts.longest_session == "an_hour":
+                tasks.start_soon(self._end_after_an_hour)
             with suppress(ConnectionClosed):  # how it closed is asked for below
                 while (frame := await self._next_frame(connection)) is not None:
                     await self._receive(frame)
             tasks.cancel_scope.cancel()
-        self._speaker.stop()
-        how = (connection.close_code, connection.close_reason)
-        if self.channel.record.config and (how[0] in {1006, 1012} or how == (1001, "restarting")):
+        self._assistant.pause()
+        if self.channel.record.config and self._can_be_resumed(connection):
             self._lost_at = anyio.current_time()
+            # The service knows of a loss that was announced.
+            is_sudden = connection.close_code == 1006
+            self._refusals_left = _REFUSALS[self._doubts.early_resume] if is_sudden else 0
         self.channel.attach(None)
+
+    def _can_be_resumed(self, closed: ServerConnection) -> bool:
+        how = (closed.close_code, closed.close_reason)
+        if closed.protocol.close_rcvd_then_sent and self._doubts.closed_by_client == "is_over":
+            return False
+        return (
+            how[0] in {1006, 1012}
+            or how == (1001, "restarting")
+            or bool(closed.protocol.close_rcvd_then_sent)
+        )
 
     async def _next_frame(self, connection: ServerConnection) -> str | bytes | None:
         """The next frame; None if none came in time and the connection was closed for that."""
         timeout_s = self._settings.timeout_s if self.channel.record.config else 0
         with anyio.move_on_after(timeout_s or math.inf):
             return await connection.recv()
-        await connection.close(_INACTIVE, f"nothing came for {timeout_s:g} s")
+        if self._doubts.idle_close == "drop":
+            self.channel.drop()
+        else:
+            code = int(self._doubts.idle_close)
+            await connection.close(code, f"nothing came for {timeout_s:g} s")
         return None
 
     # -- the client's messages ------------------------------------------------------------------
@@ -138,7 +173,12 @@ class Conversation:
             case client.UpdateToolsSubset():
                 return refuse_tools(message.tools)
             case client.AudioChunk():
-                return refuse_audio(message.audio, self._settings.input_format)
+                wire_format = self._settings.input_format
+                refusal = refuse_audio(message.audio, wire_format)
+                if refusal is None and self._doubts.audio_bursts == "refused":
+                    seconds = len(message.audio) / wire_format.bytes_per_second
+                    refusal = self._audio_pace.refuse(seconds, anyio.current_time())
+                return refusal
             case client.SetExternalId():
                 return refuse_external_id(message.external_id)
         return None
@@ -149,33 +189,40 @@ class Conversation:
                 await self._caller.hear(message.audio)
             case client.Config():
                 self._configure(message)
-                await self.channel.send(
-                    server.ConversationCreated(self.channel.record.conversation_id)
-                )
-                await self.channel.send(server.ReadyToStartConversation())
+                opening: list[server.ServerMessage] = [
+                    server.ConversationCreated(self.channel.record.conversation_id),
+                    server.ReadyToStartConversation(),
+                ]
+                if self._doubts.opening == "ready_first":
+                    opening.reverse()
+                for first in opening:
+                    await self.channel.send(first)
                 self._watch()
-                if line := welcome_line(message, self._scenario.welcome):
+                if line := welcome_line(message, self._scenario.welcome, self._doubts):
                     interruptible = message.is_welcome_message_interruptible is not False
                     self._assistant.say(line, interruptible=interruptible)
             case client.Reset():
-                self._assistant.forget_everything()
-                self._configure(message.config)
+                await self._assistant.reset()
+                self._configure(message.config, keep_mute=self._doubts.reset_mute == "kept")
+                self._tools.go_on()
                 self._watch()
             case client.Unmute():
-                self._caller.unmute()
+                await self._caller.unmute()
             case client.Mute():
                 await self._caller.mute()
             case client.ToolCallOutput():
                 await self._tools.take_output(message)
             case client.Say():
                 interruptible = message.interruptible is not False
-                await self._assistant.say_instead(message.text, interruptible=interruptible)
+                await self._assistant.say_on_request(message.text, interruptible=interruptible)
             case client.GenerateReply():
                 said = message.user_message
                 stock = f"You said: {said}" if said else _STOCK_REPLY
-                await self._assistant.say_instead(next(self._replies, stock))
+                if said and self._doubts.user_message == "echoed":
+                    await self.channel.send(server.InputText(said, "en"))
+                await self._assistant.say_on_request(next(self._replies, stock))
             case client.UpdateSystemPrompt():
-                self._change_config(system_prompt=message.system_prompt)
+                await self._update_system_prompt(message.system_prompt)
             case client.SetExternalId():
                 self._external_id = message.external_id.strip()
                 self._change_config()
@@ -184,9 +231,20 @@ class Conversation:
             case client.AddSystemMessage():
                 pass  # the assistant says what the scenario has it say, whatever it is told
 
-    def _configure(self, config: ConfigOptions) -> None:
+    async def _update_system_prompt(self, prompt: str) -> None:
+        problem = "update_system_prompt is deprecated, use add_system_message"
+        match self._doubts.update_system_prompt:
+            case "taken":
+                self._change_config(system_prompt=prompt)
+            case "warned":
+                notice = server.Problem(f"{problem}: it was ignored", "deprecated")
+                await self.channel.send(server.Warning(notice))
+            case "refused":
+                await self.channel.send(refuse("deprecated", problem, {"type": problem}))
+
+    def _configure(self, config: ConfigOptions, *, keep_mute: bool = False) -> None:
         self._apply(config)
-        self._caller.configure(self._settings)
+        self._caller.configure(self._settings, keep_mute=keep_mute)
 
     def _change_config(self, **changes: Any) -> None:
         config = self.channel.record.config
@@ -224,6 +282,10 @@ class Conversation:
 
     async def _poke(self) -> None:
         self._assistant.poke(self._settings.poke_line or self._scenario.poke or _STOCK_POKE)
+
+    async def _end_after_an_hour(self) -> None:
+        await anyio.sleep_until(self._began + _AN_HOUR)
+        await self.channel.close(1000, "a conversation lasts an hour at most")
 
     async def _end(self) -> None:
         await self.channel.send(server.AssistantEndedConversation())

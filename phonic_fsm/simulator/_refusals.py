@@ -42,16 +42,35 @@ def refuse_undecodable(message: UnknownMessage | MalformedMessage) -> server.Err
 
 def refuse_audio(audio: bytes, wire_format: WireFormat) -> server.Error | None:
     """Refuse a chunk that is too long or ends within a sample; None if it is valid."""
-    bytes_per_second = wire_format.sample_rate * wire_format.sample_bytes
-    longest = bytes_per_second * _MAX_CHUNK_MS // 1000
+    longest = wire_format.bytes_per_second * _MAX_CHUNK_MS // 1000
     if len(audio) % wire_format.sample_bytes:
         problem = f"{len(audio)} bytes are not a whole number of 16-bit samples"
     elif len(audio) > longest:
-        duration_ms = len(audio) * 1000 / bytes_per_second
+        duration_ms = len(audio) * 1000 / wire_format.bytes_per_second
         problem = f"{duration_ms:g} ms of audio, more than {_MAX_CHUNK_MS} ms"
     else:
         return None
     return refuse("invalid_audio", f"invalid audio_chunk: {problem}", {"audio": problem})
+
+
+class AudioPace:
+    """Measures how fast audio comes. It allows three times its pace, and a burst of 3 s."""
+
+    _FASTEST = 3.0
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+        self._at = 0.0
+
+    def refuse(self, seconds: float, now: float) -> server.Error | None:
+        """Refuse this many seconds of audio at ``now`` (s) if they come too fast."""
+        drained = (now - self._at) * self._FASTEST
+        self._ahead_s, self._at = max(0.0, self._ahead_s - drained) + seconds, now
+        if self._ahead_s <= self._FASTEST:
+            return None
+        self._ahead_s -= seconds
+        problem = f"audio comes at more than {self._FASTEST:g} times its pace"
+        return refuse("audio_too_fast", f"invalid audio_chunk: {problem}", {"audio": problem})
 
 
 def refuse_config(config: ConfigOptions, *, within: str = "") -> server.Error | None:

@@ -14,6 +14,8 @@ from msgspec import Meta, Struct
 
 from phonic_fsm._wire.server import Problem
 
+from ._doubts import Doubts
+
 _Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -105,6 +107,8 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     background: bool = False
     """Audio without text is sent while the assistant does not speak, even if the config asks for
     no background noise: silence then."""
+    doubts: Doubts = Doubts()
+    """Which variant of each open question about the service is played."""
 
     def turn(self, number: int) -> Turn:
         """The caller's turn with this number, counted from 0 through the whole conversation."""

@@ -18,11 +18,11 @@ from websockets.http11 import Request, Response
 from phonic_fsm._wire import client
 
 from ._channel import Channel, ConversationRecord, News
-from ._conversation import Conversation
+from ._conversation import TOO_LATE, Conversation
+from ._doubts import Doubts
 from ._scenario import Scenario, load_scenario
 
 _PATH = "/v1/sts/ws"
-_TOO_LATE = 4800
 
 M = TypeVar("M", bound=client.ClientMessage)
 
@@ -33,7 +33,8 @@ class PhonicSimulator:
     ``scenario`` says what the caller is taken to have said and what the assistant does about it.
     It is a ``Scenario``, the name of a shipped one (see ``scenario_names()``), or the ``Path`` of
     a JSON file. Every conversation goes through it from the beginning. ``port`` 0 takes a free
-    port. A lost conversation can be resumed for ``grace_s`` seconds::
+    port. A lost conversation can be resumed for ``grace_s`` seconds. ``doubts`` says how the open
+    questions about the service are answered, instead of the scenario's own ``doubts``::
 
         async with PhonicSimulator("small-talk") as sim:
             model = RealtimeModel(base_url=sim.url, api_key="any")
@@ -53,12 +54,14 @@ class PhonicSimulator:
         host: str = "127.0.0.1",
         port: int = 0,
         grace_s: float = 30.0,
+        doubts: Doubts | None = None,
     ) -> None:
         self.scenario = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
         self.conversations = []
         self._host = host
         self._port = port
         self._grace_s = grace_s
+        self.doubts = self.scenario.doubts if doubts is None else doubts
         self._news = News()
         self._by_id: dict[str, Conversation] = {}
         self._server: Server | None = None
@@ -131,10 +134,13 @@ class PhonicSimulator:
         query = parse_qs(urlsplit(connection.request.path).query)
         if wanted := query.get("reconnect_conv_id"):
             lost = self._by_id.get(wanted[0])
-            if lost is None or not await lost.resume(connection, grace_s=self._grace_s):
-                await connection.close(_TOO_LATE, "this conversation cannot be resumed")
+            if lost is None:
+                await connection.close(TOO_LATE, "there is no such conversation")
+            else:
+                await lost.resume(connection, grace_s=self._grace_s)
             return
-        conversation = Conversation(self.scenario, Channel(self._news))
+        channel = Channel(self._news, self.doubts)
+        conversation = Conversation(self.scenario, channel, self.doubts)
         record = conversation.channel.record
         self._by_id[record.conversation_id] = conversation
         self.conversations.append(record)

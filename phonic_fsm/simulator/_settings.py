@@ -13,6 +13,8 @@ from msgspec import UnsetType
 from phonic_fsm._audio.formats import WIRE_FORMATS, WireFormat
 from phonic_fsm._wire.config import DEFAULT_FORMAT, ConfigOptions, InlineTool, ToolDefinition
 
+from ._doubts import Doubts
+
 _STOCK_WELCOME = "Hello, how can I help you?"
 
 _T = TypeVar("_T")
@@ -61,8 +63,10 @@ class Settings:
         )
 
 
-def welcome_line(config: ConfigOptions, of_agent: str | None) -> str:
+def welcome_line(config: ConfigOptions, of_agent: str | None, doubts: Doubts) -> str:
     """What is said at the start, "" for nothing; ``of_agent`` is the scenario's welcome."""
+    if config.welcome_message is None and doubts.null_welcome == "silences":
+        of_agent = None
     if _given(config.generate_welcome_message, False):
         return of_agent or _STOCK_WELCOME
     return _given(config.welcome_message, of_agent or "")

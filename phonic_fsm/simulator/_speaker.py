@@ -7,6 +7,7 @@ Why a line is said, and what the client is told about an interruption, is decide
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -52,6 +53,35 @@ class _Line:
             return None
         return self.speech.text_between(0, min(self.sent_ms, elapsed_ms + CHUNK_MS))
 
+    def next_chunk(self, timings: dict[str, float] | None = None) -> server.AudioChunk | None:
+        """The next 20 ms; None after the last."""
+        chunk_bytes = 2 * (self.speech.sample_rate * CHUNK_MS // 1000)
+        start = self.sent_ms // CHUNK_MS * chunk_bytes
+        audio = self.speech.pcm[start : start + chunk_bytes]
+        if not audio:
+            return None
+        audio = audio.ljust(chunk_bytes, b"\0")
+        text = self.speech.text_between(self.sent_ms, self.sent_ms + CHUNK_MS)
+        self.sent_ms += CHUNK_MS
+        return server.AudioChunk(self.encode(audio) if self.encode else audio, text, timings)
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """What was stopped before its end."""
+
+    heard: str | None
+    """The part that the caller has heard; None if that is all, or nothing was being said."""
+    unsaid: str
+    """The part that was not sent."""
+    is_unfinished: bool
+    """Whether the client has been told that a turn has begun, and not that it has ended."""
+    in_flight: tuple[server.AudioChunk, ...]
+    """The chunks that would have come next, 100 ms of them."""
+
+
+_NOTHING = CutOff(None, "", False, ())
+
 
 class Speaker:
     """Says lines over ``channel``, one after the other, and tells ``floor`` while it does.
@@ -71,6 +101,12 @@ class Speaker:
         self._voice = anyio.Lock()
         self._line: _Line | None = None
         self._running: dict[anyio.CancelScope, Who] = {}
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether a turn of the assistant is being sent."""
+        line = self._line
+        return line is not None and line.is_streaming and line.announced
 
     @property
     def is_uninterruptible(self) -> bool:
@@ -124,16 +160,14 @@ class Speaker:
 
     async def cut_short(self) -> None:
         """End the present line early, and say that it has ended."""
-        line = self._line
-        self._stop_line()
-        if line and line.is_streaming and line.announced and line.began is not None:
+        if self._stop_line().is_unfinished:
             await self._channel.send(server.AssistantFinishedSpeaking())
 
-    def stop(self) -> str | None:
+    def stop(self) -> CutOff:
         """Stop all tasks and the present line at once, and send nothing about it.
 
-        Returns the part of the line that was heard, or None if no line was cut off. A line that
-        was sent ahead of real time can be cut off until its audio would have been played.
+        A line that was sent ahead of real time can be cut off until its audio would have been
+        played.
         """
         for scope in self._running:
             scope.cancel()
@@ -143,14 +177,18 @@ class Speaker:
         self._floor.leave(Who.POKE)
         return heard
 
-    def _stop_line(self) -> str | None:
+    def _stop_line(self) -> CutOff:
         line, self._line = self._line, None
         if line is None:
-            return None
+            return _NOTHING
         line.scope.cancel()
         now = anyio.current_time()
         self.played_until = min(self.played_until, now)
-        return line.heard(now)
+        is_unfinished = line.is_streaming and line.announced and line.began is not None
+        heard = line.heard(now)
+        unsaid = line.speech.text_between(line.sent_ms, math.inf) if line.announced else ""
+        in_flight = [chunk for _ in range(5) if is_unfinished and (chunk := line.next_chunk())]
+        return CutOff(heard, unsaid, is_unfinished, tuple(in_flight))
 
     async def _run(self, scope: anyio.CancelScope, task: Callable[[], Awaitable[None]]) -> None:
         with scope:
@@ -169,20 +207,15 @@ class Speaker:
         self.played_until = line.plays_from + speech.duration_ms / 1000
         if line.announced:
             await self._channel.send(server.AssistantStartedSpeaking())
-        chunk_bytes = 2 * (speech.sample_rate * CHUNK_MS // 1000)
         timings = _timings(began, asked, since) if line.announced else None
-        for start in range(0, len(speech.pcm), chunk_bytes):
+        while line.sent_ms < speech.duration_ms:
             if line.ahead:
                 await checkpoint()  # lets the caller be heard between two chunks
             else:
                 await anyio.sleep_until(began + line.sent_ms / 1000)
             await checkpoint_if_cancelled()
-            audio = speech.pcm[start : start + chunk_bytes].ljust(chunk_bytes, b"\0")
-            if line.encode is not None:
-                audio = line.encode(audio)
-            text = speech.text_between(line.sent_ms, line.sent_ms + CHUNK_MS)
-            line.sent_ms += CHUNK_MS
-            await self._channel.send(server.AudioChunk(audio, text, timings))
+            if chunk := line.next_chunk(timings):
+                await self._channel.send(chunk)
             timings = None
         if not line.ahead:
             await anyio.sleep_until(began + speech.duration_ms / 1000)

@@ -16,6 +16,7 @@ import msgspec
 from phonic_fsm._wire import client, server
 
 from ._channel import Channel
+from ._doubts import Doubts
 from ._floor import Floor
 from ._refusals import refuse
 from ._scenario import Call
@@ -78,12 +79,15 @@ class ToolCalls:
     of the others is spoken about on its own, whenever its output is there and nobody speaks.
     """
 
-    def __init__(self, channel: Channel, speaker: Speaker, floor: Floor) -> None:
+    def __init__(self, channel: Channel, speaker: Speaker, floor: Floor, doubts: Doubts) -> None:
         self._channel = channel
         self._speaker = speaker
         self._floor = floor
+        self._doubts = doubts
         self._placed: dict[str, _PlacedCall] = {}
         """The calls that were made and not yet spoken about, by id."""
+        self._taken: dict[str, server.ToolCallOutputProcessed] = {}
+        """What the client was told of each output that was taken, by the call's id."""
 
     @property
     def is_uninterruptible(self) -> bool:
@@ -130,6 +134,10 @@ class ToolCalls:
     async def take_output(self, message: client.ToolCallOutput) -> None:
         """Take the output of a call that still waits for one; refuse any other output."""
         now = anyio.current_time()
+        taken = self._taken.get(message.tool_call_id)
+        if taken and self._doubts.repeated_output == "acknowledged":
+            await self._channel.send(taken)
+            return
         placed = self._placed.get(message.tool_call_id)
         if placed is None or placed.settled.is_set() or now >= placed.deadline:
             problem = f"no call {message.tool_call_id!r} is waiting for an output"
@@ -137,12 +145,26 @@ class ToolCalls:
             return
         placed.output = message.output
         placed.settled.set()
-        await self._channel.send(placed.processed(now))
+        self._taken[placed.id] = placed.processed(now)
+        await self._channel.send(self._taken[placed.id])
 
-    def resume(self) -> None:
-        """Go on waiting, over a new connection, for the outputs that have not come yet."""
+    async def report(self) -> bool:
+        """Speak about calls that were settled since the caller's last turn and not spoken about;
+        returns whether there were any."""
+        settled = [placed for placed in self._unawaited if placed.settled.is_set()]
+        if self._doubts.async_output == "at_once" or not settled:
+            return False
+        await self._speak_about(self._forget(settled))
+        return True
+
+    def go_on(self) -> None:
+        """Go on waiting for the calls that the assistant waits for, after it was stopped."""
         if self._awaited:
             self._speaker.begin(self._conclude)
+
+    def resume(self) -> None:
+        """Go on waiting for all outputs that have not come, over a new connection."""
+        self.go_on()
         for placed in self._unawaited:
             self._speaker.tasks.start_soon(self._follow, placed)
 
@@ -202,9 +224,11 @@ class ToolCalls:
         await self._channel.send(placed.processed(anyio.current_time()))
 
     async def _follow(self, placed: _PlacedCall) -> None:
-        """Speak about a call that the assistant does not wait for, in the first pause after it is
-        settled."""
+        """Speak about a call that the assistant does not wait for, once it is settled: in the first
+        pause, or on the caller's next turn."""
         await self._outcome(placed)
+        if self._doubts.async_output == "next_turn":
+            return
         await self._floor.free_for(0)
         if self._forget([placed]):
             self._speaker.begin(lambda: self._speak_about([placed]))

@@ -51,6 +51,8 @@ def test_version():
         (("diagram", "--format", "png"), "'png' is not one of"),
         (("simulate", "--port", "99999"), "--port"),
         (("simulate", "--port", "http"), "--port"),
+        (("simulate", "--doubt", "weather=bad"), "no doubt is named 'weather'; there are"),
+        (("simulate", "--doubt", "error=maybe"), "error is one of leaves_open, closes"),
         (("simulate", "--scenario", "opera"), "no scenario 'opera': shipped are"),
         (("demo", "--scenario", "opera"), "no scenario 'opera': shipped are"),
         (("demo", "--wav", "nowhere.wav"), "nowhere.wav: No such file"),

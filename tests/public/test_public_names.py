@@ -52,6 +52,10 @@ PUBLIC = {
         "CALLER_PITCH_HZ": "number",
         "Call": "class",
         "ConversationRecord": "class",
+        "DOUBTS": "table",
+        "Doubt": "class",
+        "DoubtError": "error",
+        "Doubts": "class",
         "PhonicSimulator": "class",
         "Scenario": "class",
         "ScenarioError": "error",
@@ -115,7 +119,7 @@ def kind(value: object) -> str:
         return "function"
     if typing.get_origin(value) is typing.Literal:
         return "values"
-    return {str: "text", int: "number", float: "number"}[type(value)]
+    return {str: "text", int: "number", float: "number", tuple: "table"}[type(value)]
 
 
 def imported_for_type_checkers(package: str) -> dict[str, str]:
