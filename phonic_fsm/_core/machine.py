@@ -4,10 +4,8 @@
 in it and cost much to make. So the one machine has no model of its own: an event's transitions
 are triggered on whatever context is at hand, which only needs a ``state``.
 
-An event of ``transitions`` offers each step to callbacks of eight kinds, by name or by function, in
-a queue or at once, and logs each: 26 Python calls, and 11 for each row that is tried in vain. This
-table has guards, actions and a target; so the machine's events are of a class of their own that
-takes these in the same order, and nothing else. A test holds the two against each other.
+``transitions`` holds the rows, checks them and finds those of an event and a state. Taking one of
+them is done here, in ``_Trigger``, for the machine and for the tools that explain a step alike.
 """
 
 from __future__ import annotations
@@ -35,14 +33,31 @@ class Step(Struct, frozen=True, gc=False):
     """To be carried out in this order."""
 
 
-class _Trigger(Trigger):
-    """An event of the machine: takes the first of its rows whose guards all say yes."""
+Answers = list[list[bool]]
+"""What guards said: for each row that was tried, in order, its guards' answers up to a no."""
 
-    def trigger(self, model: Any, *arguments: Any, **_: Any) -> bool:
+
+class _Trigger(Trigger):
+    """An event of the machine: takes the first of its rows whose guards all say yes.
+
+    The event class of ``transitions`` does the same, and a test holds the two against each other.
+    But it offers each step to callbacks of eight kinds, by name or by function, in a queue or at
+    once, and logs each. Measured with 0.9.3 on Python 3.11, for a step with its actions: 6.6 µs
+    against 0.8 for a chunk of audio, 9.9 µs against 2.0 on the average of an ordinary conversation.
+    """
+
+    def trigger(
+        self, model: Any, *arguments: Any, answers: Answers | None = None, **_: Any
+    ) -> bool:
         rows: list[Any] = self.transitions[model.state]
         for row in rows:
+            if answers is not None:
+                answers.append([])
             for guard in row.conditions:
-                if not guard.func(*arguments):
+                yes = guard.func(*arguments)
+                if answers is not None:
+                    answers[-1].append(yes)
+                if not yes:
                     break
             else:
                 for action in row.before:
@@ -93,11 +108,14 @@ class SessionMachine:
     def state(self) -> State:
         return self.context.state
 
-    def step(self, event: Event) -> Step:
-        """Take one event. Never waits, never raises for anything that an event holds."""
+    def step(self, event: Event, answers: Answers | None = None) -> Step:
+        """Take one event. Never waits, never raises for anything that an event holds.
+
+        To ``answers``, where it is given, the answers of the rows that are tried are added.
+        """
         context = self.context
         source = context.state
         effects: list[Effect] = []
         context.effects = effects
-        _TRIGGERS[type(event)](context, context, event)
+        _TRIGGERS[type(event)](context, context, event, answers=answers)
         return Step(event, source, context.state, effects)

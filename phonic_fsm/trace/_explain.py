@@ -1,7 +1,7 @@
 """Why a step came out as it did: the rows that were tried, and what the session remembers then.
 
-A trace does not hold this. A replay can tell it, since guards only look, and the machine's memory
-is at hand.
+A trace does not hold this. A replay can tell it, since the machine says what its guards answered,
+and its memory is at hand.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from .._core.context import Context
 from .._core.events import Event, name_of
+from .._core.machine import Answers, SessionMachine, Step
 from .._core.table import Row, rows_for
 
 _rows_for = cache(rows_for)
@@ -33,19 +34,13 @@ class Explanation(Struct, frozen=True):
     """The session's memory after the step, see ``snapshot``."""
 
 
-def tried(context: Context, event: Event) -> tuple[Tried, ...]:
-    """The rows that the machine is about to try. To be asked before the step."""
-    rows = []
-    for row in _rows_for(context.state, name_of(event)):
-        answers = []
-        for guard in row.guards:
-            answers.append(guard(context, event))
-            if not answers[-1]:
-                break
-        rows.append(Tried(row, tuple(answers)))
-        if all(answers):
-            break
-    return tuple(rows)
+def explain(machine: SessionMachine, event: Event) -> tuple[Step, Explanation]:
+    """Have the machine take the event, and note what led it."""
+    answers: Answers = []
+    step = machine.step(event, answers)
+    rows = _rows_for(step.source, name_of(event))
+    tried = tuple(Tried(row, tuple(said)) for row, said in zip(rows, answers, strict=False))
+    return step, Explanation(tried, snapshot(machine.context))
 
 
 def snapshot(context: Context) -> dict[str, Any]:

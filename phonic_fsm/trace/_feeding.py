@@ -15,7 +15,7 @@ import msgspec
 from .._core.context import Settings
 from .._core.events import Event
 from .._core.machine import SessionMachine, Step
-from ._explain import Explanation, snapshot, tried
+from ._explain import Explanation, explain
 from ._format import event_from
 from ._reader import TraceError
 
@@ -54,13 +54,10 @@ class FedMachine:
     def feed_and_explain(self, seq: int, recorded: dict[str, Any]) -> tuple[Step, Explanation]:
         """The same as ``feed``, and why the step came out as it did."""
         event = recorded_event_of(self._path, seq, recorded)
-        context = self._machine.context
         try:
-            rows = tried(context, event)
-            step = self._machine.step(event)
+            return explain(self._machine, event)
         except Exception as error:
             raise self._refusal(seq, error) from error
-        return step, Explanation(rows, snapshot(context))
 
     def _refusal(self, seq: int, error: Exception) -> TraceError:
         # The machine is pure, so whatever it raises comes from the event or from those before it.
