@@ -79,7 +79,7 @@ def _parts(function: Function, own: float, callers: dict[Function, Any]) -> dict
     parts: Counter[str] = Counter()
     for caller, (_, _, own_there, _) in callers.items():
         parts[_layer(caller[0])] += own_there
-    return parts
+    return dict(parts)
 
 
 def _name(function: Function) -> str:

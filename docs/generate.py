@@ -129,7 +129,8 @@ def commands() -> Iterator[str]:
         yield "|---|---|"
         hints = get_type_hints(command.callback, include_extras=True)
         for name, parameter in inspect.signature(command.callback).parameters.items():
-            yield _parameter(name, *get_args(hints[name])[:2], parameter.default)
+            kind, told, *_ = get_args(hints[name])
+            yield _parameter(name, kind, told, parameter.default)
         if command.epilog:
             yield ""
             yield "```sh"

@@ -56,6 +56,7 @@ async def test_a_caller_who_barges_in_is_listened_to(phonic_simulator):
     welcome, (heard, cut_off), last = said(call, "assistant")
     assert welcome == ("Welcome!", False)
     assert cut_off
+    assert heard
     assert sights.startswith(heard)
     assert heard != sights
     assert last == ("The market hall.", False)

@@ -1,12 +1,12 @@
 """The payloads of the session's own events, and those events' names for raw messages."""
 
 # No annotations as text here: they would be looked up where ``__module__`` says the class is from.
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
-SERVER_EVENT = "phonic_server_event_received"
-CLIENT_EVENT = "phonic_client_event_queued"
+SERVER_EVENT: Final = "phonic_server_event_received"
+CLIENT_EVENT: Final = "phonic_client_event_queued"
 
 
 class StateChanged(Struct, frozen=True):

@@ -53,7 +53,7 @@ def test_every_move_has_an_arrow():
         for source in (CONVERSING if arrow.source == CONVERSING_BOX else [arrow.source])
     }
     moves = {
-        (source, row.event, row.choice.name if row.choice else row.target.value)
+        (source.value, row.event, row.choice.name if row.choice else row.target.value)
         for row in TABLE
         for source in row.sources
         if set(row.targets) - {source} and row.event not in ("close", "break")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import transitions
 from hypothesis import given, settings
@@ -134,7 +136,7 @@ MODES = {
 }
 
 
-class History(list):
+class History(list[Any]):
     """Events, and the mode of the session that they come to."""
 
     mode = "usual"
@@ -184,7 +186,7 @@ def put_out(steps: list[Step]) -> list[effects.Effect]:
 class StockMachine(TableMachine):
     """The table with the events of ``transitions`` itself."""
 
-    event_cls = transitions.Event
+    event_cls = transitions.Event  # type: ignore[assignment]  # the table's is our own
 
 
 STOCK = StockMachine()

@@ -138,7 +138,7 @@ SILENT_OUTPUT = outputs_of(CALLS[0], spoken_about=False)
 def about(*calls: str) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
     """What the server says of tool calls, and what LiveKit does."""
     kinds = (phonic.ToolCallInterrupted, phonic.ToolCallOutputProcessed)
-    said = [kind(tool_call_id=call) for kind in kinds for call in calls]
+    said: list[Event] = [kind(tool_call_id=call) for kind in kinds for call in calls]
     said += [phonic.ToolCall(call, "weather") for call in calls]
     done = {calls, *((call,) for call in calls)}
     return tuple(said), (*(outputs_of(*some) for some in sorted(done)), SILENT_OUTPUT)
@@ -305,7 +305,8 @@ def holds_within(step: Step, before: Before, context: Context) -> None:
 
 def effects_tell_what_changed(step: Step, before: Before, now: Before) -> None:
     """One generation at a time, each announced once; the caller starts and stops in turn."""
-    opened, unannounced, announced = before.generation, before.unclaimed, None
+    opened, unannounced = before.generation, before.unclaimed
+    announced: effects.OpenGeneration | effects.AnnounceGeneration | None = None
     speaking = before.user_speaking
     for effect in step.effects:
         match effect:
@@ -455,11 +456,11 @@ class Walk:
         self.edges[start] = []
         while waiting:
             key, context, world = waiting.popleft()
-            for event, *situation in self._leave(key, context, world):
-                if (target := situation[0]) not in self.edges:
+            for event, target, context_then, world_then in self._leave(key, context, world):
+                if target not in self.edges:
                     self.edges[target] = []
                     self._came[target] = key, event
-                    waiting.append(tuple(situation))
+                    waiting.append((target, context_then, world_then))
 
     def _leave(
         self, key: Key, origin: Context, world: World

@@ -27,7 +27,7 @@ from parity.differential_table import ABSENT, OFF
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from phonic_fsm import RealtimeModel
+from phonic_fsm import AudioFormat, RealtimeModel, StateChanged
 
 PATIENCE = 10
 """Seconds until a run gives up waiting; nothing here takes that long unless it never comes."""
@@ -38,7 +38,7 @@ RELEASE = "former" if version("livekit-plugins-phonic").startswith("1.4.") else 
 RATE = {"former": 44_100, "current": 24_000}[RELEASE]
 """The plugin's wire rate (Hz), so both are set to it."""
 
-WIRE_FORMAT = f"pcm_{RATE}"
+WIRE_FORMAT: AudioFormat = "pcm_44100" if RELEASE == "former" else "pcm_24000"
 
 MARK = "barrier-"
 """Begins the text of what a run says to wait for something; it stays out of the outcome."""
@@ -177,7 +177,7 @@ USUAL_FORM = (["the response's"], ["audio", "text"])
 class Run:
     """Drives one session of either package and keeps what it did."""
 
-    def __init__(self, server: Server, session: llm.RealtimeSession) -> None:
+    def __init__(self, server: Server, session: llm.RealtimeSession[Any]) -> None:
         self.server = server
         self.session = session
         self._barriers = 0
@@ -337,6 +337,10 @@ class Run:
     def _note_transcript(self, event: llm.InputTranscriptionCompleted) -> None:
         self._transcript_ids.append(event.item_id)
         self._events.append(f"{'final' if event.is_final else 'interim'}: {event.transcript}")
+
+    def note_change(self, change: StateChanged) -> None:
+        if change.new == "closed":
+            self.note_end()
 
     def note_end(self) -> None:
         """The session has ended by itself."""
@@ -526,7 +530,7 @@ async def run(
             model = RealtimeModel(api_key="key", base_url=url, audio_format=WIRE_FORMAT, **options)
             session = model.session()
             driven = Run(server, session)
-            session.on("state_changed", lambda change: change.new == "closed" and driven.note_end())
+            session.on("state_changed", driven.note_change)
         try:
             await script(driven)
         finally:

@@ -1101,7 +1101,8 @@ async def an_option_changed_before_the_server_is_ready(run: Run) -> None:
 @scenario_of_the_current()
 async def an_option_of_the_model_changed(run: Run) -> None:
     await run.open()
-    run.session.realtime_model.update_options(voice="sabrina")
+    model: Any = run.session.realtime_model
+    model.update_options(voice="sabrina")
     await run.settle()
 
 

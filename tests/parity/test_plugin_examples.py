@@ -27,14 +27,14 @@ from phonic_fsm._wire import server as phonic
 
 pytestmark = pytest.mark.anyio
 
-README = metadata("livekit-plugins-phonic").json["description"]
+README = str(metadata("livekit-plugins-phonic").json["description"])
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 PLUGIN = "livekit.plugins.phonic.realtime"
 
 
 def example(part: str) -> str:
     """The example that contains this, as it stands in the documentation."""
-    found = [text for text in EXAMPLES if part in text]
+    found: list[str] = [text for text in EXAMPLES if part in text]
     if not found and RELEASE == "former":
         pytest.skip(f"the former release has no example with {part}; tox -e current-plugin has")
     [text] = found
@@ -69,6 +69,7 @@ async def test_the_agent_greets_and_has_its_tool_called(server, tmp_path):
     path = tmp_path / "agent.py"
     path.write_text(example("class MyAgent").replace(PLUGIN, "phonic_fsm"), encoding="utf-8")
     spec = importlib.util.spec_from_file_location("agent", path)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 

@@ -125,6 +125,7 @@ def kind(value: object) -> str:
 def imported_for_type_checkers(package: str) -> dict[str, str]:
     """The names that a package's source imports from its own modules, with these modules."""
     module = import_module(package)
+    assert module.__file__ is not None
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     return {
         alias.name: "." * node.level + (node.module or "")
@@ -138,6 +139,7 @@ def imported_for_type_checkers(package: str) -> dict[str, str]:
 def text_behind(package: str, name: str) -> str | None:
     """The string that follows a name's assignment in the source, which is its documentation."""
     home = import_module(imported_for_type_checkers(package)[name], package)
+    assert home.__file__ is not None
     body = ast.parse(Path(home.__file__).read_text(encoding="utf-8")).body
     for statement, following in pairwise(body):
         match statement, following:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -367,7 +368,8 @@ def test_nothing_from_before_a_closed_gate_is_heard_after_it(frame_rate):
 def test_audio_that_was_held_goes_on_without_a_seam():
     line = Line("pcm_24000")
     sound = np.split(tone(1000, 48000), 4)
-    for gate, part in zip(["open", "holding", "open", "open"], sound, strict=True):
+    gates: list[Any] = ["open", "holding", "open", "open"]
+    for gate, part in zip(gates, sound, strict=True):
         line.uplink.set_gate(gate)
         line.push(part, 48000)
     line.uplink.flush()

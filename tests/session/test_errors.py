@@ -318,7 +318,7 @@ async def test_the_tool_choice_that_phonic_has_anyway_warns_of_nothing(
     assert "tool_choice" not in caplog.text
 
 
-VIDEO = rtc.VideoFrame(2, 2, rtc.VideoBufferType.RGBA, bytes(16))
+VIDEO: rtc.VideoFrame = rtc.VideoFrame(2, 2, rtc.VideoBufferType.RGBA, bytes(16))
 
 LONE_SURROGATE = "caf\udce9"
 

@@ -111,7 +111,7 @@ def test_no_key_is_an_error_that_names_the_variable(key):
 
 def test_an_unknown_option_is_a_type_error_that_names_it():
     with pytest.raises(TypeError, match="voise"):
-        RealtimeModel(api_key=KEY, voise="sabrina")
+        RealtimeModel(api_key=KEY, voise="sabrina")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_value_of_the_wrong_type_is_an_error_that_names_option_and_value(optio
 
 def test_a_wrong_value_inside_a_list_is_named_with_its_option():
     with pytest.raises(ValueError, match="boosted_keywords") as caught:
-        RealtimeModel(api_key=KEY, boosted_keywords=["LiveKit", 3])
+        RealtimeModel(api_key=KEY, boosted_keywords=["LiveKit", 3])  # type: ignore[list-item]
     assert "got None" not in str(caught.value)
 
 

@@ -11,7 +11,7 @@ from livekit.agents import AgentSession, APIConnectOptions
 from support.receptionist import Receptionist, Seen
 from support.scripted import PATIENCE, Emitted, Impatient, conversation, read, settle
 
-from phonic_fsm import ReplyTimedOut, State
+from phonic_fsm import RealtimeSession, ReplyTimedOut, State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.testing import Playback
@@ -285,6 +285,7 @@ async def test_manual_turn_detection_in_an_agent_session(make_model, server):
         peer = await server.accept()
         assert (await peer.open_conversation()).push_to_talk is True
         realtime = agent.realtime_llm_session
+        assert isinstance(realtime, RealtimeSession)
         emitted = Emitted(realtime)
         while realtime.state is not State.ready:
             await emitted.next("state_changed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -20,7 +21,7 @@ from phonic_fsm._wire import server as phonic
 pytestmark = pytest.mark.anyio
 
 
-def answers(session) -> asyncio.Queue:
+def answers(session) -> asyncio.Queue[Any]:
     """The audio of each answer from now on."""
     audio = asyncio.Queue()
     phonic_session = session.current_agent.realtime_llm_session

@@ -46,13 +46,13 @@ class Exported:
 
     def names(self) -> list[str]:
         """The session's spans in the order in which they began."""
-        spans = sorted(self.exporter.get_finished_spans(), key=lambda span: span.start_time)
+        spans = sorted(self.exporter.get_finished_spans(), key=lambda span: span.start_time or 0)
         return [span.name for span in spans if span.name.startswith("phonic_")]
 
     def events(self, name: str):
         """The attributes of the span events of this name, from all spans."""
         spans = self.exporter.get_finished_spans()
-        return [dict(e.attributes) for span in spans for e in span.events if e.name == name]
+        return [dict(e.attributes or {}) for span in spans for e in span.events if e.name == name]
 
 
 @pytest.fixture
@@ -79,12 +79,12 @@ async def hold_a_call(model, server) -> None:
     session = AgentSession(llm=model)
     session.output.audio = Playback(24_000)
     answered = anyio.Event()
-    session.on(
-        "conversation_item_added",
-        lambda event: (
-            event.item.type == "message" and event.item.role == "assistant" and answered.set()
-        ),
-    )
+
+    def note(event) -> None:
+        if event.item.type == "message" and event.item.role == "assistant":
+            answered.set()
+
+    session.on("conversation_item_added", note)
     await session.start(Receptionist())
     try:
         peer = await server.accept()

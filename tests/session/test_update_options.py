@@ -124,7 +124,7 @@ async def test_a_wrong_change_is_refused_and_changes_nothing(make_model, server)
         with pytest.raises(ValueError, match="vad_threshold"):
             session.update_options(voice="ben", vad_threshold=7)
         with pytest.raises(TypeError, match="voise"):
-            session.update_options(voise="ben")
+            session.update_options(voise="ben")  # type: ignore[call-arg]
         assert await settle(peer, emitted) == []
 
 

@@ -113,7 +113,8 @@ class Chance:
         once = passing.way == "to_server" or passing.kind == "error"
         faults = TO_SERVER if once else TO_CLIENT
         weights, choices = zip(*(HANDSHAKE if passing.kind == "handshake" else faults), strict=True)
-        return self._rng.choices(choices, weights)[0]
+        chosen: Fault | None = self._rng.choices(choices, weights)[0]
+        return chosen
 
 
 # -- one session ---------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Caller:
     @property
     def text(self) -> str:
         """What the assistant said so far."""
-        return "".join(m.text for m in self.heard if isinstance(m, server.AudioChunk))
+        return "".join(m.text or "" for m in self.heard if isinstance(m, server.AudioChunk))
 
     async def send(self, *messages: client.ClientMessage) -> None:
         for message in messages:

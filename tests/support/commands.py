@@ -63,7 +63,9 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def assert_is_one_line_and_exit_2(result: Result, *, says: str) -> None:
+def assert_is_one_line_and_exit_2(
+    result: Result | subprocess.CompletedProcess[str], *, says: str
+) -> None:
     assert result.returncode == 2, result
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1, result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 from livekit.agents import Agent, AgentSession, function_tool, llm
@@ -46,9 +47,9 @@ class Billing(Agent):
 class Seen:
     """An AgentSession's events as futures for the next one of a kind."""
 
-    def __init__(self, session: AgentSession) -> None:
-        self.items: asyncio.Queue = asyncio.Queue()
-        self.closed: asyncio.Queue = asyncio.Queue()
+    def __init__(self, session: AgentSession[Any]) -> None:
+        self.items: asyncio.Queue[Any] = asyncio.Queue()
+        self.closed: asyncio.Queue[Any] = asyncio.Queue()
         session.on("conversation_item_added", lambda event: self.items.put_nowait(event.item))
         session.on("close", self.closed.put_nowait)
 

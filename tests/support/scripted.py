@@ -183,7 +183,8 @@ class Emitted:
     def __init__(self, session: RealtimeSession) -> None:
         self._events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         for name in self.NAMES:
-            session.on(name, lambda payload, name=name: self._events.put_nowait((name, payload)))
+            listen: Any = session.on  # the names are of both kinds, LiveKit's and ours
+            listen(name, lambda payload, name=name: self._events.put_nowait((name, payload)))
 
     async def next(self, name: str) -> Any:
         """The payload of the next event of this name; others are passed over."""

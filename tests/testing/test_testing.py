@@ -78,7 +78,7 @@ def traces(pytester, monkeypatch) -> Path:
     """A directory with two traces that replay, one below the other, and a test of another kind."""
     # Hypothesis loads itself at the end of every run, for a second.
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
-    directory = pytester.mkdir("traces")
+    directory: Path = pytester.mkdir("traces")
     whole = (TRACES / "normal_turn.jsonl").read_bytes()
     (directory / "one.jsonl").write_bytes(whole)
     (directory / "monday").mkdir()
