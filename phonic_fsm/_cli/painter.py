@@ -8,7 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from phonic_fsm._core.effects import Effect
+from phonic_fsm._core.events import Event
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
+from phonic_fsm._wire.facts import UNKNOWN, Fact, Field, field_of, fields_of
 from phonic_fsm.trace._format import Header, Line
 from phonic_fsm.trace._kinds import kind_of
 from phonic_fsm.trace._replay import ReplayedStep
@@ -57,7 +60,7 @@ class Painter:
         """Number, time, event and state."""
         moved = line.source != line.target
         state = f"{line.source} → {line.target}" if moved else line.source
-        event = Text(brief(_ids_last(line.event), self._width), _colour(line.event))
+        event = Text(brief(_ids_last(_EVENT, line.event), self._width), _colour(line.event))
         return self._row(
             line.seq, line.t, event, Text(printable(state), "bold" if moved else "dim")
         )
@@ -66,7 +69,7 @@ class Painter:
         style = "red" if kind_of(effect) == "error" else ""
         return self._cut(
             Text.assemble(
-                " " * MARGIN, ("· ", "dim"), (brief(_ids_last(effect), self._width), style)
+                " " * MARGIN, ("· ", "dim"), (brief(_ids_last(_EFFECT, effect), self._width), style)
             )
         )
 
@@ -122,12 +125,16 @@ def _colour(event: dict[str, Any]) -> str:
     return COLOURS[kind] if kind else ""
 
 
-def _ids_last(value: Any) -> Any:
+_EVENT, _EFFECT = field_of(Event), field_of(Effect)
+
+
+def _ids_last(field: Field, value: Any) -> Any:
     """The same with ids behind what tells more: the end of a line may be cut off."""
     if isinstance(value, list):
-        return [_ids_last(item) for item in value]
+        return [_ids_last(field, item) for item in value]
     if not isinstance(value, dict):
         return value
-    fields = {key: _ids_last(field) for key, field in value.items()}
-    ids = [key for key in fields if key in ("id", "after") or key.endswith("_id")]
-    return {**{key: fields[key] for key in fields if key not in ids}, **{k: fields[k] for k in ids}}
+    fields = fields_of(field.type_of(value))
+    parts = [(name, fields.get(name, UNKNOWN), part) for name, part in value.items()]
+    parts.sort(key=lambda part: Fact.ID in part[1].facts)
+    return {name: _ids_last(within, part) for name, within, part in parts}

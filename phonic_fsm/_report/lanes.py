@@ -18,6 +18,7 @@ from phonic_fsm._core.context import Settings
 from phonic_fsm._core.states import State
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
 from phonic_fsm.trace._format import Line
+from phonic_fsm.trace._stats import GENERATION_OPENED, NO_ANSWER_DUE, OPEN_STATES
 
 BIN = 0.05
 """Seconds that one level of a speech stands for: its loudest chunk."""
@@ -194,7 +195,7 @@ class LaneBuilder:
             links[-1].attempts.append(line.t)
             if links[-1].kind == "lost" and line.target == State.connecting.value:
                 links[-1].afresh = True
-        if line.source != line.target and line.target in _SERVED and links:
+        if line.source != line.target and line.target in OPEN_STATES and links:
             if links[-1].kind != "open":
                 links[-1].restored = True
                 self._begin_link(line, "open")
@@ -222,7 +223,7 @@ class LaneBuilder:
         if "emit_speech_stopped" in effects and self._caller_speaks:
             caller[-1].end = line.t
             self._caller_speaks = False
-        if line.event["type"] in ("assistant_chose_not_to_respond", "input_cancelled"):
+        if line.event["type"] in NO_ANSWER_DUE:
             self._lanes.excused.append(line.t)
         if "emit_transcript" in effects and caller:
             text = str(line.event.get("text", ""))
@@ -240,7 +241,7 @@ class LaneBuilder:
                 text = effect["text"]
             elif kind == "push_audio":
                 pushed = True
-            elif kind in ("open_generation", "prepare_generation"):
+            elif kind in GENERATION_OPENED:
                 self._generation = effect["response_id"]
                 self._opened = line
             elif kind in ("push_function_call", "emit_dtmf"):
@@ -350,7 +351,7 @@ class LaneBuilder:
         if call is not None and item["type"] == "function_call_output" and call.given is None:
             call.given, call.output = line.t, item["output"]
             # Where the server is ready, an output that is awaited goes out at once.
-            call.unwanted = line.source in _SERVED and call.call_id not in _outputs_sent(line)
+            call.unwanted = line.source in OPEN_STATES and call.call_id not in _outputs_sent(line)
 
     def _settle(self, line: Line) -> None:
         call = self._calls.get(line.event["tool_call_id"])
@@ -380,11 +381,6 @@ class LaneBuilder:
             elif kind == "reject_reply":
                 severe = effect["reason"] != "closed"
                 lanes.failed_replies.append(_trouble(line, effect["problem"], severe))
-
-
-_SERVED = frozenset(
-    state.value for state in (State.ready, State.listening, State.speaking, State.tool_pending)
-)
 
 
 def _trouble(line: Line, text: str, severe: bool) -> Trouble:

@@ -62,21 +62,28 @@ class Field(NamedTuple):
     """A field of a message, an event or an effect, for those who meet it as plain JSON."""
 
     facts: frozenset[Fact]
-    structs: tuple[type[Struct], ...] = ()
-    """The types that its value, or a part of its list, may be of."""
-    anything: bool = False
+    structs: Mapping[Any, type[Struct]]
+    """The types that its value, or a part of its list, may be of, by their tags."""
+    anything: bool
     """Its type is ``Any``."""
 
     def type_of(self, value: Mapping[str, Any]) -> type[Struct] | None:
         """The type that an object in this field is of, if it is known."""
-        for kind in self.structs:
-            tag = kind.__struct_config__.tag
-            if tag is None or tag == value.get("type"):
-                return kind
-        return None
+        return self.structs.get(str(value.get("type"))) or self.structs.get(None)
 
 
-UNKNOWN = Field(frozenset())
+def field_of(annotation: Any) -> Field:
+    """The field that has this annotation."""
+    parts = list(_parts(annotation))
+    types = [part for part in parts if isinstance(part, type) and issubclass(part, Struct)]
+    return Field(
+        frozenset(part for part in parts if isinstance(part, Fact)),
+        {kind.__struct_config__.tag: kind for kind in types},
+        Any in parts,
+    )
+
+
+UNKNOWN = Field(frozenset(), {}, anything=False)
 """A field that this version does not know."""
 
 
@@ -85,16 +92,7 @@ def fields_of(kind: type[Struct] | None) -> Mapping[str, Field]:
     """The fields of a type, by the names that they have as JSON; of an unknown type, none."""
     if kind is None:
         return {}
-    return {field.encode_name: _field(field.type) for field in structs.fields(kind)}
-
-
-def _field(annotation: Any) -> Field:
-    parts = list(_parts(annotation))
-    return Field(
-        frozenset(part for part in parts if isinstance(part, Fact)),
-        tuple(part for part in parts if isinstance(part, type) and issubclass(part, Struct)),
-        Any in parts,
-    )
+    return {field.encode_name: field_of(field.type) for field in structs.fields(kind)}
 
 
 def _parts(annotation: Any) -> Iterator[Any]:

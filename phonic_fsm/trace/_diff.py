@@ -17,27 +17,16 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct, structs
 
+from .._core.effects import Effect
+from .._core.events import Event
+from .._wire.facts import UNKNOWN, Fact, Field, field_of, fields_of
 from ._chunks import only_passes_audio, words_of
 from ._feeding import FedMachine
 from ._format import Line, recorded_effects
 from ._reader import TraceReader
 from ._replay import Difference
 
-_IDS = frozenset(
-    {"id", "after", "resume", "conversation_id", "external_id", "item_id", "request_id"}
-    | {"response_id", "call_id", "tool_call_id"}
-)
-_MEASURED = frozenset(
-    {"audio", "timings", "duration_ms", "endpoint_called_at", "heard_ms", "chance"}
-)
-"""Audio is measured, too: its length and its level."""
-_MEASURED_OF = {
-    "connection_opened": frozenset({"seconds"}),
-    "emit_connected": frozenset({"seconds"}),
-    "push_text": frozenset({"start", "end"}),
-    # It is worded from what differs anyway: ids and times.
-    "log": frozenset({"text"}),
-}
+_EVENT, _EFFECT = field_of(Event), field_of(Effect)
 
 T = TypeVar("T")
 
@@ -144,23 +133,27 @@ def _type(line: Line) -> str:
 
 def _content(line: Line) -> bytes:
     """What of a step is the same in every run of a conversation, but for ids within text."""
-    return msgspec.json.encode(
-        (line.source, line.target, _without_ids(line.event), _without_ids(line.effects))
-    )
+    event, effects = _without_ids(_EVENT, line.event), _without_ids(_EFFECT, line.effects)
+    return msgspec.json.encode((line.source, line.target, event, effects))
 
 
-def _without_ids(value: Any) -> Any:
+def _without_ids(field: Field, value: Any) -> Any:
     if isinstance(value, list):
-        return [_without_ids(item) for item in value]
+        return [_without_ids(field, item) for item in value]
     if isinstance(value, dict):
-        return {key: _without_ids(value[key]) for key in _compared(value) if key not in _IDS}
+        return {
+            name: _without_ids(within, value[name])
+            for name, within in _compared(field, value).items()
+            if Fact.ID not in within.facts
+        }
     return value
 
 
-def _compared(value: dict[str, Any]) -> Iterator[str]:
-    """The fields that are not measured."""
-    measured = _MEASURED | _MEASURED_OF.get(str(value.get("type")), frozenset())
-    return (key for key in value if key not in measured)
+def _compared(field: Field, value: dict[str, Any]) -> dict[str, Field]:
+    """The fields of an object that are not measured."""
+    known = fields_of(field.type_of(value))
+    fields = {name: known.get(name, UNKNOWN) for name in value}
+    return {name: one for name, one in fields.items() if Fact.MEASURED not in one.facts}
 
 
 # -- comparison ----------------------------------------------------------------------------------
@@ -178,9 +171,9 @@ class _Comparison:
     def of_steps(self, one: Line, other: Line) -> Iterator[Difference]:
         if self._exactly and one == other:
             return
-        yield from self._of_values("event", one.event, other.event)
-        yield from self._of_values("from", one.source, other.source)
-        yield from self._of_values("to", one.target, other.target)
+        yield from self._of_values("event", _EVENT, one.event, other.event)
+        yield from self._of_values("from", UNKNOWN, one.source, other.source)
+        yield from self._of_values("to", UNKNOWN, one.target, other.target)
         yield from self._of_effects(one.effects, other.effects)
 
     def _of_effects(self, one: list[Any], other: list[Any]) -> Iterator[Difference]:
@@ -189,7 +182,7 @@ class _Comparison:
         for same, left, right in _blocks(one, other, lambda effect: str(effect.get("type"))):
             if same:
                 for number, pair in enumerate(zip(left, right, strict=True), start=at):
-                    yield from self._of_values(f"effects[{number}]", *pair)
+                    yield from self._of_values(f"effects[{number}]", _EFFECT, *pair)
             else:
                 for number, effect in enumerate(left, start=at):
                     yield Difference(f"effects[{number}]", effect, None)
@@ -197,15 +190,18 @@ class _Comparison:
                     yield Difference(f"effects[{at}]", None, effect)
             at += len(left)
 
-    def _of_values(self, where: str, one: Any, other: Any) -> Iterator[Difference]:
+    def _of_values(self, where: str, field: Field, one: Any, other: Any) -> Iterator[Difference]:
         if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
             for number, pair in enumerate(zip(one, other, strict=True)):
-                yield from self._of_values(f"{where}[{number}]", *pair)
+                yield from self._of_values(f"{where}[{number}]", field, *pair)
         elif isinstance(one, dict) and isinstance(other, dict):
-            for key in {**one, **other} if self._exactly else _compared({**other, **one}):
-                pair = one.get(key), other.get(key)
-                if not (key in _IDS and self._stand_for_each_other(*pair)):
-                    yield from self._of_values(f"{where}.{key}", *pair)
+            both = {**one, **other}
+            fields = dict.fromkeys(both, UNKNOWN) if self._exactly else _compared(field, both)
+            for name, within in fields.items():
+                pair = one.get(name), other.get(name)
+                yield from self._of_values(f"{where}.{name}", within, *pair)
+        elif Fact.ID in field.facts and self._stand_for_each_other(one, other):
+            return
         elif one != other and not self._same_but_for_ids(one, other):
             yield Difference(where, one, other)
 

@@ -5,7 +5,8 @@ events, and what it does is the redacted trace, exact to the last effect. Placeh
 keep what the machine decides by: text that is blank stays so, settings that differ stay
 different, a prompt with template variables keeps its braces.
 
-A field is private unless it is named here: what Phonic or a later version adds is redacted.
+What a field may hold is said where the field is defined (``_wire.facts``). A field that this
+version does not know is private: what Phonic or a later version adds is redacted.
 """
 
 from __future__ import annotations
@@ -13,39 +14,19 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from .._core.context import Settings
-from .._core.events import Event
+from .._core.events import EVENTS, Event
 from .._core.machine import SessionMachine, Step
+from .._wire.facts import Fact, Field, Public, field_of, fields_of
 from .._wire.server import AudioChunk
 from ._format import event_from
 
-TOLD = frozenset(
-    """
-    type id call_id tool_call_id conversation_id request_id id_seed after removed role name
-    tool_name tools language code reason problem message_type conversation_item_role
-    endpoint_method endpoint_called_at execution_mode
-    agent project model voice_id additional_voice_ids input_format output_format background_noise
-    default_language additional_languages multilingual_mode intelligence_level phonic_model
-    mcp_servers observability_integrations
-    """.split()  # noqa: SIM905 - a line a subject
-)
-"""Fields whose text stays."""
+_PRIVATE_FACTS = {Fact.PRIVATE, Fact.PRIVATE_JSON, Fact.SETTING, Fact.FUNCTION}
 
-STRUCTURE = frozenset(
-    """
-    event settings config error warning tool tools tool_schema function added item items
-    changed unsent audio timings
-    """.split()  # noqa: SIM905 - a line a subject
-)
-"""Fields whose parts are looked at one by one. In any other object all values are redacted."""
-
-SETTINGS = frozenset(("settings", "config", "instructions", "tools", "external_id"))
-"""Fields that the machine compares with what it had: different values stay different."""
-
-ANY_JSON = frozenset(("output", "response_body"))
-"""Fields that hold what a tool returned: even the names in it may be private."""
+_TAG = field_of(Public[str])
+"""The name of a struct's type."""
 
 ROUNDED_TO = 8
 """Lengths are rounded up to a multiple of this many characters: the length of a word, or of a
@@ -57,7 +38,7 @@ class Redaction:
 
     def __init__(self, settings: Settings) -> None:
         self._numbers: dict[str | int | float, int] = {}
-        redacted = self.value("settings", msgspec.to_builtins(settings))
+        redacted = self.struct(Settings, msgspec.to_builtins(settings))
         self.settings = msgspec.convert(redacted, Settings)
         self._machine = SessionMachine(self.settings)
 
@@ -66,26 +47,46 @@ class Redaction:
         if isinstance(event, AudioChunk):
             # The one event that is frequent, and the one that holds bytes.
             return self._machine.step(structs.replace(event, text=event.text and _said(event.text)))
-        redacted = self.value("event", msgspec.to_builtins(event))
-        return self._machine.step(event_from(redacted))
+        return self._machine.step(event_from(self.event(msgspec.to_builtins(event))))
 
-    def value(self, field: str, value: Any, *, setting: bool = False) -> Any:
-        """A field's JSON value, redacted."""
-        setting = setting or field in SETTINGS
-        if isinstance(value, dict) and field in STRUCTURE:
-            return {key: self.value(key, part, setting=setting) for key, part in value.items()}
-        if isinstance(value, (list, tuple)) and field in STRUCTURE | TOLD:
-            return [self.value(field, part, setting=setting) for part in value]
-        if isinstance(value, str) and field in TOLD:
-            return value
-        if isinstance(value, (bool, int, float)):
-            return value
-        if field in ANY_JSON and value is not None:
+    def event(self, recorded: dict[str, Any]) -> dict[str, Any]:
+        """A recorded event, redacted."""
+        return self.struct(EVENTS.get(str(recorded.get("type"))), recorded)
+
+    def struct(self, kind: type[Struct] | None, value: dict[str, Any]) -> dict[str, Any]:
+        """A value of this type as plain JSON, redacted field by field."""
+        fields = {**fields_of(kind), "type": _TAG}
+        return {
+            name: self._field(fields[name], part) if name in fields else self.private(part)
+            for name, part in value.items()
+        }
+
+    def _field(self, field: Field, value: Any) -> Any:
+        private = field.facts & _PRIVATE_FACTS
+        if isinstance(value, dict) and (kind := field.type_of(value)):
+            return self.struct(kind, value)
+        if not private:
+            return self._public(field, value)
+        if field.anything and value is not None:
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
             return _said(text)
-        if field == "arguments" and isinstance(value, str):
+        if Fact.PRIVATE_JSON in private and isinstance(value, str):
             return self._arguments(value)
-        return self.private(value, setting=setting)
+        if Fact.FUNCTION in private:
+            return self._function(value)
+        return self.private(value, setting=Fact.SETTING in private)
+
+    def _public(self, field: Field, value: Any) -> Any:
+        """A public field's value; of an object, only what is measured is public."""
+        if isinstance(value, (list, tuple)):
+            return [self._field(field, part) for part in value]
+        if isinstance(value, dict):
+            measured = Fact.MEASURED in field.facts
+            return {
+                name: part if measured and isinstance(part, (int, float)) else self.private(part)
+                for name, part in value.items()
+            }
+        return value
 
     def private(self, value: Any, *, setting: bool = False) -> Any:
         """The value with every text and number in it redacted; names of fields stay."""
@@ -100,6 +101,20 @@ class Redaction:
         if isinstance(value, (int, float)):
             return self._number(value) if setting else 0
         return value
+
+    def _function(self, schema: Any) -> Any:
+        """A tool in OpenAI's form: ``type`` and the function's ``name`` stay."""
+        if not isinstance(schema, dict):
+            return self.private(schema, setting=True)
+        redacted = {}
+        for name, part in schema.items():
+            if name == "function":
+                redacted[name] = self._function(part)
+            elif name in ("type", "name") and isinstance(part, str):
+                redacted[name] = part
+            else:
+                redacted[name] = self.private(part, setting=True)
+        return redacted
 
     def _arguments(self, text: str) -> str:
         """A tool call's arguments: JSON stays JSON."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from .._core.context import Settings
 from ._feeding import FedMachine
 from ._format import End, Header, Line, recorded_effects
 from ._reader import TraceCutOff, TraceError, TraceReader
@@ -32,7 +33,7 @@ def redacted(reader: TraceReader) -> Iterator[dict[str, Any]]:
     header = reader.raw_header
     yield {
         **_known(header, _OF_A_HEADER),
-        "settings": redaction.value("settings", header["settings"]),
+        "settings": redaction.struct(Settings, header["settings"]),
         "redacted": True,
         **_unknown(redaction, header, _OF_A_HEADER),
     }
@@ -52,7 +53,7 @@ def redacted(reader: TraceReader) -> Iterator[dict[str, Any]]:
 def _line(
     reader: TraceReader, redaction: Redaction, machine: FedMachine, raw: dict[str, Any]
 ) -> dict[str, Any]:
-    event = redaction.value("event", raw["event"])
+    event = redaction.event(raw["event"])
     if isinstance(event.get("audio"), dict):
         # The audio itself is not redacted, so it does not come along.
         event["audio"].pop("at", None)

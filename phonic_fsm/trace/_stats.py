@@ -11,14 +11,31 @@ from typing import Any
 import numpy as np
 from msgspec import Struct, field
 
+from .._core.effects import OpenGeneration, PrepareGeneration
+from .._core.events import Interrupt, name_of
 from .._core.states import CONVERSING, State
+from .._wire.server import (
+    AssistantChoseNotToRespond,
+    InputCancelled,
+    InterruptedResponse,
+    UserStartedSpeaking,
+)
 from ._format import Line
 
 HELD = 2.0
 """Seconds of the caller's audio that are kept while a lost connection is resumed."""
 
-_CONVERSING = frozenset(state.value for state in CONVERSING)
-_BARGE_IN = ("user_started_speaking", "interrupted_response", "interrupt")
+OPEN_STATES = frozenset(state.value for state in CONVERSING)
+"""The states, as a trace names them, in which the conversation is open."""
+
+CUT_SHORT_BY = frozenset(map(name_of, (UserStartedSpeaking, InterruptedResponse, Interrupt)))
+"""The events by which somebody cuts an answer short."""
+
+NO_ANSWER_DUE = frozenset(map(name_of, (InputCancelled, AssistantChoseNotToRespond)))
+"""The events after which the caller's turn gets no answer."""
+
+GENERATION_OPENED = frozenset(map(name_of, (OpenGeneration, PrepareGeneration)))
+"""The effects that open a generation."""
 
 
 class Figures(Struct, kw_only=True):
@@ -101,7 +118,7 @@ class _Gauge:
         return self._figures
 
     def _take_event(self, event: Any, line: Line) -> None:
-        if event in ("user_started_speaking", "input_cancelled", "assistant_chose_not_to_respond"):
+        if event in NO_ANSWER_DUE or event == "user_started_speaking":
             self._finished_at = None
         elif event == "user_finished_speaking" and line.effects:
             self._finished_at = line.t
@@ -119,10 +136,10 @@ class _Gauge:
                     self._figures.tool_durations.append(_seconds(line.t - called_at))
 
     def _move(self, line: Line) -> None:
-        conversing = line.target in _CONVERSING
+        conversing = line.target in OPEN_STATES
         if conversing and self._figures.time_to_ready is None and self._began is not None:
             self._figures.time_to_ready = _seconds(line.t - self._began)
-        if line.source in _CONVERSING and line.target == State.reconnecting.value:
+        if line.source in OPEN_STATES and line.target == State.reconnecting.value:
             self._lost_at = line.t
         elif conversing or line.target == State.closed.value:
             self._end_outage(resumed=conversing and line.source == State.reconnecting.value)
@@ -146,11 +163,11 @@ class _Gauge:
                 self._finished_at = None
         elif kind == "push_text":
             self._heard = True
-        elif kind in ("open_generation", "prepare_generation"):
+        elif kind in GENERATION_OPENED:
             self._heard = False
             self._answering = True
         elif kind == "close_generation":
-            if effect.get("interrupted") and self._heard and event in _BARGE_IN:
+            if effect.get("interrupted") and self._heard and event in CUT_SHORT_BY:
                 self._count_interruption(effect.get("response_id"))
         elif kind == "correct_message":
             # Audio is streamed ahead of playback: the caller may cut off an answer that is long
