@@ -1,5 +1,7 @@
 """Writes everything in these pages that is generated: ``python docs/generate.py``.
 
+It also writes the lists of options in docstrings (``describe_options``).
+
 A part between ``<!-- generated: NAME -->`` and ``<!-- end -->`` comes from the function that
 ``PARTS`` has under that name. Files in ``FILES`` are generated as a whole. All of it is checked in,
 so that it can be read without a build, and so that a change shows in its review; ``tests/docs``
@@ -17,8 +19,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent / "tests"))
+sys.path[:0] = [str(DOCS), str(DOCS.parent / "tests")]
 
+from describe_options import page_table, sources  # noqa: E402
 from parity.differential_table import (  # noqa: E402
     AS_WE_DO,
     EVERYWHERE,
@@ -29,7 +32,6 @@ from parity.differential_table import (  # noqa: E402
 )
 from typer.models import ArgumentInfo  # noqa: E402
 
-from phonic_fsm._adapter.options import OPTIONS  # noqa: E402
 from phonic_fsm._cli import app  # noqa: E402
 from phonic_fsm._core.diagram import markdown  # noqa: E402
 from phonic_fsm._core.states import ALL, MEANINGS  # noqa: E402
@@ -38,17 +40,6 @@ from phonic_fsm.simulator import DOUBTS  # noqa: E402
 from phonic_fsm.trace import schema  # noqa: E402
 
 RELEASES = {"former": "1.4.5", "current": "1.8.9"}
-
-
-def options() -> Iterator[str]:
-    """The table of Phonic's options."""
-    yield "| Option | In Phonic's configuration | Meaning |"
-    yield "|---|---|---|"
-    for name, option in OPTIONS.items():
-        wire = option.wire or name
-        same = "" if wire == name else f"`{wire}`"
-        values = f" One of `{'`, `'.join(option.allowed)}`." if option.allowed else ""
-        yield f"| `{name}` | {same} | {option.description}{values} |"
 
 
 def states() -> Iterator[str]:
@@ -171,7 +162,7 @@ def doubts() -> Iterator[str]:
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "commands": commands,
     "doubts": doubts,
-    "options": options,
+    "options": page_table,
     "states": states,
     "differences": differences,
     "every difference": every_difference,
@@ -188,7 +179,7 @@ _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTA
 
 def generated() -> dict[Path, str]:
     """Each file that is generated as a whole or has generated parts, and what it should hold."""
-    pages = {DOCS / name: make() for name, make in FILES.items()}
+    pages = {DOCS / name: make() for name, make in FILES.items()} | sources()
     for page in sorted(DOCS.glob("*.md")):
         text = page.read_text(encoding="utf-8")
         if page not in pages and _PART.search(text):

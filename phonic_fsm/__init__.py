@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from ._adapter.model import RealtimeModel
     from ._adapter.options import (
         ConfigurationEndpoint,
+        DataRetentionPolicy,
         IntelligenceLevel,
         ObservabilityIntegration,
+        OutboundNumberPool,
         PhonicModel,
         PhonicOptions,
         PronunciationEntry,
+        RetentionPeriod,
+        Task,
     )
     from ._adapter.payloads import Dtmf, StateChanged, ToolCallSettled
     from ._adapter.session import RealtimeSession
@@ -48,9 +52,11 @@ __all__ = [
     "ConnectionFailed",
     "ConnectionLost",
     "ConversationEnded",
+    "DataRetentionPolicy",
     "Dtmf",
     "IntelligenceLevel",
     "ObservabilityIntegration",
+    "OutboundNumberPool",
     "PhonicError",
     "PhonicMetrics",
     "PhonicModel",
@@ -61,9 +67,11 @@ __all__ = [
     "RealtimeSession",
     "ReplyFailed",
     "ReplyTimedOut",
+    "RetentionPeriod",
     "SessionBroke",
     "State",
     "StateChanged",
+    "Task",
     "ToolCallSettled",
     "TraceLimits",
     "__version__",
@@ -77,8 +85,9 @@ __getattr__, __dir__ = lazy(
         "ConversationEnded PhonicError ReplyFailed ReplyTimedOut SessionBroke",
         "._adapter.metrics": "PhonicMetrics",
         "._adapter.model": "RealtimeModel",
-        "._adapter.options": "ConfigurationEndpoint IntelligenceLevel ObservabilityIntegration "
-        "PhonicModel PhonicOptions PronunciationEntry",
+        "._adapter.options": "ConfigurationEndpoint DataRetentionPolicy IntelligenceLevel "
+        "ObservabilityIntegration OutboundNumberPool PhonicModel PhonicOptions PronunciationEntry "
+        "RetentionPeriod Task",
         "._adapter.payloads": "Dtmf StateChanged ToolCallSettled",
         "._adapter.session": "RealtimeSession",
         "._adapter.tools": "PhonicToolConfig to_phonic_tool_definitions",

@@ -1,41 +1,25 @@
-"""The model's options: the one table of their names, types, checks, descriptions and wire names.
+"""The options of a conversation: one table of their names, types, ranges and meanings.
 
-Each line of ``PhonicOptions`` is an option, of the constructor and of ``update_options``. The
-README's table is made of these lines too; to add an option, add a line.
+Each entry of ``PhonicOptions`` is an option of the constructor and of ``update_options``. Whatever
+checks, sends or documents options reads it here; ``config`` does the checking. The string below an
+entry says what the option means; editors show it. ``python docs/generate.py`` adds what ``Option``
+says, in brackets, and writes the lists of options in docstrings and on the page about options.
+
+Ranges, steps and defaults are those of Phonic's REST API (the schema of an agent) and of its
+published protocol (the message ``config``).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
-from copy import deepcopy
-from typing import Annotated, Any, Literal, TypedDict, get_type_hints
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-import msgspec
-from livekit.agents import NotGivenOr
-from livekit.agents.utils import is_given
+from livekit.agents import NotGiven, NotGivenOr
 from msgspec import Struct
+from typing_extensions import Required, TypedDict
 
-from .._runtime.log import logger
-from .._wire.config import ConfigOptions
-from .tools import PhonicToolConfig, ToolConfigs
-
-
-class Option(Struct, frozen=True):
-    """What the table says of an option beside its type."""
-
-    description: str
-    wire: str = ""
-    """The config's name for it, where that is another."""
-    allowed: tuple[str, ...] = ()
-    """The only values, or the only elements of a list."""
-    least: float | None = None
-    most: float | None = None
-    unique: str | None = None
-    """Elements may not repeat; of dictionaries, the value of this key."""
-    aliases: dict[str, str] = {}
-    """Former names of values."""
-
+from .tools import PhonicToolConfig
 
 IntelligenceLevel = Literal["standard", "high"]
 """Values of the option ``intelligence_level``."""
@@ -62,329 +46,299 @@ class ConfigurationEndpoint(TypedDict, total=False):
     The values of ``headers`` are masked in traces.
     """
 
-    url: str
+    url: Required[str]
+    """HTTPS, without credentials in it."""
     headers: dict[str, str]
     timeout_ms: int
+    """How long Phonic waits for the answer (ms). [default: 3000]"""
+
+
+class Task(TypedDict):
+    """An entry of the option ``tasks``: something that the assistant should get done."""
+
+    name: str
+    description: str
+
+
+class OutboundNumberPool(TypedDict):
+    """The option ``outbound_number_pool``: phone numbers in E.164 form, such as ``+15550100``."""
+
+    active: list[str]
+    """Numbers that outbound calls may come from; each is listed once."""
+    blocked: list[str]
+    """Numbers that outbound calls must not come from."""
+
+
+class RetentionPeriod(TypedDict):
+    """How long one kind of data is kept."""
+
+    delete_after_hours: int | None
+    """``None`` keeps it for ever."""
+
+
+class DataRetentionPolicy(TypedDict, total=False):
+    """The option ``data_retention_policy``.
+
+    Either ``{"zero_data_retention": True}``, or ``False`` together with both periods.
+    """
+
+    zero_data_retention: Required[bool]
+    transcripts: RetentionPeriod
+    audio_recordings: RetentionPeriod
+
+
+class Option(Struct, frozen=True):
+    """What the table says of an option beside its type and meaning."""
+
+    wire: str = ""
+    """The name of its field in Phonic's config, where that is another."""
+    unit: str = ""
+    least: float | None = None
+    """A smaller value makes no sense and is refused."""
+    most: float | None = None
+    """A larger value makes no sense and is refused."""
+    documented: tuple[float, float] | None = None
+    """The range that Phonic documents. A value outside it is sent, with a warning."""
+    step: float | None = None
+    """Phonic documents multiples of this. Another value is sent, with a warning."""
+    default: str = ""
+    """What Phonic uses where neither this option nor the Phonic agent says anything."""
+    unique: str | None = None
+    """Elements of the list must differ; in a list of dictionaries, the values of this key."""
+    aliases: dict[str, str] = {}
+    """Former names of values."""
 
 
 class PhonicOptions(TypedDict, total=False):
-    """Options of the conversation. One that is left out is not sent."""
+    """Options of the conversation. One that is left out is not sent, so Phonic's own setting holds.
 
-    phonic_agent: Annotated[
-        NotGivenOr[str],
-        Option("Name of the Phonic agent; what is set here overrides its settings.", "agent"),
-    ]
-    voice: Annotated[NotGivenOr[str], Option("Voice id of the assistant.", "voice_id")]
-    additional_voice_ids: Annotated[
-        NotGivenOr[list[str]],
-        Option("Voices that, with `voice`, form the set that one is drawn from.", unique=""),
-    ]
-    welcome_message: Annotated[
-        NotGivenOr[str | None],
-        Option("What the assistant says first; ignored with `generate_welcome_message`."),
-    ]
-    generate_welcome_message: Annotated[
-        NotGivenOr[bool | None], Option("Let Phonic make the welcome message up.")
-    ]
-    is_welcome_message_interruptible: Annotated[
-        NotGivenOr[bool], Option("Whether the caller can interrupt the welcome message.")
-    ]
-    project: Annotated[NotGivenOr[str | None], Option("Name of the Phonic project.")]
-    default_language: Annotated[
-        NotGivenOr[str], Option("ISO 639-1 code of the language that is spoken first.")
-    ]
-    additional_languages: Annotated[
-        NotGivenOr[list[str]],
-        Option("Further ISO 639-1 codes, without the default one.", unique=""),
-    ]
+    For annotations: ``def make(**options: Unpack[PhonicOptions]) -> RealtimeModel``.
+    """
+
+    phonic_agent: Annotated[NotGivenOr[str], Option("agent")]
+    """Name of the Phonic agent; the other options override its settings."""
+
+    voice: Annotated[NotGivenOr[str], Option("voice_id", default="sabrina")]
+    """Id of the assistant's voice. [default: sabrina]"""
+
+    additional_voice_ids: Annotated[NotGivenOr[list[str]], Option(unique="")]
+    """Ids of further voices: each conversation gets ``voice`` or one of these, at random."""
+
+    welcome_message: Annotated[NotGivenOr[str | None], Option()]
+    """What the assistant says first; ignored with ``generate_welcome_message``. May hold template
+    variables."""
+
+    generate_welcome_message: Annotated[NotGivenOr[bool | None], Option(default="False")]
+    """Whether Phonic makes up the welcome message. [default: False]"""
+
+    is_welcome_message_interruptible: Annotated[NotGivenOr[bool], Option(default="True")]
+    """Whether the caller can interrupt the welcome message. [default: True]"""
+
+    project: Annotated[NotGivenOr[str | None], Option(default="main")]
+    """Name of the Phonic project. [default: main]"""
+
+    default_language: Annotated[NotGivenOr[str], Option(default="en")]
+    """ISO 639-1 code of the language that the assistant speaks first. [default: en]"""
+
+    additional_languages: Annotated[NotGivenOr[list[str]], Option(unique="")]
+    """ISO 639-1 codes of further languages, without the default one; at most two with
+    ``multilingual_mode="auto"``."""
+
     multilingual_mode: Annotated[
-        NotGivenOr[Literal["auto", "request", "initial"]],
-        Option(
-            "Language by utterance, on request (recommended), or by the first turn.",
-            allowed=("auto", "request", "initial"),
-        ),
+        NotGivenOr[Literal["auto", "request", "initial"]], Option(default="request")
     ]
-    languages: Annotated[
-        NotGivenOr[list[str]],
-        Option("Deprecated: the default language, then the additional ones.", "default_language"),
+    """When the language changes: with every utterance (``auto``), when the caller asks for it
+    (``request``, which Phonic recommends), or once, by the caller's first turn (``initial``).
+    [auto, request or initial; default: request]"""
+
+    languages: Annotated[NotGivenOr[list[str]], Option("default_language")]
+    """Deprecated: the default language, followed by the additional ones."""
+
+    audio_speed: Annotated[
+        NotGivenOr[float], Option(least=0, documented=(0.5, 1.5), step=0.1, default="1")
     ]
-    audio_speed: Annotated[NotGivenOr[float], Option("Factor on the assistant's speed.", least=0)]
-    phonic_tools: Annotated[
-        NotGivenOr[list[str]],
-        Option(
-            "Names of the tools that Phonic has: webhooks and built-in ones.", "tools", unique=""
-        ),
-    ]
-    configs_for_tools: Annotated[
-        NotGivenOr[list[PhonicToolConfig]],
-        Option("Settings of single tools, own and built-in, by their `name`.", "tools"),
-    ]
-    forbid_speech_after_tool_call: Annotated[
-        NotGivenOr[list[str]],
-        Option("Deprecated: tools with that field set in `configs_for_tools`.", "tools"),
-    ]
-    boosted_keywords: Annotated[
-        NotGivenOr[list[str]], Option("Words that speech recognition should expect.")
-    ]
+    """How fast the assistant speaks, as a factor. [0.5 to 1.5; in steps of 0.1; default: 1]"""
+
+    phonic_tools: Annotated[NotGivenOr[list[str]], Option("tools", unique="")]
+    """Names of tools that run at Phonic: webhooks, and the built-in ones."""
+
+    configs_for_tools: Annotated[NotGivenOr[list[PhonicToolConfig]], Option("tools", unique="name")]
+    """Settings of single tools, your own and built-in ones, each with the tool's ``name``."""
+
+    forbid_speech_after_tool_call: Annotated[NotGivenOr[list[str]], Option("tools")]
+    """Deprecated: names of tools; use the field of this name in ``configs_for_tools``."""
+
+    boosted_keywords: Annotated[NotGivenOr[list[str]], Option()]
+    """Words and short phrases that speech recognition should expect."""
+
     min_words_to_interrupt: Annotated[
-        NotGivenOr[int], Option("Words that the caller must say to interrupt.", least=0)
+        NotGivenOr[int], Option(unit="words", least=0, documented=(1, 10), default="1")
     ]
-    generate_no_input_poke_text: Annotated[
-        NotGivenOr[bool], Option("Let Phonic make up what is said to a silent caller.")
-    ]
+    """How many words the caller must say to interrupt the assistant. [1 to 10 words; default: 1]"""
+
+    generate_no_input_poke_text: Annotated[NotGivenOr[bool], Option(default="False")]
+    """Whether Phonic makes up what the assistant says to a silent caller. [default: False]"""
+
     no_input_poke_sec: Annotated[
-        NotGivenOr[float], Option("Seconds of silence until the caller is spoken to.", least=0)
+        NotGivenOr[float | None], Option(unit="whole seconds", least=0, step=1)
     ]
-    no_input_poke_text: Annotated[
-        NotGivenOr[str], Option("What is said then; ignored with `generate_no_input_poke_text`.")
-    ]
+    """After how much silence the assistant speaks to the caller; ``None`` switches this off. [whole
+    seconds]"""
+
+    no_input_poke_text: Annotated[NotGivenOr[str], Option(default="Are you still there?")]
+    """What the assistant says to a silent caller; ignored with ``generate_no_input_poke_text``.
+    [default: Are you still there?]"""
+
     no_input_end_conversation_sec: Annotated[
-        NotGivenOr[float], Option("Seconds of silence until the conversation ends.", least=0)
+        NotGivenOr[float], Option(unit="whole seconds", least=0, step=1, default="180")
     ]
+    """After how much silence Phonic ends the conversation. [whole seconds; default: 180]"""
+
     websocket_timeout_sec: Annotated[
-        NotGivenOr[int], Option("Seconds of inactivity until Phonic closes the socket.", least=0)
+        NotGivenOr[int], Option(unit="seconds", least=0, documented=(1, 300), default="60")
     ]
-    intelligence_level: Annotated[
-        NotGivenOr[IntelligenceLevel],
-        Option("Lower latency, or more reasoning.", allowed=("standard", "high")),
-    ]
+    """After how long without audio Phonic closes the connection. [1 to 300 seconds; default: 60]"""
+
+    intelligence_level: Annotated[NotGivenOr[IntelligenceLevel], Option(default="standard")]
+    """``standard`` answers sooner, ``high`` reasons better. [standard or high; default:
+    standard]"""
+
     phonic_model: Annotated[
         NotGivenOr[PhonicModel],
         Option(
-            "Version of Phonic's model.",
-            allowed=("phonic-0.5", "phonic-1", "phonic-1.1"),
             aliases={
                 "phonic_v0_5": "phonic-0.5",
                 "phonic_v1": "phonic-1",
                 "phonic_v1_1": "phonic-1.1",
-            },
+            }
         ),
     ]
-    model: Annotated[
-        NotGivenOr[Literal["merritt"]], Option("Speech-to-speech engine.", allowed=("merritt",))
-    ]
+    """Version of Phonic's model; Phonic's current one if left out. [phonic-0.5, phonic-1 or
+    phonic-1.1]"""
+
+    model: Annotated[NotGivenOr[Literal["merritt"]], Option(default="merritt")]
+    """Phonic's speech-to-speech engine. [merritt; default: merritt]"""
+
     vad_prebuffer_duration_ms: Annotated[
-        NotGivenOr[int], Option("Audio kept from before speech is detected (ms).", least=0)
+        NotGivenOr[int], Option(unit="ms", least=0, documented=(0, 2000), default="500")
     ]
+    """How much audio from before the detected start of speech is listened to. [0 to 2000 ms;
+    default: 500]"""
+
     vad_min_speech_duration_ms: Annotated[
-        NotGivenOr[int], Option("Shortest sound that counts as speech (ms).", least=0)
+        NotGivenOr[int], Option(unit="ms", least=0, documented=(0, 1500), default="50")
     ]
+    """How long a sound must last to count as speech. [0 to 1500 ms; default: 50]"""
+
     vad_min_silence_duration_ms: Annotated[
-        NotGivenOr[int], Option("Silence that ends the caller's turn (ms).", least=0)
+        NotGivenOr[int], Option(unit="ms", least=0, documented=(0, 1500), default="800")
     ]
+    """How much silence ends the caller's turn. [0 to 1500 ms; default: 800]"""
+
     vad_threshold: Annotated[
-        NotGivenOr[float], Option("How sure detection must be, 0 to 1.", least=0, most=1)
+        NotGivenOr[float], Option(least=0, most=1, documented=(0.2, 0.8), default="0.38")
     ]
-    push_to_talk: Annotated[
-        NotGivenOr[bool],
-        Option('Let LiveKit say when the caller\'s turn ends (`turn_detection="manual"`).'),
-    ]
-    enable_assistant_backchannel: Annotated[
-        NotGivenOr[bool], Option("Let the assistant say “mm-hmm” while the caller speaks.")
-    ]
+    """How sure the speech detector must be: a lower value takes more sounds for speech. [0.2 to
+    0.8; default: 0.38]"""
+
+    push_to_talk: Annotated[NotGivenOr[bool], Option(default="False")]
+    """Whether LiveKit says when the caller's turn begins and ends. LiveKit sets it for
+    ``turn_detection="manual"``. [default: False]"""
+
+    enable_assistant_backchannel: Annotated[NotGivenOr[bool], Option(default="False")]
+    """Whether the assistant says “mm-hmm” and the like while the caller speaks. [default: False]"""
+
     assistant_backchannel_aggressiveness: Annotated[
-        NotGivenOr[float], Option("How readily it does.", least=0)
+        NotGivenOr[float], Option(least=0, documented=(0, 1), step=0.01, default="0.1")
     ]
+    """How readily the assistant says such words, where they are enabled. [0 to 1; in steps of 0.01;
+    default: 0.1]"""
+
     background_noise: Annotated[
-        NotGivenOr[Literal["office", "call-center", "coffee-shop"] | None],
-        Option("Sound behind the voice.", allowed=("office", "call-center", "coffee-shop")),
+        NotGivenOr[Literal["office", "call-center", "coffee-shop"] | None], Option()
     ]
-    background_noise_level: Annotated[NotGivenOr[float], Option("Its level.", least=0)]
-    pronunciation_dictionary: Annotated[
-        NotGivenOr[list[PronunciationEntry]],
-        Option("`{word, pronunciation}` entries; a word stands once.", unique="word"),
+    """What is heard behind the assistant's voice; ``None`` for nothing. [office, call-center or
+    coffee-shop]"""
+
+    background_noise_level: Annotated[
+        NotGivenOr[float], Option(least=0, documented=(0, 0.25), default="0")
     ]
-    template_variables: Annotated[
-        NotGivenOr[dict[str, str]],
-        Option("Values for `{{name}}` in instructions and welcome message."),
-    ]
-    tasks: Annotated[
-        NotGivenOr[list[dict[str, str]]],
-        Option("`{name, description}` of what the assistant should get done.", unique="name"),
-    ]
-    mcp_servers: Annotated[
-        NotGivenOr[list[str]], Option("Names of MCP servers that Phonic has.", unique="")
-    ]
+    """How loud the background noise is. [0 to 0.25; default: 0]"""
+
+    pronunciation_dictionary: Annotated[NotGivenOr[list[PronunciationEntry]], Option(unique="word")]
+    """How words are spoken: ``{word, pronunciation}`` entries, up to 1000, each word once and of up
+    to 30 characters, its pronunciation of up to 50."""
+
+    template_variables: Annotated[NotGivenOr[dict[str, str]], Option()]
+    """Values for ``{{name}}`` in the instructions and the welcome message."""
+
+    tasks: Annotated[NotGivenOr[list[Task]], Option(unique="name")]
+    """What the assistant should get done: ``{name, description}`` entries."""
+
+    mcp_servers: Annotated[NotGivenOr[list[str]], Option(unique="")]
+    """Names of MCP servers that are set up at Phonic."""
+
     observability_integrations: Annotated[
-        NotGivenOr[list[ObservabilityIntegration]],
-        Option("Integrations that get Phonic's traces.", allowed=("braintrust",), unique=""),
+        NotGivenOr[list[ObservabilityIntegration]], Option(unique="")
     ]
-    configuration_endpoint: Annotated[
-        NotGivenOr[ConfigurationEndpoint | None],
-        Option(
-            "`{url, headers, timeout_ms}` that Phonic asks for the config of each conversation."
-        ),
-    ]
-    outbound_number_pool: Annotated[
-        NotGivenOr[dict[str, list[str]] | None],
-        Option("`{active, blocked}`: E.164 numbers for outbound calls."),
-    ]
-    external_id: Annotated[
-        NotGivenOr[str], Option("Your own id of the conversation, stored with it.")
-    ]
-    enable_redaction: Annotated[
-        NotGivenOr[bool], Option("Redact personal data from transcripts and recordings.")
-    ]
-    enable_watermarking: Annotated[
-        NotGivenOr[bool], Option("Put an inaudible watermark into the assistant's audio.")
-    ]
-    data_retention_policy: Annotated[
-        NotGivenOr[dict[str, Any]], Option("How long Phonic keeps transcripts and recordings.")
-    ]
-    external_storage_policy: Annotated[
-        NotGivenOr[str | None], Option("Where Phonic delivers what it does not keep.")
-    ]
-    additional_params: Annotated[
-        NotGivenOr[dict[str, Any]], Option("Further parameters, passed on as they are.")
-    ]
-    stream_ahead_of_real_time: Annotated[
-        NotGivenOr[bool],
-        Option("Send audio as fast as it is made (the default here), not at its pace."),
-    ]
+    """Services that Phonic sends traces of the conversation to. [braintrust]"""
+
+    configuration_endpoint: Annotated[NotGivenOr[ConfigurationEndpoint | None], Option()]
+    """``{url, headers, timeout_ms}`` of an HTTPS endpoint of yours that Phonic asks for the options
+    of each conversation."""
+
+    outbound_number_pool: Annotated[NotGivenOr[OutboundNumberPool | None], Option()]
+    """``{active, blocked}``: the phone numbers (E.164) that outbound calls come from, and never
+    come from."""
+
+    external_id: Annotated[NotGivenOr[str], Option()]
+    """Your own id for the conversation, which Phonic stores with it; not blank."""
+
+    enable_redaction: Annotated[NotGivenOr[bool], Option(default="False")]
+    """Whether Phonic takes personal data out of transcripts and recordings. [default: False]"""
+
+    enable_watermarking: Annotated[NotGivenOr[bool], Option()]
+    """Whether the assistant's audio carries a watermark that cannot be heard."""
+
+    data_retention_policy: Annotated[NotGivenOr[DataRetentionPolicy], Option()]
+    """How long Phonic keeps transcripts and recordings: ``{zero_data_retention: True}``, or
+    ``False`` with ``transcripts`` and ``audio_recordings``, each ``{delete_after_hours}``."""
+
+    external_storage_policy: Annotated[NotGivenOr[str | None], Option()]
+    """Name of the policy by which Phonic delivers what it does not keep. Needs
+    ``zero_data_retention``, and excludes ``enable_redaction``."""
+
+    additional_params: Annotated[NotGivenOr[dict[str, Any]], Option()]
+    """Further parameters, passed on to Phonic as they are; JSON values."""
+
+    stream_ahead_of_real_time: Annotated[NotGivenOr[bool], Option()]
+    """Whether audio arrives as fast as it is made, which is the default here, or at the pace at
+    which it is spoken."""
 
 
-OPTIONS: dict[str, Option] = {
-    name: hint.__metadata__[0]
-    for name, hint in get_type_hints(PhonicOptions, include_extras=True).items()
-}
+_HINTS = get_type_hints(PhonicOptions, include_extras=True)
+
+OPTIONS: dict[str, Option] = {name: hint.__metadata__[0] for name, hint in _HINTS.items()}
 """The table by name."""
 
-_ABOUT_TOOLS = ("configs_for_tools", "forbid_speech_after_tool_call")
+
+def _without_not_given(hint: Any) -> Any:
+    return reduce(or_, (kind for kind in get_args(hint.__origin__) if kind is not NotGiven))
 
 
-def checked(options: PhonicOptions) -> dict[str, Any]:
-    """The options that are given, each checked and copied.
-
-    Raises:
-        TypeError: there is no such option.
-        ValueError: an option has a value that Phonic cannot take; it is named, and what can be.
-    """
-    given: dict[str, Any] = {}
-    for name, value in options.items():
-        if name not in OPTIONS:
-            raise TypeError(f"there is no option {name!r}")
-        if is_given(value):
-            # A copy: what the caller does with a list later changes no session.
-            given[name] = OPTIONS[name].aliases.get(str(value), deepcopy(value))
-    if "languages" in given:
-        languages = _from_languages(given.pop("languages"))
-        if not given.keys() & languages.keys():
-            given |= languages
-    if "forbid_speech_after_tool_call" in given:
-        logger.warning("forbid_speech_after_tool_call is deprecated: use configs_for_tools")
-    _convert({n: v for n, v in given.items() if n not in _ABOUT_TOOLS})
-    for name in _ABOUT_TOOLS & given.keys():
-        given[name] = _of_type(name, given[name])
-    for name, value in given.items():
-        _check(name, value, OPTIONS[name])
-    return given
+TYPES: dict[str, Any] = {name: _without_not_given(hint) for name, hint in _HINTS.items()}
+"""The type of an option's value, once it is given."""
 
 
-def to_config(given: dict[str, Any], audio_format: str) -> tuple[ConfigOptions, ToolConfigs]:
-    """The config, and the settings of single tools, that checked options ask for.
-
-    Raises:
-        ValueError: an additional language is the default one, a voice stands twice, or a tool's
-            config is wrong.
-    """
-    tools = ToolConfigs(given.get("configs_for_tools"), given.get("forbid_speech_after_tool_call"))
-    fields = {OPTIONS[n].wire or n: _whole(v) for n, v in given.items() if n not in _ABOUT_TOOLS}
-    if "phonic_tools" in given:
-        fields["tools"] = tools.phonic(given["phonic_tools"])
-    config = ConfigOptions(
-        **{
-            "input_format": audio_format,
-            "output_format": audio_format,
-            # LiveKit plays at its own pace; what comes early does not stutter.
-            "stream_ahead_of_real_time": True,
-            **fields,
-        }
-    )
-    _apart(given, "default_language", "additional_languages")
-    _apart(given, "voice", "additional_voice_ids")
-    return config, tools
+def _choices(kind: Any) -> tuple[str, ...]:
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(choice for part in get_args(kind) for choice in _choices(part))
 
 
-def changed(given: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Options with changes put in, both checked.
-
-    A change of the default language alone keeps the former one among the additional ones and
-    takes the new one out of them: Phonic refuses a language that is both.
-    """
-    language = changes.get("default_language")
-    former = given.get("default_language")
-    if language not in (None, former) and "additional_languages" not in changes:
-        spoken = [former, *(given.get("additional_languages") or ())]
-        rotated = [code for code in dict.fromkeys(spoken) if code not in (None, language)]
-        changes = {**changes, "additional_languages": rotated}
-    return {**given, **changes}
-
-
-def _convert(given: dict[str, Any]) -> None:
-    """Hold the values against the config's types."""
-    fields = {OPTIONS[name].wire or name: value for name, value in given.items()}
-    try:
-        msgspec.convert({name: _whole(value) for name, value in fields.items()}, ConfigOptions)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$.")
-        field = re.split(r"[.\[`]", path)[0]
-        name = next(name for name in given if (OPTIONS[name].wire or name) == field)
-        raise ValueError(f"{name}: {problem}; the value is {given[name]!r}") from None
-
-
-def _of_type(name: str, value: Any) -> Any:
-    kind = list[PhonicToolConfig] if name == "configs_for_tools" else list[str]
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{name}: {error}; the value is {value!r}") from None
-
-
-def _check(name: str, value: Any, option: Option) -> None:
-    problem = None
-    if option.allowed:
-        wrong = [v for v in (value if isinstance(value, list) else [value]) if v is not None]
-        if not set(wrong) <= set(option.allowed):
-            problem = f"must be one of {', '.join(option.allowed)}"
-    elif option.least is not None and value < option.least:
-        problem = f"must not be below {option.least:g}"
-    elif option.most is not None and value > option.most:
-        problem = f"must not be above {option.most:g}"
-    elif option.unique is not None:
-        keys = [entry.get(option.unique) if isinstance(entry, dict) else entry for entry in value]
-        if repeated := _repeated(keys):
-            problem = f"{repeated!r} stands more than once"
-    elif name == "external_id" and not value.strip():
-        problem = "must not be empty"
-    elif name == "configuration_endpoint" and value is not None and "url" not in value:
-        problem = "must have a url"
-    if problem is not None:
-        raise ValueError(f"{name} {problem}; the value is {value!r}")
-
-
-def _repeated(keys: Collection[Any]) -> Any:
-    seen: set[Any] = set()
-    return next((key for key in keys if key in seen or seen.add(key)), None)  # type: ignore[func-returns-value]
-
-
-def _apart(given: dict[str, Any], one: str, others: str) -> None:
-    value = given.get(one)
-    if value in (given.get(others) or ()):
-        raise ValueError(f"{others} must not include {one}; both have {value!r}")
-
-
-def _from_languages(languages: object) -> dict[str, Any]:
-    """The former option in today's terms: a default language and additional ones."""
-    logger.warning("languages is deprecated: use default_language and additional_languages")
-    if not isinstance(languages, list) or not all(isinstance(code, str) for code in languages):
-        raise ValueError(
-            f"languages: expected a list of language codes; the value is {languages!r}"
-        )
-    if not languages:
-        return {}
-    return {"default_language": languages[0], "additional_languages": languages[1:]}
-
-
-def _whole(value: Any) -> Any:
-    """Whole seconds go out as whole numbers: the SDK types some durations as integers."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+CHOICES: dict[str, tuple[str, ...]] = {
+    name: tuple(choice for choice in _choices(kind) if choice not in OPTIONS[name].aliases)
+    for name, kind in TYPES.items()
+    if _choices(kind)
+}
+"""The only values of an option, or the only elements of its list, where these are listed."""

@@ -35,11 +35,12 @@ from .._wire.codec import encode
 from .._wire.config import InlineTool
 from .._wire.server import ServerMessage
 from . import chat
+from .config import changed, checked, to_config, warn_of_the_undocumented
 from .errors import error_for, failure_for
 from .generation import Generation
 from .listener import Listener
 from .metrics import SessionTimes
-from .options import PhonicOptions, changed, checked, to_config
+from .options import PhonicOptions
 from .payloads import CLIENT_EVENT, SERVER_EVENT, Dtmf, StateChanged, ToolCallSettled
 from .telemetry import begin_spans
 from .tools import ToolConfigs
@@ -193,8 +194,104 @@ class RealtimeSession(
     ) -> None:
         """Change options of the conversation; what really changes goes out as one ``reset``.
 
-        A new ``default_language`` alone keeps the former one among the additional ones. Phonic
-        decides about tools itself: a ``tool_choice`` other than ``auto`` is ignored with a warning.
+        A new ``default_language`` alone keeps the former one among the additional ones.
+
+        Args:
+            tool_choice: LiveKit's; anything but ``auto`` is ignored with a warning, since Phonic
+                decides by itself when to call a tool.
+            phonic_agent (str): Name of the Phonic agent; the other options override its settings.
+            voice (str): Id of the assistant's voice. [default: sabrina]
+            additional_voice_ids (list[str]): Ids of further voices: each conversation gets
+                ``voice`` or one of these, at random.
+            welcome_message (str | None): What the assistant says first; ignored with
+                ``generate_welcome_message``. May hold template variables.
+            generate_welcome_message (bool | None): Whether Phonic makes up the welcome message.
+                [default: False]
+            is_welcome_message_interruptible (bool): Whether the caller can interrupt the welcome
+                message. [default: True]
+            project (str | None): Name of the Phonic project. [default: main]
+            default_language (str): ISO 639-1 code of the language that the assistant speaks first.
+                [default: en]
+            additional_languages (list[str]): ISO 639-1 codes of further languages, without the
+                default one; at most two with ``multilingual_mode="auto"``.
+            multilingual_mode (str): When the language changes: with every utterance (``auto``),
+                when the caller asks for it (``request``, which Phonic recommends), or once, by the
+                caller's first turn (``initial``). [auto, request or initial; default: request]
+            languages (list[str]): Deprecated: the default language, followed by the additional
+                ones.
+            audio_speed (float): How fast the assistant speaks, as a factor. [0.5 to 1.5; in steps
+                of 0.1; default: 1]
+            phonic_tools (list[str]): Names of tools that run at Phonic: webhooks, and the built-in
+                ones.
+            configs_for_tools (list[PhonicToolConfig]): Settings of single tools, your own and
+                built-in ones, each with the tool's ``name``.
+            forbid_speech_after_tool_call (list[str]): Deprecated: names of tools; use the field of
+                this name in ``configs_for_tools``.
+            boosted_keywords (list[str]): Words and short phrases that speech recognition should
+                expect.
+            min_words_to_interrupt (int): How many words the caller must say to interrupt the
+                assistant. [1 to 10 words; default: 1]
+            generate_no_input_poke_text (bool): Whether Phonic makes up what the assistant says to a
+                silent caller. [default: False]
+            no_input_poke_sec (float | None): After how much silence the assistant speaks to the
+                caller; ``None`` switches this off. [whole seconds]
+            no_input_poke_text (str): What the assistant says to a silent caller; ignored with
+                ``generate_no_input_poke_text``. [default: Are you still there?]
+            no_input_end_conversation_sec (float): After how much silence Phonic ends the
+                conversation. [whole seconds; default: 180]
+            websocket_timeout_sec (int): After how long without audio Phonic closes the connection.
+                [1 to 300 seconds; default: 60]
+            intelligence_level (str): ``standard`` answers sooner, ``high`` reasons better.
+                [standard or high; default: standard]
+            phonic_model (str): Version of Phonic's model; Phonic's current one if left out.
+                [phonic-0.5, phonic-1 or phonic-1.1]
+            model (str): Phonic's speech-to-speech engine. [merritt; default: merritt]
+            vad_prebuffer_duration_ms (int): How much audio from before the detected start of speech
+                is listened to. [0 to 2000 ms; default: 500]
+            vad_min_speech_duration_ms (int): How long a sound must last to count as speech. [0 to
+                1500 ms; default: 50]
+            vad_min_silence_duration_ms (int): How much silence ends the caller's turn. [0 to 1500
+                ms; default: 800]
+            vad_threshold (float): How sure the speech detector must be: a lower value takes more
+                sounds for speech. [0.2 to 0.8; default: 0.38]
+            push_to_talk (bool): Whether LiveKit says when the caller's turn begins and ends.
+                LiveKit sets it for ``turn_detection="manual"``. [default: False]
+            enable_assistant_backchannel (bool): Whether the assistant says “mm-hmm” and the like
+                while the caller speaks. [default: False]
+            assistant_backchannel_aggressiveness (float): How readily the assistant says such words,
+                where they are enabled. [0 to 1; in steps of 0.01; default: 0.1]
+            background_noise (str | None): What is heard behind the assistant's voice; ``None`` for
+                nothing. [office, call-center or coffee-shop]
+            background_noise_level (float): How loud the background noise is. [0 to 0.25; default:
+                0]
+            pronunciation_dictionary (list[PronunciationEntry]): How words are spoken: ``{word,
+                pronunciation}`` entries, up to 1000, each word once and of up to 30 characters, its
+                pronunciation of up to 50.
+            template_variables (dict[str, str]): Values for ``{{name}}`` in the instructions and the
+                welcome message.
+            tasks (list[Task]): What the assistant should get done: ``{name, description}`` entries.
+            mcp_servers (list[str]): Names of MCP servers that are set up at Phonic.
+            observability_integrations (list[str]): Services that Phonic sends traces of the
+                conversation to. [braintrust]
+            configuration_endpoint (ConfigurationEndpoint | None): ``{url, headers, timeout_ms}`` of
+                an HTTPS endpoint of yours that Phonic asks for the options of each conversation.
+            outbound_number_pool (OutboundNumberPool | None): ``{active, blocked}``: the phone
+                numbers (E.164) that outbound calls come from, and never come from.
+            external_id (str): Your own id for the conversation, which Phonic stores with it; not
+                blank.
+            enable_redaction (bool): Whether Phonic takes personal data out of transcripts and
+                recordings. [default: False]
+            enable_watermarking (bool): Whether the assistant's audio carries a watermark that
+                cannot be heard.
+            data_retention_policy (DataRetentionPolicy): How long Phonic keeps transcripts and
+                recordings: ``{zero_data_retention: True}``, or ``False`` with ``transcripts`` and
+                ``audio_recordings``, each ``{delete_after_hours}``.
+            external_storage_policy (str | None): Name of the policy by which Phonic delivers what
+                it does not keep. Needs ``zero_data_retention``, and excludes ``enable_redaction``.
+            additional_params (dict[str, Any]): Further parameters, passed on to Phonic as they are;
+                JSON values.
+            stream_ahead_of_real_time (bool): Whether audio arrives as fast as it is made, which is
+                the default here, or at the pace at which it is spoken.
 
         Raises:
             TypeError, ValueError: as for the model's constructor; then nothing is changed.
@@ -202,12 +299,23 @@ class RealtimeSession(
         if is_given(tool_choice) and tool_choice not in (None, "auto"):
             self._warn_unsupported("update_options(tool_choice=...)")
         changes = checked(options)
-        if not changes:
-            return
+        make_changes = self._prepare_changes(changes)
+        warn_of_the_undocumented(changes)
+        make_changes()
+
+    def _prepare_changes(self, changes: dict[str, Any]) -> Callable[[], None]:
+        """Hold checked changes against this session's options; what is returned makes them."""
         updated = changed(self._options, changes)
-        config, self._tool_configs = to_config(updated, self._audio_format)
-        self._options = updated
-        self._runtime.dispatch(events.UpdateOptions(config=config, tools=self._inline_tools()))
+        config, tool_configs = to_config(updated, self._audio_format)
+
+        def make_changes() -> None:
+            if changes:
+                self._options, self._tool_configs = updated, tool_configs
+                self._runtime.dispatch(
+                    events.UpdateOptions(config=config, tools=self._inline_tools())
+                )
+
+        return make_changes
 
     def set_external_id(self, external_id: str) -> None:
         """Store your own id with the conversation; it takes precedence over the option.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from livekit.agents import llm
 from msgspec import structs
-from typing_extensions import TypedDict
+from typing_extensions import Required, TypedDict
 
 from .._wire.config import BuiltInTool, InlineTool, ToolDefinition
 
@@ -23,7 +23,7 @@ class PhonicToolConfig(TypedDict, total=False):
     for the other built-in tools, everything else for own tools.
     """
 
-    name: str
+    name: Required[str]
     execution_mode: Literal["sync", "async"]
     tool_call_output_timeout_ms: int
     require_speech_before_tool_call: bool
@@ -63,20 +63,14 @@ class ToolConfigs:
         """``silent_after`` are tools after which the assistant does not speak (deprecated option).
 
         Raises:
-            ValueError: a config has no name, a name stands twice, or a field is not for that tool.
+            ValueError: a field is not for that tool.
         """
         self._by_name: dict[str, dict[str, Any]] = {
             name: {"forbid_speech_after_tool_call": True} for name in silent_after or ()
         }
-        named: set[str] = set()
         for config in configs or ():
-            fields = dict(config)
-            name = fields.pop("name", None)
-            if not isinstance(name, str) or not name:
-                raise ValueError(f"configs_for_tools: every entry must have a name, got {config!r}")
-            if name in named:
-                raise ValueError(f"configs_for_tools: {name!r} stands more than once")
-            named.add(name)
+            name = config["name"]
+            fields = {field: value for field, value in config.items() if field != "name"}
             self._by_name[name] = {**self._by_name.get(name, {}), **fields}
             _check_fields(name, fields)
 

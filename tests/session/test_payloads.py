@@ -9,6 +9,8 @@ from livekit.agents import function_tool, llm
 from support.scripted import conversation, started
 from syrupy.extensions.json import JSONSnapshotExtension
 
+from phonic_fsm._adapter.options import OPTIONS
+
 pytestmark = pytest.mark.anyio
 
 
@@ -94,9 +96,9 @@ EVERYTHING = {
     },
     "outbound_number_pool": {"active": ["+15550100"], "blocked": []},
     "external_id": "call-1",
-    "enable_redaction": True,
+    "enable_redaction": False,
     "enable_watermarking": True,
-    "data_retention_policy": {"transcripts_days": 30},
+    "data_retention_policy": {"zero_data_retention": True},
     "external_storage_policy": "bucket",
     "additional_params": {"beta": True},
     "stream_ahead_of_real_time": False,
@@ -119,6 +121,11 @@ async def config_of(model, server, *, tools):
 
 async def test_nothing_set(make_model, server, payload):
     assert await config_of(make_model(), server, tools=[]) == payload
+
+
+def test_everything_is_every_option():
+    deprecated = {"languages", "forbid_speech_after_tool_call"}
+    assert OPTIONS.keys() - EVERYTHING.keys() == deprecated
 
 
 async def test_everything_set(make_model, server, payload):

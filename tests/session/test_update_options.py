@@ -18,10 +18,23 @@ async def get_weather(city: str) -> str:
     return city
 
 
+FROM_ELSEWHERE = {"system_prompt", "input_format", "output_format"}
+"""Fields of the config that no option sets."""
+
+
+def test_every_option_is_a_field_of_the_config():
+    forgotten = {
+        name
+        for name, option in OPTIONS.items()
+        if (option.wire or name) not in ConfigOptions.__struct_fields__
+    }
+    assert not forgotten, "the fields of these options are missing in _wire/config.py"
+
+
 def test_every_field_of_the_config_has_an_option():
-    from_elsewhere = {"system_prompt", "input_format", "output_format"}
     reached = {option.wire or name for name, option in OPTIONS.items()}
-    assert set(ConfigOptions.__struct_fields__) - from_elsewhere == reached
+    forgotten = set(ConfigOptions.__struct_fields__) - FROM_ELSEWHERE - reached
+    assert not forgotten, "the options for these fields are missing in _adapter/options.py"
 
 
 @pytest.mark.parametrize(

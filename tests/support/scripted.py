@@ -20,7 +20,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from phonic_fsm import RealtimeModel, RealtimeSession
-from phonic_fsm._adapter.options import to_config
+from phonic_fsm._adapter.config import to_config
 from phonic_fsm._core.context import Settings
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.codec import decode_client, encode

@@ -1,0 +1,277 @@
+"""Options, checked against the table and made into Phonic's config.
+
+What cannot be meant is an error that names the option, its value and the rule. What Phonic's
+documents merely do not foresee is sent with a warning, since the service may have learned it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterator
+from copy import deepcopy
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from livekit.agents.utils import is_given
+
+from .._runtime.log import logger
+from .._wire.codec import DEEPEST, refuse_too_deep
+from .._wire.config import ConfigOptions
+from .options import CHOICES, OPTIONS, TYPES, Option, PhonicOptions
+from .tools import ToolConfigs
+
+_ABOUT_TOOLS = ("configs_for_tools", "forbid_speech_after_tool_call")
+
+_E164 = re.compile(r"\+[1-9]\d{1,14}")
+
+_LANGUAGES = (
+    "ar az bg bn cs da de el en es fa fi fil fr gu he hi hu id it ja ka km kn ko lt lv ml mr ms ne "
+    "nl no pa pl pt ro ru si sk sq sv sw ta te th tr uk ur vi yue zh"
+)
+"""The language codes that Phonic's REST API lists (``LanguageCode``)."""
+
+MOST_IN_AUTO_MODE = 2
+"""Additional languages that Phonic allows where it detects the language by itself."""
+
+
+def checked(options: PhonicOptions) -> dict[str, Any]:
+    """The options that are given, each checked and copied.
+
+    Raises:
+        TypeError: there is no such option.
+        ValueError: an option has a value that Phonic cannot take. The message names the option,
+            the value and the rule.
+    """
+    given: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise TypeError(f"there is no option {name!r}")
+        if is_given(value):
+            _check(name, value, OPTIONS[name])
+            # A copy: what the caller does with a list later changes no session.
+            given[name] = OPTIONS[name].aliases.get(str(value), deepcopy(value))
+    if "languages" in given:
+        logger.warning("languages is deprecated: use default_language and additional_languages")
+        default, *additional = given.pop("languages") or [None]
+        if default is not None and not given.keys() & {"default_language", "additional_languages"}:
+            given |= {"default_language": default, "additional_languages": additional}
+    if "forbid_speech_after_tool_call" in given:
+        logger.warning("forbid_speech_after_tool_call is deprecated: use configs_for_tools")
+    return given
+
+
+def warn_of_the_undocumented(given: dict[str, Any]) -> None:
+    """Log a line for each checked option whose value Phonic's documents do not foresee."""
+    for name, value in given.items():
+        problem = next(_undocumented(name, value, OPTIONS[name]), None)
+        if problem is not None:
+            logger.warning("%s: Phonic documents %s; it is sent nevertheless", name, problem)
+
+
+def to_config(given: dict[str, Any], audio_format: str) -> tuple[ConfigOptions, ToolConfigs]:
+    """The config, and the settings of single tools, that checked options ask for.
+
+    Raises:
+        ValueError: two options exclude each other, or a tool's config is wrong.
+    """
+    _check_together(given)
+    tools = ToolConfigs(given.get("configs_for_tools"), given.get("forbid_speech_after_tool_call"))
+    fields = {OPTIONS[n].wire or n: _whole(v) for n, v in given.items() if n not in _ABOUT_TOOLS}
+    if "phonic_tools" in given:
+        fields["tools"] = tools.phonic(given["phonic_tools"])
+    config = ConfigOptions(
+        **{
+            "input_format": audio_format,
+            "output_format": audio_format,
+            # LiveKit plays at its own pace; what comes early does not stutter.
+            "stream_ahead_of_real_time": True,
+            **fields,
+        }
+    )
+    return config, tools
+
+
+def changed(given: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Options with changes put in, both checked.
+
+    A change of the default language alone keeps the former one among the additional ones and
+    takes the new one out of them: Phonic refuses a language that is both. In ``auto`` mode the last
+    ones give way, since Phonic allows two.
+    """
+    language = changes.get("default_language")
+    former = given.get("default_language")
+    updated = {**given, **changes}
+    if language not in (None, former) and "additional_languages" not in changes:
+        spoken = [former, *(given.get("additional_languages") or ())]
+        rotated = [code for code in dict.fromkeys(spoken) if code not in (None, language)]
+        auto = updated.get("multilingual_mode") == "auto"
+        updated["additional_languages"] = rotated[:MOST_IN_AUTO_MODE] if auto else rotated
+    return updated
+
+
+# -- what cannot be meant ------------------------------------------------------------------------
+
+
+def _check(name: str, value: Any, option: Option) -> None:
+    _check_type(name, value)
+    if value is None:
+        return
+    for problem in _problems(name, value, option):
+        raise ValueError(f"{name} {problem}{_shown(name, value)}")
+
+
+def _check_type(name: str, value: Any) -> None:
+    # Before msgspec, which does not say what the choices are.
+    for choice in value if isinstance(value, list | tuple) else [value]:
+        if (
+            name in CHOICES
+            and isinstance(choice, str)
+            and choice not in (*CHOICES[name], *OPTIONS[name].aliases)
+        ):
+            choices = ", ".join(CHOICES[name])
+            raise ValueError(f"{name} must be one of {choices}{_shown(name, value)}")
+    try:
+        msgspec.convert(_whole(value), TYPES[name])
+    except msgspec.ValidationError as error:
+        problem = re.sub(r"^Object missing required field `(\w+)`", r"must have a \1", str(error))
+        if value is None:
+            problem += "; leave the option out to keep Phonic's own setting"
+        raise ValueError(f"{name}: {problem}{_shown(name, value)}") from None
+
+
+def _problems(name: str, value: Any, option: Option) -> Iterator[str]:
+    """What is wrong with a value of the right type."""
+    yield from _unsendable(value)
+    if option.least is not None and value < option.least:
+        yield f"must not be below {option.least:g}"
+    if option.most is not None and value > option.most:
+        yield f"must not be above {option.most:g}"
+    if option.unique is not None:
+        keys = [entry[option.unique] if isinstance(entry, dict) else entry for entry in value]
+        if repeated := _repeated(keys):
+            yield f"{repeated!r} stands more than once"
+    if name == "external_id" and not value.strip():
+        yield "must not be empty"
+    if name == "configuration_endpoint":
+        address = urlsplit(value["url"])
+        if address.scheme != "https" or not address.hostname:
+            yield "must have an HTTPS url"
+        if address.username or address.password:
+            yield "must have a url without credentials: these go into headers"
+    if name == "outbound_number_pool":
+        for number in (*value["active"], *value["blocked"]):
+            if not _E164.fullmatch(number):
+                yield f"must hold numbers in E.164 form such as +15550100, not {number!r}"
+        if repeated := _repeated(value["active"]):
+            yield f"{repeated!r} stands more than once in active"
+    if name == "data_retention_policy":
+        periods = {"transcripts", "audio_recordings"}
+        if value["zero_data_retention"] and periods & value.keys():
+            yield "must have no other field where zero_data_retention is True"
+        if not value["zero_data_retention"] and not periods <= value.keys():
+            yield "must have transcripts and audio_recordings where zero_data_retention is False"
+
+
+def _check_together(given: dict[str, Any]) -> None:
+    """Hold options against each other."""
+    _apart(given, "default_language", "additional_languages")
+    _apart(given, "voice", "additional_voice_ids")
+    additional = given.get("additional_languages") or ()
+    if given.get("multilingual_mode") == "auto" and len(additional) > MOST_IN_AUTO_MODE:
+        raise ValueError(
+            f"additional_languages must be at most {MOST_IN_AUTO_MODE} where multilingual_mode is "
+            f"'auto'; the value is {additional!r}"
+        )
+    storage = given.get("external_storage_policy")
+    if storage is None:
+        return
+    if given.get("enable_redaction"):
+        raise ValueError(
+            "external_storage_policy cannot be combined with enable_redaction; "
+            f"the value is {storage!r}"
+        )
+    policy = given.get("data_retention_policy")
+    # Without one here, the Phonic agent or the endpoint may have it.
+    elsewhere = policy is None and given.keys() & {"phonic_agent", "configuration_endpoint"}
+    if not elsewhere and not (policy or {}).get("zero_data_retention"):
+        raise ValueError(
+            "external_storage_policy needs data_retention_policy={'zero_data_retention': True}; "
+            f"the value is {storage!r}"
+        )
+
+
+def _apart(given: dict[str, Any], one: str, others: str) -> None:
+    value = given.get(one)
+    if value in (given.get(others) or ()):
+        raise ValueError(f"{others} must not include {one}; both have {value!r}")
+
+
+def _repeated(keys: Collection[Any]) -> Any:
+    seen: set[Any] = set()
+    return next((key for key in keys if key in seen or seen.add(key)), None)  # type: ignore[func-returns-value]
+
+
+def _unsendable(value: Any) -> Iterator[str]:
+    """What keeps a value from going out as JSON."""
+    try:
+        refuse_too_deep(msgspec.json.encode(_whole(value)), DEEPEST)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        yield f"cannot be sent as JSON ({error})"
+    else:
+        if not _is_finite(value):
+            yield "must be finite: JSON has neither nan nor infinity"
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_is_finite, value))
+
+
+def _shown(name: str, value: Any) -> str:
+    """The value, for a message; that of an option which may hold keys is left out."""
+    if name == "configuration_endpoint":
+        return ""
+    shown = repr(value)
+    return f"; the value is {shown if len(shown) <= 200 else f'{shown[:200]}…'}"
+
+
+# -- what is not documented ----------------------------------------------------------------------
+
+
+def _undocumented(name: str, value: Any, option: Option) -> Iterator[str]:
+    """What Phonic documents and a value does not keep to."""
+    if value is None:
+        return
+    if option.documented is not None:
+        low, high = option.documented
+        if not low <= value <= high:
+            yield f"{low:g} to {high:g}, and the value is {value!r}"
+    if option.step is not None and abs(value / option.step - round(value / option.step)) > 1e-6:
+        yield f"multiples of {option.step:g}, and the value is {value!r}"
+    if name in ("default_language", "additional_languages"):
+        codes = [value] if isinstance(value, str) else value
+        if unknown := [code for code in codes if code not in _LANGUAGES.split()]:
+            yield f"no language {unknown[0]!r}"
+    if name == "pronunciation_dictionary":
+        if len(value) > 1000:
+            yield f"at most 1000 entries, and there are {len(value)}"
+        for entry in value:
+            if len(entry["word"]) > 30:
+                yield f"words of at most 30 characters, and there is {entry['word']!r}"
+            if len(entry["pronunciation"]) > 50:
+                yield "pronunciations of at most 50 characters, and there is a longer one"
+    if name == "configs_for_tools":
+        for config in value:
+            timeout = config.get("tool_call_output_timeout_ms", 1000)
+            if not 1000 <= timeout <= 180_000:
+                yield f"tool_call_output_timeout_ms of 1000 to 180000, and it is {timeout!r}"
+
+
+def _whole(value: Any) -> Any:
+    """Whole seconds go out as whole numbers: the SDK types some durations as integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
