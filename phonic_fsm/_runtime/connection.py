@@ -26,6 +26,7 @@ from websockets.protocol import State
 from .._core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event
 from .._wire.client import AudioChunk, ClientMessage
 from .._wire.codec import decode_server, encode
+from .deadline import fail_after
 from .endpoint import Endpoint
 from .outbox import Outbox
 from .socket import WRITE_LIMIT, Socket
@@ -178,7 +179,7 @@ class Connection:
     async def _open(self) -> Socket | None:
         url, headers = self._endpoint.request(self._resume)
         try:
-            with anyio.fail_after(self._connect_timeout):
+            with fail_after(self._connect_timeout):
                 socket = await connect(
                     url,
                     create_connection=Socket,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+import time
 
 import pytest
 from livekit.agents import APIConnectOptions
 from support.scripted import KEY, Emitted, started
+from websockets.sync.server import serve
 
 import phonic_fsm
 from phonic_fsm import State
@@ -284,3 +287,41 @@ def test_a_timer_connects_where_only_asyncio_runs():
                 await emitted.state("closed")
 
     asyncio.run(try_to_connect())
+
+
+def test_an_answer_that_came_while_the_process_was_held_up_counts():
+    """By the wall's clock, and with a server that answers meanwhile."""
+    timeout = 0.2
+    held_up, answered = threading.Event(), threading.Event()
+
+    def hold_up():
+        held_up.set()
+        answered.wait()
+        time.sleep(2 * timeout)
+
+    def converse(connection):
+        answered.set()
+        for _ in connection:
+            pass
+
+    async def connect():
+        loop = asyncio.get_running_loop()
+
+        def answer(connection, request):
+            loop.call_soon_threadsafe(hold_up)
+            held_up.wait()
+
+        with serve(converse, "127.0.0.1", 0, process_request=answer) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            host, port = server.socket.getsockname()
+            options = APIConnectOptions(max_retry=0, retry_interval=0, timeout=timeout)
+            model = phonic_fsm.RealtimeModel(
+                api_key=KEY, base_url=f"ws://{host}:{port}", conn_options=options
+            )
+            async with started(model) as (_, emitted):
+                assert await emitted.before("state_changed") == []
+            server.shutdown()
+            thread.join()
+
+    asyncio.run(connect())
