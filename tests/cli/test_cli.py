@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.commands import assert_is_one_line_and_exit_2, run_process
+from support.commands import assert_is_one_line_and_exit_2, run_process, start
+from support.processes import LONGEST
 from support.record_traces import TRACES
 
 from phonic_fsm.simulator import speak
@@ -68,37 +66,18 @@ def test_a_mistake_is_one_line_and_exit_2(arguments, says):
 
 
 def test_simulate_says_where_it_is_and_ends_on_ctrl_c():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "phonic_fsm", "simulate", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-    )
-    assert process.stdout is not None
-    assert "simulating Phonic at ws://127.0.0.1:" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    with start("simulate", "--port", 0) as process:
+        assert "simulating Phonic at ws://127.0.0.1:" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LONGEST)
     assert (process.returncode, errors) == (0, "")
 
 
 def test_simulate_says_when_the_port_is_taken():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "phonic_fsm", "simulate", "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-    )
-    assert process.stdout is not None
-    port = process.stdout.readline().split("127.0.0.1:")[1].split()[0]
-    try:
+    with start("simulate", "--port", 0) as process:
+        port = process.stdout.readline().split("127.0.0.1:")[1].split()[0]
         result = run_process("simulate", "--port", port)
-        assert_is_one_line_and_exit_2(result, says=f"cannot listen on 127.0.0.1:{port}")
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+    assert_is_one_line_and_exit_2(result, says=f"cannot listen on 127.0.0.1:{port}")
 
 
 def loudness(path: Path) -> tuple[float, float]:
@@ -149,20 +128,10 @@ def test_the_demo_plays_a_callers_wav(rate, channels, bits, tmp_path):
 
 
 def test_ctrl_c_ends_the_demo_without_half_a_file(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "phonic_fsm", "demo", "--out", "a.wav", "--trace", "t.jsonl"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-    )
-    assert process.stdout is not None
-    while "ready → speaking" not in process.stdout.readline():
-        pass
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    with start("demo", "--out", "a.wav", "--trace", "t.jsonl", cwd=tmp_path) as process:
+        assert any("ready → speaking" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LONGEST)
     assert (process.returncode, errors) == (130, "")
     assert [path.name for path in tmp_path.iterdir()] == ["t.jsonl"]
     replayed = run_process("replay", "t.jsonl", cwd=tmp_path)

@@ -9,10 +9,14 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from support.commands import assert_is_one_line_and_exit_2, run, start
+from support import processes
+from support.commands import PHONIC_FSM, assert_is_one_line_and_exit_2, run, start
+from support.processes import LONGEST
 from support.record_traces import TRACES
 from support.written_traces import assistant, caller, opening, tool, write
 
@@ -83,10 +87,7 @@ def test_it_loads_neither_livekit_nor_the_sdk():
         "import sys, phonic_fsm._cli.replay;"
         "print([name for name in ('livekit', 'phonic', 'websockets') if name in sys.modules])"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
+    assert processes.run(sys.executable, "-c", code).stdout.strip() == "[]"
 
 
 def test_audio_chunks_in_a_row_are_one_line(call):
@@ -220,17 +221,22 @@ def test_what_comes_before_the_end_of_a_cut_off_trace_is_shown(tmp_path, call):
 
 def test_whoever_reads_the_beginning_alone_hears_no_complaint(tmp_path):
     told = [*opening(), *assistant(1.0, *["word "] * 5000)]
-    process = start("replay", "--all", "--full", write(tmp_path / "call.jsonl", told))
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    process.wait(20)
-    process.stderr.close()
+    path = write(tmp_path / "call.jsonl", told)
+    with start("replay", "--all", "--full", path) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        process.wait(LONGEST)
 
 
 # -- a session that still runs -------------------------------------------------------------------
+
+
+def wait_for_line(process: subprocess.Popen[str], part: str) -> None:
+    for line in process.stdout:
+        if part in line:
+            return
+    pytest.fail(f"it ended without {part}")
 
 
 def test_follow_shows_steps_as_they_are_written_and_ends_with_the_session(call, tmp_path):
@@ -238,13 +244,11 @@ def test_follow_shows_steps_as_they_are_written_and_ends_with_the_session(call, 
     half = text.index(b'"seq":9,') + 5
     growing = tmp_path / "growing.jsonl"
     growing.write_bytes(text[:half])
-    process = start("replay", "--follow", growing)
-    assert process.stdout is not None
-    while "input_text" not in process.stdout.readline():
-        pass
-    with growing.open("ab") as file:
-        file.write(text[half:])
-    rest, errors = process.communicate(timeout=20)
+    with start("replay", "--follow", growing) as process:
+        wait_for_line(process, "input_text")
+        with growing.open("ab") as file:
+            file.write(text[half:])
+        rest, errors = process.communicate(timeout=LONGEST)
     assert (process.returncode, errors) == (0, "")
     assert rest.splitlines()[-1] == "identical: 17 steps replayed"
 
@@ -252,12 +256,10 @@ def test_follow_shows_steps_as_they_are_written_and_ends_with_the_session(call, 
 def test_ctrl_c_ends_following(call, tmp_path):
     growing = tmp_path / "growing.jsonl"
     growing.write_bytes(call.read_bytes()[:-30])
-    process = start("replay", "--follow", growing)
-    assert process.stdout is not None
-    while "input_text" not in process.stdout.readline():
-        pass
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    with start("replay", "--follow", growing) as process:
+        wait_for_line(process, "input_text")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LONGEST)
     assert (process.returncode, errors) == (130, "")
 
 
@@ -286,20 +288,11 @@ def test_step_needs_a_terminal(call):
 
 
 class Terminal:
-    """``phonic-fsm replay --step`` with a keyboard and a screen."""
+    """The keyboard and the screen of a ``phonic-fsm replay --step``."""
 
-    def __init__(self, *arguments: object) -> None:
-        import pty
-
-        self._keyboard, terminal = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "phonic_fsm", "replay", "--step", *map(str, arguments)],
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "30", "NO_COLOR": "1"},
-        )
-        os.close(terminal)
+    def __init__(self, keyboard: int, process: subprocess.Popen[str]) -> None:
+        self._keyboard = keyboard
+        self.process = process
 
     def press(self, keys: str) -> None:
         os.write(self._keyboard, keys.encode())
@@ -308,19 +301,33 @@ class Terminal:
         """The next page on which that is told under the line, without the lines above."""
         seen = b""
         while not re.search(rf"─\s+{re.escape(present)}.*quit", plain(seen), re.DOTALL):
-            assert select.select([self._keyboard], [], [], 20)[0], plain(seen)
+            assert select.select([self._keyboard], [], [], LONGEST)[0], plain(seen)
             seen += os.read(self._keyboard, 65536)
         return plain(seen).rsplit("─", 1)[1].split("\n")
 
     def exit_code(self) -> int:
-        while True:
-            try:
-                if not os.read(self._keyboard, 65536):
-                    break
-            except OSError:
-                break  # what Linux says of a terminal that its last process has left
-        os.close(self._keyboard)
-        return self.process.wait(20)
+        # Linux refuses to read from a terminal that its last process has left.
+        with suppress(OSError):
+            while os.read(self._keyboard, 65536):
+                pass
+        return self.process.wait(LONGEST)
+
+
+@contextmanager
+def stepping(*arguments: object) -> Iterator[Terminal]:
+    import pty
+
+    keyboard, terminal = pty.openpty()
+    with processes.running(
+        *(*PHONIC_FSM, "replay", "--step", *arguments),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={"TERM": "xterm", "COLUMNS": "80", "LINES": "30", "NO_COLOR": "1"},
+    ) as process:
+        os.close(terminal)
+        yield Terminal(keyboard, process)
+    os.close(keyboard)
 
 
 def plain(screen: bytes) -> str:
@@ -334,52 +341,52 @@ with_a_terminal = pytest.mark.skipif(
 
 @with_a_terminal
 def test_stepping_goes_forward_and_back_and_quits(call):
-    terminal = Terminal(call)
-    terminal.page("1     0.000  open")
-    terminal.press("\r")
-    page = terminal.page("2     0.100  update_session")
-    assert any("update_session" in line for line in page)
-    for key, present in [
-        ("\x1b[C", "3     0.200  connection_opened"),
-        ("n", "4     0.400  conversation_created"),
-        ("\x1b[D", "3     0.200  connection_opened"),
-        ("\x1b[F", "17     8.000  close"),
-        ("p", "16     7.700  assistant_finished_speaking"),
-        ("p", "13     7.600  × 3 audio chunks"),
-        ("\x1b[H", "1     0.000  open"),
-    ]:
-        terminal.press(key)
-        terminal.page(present)
-    terminal.press("q")
-    assert terminal.exit_code() == 0
+    with stepping(call) as terminal:
+        terminal.page("1     0.000  open")
+        terminal.press("\r")
+        page = terminal.page("2     0.100  update_session")
+        assert any("update_session" in line for line in page)
+        for key, present in [
+            ("\x1b[C", "3     0.200  connection_opened"),
+            ("n", "4     0.400  conversation_created"),
+            ("\x1b[D", "3     0.200  connection_opened"),
+            ("\x1b[F", "17     8.000  close"),
+            ("p", "16     7.700  assistant_finished_speaking"),
+            ("p", "13     7.600  × 3 audio chunks"),
+            ("\x1b[H", "1     0.000  open"),
+        ]:
+            terminal.press(key)
+            terminal.page(present)
+        terminal.press("q")
+        assert terminal.exit_code() == 0
 
 
 @with_a_terminal
 def test_stepping_begins_where_it_is_told_and_tells_a_difference(tmp_path):
     path = tmp_path / "changed.jsonl"
     path.write_text(TRACE.read_text().replace('"to":"tool_pending"', '"to":"ready"', 1))
-    terminal = Terminal(path, "--until", 6)
-    page = "\n".join(terminal.page("6     "))
-    assert "diverged at step 6 (line 7), to:" in page
-    assert 'expected  "ready"' in page
-    terminal.press("q")
-    assert terminal.exit_code() == 1
+    with stepping(path, "--until", 6) as terminal:
+        page = "\n".join(terminal.page("6     "))
+        assert "diverged at step 6 (line 7), to:" in page
+        assert 'expected  "ready"' in page
+        terminal.press("q")
+        assert terminal.exit_code() == 1
 
 
 @with_a_terminal
 def test_one_can_go_on_from_where_one_was_put(call):
-    terminal = Terminal(call, "--until", 9)
-    terminal.page("9     3.200  tool_call")
-    terminal.press("\r")
-    page = terminal.page("4.0 s without a step")
-    assert any(line.startswith("   10     7.200  update_chat_ctx") for line in page)
-    terminal.press("q")
-    assert terminal.exit_code() == 0
+    with stepping(call, "--until", 9) as terminal:
+        terminal.page("9     3.200  tool_call")
+        terminal.press("\r")
+        page = terminal.page("4.0 s without a step")
+        assert any(line.startswith("   10     7.200  update_chat_ctx") for line in page)
+        terminal.press("q")
+        assert terminal.exit_code() == 0
 
 
 @with_a_terminal
 def test_ctrl_c_ends_stepping(call):
-    terminal = Terminal(call)
-    terminal.page("1     0.000  open")
-    terminal.process.send_signal(signal.SIGINT)
-    assert terminal.exit_code() == 130
+    with stepping(call) as terminal:
+        terminal.page("1     0.000  open")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.exit_code() == 130

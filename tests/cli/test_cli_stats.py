@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support.commands import assert_is_one_line_and_exit_2, run
+from support import processes
+from support.commands import PHONIC_FSM, assert_is_one_line_and_exit_2, run
 from support.written_traces import assistant, caller, opening, tool, write
 
 from phonic_fsm._cli.traces import FEW, find_traces
@@ -130,14 +130,10 @@ def test_the_bar_is_on_stderr_and_the_figures_are_on_stdout(tmp_path):
     for number in range(3):
         call(tmp_path / f"{number}.jsonl", 0.4)
     screen, terminal = pty.openpty()
-    result = subprocess.run(
-        [sys.executable, "-m", "phonic_fsm", "stats", "--json", tmp_path],
-        stdout=subprocess.PIPE,
+    result = processes.run(
+        *(*PHONIC_FSM, "stats", "--json", tmp_path),
         stderr=terminal,
-        text=True,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
-        check=True,
-        timeout=50,
+        env={"TERM": "xterm", "COLUMNS": "80"},
     )
     os.close(terminal)
     assert len([json.loads(line) for line in result.stdout.splitlines()]) == 4

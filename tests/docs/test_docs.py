@@ -7,7 +7,6 @@ import asyncio
 import importlib.util
 import re
 import shlex
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 from livekit.agents import AgentSession
+from support import processes
 from support.commands import run
 from support.record_traces import TRACES
 from support.scripted import PATIENCE
@@ -199,14 +199,7 @@ def test_the_files_that_a_page_names_are_there(page):
 
 @pytest.mark.parametrize("name", ["agent", "dtmf"])
 def test_the_example_agents_help_without_a_key(name):
-    result = subprocess.run(
-        [sys.executable, ROOT / "examples" / f"{name}.py", "--help"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-        timeout=50,
-    )
+    result = processes.run(sys.executable, ROOT / "examples" / f"{name}.py", "--help")
     assert result.returncode == 0, result.stderr
     assert "console" in result.stdout
 

@@ -6,10 +6,12 @@ import io
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
+
+from support import processes
 
 from phonic_fsm._cli import main
 
@@ -37,29 +39,20 @@ def run(*arguments: object, columns: int = 80, **environment: str) -> Result:
     raise AssertionError("main() always exits")
 
 
+PHONIC_FSM = (sys.executable, "-m", "phonic_fsm")
+
+
 def run_process(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The same as ``run``, in a process of its own that has ended."""
-    return subprocess.run(
-        [sys.executable, "-m", "phonic_fsm", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=cwd,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", "COLUMNS": "80"},
-        timeout=50,
-        check=False,
-    )
+    return processes.run(*PHONIC_FSM, *arguments, cwd=cwd, env={"COLUMNS": "80"})
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """The same as ``run``, in a process of its own that is still running."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "phonic_fsm", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", "COLUMNS": "80"},
+def start(
+    *arguments: object, cwd: Path | None = None
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """The same as ``run``, in a process of its own that runs, and ends with the block."""
+    return processes.running(
+        *PHONIC_FSM, *arguments, cwd=cwd, env={"COLUMNS": "80", "PYTHONUNBUFFERED": "1"}
     )
 
 

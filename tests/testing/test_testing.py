@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import anyio
 import pytest
 from livekit.agents import Agent, AgentSession
+from support import processes
 
 from phonic_fsm import RealtimeModel, testing
 from phonic_fsm._wire import server as phonic
@@ -187,7 +187,7 @@ def test_a_replay_does_not_load_livekit():
         f"assert_replays({str(TRACES / 'welcome.jsonl')!r}); "
         "sys.exit('livekit' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=50).returncode == 0
+    assert processes.run(sys.executable, "-c", code).returncode == 0
 
 
 # -- the phone -----------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import gzip
 import json
 import re
 import shutil
-import subprocess
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from support import processes
 from support.record_traces import TRACES
 from support.recorded import lines_of, whole_call
 
@@ -152,9 +152,7 @@ JQ = re.findall(r"```sh\n(jq .*)\n```", (DOCS / "trace-format.md").read_text(enc
 @pytest.mark.parametrize("command", JQ)
 def test_the_documents_jq_finds_something(command, tmp_path):
     shutil.copy(TRACES / "tool_call.jsonl", tmp_path / "call.jsonl")
-    result = subprocess.run(
-        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    result = processes.run("sh", "-c", command, cwd=tmp_path)
     assert result.stdout
     assert result.stderr == ""
 
