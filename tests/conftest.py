@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.scripted import KEY, PhonicServer
+from hypothesis import HealthCheck, settings
+from support import processes
+from support.clock import PatientLoop
+from support.scripted import KEY, PATIENCE, PhonicServer
 
 from phonic_fsm import RealtimeModel
+from phonic_fsm.trace import _recorder
 
 
 @pytest.fixture
-def anyio_backend() -> str:
+def anyio_backend() -> tuple[str, dict[str, Any]]:
     """LiveKit runs on asyncio only."""
-    return "asyncio"
+    return "asyncio", {"loop_factory": PatientLoop}
+
+
+settings.register_profile(
+    "steady",
+    # An example takes longer on a busy machine, which is no finding.
+    deadline=None,
+    # The fixtures of all tests, below, may be the same for all examples.
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def _traces_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a session waits for its trace, however slow the disk."""
+    monkeypatch.setattr(_recorder, "LONGEST_WAIT", PATIENCE)
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +72,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
     )
     folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True, timeout=30)
+    made = processes.run(*command.split(), cwd=folder)
+    assert made.returncode == 0, made.stderr
     return folder / "cert.pem"
 
 

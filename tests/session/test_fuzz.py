@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.commands import run
 from support.record_traces import TRACES
@@ -23,9 +23,7 @@ from phonic_fsm.trace import TraceError, replay
 from phonic_fsm.trace._recorder import TraceRecorder
 from phonic_fsm.trace._recording import checked_recording
 
-fuzzed = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+fuzzed = settings(max_examples=150)
 
 
 # -- frames --------------------------------------------------------------------------------------
@@ -150,7 +148,7 @@ def test_whatever_was_read_is_taken_in_every_state_recorded_and_replayed(frame, 
         step = machine.step(event)
         recorder.record(step)
     recorder.close()
-    recorder._written.result(timeout=5)
+    recorder._written.result()
     assert step.source is state
     assert [replayed.difference for replayed in replay(path)] == [None] * (len(WAY_TO[state]) + 1)
 

@@ -37,6 +37,7 @@ from soak.fault_proxy import (
     at,
 )
 from soak.ledger import Ledger, failure_of, look_up
+from support.clock import PatientLoop
 
 from phonic_fsm import RealtimeModel, State
 from phonic_fsm._adapter.session import Reply
@@ -386,4 +387,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    anyio.run(main, backend_options={"loop_factory": PatientLoop})

@@ -375,7 +375,11 @@ async def _answer(ledger: Ledger) -> None:
 
 
 async def soak(
-    seed: int, seconds: float, workers: int = WORKERS, keep: Path | None = None
+    seed: int,
+    seconds: float,
+    workers: int = WORKERS,
+    keep: Path | None = None,
+    samples: int = SAMPLES,
 ) -> Figures:
     """Have so many sessions at a time for so long; ``keep`` gets the traces of what was lost."""
     figures = Figures()
@@ -389,7 +393,7 @@ async def soak(
                 )
                 tasks.start_soon(worker.run)
             while anyio.current_time() < until:
-                await anyio.sleep(seconds / SAMPLES)
+                await anyio.sleep(seconds / samples)
                 figures.samples.append(_count())
     await anyio.sleep(0.1)  # sockets that were closed last are let go of in the next turn
     after = _count()

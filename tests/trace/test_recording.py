@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 from livekit import rtc
 from livekit.agents import job as livekit_job
+from support import processes
 from support.recorded import lines_of, whole_call
 from support.scripted import KEY, PATIENCE, SILENCE, conversation, read, settle
 
@@ -125,7 +125,6 @@ async def test_neither_key_nor_samples_are_recorded(make_model, server, tmp_path
     assert b"EjQSNBI0" not in path.read_bytes()
 
 
-@pytest.mark.timeout(10)
 async def test_a_target_that_cannot_be_written_costs_the_trace_not_the_call(
     make_model, server, tmp_path, caplog
 ):
@@ -138,7 +137,8 @@ async def test_a_target_that_cannot_be_written_costs_the_trace_not_the_call(
 
 
 FULL_DISK = """
-import asyncio, resource, sys
+import resource, sys
+from support.clock import PatientLoop
 from support.scripted import PhonicServer, conversation, read
 from phonic_fsm import RealtimeModel
 
@@ -151,19 +151,13 @@ async def main():
             await peer.speak("Hello.")
             print((await read(await emitted.next("generation_created"))).text)
 
-asyncio.run(main())
+PatientLoop().run_until_complete(main())
 """
 
 
 def python(script, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    path = os.pathsep.join(filter(None, sys.path))
+    return processes.run(sys.executable, "-c", script, *arguments, env={"PYTHONPATH": path})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
@@ -199,6 +193,7 @@ AUDIO = "audio_chunk"
 CRASH = """
 import asyncio, os, sys
 from pathlib import Path
+from support.clock import PatientLoop
 from support.scripted import PhonicServer, conversation
 from phonic_fsm import RealtimeModel
 
@@ -211,7 +206,7 @@ async def main():
                 await asyncio.sleep(0.005)
             os._exit(9)
 
-asyncio.run(main())
+PatientLoop().run_until_complete(main())
 """
 
 
@@ -264,7 +259,8 @@ def test_secrets_in_what_a_lost_connection_did_not_send_are_masked():
 
 
 LEFT_BEHIND = """
-import asyncio, sys
+import sys
+from support.clock import PatientLoop
 from support.scripted import PhonicServer
 from phonic_fsm import RealtimeModel
 
@@ -276,7 +272,7 @@ async def main():
         return session
 
 # Nobody closes the session, and nobody its loop.
-loop = asyncio.new_event_loop()
+loop = PatientLoop()
 session = loop.run_until_complete(main())
 sys.exit(9)
 """
