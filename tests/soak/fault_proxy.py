@@ -108,7 +108,6 @@ class SayGoodbye:
 
     async def befall(self, lane: Lane, data: bytes) -> None:
         close = Frame(Opcode.CLOSE, Close(self.code, self.reason).serialize())
-        # The client's answer passes on, so that the server learns of it too.
         await lane.link.to_client.write(close.serialize(mask=False))
         lane.link.to_client.over = True
 
@@ -318,6 +317,8 @@ class Lane:
         self.masks = self._way == "to_server"
         try:
             async for frame in _frames(source, masked=self.masks):
+                if self.link.to_client.over and frame.opcode is Opcode.CLOSE:
+                    break  # an answer to what the server has not said
                 fault = self.link.proxy.ask(self._way, _kind(frame))
                 await self.pass_on(frame.serialize(mask=self.masks), fault)
         except OSError:
