@@ -1,19 +1,29 @@
 """A voice agent on Phonic: one tool, a greeting, and a handoff.
 
-Talk to it in the terminal, or let LiveKit dispatch calls to it::
+As a worker that takes calls from a LiveKit server::
 
-    PHONIC_API_KEY=... python examples/agent.py console
-    PHONIC_API_KEY=... LIVEKIT_URL=... LIVEKIT_API_KEY=... LIVEKIT_API_SECRET=... \
-        python examples/agent.py dev
+    LIVEKIT_URL=... LIVEKIT_API_KEY=... LIVEKIT_API_SECRET=... PHONIC_API_KEY=... \
+        python examples/agent.py start
 
-Without a key, against the simulator (``phonic-fsm simulate`` in another terminal)::
-
-    PHONIC_API_KEY=any PHONIC_BASE_URL=ws://127.0.0.1:8765 python examples/agent.py console
+Without a key of Phonic's, against the simulator (run ``phonic-fsm simulate`` in another terminal),
+set ``PHONIC_API_KEY=any PHONIC_BASE_URL=ws://127.0.0.1:8765`` instead. In place of ``start``,
+``console`` takes no calls: you talk to the agent in the terminal.
 """
 
 from __future__ import annotations
 
-from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, function_tool
+import asyncio
+
+from livekit import rtc
+from livekit.agents import (
+    Agent,
+    AgentServer,
+    AgentSession,
+    JobContext,
+    cli,
+    function_tool,
+    room_io,
+)
 
 from phonic_fsm import RealtimeModel
 
@@ -52,13 +62,44 @@ class Bookings(Agent):
         self.session.generate_reply()
 
 
+AWAY_S = 10.0
+"""How long a caller may be away. One whose connection was lost is back within seconds."""
+
+
+def end_when_the_caller_has_left(ctx: JobContext) -> None:
+    """Shut the job down when nobody else has been in the room for ``AWAY_S``."""
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle | None = None
+
+    def check(_: rtc.RemoteParticipant) -> None:
+        nonlocal timer
+        if timer is not None:
+            timer.cancel()
+        away = not ctx.room.remote_participants
+        timer = loop.call_later(AWAY_S, ctx.shutdown, "the caller has left") if away else None
+
+    ctx.room.on("participant_connected", check)
+    ctx.room.on("participant_disconnected", check)
+
+
 server = AgentServer()
 
 
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
+    # On a phone or with a headset, add aec_warmup_duration=0: otherwise the agent does not hear a
+    # caller who talks over its first 3 s (LiveKit gives the echo canceller time to learn).
     session: AgentSession[None] = AgentSession(llm=RealtimeModel())
-    await session.start(agent=Concierge(), room=ctx.room)
+    # Otherwise the job stays in the room for 20 s more.
+    session.on("close", lambda _: ctx.shutdown("the session has closed"))
+    end_when_the_caller_has_left(ctx)
+    await session.start(
+        agent=Concierge(),
+        room=ctx.room,
+        # Otherwise a caller whose connection is made anew comes back to an agent that is deaf:
+        # LiveKit takes that for hanging up, and closes the session.
+        room_options=room_io.RoomOptions(close_on_disconnect=False),
+    )
 
 
 if __name__ == "__main__":

@@ -52,5 +52,4 @@ class Mouth:
         return resampler.push(words.pcm) + resampler.flush()
 
     async def aclose(self) -> None:
-        self._source.clear_queue()
         await self._source.aclose()

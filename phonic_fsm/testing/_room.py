@@ -110,8 +110,11 @@ class RoomCall:
         """Set, and replaced by a new one, whenever something comes from the room."""
         self._transcripts = Transcripts(self._on_news)
         self._mouth: Mouth
+        self._microphone: rtc.LocalTrackPublication
         self._listening: set[asyncio.Task[None]] = set()
-        self._heard_by_agent = False
+        self._subscribed = ""
+        """The id of the caller's track that somebody has subscribed to; a new connection makes a
+        new track."""
         self.room: rtc.Room
         """LiveKit's room, once the call has begun, for what this class does not offer."""
         self.ear = Ear(SAMPLE_RATE)
@@ -136,7 +139,7 @@ class RoomCall:
         try:
             for participant in self.room.remote_participants.values():
                 self._on_joined(participant)
-            await self.room.local_participant.publish_track(
+            self._microphone = await self.room.local_participant.publish_track(
                 self._mouth.track,
                 rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE),
             )
@@ -293,9 +296,13 @@ class RoomCall:
         Raises:
             TimeoutError: none has within ``patience``.
         """
-        await self.until(
-            lambda: self.agent is not None and self._heard_by_agent, "an agent that listens"
-        )
+        connected = rtc.ConnectionState.CONN_CONNECTED
+
+        def listens() -> bool:
+            subscribed = self._subscribed == self._microphone.sid
+            return self.agent is not None and self.room.connection_state == connected and subscribed
+
+        await self.until(listens, "an agent that listens")
 
     async def until_answer(self) -> None:
         """Wait until the agent is heard: after the caller's last words, if there were any.
@@ -345,7 +352,7 @@ class RoomCall:
         room.on("local_track_subscribed", self._on_heard)
         room.on("sip_dtmf_received", self._on_dtmf)
         room.on("participant_attributes_changed", self._on_news)
-        room.on("disconnected", self._on_news)
+        room.on("connection_state_changed", self._on_news)
         room.register_text_stream_handler(TOPIC_TRANSCRIPTION, self._on_transcription)
 
     def _on_news(self, *_: object) -> None:
@@ -377,8 +384,8 @@ class RoomCall:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             self._listen(self._hear(track))
 
-    def _on_heard(self, _: rtc.Track) -> None:
-        self._heard_by_agent = True
+    def _on_heard(self, track: rtc.Track) -> None:
+        self._subscribed = track.sid
         self._on_news()
 
     def _on_dtmf(self, dtmf: rtc.SipDTMF) -> None:

@@ -21,7 +21,7 @@ from ._livekit import LiveKitServer
 
 
 class AgentWorker:
-    """``python agent.py start`` against a LiveKit server.
+    """An agent's file as a worker of a LiveKit server: what ``python agent.py start`` runs.
 
     Entering it starts the worker and waits until it is registered; leaving it kills the worker and
     its jobs, if they still run::
@@ -32,9 +32,8 @@ class AgentWorker:
                 async with RoomCall(livekit.url, **livekit.credentials) as call:
                     await call.until_answer()
 
-    The worker runs with LiveKit's ``--simulation``, which switches two things off: the load limit,
-    at which a worker on a busy machine gets no calls, and the health check, whose port two workers
-    could not share.
+    The worker differs in two ways from one that you start by hand: it takes calls however busy the
+    machine is, and it has no health check, whose port two workers could not share.
     """
 
     def __init__(
@@ -48,12 +47,12 @@ class AgentWorker:
         """Prepare a worker; ``async with`` starts it.
 
         Args:
-            script: The agent's file, which ends with ``cli.run_app(server)``.
+            script: The agent's file, which has its ``AgentServer`` at module level.
             livekit: The server that the worker registers with.
             environment: Variables for the worker, beside those of this process.
             patience: How long each wait may take (s).
         """
-        self._command = [sys.executable, str(script), "start", "--simulation"]
+        self._command = [sys.executable, "-m", "phonic_fsm.testing._start_worker", str(script)]
         self._environment = {
             **os.environ,
             "LIVEKIT_URL": livekit.url,

@@ -6,13 +6,17 @@ is a test's own: it comes to the address that the workers know.
 
 from __future__ import annotations
 
+import json
+import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from livekit import api
+from support.rooms import TRIAL
 
 from phonic_fsm.testing import (
     AgentWorker,
@@ -31,6 +35,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(180))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Show what the workers wrote while a test failed."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, AgentWorker):
+                report.sections.append((f"log of {name}", value.log[-8000:]))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -65,9 +80,29 @@ def environment(phonic_port: int) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 async def worker(livekit: LiveKitServer, environment: dict[str, str]) -> AsyncIterator[AgentWorker]:
-    """Runs ``examples/agent.py``."""
+    """Runs ``examples/agent.py``, and takes every room that asks for no other."""
     example = EXAMPLES / "agent.py"
     async with AgentWorker(example, livekit, environment, patience=PATIENCE) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="session")
+async def keypad_worker(
+    livekit: LiveKitServer, environment: dict[str, str]
+) -> AsyncIterator[AgentWorker]:
+    """Runs ``examples/dtmf.py``, for rooms that ask for ``keypad``."""
+    named = {**environment, "LIVEKIT_AGENT_NAME": "keypad"}
+    async with AgentWorker(EXAMPLES / "dtmf.py", livekit, named, patience=PATIENCE) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="session")
+async def trial_worker(
+    livekit: LiveKitServer, environment: dict[str, str]
+) -> AsyncIterator[AgentWorker]:
+    """Runs the trial agent, for rooms that ask for ``trial``."""
+    named = {**environment, "LIVEKIT_AGENT_NAME": "trial"}
+    async with AgentWorker(TRIAL, livekit, named, patience=PATIENCE) as worker:
         yield worker
 
 
@@ -94,3 +129,29 @@ async def call(livekit: LiveKitServer) -> AsyncIterator[Callable[..., Any]]:
             return await stack.enter_async_context(RoomCall(livekit.url, **options))
 
         yield call
+
+
+@pytest.fixture
+def trial(
+    trial_worker: AgentWorker, livekit: LiveKitServer, call: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Calls the trial agent, its switches set: ``await trial(session={...}, room={...})``."""
+
+    async def trial(**switches: Any) -> RoomCall:
+        dispatch = api.RoomAgentDispatch(agent_name="trial", metadata=json.dumps(switches))
+        token = (
+            api.AccessToken(livekit.api_key, livekit.api_secret)
+            .with_identity("caller")
+            .with_grants(api.VideoGrants(room_join=True, room=f"trial-{secrets.token_hex(4)}"))
+            .with_room_config(api.RoomConfiguration(agents=[dispatch]))
+        )
+        return await call(api_key=None, api_secret=None, token=token.to_jwt())
+
+    return trial
+
+
+@pytest.fixture
+async def server_api(livekit: LiveKitServer) -> AsyncIterator[api.LiveKitAPI]:
+    """LiveKit's own API, for what a server's owner does."""
+    async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as server_api:
+        yield server_api
