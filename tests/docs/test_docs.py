@@ -13,6 +13,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from livekit import rtc
 from livekit.agents import AgentSession
 from support import processes
 from support.commands import run
@@ -221,10 +222,11 @@ async def test_the_example_agent_greets_and_hands_over():
             await simulator.received(client.GenerateReply, nth=2)
 
 
-class Room:
+class Room(rtc.EventEmitter[str]):
     """Stands in for LiveKit's room, which needs a server: keeps the digits that are published."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.local_participant = self
         self.published: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
 
