@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from livekit.agents import llm
 
-from .._core.conversation import FunctionCall, FunctionCallOutput, Item, Message
 from .._core.events import Addition, UpdateChatContext
+from .._core.history import FunctionCall, FunctionCallOutput, Item, Message
 
 
 def utf8(text: str) -> str:

@@ -27,8 +27,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, StatusCode
 
 from .._core import effects, events
-from .._core.conversation import FunctionCallOutput
 from .._core.events import name_of
+from .._core.history import FunctionCallOutput
 from .._core.machine import Step
 from .._core.states import CONVERSING, State
 from .._wire.server import ConversationCreated

@@ -20,7 +20,7 @@ Theory of operation, in the order in which an event travels:
     How messages leave: at once, or once the server is ready.
 ``context``
     What a session remembers beside its state (the extended state, in statechart terms).
-``conversation`` and ``prompt``
+``history`` and ``prompt``
     What has been said, and how it is carried in a system prompt.
 ``effects``
     What the outside is asked to do. Frozen values.

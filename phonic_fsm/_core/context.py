@@ -12,8 +12,8 @@ from msgspec import Struct, field
 from .._wire.client import ClientMessage, GenerateReply, Mute, Say
 from .._wire.config import ConfigOptions, InlineTool
 from .._wire.facts import Id, Public
-from .conversation import Conversation
 from .effects import Effect
+from .history import History
 from .states import CONVERSING, State
 
 
@@ -89,7 +89,7 @@ Microphone = Literal["unmuted", "muted"]
 """Whether Phonic hears the caller. It does, except in push-to-talk before ``unmute`` and after
 ``mute``; the newest of the caller's audio is kept meanwhile."""
 
-Change = Literal["instructions", "tools", "config", "conversation", "caller_turn"]
+Change = Literal["instructions", "tools", "config", "history", "caller_turn"]
 
 
 class Context(Struct, kw_only=True):
@@ -118,7 +118,7 @@ class Context(Struct, kw_only=True):
     tools: tuple[InlineTool, ...] | None = None
     changes: set[Change] = field(default_factory=set)
     """What was changed since the server was last told."""
-    conversation: Conversation = field(default_factory=Conversation)
+    history: History = field(default_factory=History)
     carried: str = ""
     """The history in the prompt that the server has: a new prompt must carry it again."""
 

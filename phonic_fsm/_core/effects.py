@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from .._wire.client import ClientMessage
 from .._wire.facts import Id, Measured, Private, PrivateJson, Public, StepKind
-from .conversation import Item
+from .history import Item
 
 
 class _Effect(Struct, frozen=True, tag_field="type"):

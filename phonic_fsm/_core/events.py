@@ -16,7 +16,7 @@ from .._wire.codec import MalformedMessage, UnknownMessage
 from .._wire.config import ConfigOptions, InlineTool
 from .._wire.facts import Id, Measured, Private, Public, Setting, StepKind
 from .._wire.server import ServerMessage
-from .conversation import Item
+from .history import Item
 
 
 class _Event(Struct, frozen=True, tag_field="type"):

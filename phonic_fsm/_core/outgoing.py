@@ -104,7 +104,7 @@ def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
     With push-to-talk a conversation begins muted (assumed).
     """
     # What was typed goes out with the request for the reply to it.
-    context.carried = render_history(i for i in context.conversation if i.id not in context.typed)
+    context.carried = render_history(i for i in context.history if i.id not in context.typed)
     context.changes.clear()
     context.microphone = "muted" if context.push_to_talk else "unmuted"
     options = structs.replace(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from .conversation import FunctionCall, FunctionCallOutput, Item, Message
+from .history import FunctionCall, FunctionCallOutput, Item, Message
 
 LONGEST_OUTPUT = 2_000
 """Characters of a tool's output that are carried; the rest is cut, and the cut is said."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from . import outgoing, timers
 from .context import Context, Generation, Reply
-from .conversation import Message
 from .effects import (
     AddItem,
     AnnounceGeneration,
@@ -18,6 +17,7 @@ from .effects import (
     StartTimer,
     StopTimer,
 )
+from .history import Message
 
 
 def open_for_answer(context: Context) -> None:
@@ -65,7 +65,7 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
     context.put(CloseGeneration(generation.response_id, interrupted))
     if generation.text:
         message = Message(generation.response_id, "assistant", generation.text, interrupted)
-        context.conversation.add(message)
+        context.history.add(message)
         context.put(AddItem(message))
         context.last_message_id = message.id
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from phonic_fsm._core import effects, events
 from phonic_fsm._core.context import Context, Settings
-from phonic_fsm._core.conversation import FunctionCallOutput, Message
+from phonic_fsm._core.history import FunctionCallOutput, Message
 from phonic_fsm._core.machine import SessionMachine, Step, TableMachine
 from phonic_fsm._core.states import CONVERSING, State
 from phonic_fsm._wire import client, codec, config

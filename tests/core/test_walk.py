@@ -20,8 +20,8 @@ from msgspec import Struct, structs
 
 from phonic_fsm._core import effects, events, guards
 from phonic_fsm._core.context import Context, Generation, Reply, Settings
-from phonic_fsm._core.conversation import Conversation, FunctionCallOutput, Message
 from phonic_fsm._core.events import EVENTS, Event, name_of
+from phonic_fsm._core.history import FunctionCallOutput, History, Message
 from phonic_fsm._core.machine import SessionMachine, Step
 from phonic_fsm._core.states import CONVERSING, State
 from phonic_fsm._wire import client, codec
@@ -257,7 +257,7 @@ def copy_of(context: Context) -> Context:
     generation, reply = context.generation, context.reply
     return structs.replace(
         context,
-        conversation=Conversation(),
+        history=History(),
         carried="",
         typed={},
         orphaned_calls=set(context.orphaned_calls),

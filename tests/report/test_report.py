@@ -26,7 +26,7 @@ from phonic_fsm import RealtimeModel
 from phonic_fsm._audio import mulaw
 from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
-from phonic_fsm._core.conversation import FunctionCallOutput
+from phonic_fsm._core.history import FunctionCallOutput
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.states import ALL
 from phonic_fsm._core.table import SECTIONS

@@ -10,8 +10,8 @@ from support.scripted import SILENCE, conversation, read, settle
 from phonic_fsm import State
 from phonic_fsm._core import effects, events, states
 from phonic_fsm._core.context import Settings
-from phonic_fsm._core.conversation import Message
 from phonic_fsm._core.guards import MAX_PENDING_CALLS, MAX_TURN_SECONDS
+from phonic_fsm._core.history import Message
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.outgoing import MAX_HELD_MESSAGES
 from phonic_fsm._runtime import connection

@@ -22,7 +22,7 @@ from websockets.frames import Frame, Opcode
 import phonic_fsm
 from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
-from phonic_fsm._core.conversation import FunctionCallOutput
+from phonic_fsm._core.history import FunctionCallOutput
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.codec import encode

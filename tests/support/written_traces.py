@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from phonic_fsm._core.context import Settings
-from phonic_fsm._core.conversation import FunctionCallOutput
 from phonic_fsm._core.events import (
     Addition,
     Close,
@@ -19,6 +18,7 @@ from phonic_fsm._core.events import (
     UpdateChatContext,
     UpdateSession,
 )
+from phonic_fsm._core.history import FunctionCallOutput
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._wire import server
 from phonic_fsm._wire.config import ConfigOptions

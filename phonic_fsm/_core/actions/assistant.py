@@ -112,7 +112,7 @@ def correct_interrupted(context: Context, event: server.InterruptedResponse) -> 
     message_id = context.last_message_id
     if message_id is not None:
         context.last_message_id = None
-        context.conversation.correct(message_id, event.text)
+        context.history.correct(message_id, event.text)
         context.put(CorrectMessage(message_id, event.text))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..._wire import server
 from ..context import Context
-from ..conversation import Message
 from ..effects import AddItem, CorrectMessage, EmitSpeechStarted, EmitTranscript
 from ..events import Event
+from ..history import Message
 from ..turns import end_turn, end_user_speech
 
 
@@ -35,7 +35,7 @@ def take_transcript(context: Context, event: server.InputText) -> None:
     context.drops = 0
     item_id = context.next_id("PI_")
     message = Message(item_id, "user", event.text)
-    context.conversation.add(message)
+    context.history.add(message)
     context.last_transcript_id = item_id
     context.put(EmitTranscript(item_id, event.text), AddItem(message))
 
@@ -46,5 +46,5 @@ def cancel_input(context: Context, event: server.InputCancelled) -> None:
     item_id = context.last_transcript_id
     if item_id is not None:
         context.last_transcript_id = None
-        context.conversation.remove(item_id)
+        context.history.remove(item_id)
         context.put(EmitTranscript(item_id, ""), CorrectMessage(item_id, ""))

@@ -169,7 +169,7 @@ def _begin_anew(context: Context, problem: str) -> None:
         if isinstance(context.reply.message, client.Mute):
             # What the caller has let go of was said to the former conversation.
             context.reply.message = client.GenerateReply()
-    elif context.conversation.awaits_answer():
+    elif context.history.awaits_answer():
         context.reply = Reply(None, client.GenerateReply())
     context.put(
         StopTimer(timers.RETRY_DUE),

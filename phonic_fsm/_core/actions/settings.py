@@ -19,8 +19,8 @@ def note_changes(context: Context, event: events.SettingsEvent | events.ClearAud
     """Note what changed."""
     for change in _changes(context, event):
         context.changes.add(change)
-        if change == "conversation":
-            context.conversation.replace(event.items)  # type: ignore[union-attr, arg-type]
+        if change == "history":
+            context.history.replace(event.items)  # type: ignore[union-attr, arg-type]
         elif change != "caller_turn":
             setattr(context, change, getattr(event, change))
 
@@ -77,6 +77,6 @@ def _changes(context: Context, event: events.SettingsEvent | events.ClearAudio) 
     if getattr(event, "config", context.config) != context.config:
         yield "config"
     if getattr(event, "items", UNSET) is not UNSET:
-        yield "conversation"
+        yield "history"
     if isinstance(event, events.ClearAudio):
         yield "caller_turn"

@@ -7,9 +7,9 @@ import msgspec
 from ..._wire import client, server
 from .. import events, outgoing
 from ..context import Context, Reply
-from ..conversation import FunctionCall, FunctionCallOutput, Item, Message
 from ..effects import AddItem, EmitToolCallSettled, Log, PushFunctionCall, ToolCallOutcome
 from ..guards import refused_outputs
+from ..history import FunctionCall, FunctionCallOutput, Item, Message
 from ..prompt import render_late_output
 from ..turns import ask, end_turn, expect_answer, open_for_answer
 from ..wording import complaint
@@ -29,7 +29,7 @@ def take_tool_call(context: Context, event: server.ToolCall) -> None:
     context.pending_calls[call.call_id] = call.name
     context.put(PushFunctionCall(call.id, call.call_id, call.name, call.arguments))
     end_turn(context, interrupted=False)
-    context.conversation.add(call)
+    context.history.add(call)
     context.put(AddItem(call))
 
 
@@ -167,8 +167,8 @@ def _owe_answer(context: Context, output: FunctionCallOutput) -> None:
 
 def _apply(context: Context, event: events.UpdateChatContext) -> None:
     for item_id in event.removed:
-        context.conversation.remove(item_id)
+        context.history.remove(item_id)
     for item in event.changed:
-        context.conversation.add(item)
+        context.history.add(item)
     for addition in event.added:
-        context.conversation.insert(addition.after, addition.item)
+        context.history.insert(addition.after, addition.item)

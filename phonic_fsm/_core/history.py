@@ -42,7 +42,7 @@ class FunctionCallOutput(Struct, frozen=True, tag="function_call_output", tag_fi
 Item = Union[Message, FunctionCall, FunctionCallOutput]
 
 
-class Conversation:
+class History:
     """Items in order, found by id."""
 
     def __init__(self) -> None:
