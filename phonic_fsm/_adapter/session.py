@@ -101,7 +101,6 @@ class RealtimeSession(
         self._audio_format = audio_format
         self._options = options
         self._tool_configs = tool_configs
-        self._chat_ctx = llm.ChatContext.empty()
         self._tools: llm.ToolContext | None = None
         self._generation: Generation | None = None
         self._announcement: llm.GenerationCreatedEvent
@@ -111,8 +110,10 @@ class RealtimeSession(
         self._times = SessionTimes(model)
         self._spans = begin_spans(model)
         self._warned: set[str] = set()
+        machine = SessionMachine(settings)
+        self._chat = chat.SessionChat(machine.context.history)
         self._runtime = SessionRuntime(
-            SessionMachine(settings),
+            machine,
             endpoint,
             perform=self._performers(),
             wire_format=self._wire_format,
@@ -132,7 +133,7 @@ class RealtimeSession(
     @property
     def chat_ctx(self) -> llm.ChatContext:
         """A copy of the conversation so far."""
-        return self._chat_ctx.copy()
+        return self._chat.context()
 
     @property
     def tools(self) -> llm.ToolContext:
@@ -161,8 +162,8 @@ class RealtimeSession(
         """
         _expect("update_chat_ctx", "chat_ctx", chat_ctx, llm.ChatContext)
         self._times.asked()
-        update = chat.to_update(self._chat_ctx, chat_ctx)
-        self._chat_ctx = chat_ctx.copy()
+        update = chat.to_update(self.chat_ctx, chat_ctx)
+        self._chat.take_over(chat_ctx)
         self._runtime.dispatch(update)
 
     async def _update_session(
@@ -175,6 +176,8 @@ class RealtimeSession(
         """Take over all of an agent at once: at the start, and at a handoff (one ``reset``)."""
         if is_given(tools):
             self._tools = llm.ToolContext(tools)
+        if is_given(chat_ctx):
+            self._chat.take_over(chat_ctx)
         self._runtime.dispatch(
             events.UpdateSession(
                 instructions=chat.utf8(instructions) if is_given(instructions) else UNSET,
@@ -182,9 +185,6 @@ class RealtimeSession(
                 items=chat.to_items(chat_ctx) if is_given(chat_ctx) else UNSET,
             )
         )
-        if is_given(chat_ctx):
-            # Last: a turn that is cut off by this belongs to the former agent's context.
-            self._chat_ctx = chat_ctx.copy()
 
     def update_options(
         self,
@@ -565,20 +565,14 @@ class RealtimeSession(
         item = chat.to_chat_item(effect.item)
         if not (isinstance(item, llm.ChatMessage) and item.role == "assistant"):
             self._emit_item_added(item)
-        self._chat_ctx.items.append(item)
+        self._chat.add(item)
 
     def _emit_item_added(self, item: llm.ChatItem) -> None:
-        last = self._chat_ctx.items[-1].id if self._chat_ctx.items else None
-        self.emit("remote_item_added", llm.RemoteItemAddedEvent(last, item))
+        before = self._chat.id_before(item.id)
+        self.emit("remote_item_added", llm.RemoteItemAddedEvent(before, item))
 
     def _correct_message(self, effect: effects.CorrectMessage) -> None:
-        message = self._chat_ctx.get_by_id(effect.id)
-        if isinstance(message, llm.ChatMessage):
-            if effect.text.strip():
-                message.content = [effect.text]
-                message.interrupted = True
-            else:
-                self._chat_ctx.remove(message)
+        self._chat.correct(effect.id, effect.text)
 
     def _resolve_reply(self, effect: effects.ResolveReply) -> None:
         reply = self._replies.pop(effect.request_id, None)

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from .._wire.client import ClientMessage
 from .._wire.facts import Id, Measured, Private, PrivateJson, Public, StepKind
-from .history import Item
+from .history import FunctionCall, Message
 
 
 class _Effect(Struct, frozen=True, tag_field="type"):
@@ -140,7 +140,7 @@ class CloseGeneration(_Effect, frozen=True, tag="close_generation"):
 
 class AddItem(_Effect, frozen=True, tag="add_item"):
     step_kind: ClassVar[StepKind] = "chat"
-    item: Item
+    item: Message | FunctionCall
 
 
 class CorrectMessage(_Effect, frozen=True, tag="correct_message"):

@@ -1,6 +1,7 @@
-"""What has been said in a session, as plain values: the machine's own copy of the chat context.
+"""What was said in a session, in order, as plain values.
 
-It exists so that a reset or a fresh conversation can carry the history without asking anybody.
+A reset and a fresh conversation carry it. The session's chat context, LiveKit's view of it, has the
+items that are here in the order that they have here.
 """
 
 from __future__ import annotations
@@ -39,7 +40,15 @@ class FunctionCallOutput(Struct, frozen=True, tag="function_call_output", tag_fi
     """Whether the assistant is expected to speak about it."""
 
 
-Item = Union[Message, FunctionCall, FunctionCallOutput]
+class OtherItem(Struct, frozen=True, tag="other_item", tag_field="type"):
+    """An item of LiveKit's in which nothing was said, such as a handoff. It keeps its place."""
+
+    id: Id[str]
+    kind: Public[str]
+    """LiveKit's name for the type of item."""
+
+
+Item = Union[Message, FunctionCall, FunctionCallOutput, OtherItem]
 
 
 class History:
@@ -56,12 +65,19 @@ class History:
 
     def awaits_answer(self) -> bool:
         """Whether the assistant has something to say: it was asked, or was cut off."""
-        if not self._items:
-            return False
-        last = next(reversed(self._items.values()))
+        said = (item for item in reversed(self._items.values()) if not isinstance(item, OtherItem))
+        last = next(said, None)
         if isinstance(last, Message):
             return last.role == "user" or (last.role == "assistant" and last.interrupted)
         return isinstance(last, FunctionCallOutput) and last.reply_required
+
+    def before(self, item_id: str) -> str | None:
+        """The id of the item in front of this one; of the last item, for one that is not here."""
+        ids = reversed(self._items)
+        if item_id in self._items:
+            while next(ids) != item_id:
+                pass
+        return next(ids, None)
 
     def add(self, item: Item) -> None:
         """Put an item at the end, or in the place of the one with its id."""

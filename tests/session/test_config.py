@@ -125,6 +125,23 @@ async def test_a_message_put_between_others_is_carried_in_its_place(make_model, 
     ]
 
 
+async def test_a_message_behind_a_handoff_keeps_its_place(make_model, server):
+    first, second, third = (said("user", word) for word in ("one", "two", "three"))
+    handoff = llm.AgentHandoff(new_agent_id="waiter")
+    async with started(make_model()) as (session, _):
+        await session.update_chat_ctx(llm.ChatContext([first, handoff, third]))
+        await session.update_chat_ctx(llm.ChatContext([first, handoff, second, third]))
+        assert session.chat_ctx.items == [first, handoff, second, third]
+        await session.update_instructions("Be kind.")
+        await session.update_tools([])
+        config = await (await server.accept()).receive_json()
+    assert [entry["text"] for entry in carried(config["system_prompt"])[1]] == [
+        "one",
+        "two",
+        "three",
+    ]
+
+
 async def test_history_given_with_everything_else_is_carried(make_model, server):
     async with started(make_model()) as (session, _):
         await session._update_session(

@@ -9,7 +9,7 @@ from .. import events, outgoing
 from ..context import Context, Reply
 from ..effects import AddItem, EmitToolCallSettled, Log, PushFunctionCall, ToolCallOutcome
 from ..guards import refused_outputs
-from ..history import FunctionCall, FunctionCallOutput, Item, Message
+from ..history import FunctionCall, FunctionCallOutput, Item, Message, OtherItem
 from ..prompt import render_late_output
 from ..turns import ask, end_turn, expect_answer, open_for_answer
 from ..wording import complaint
@@ -100,9 +100,9 @@ def take_history(context: Context, event: events.UpdateChatContext) -> None:
 def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
     """Send new tool outputs and system messages; keep what the user typed for the reply."""
     _apply(context, event)
-    told = not (event.added or event.changed or event.removed)
-    for position, addition in enumerate(event.added, start=1):
-        item = addition.item
+    added = [a.item for a in event.added if not isinstance(a.item, OtherItem)]
+    told = not (added or event.changed or event.removed)
+    for position, item in enumerate(added, start=1):
         if isinstance(item, FunctionCallOutput):
             _answer(context, item)
             told = True
@@ -110,7 +110,7 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
             if item.role in ("system", "developer"):
                 outgoing.deliver(context, client.AddSystemMessage(item.text))
                 told = True
-            elif item.role == "user" and position == len(event.added):
+            elif item.role == "user" and position == len(added):
                 context.typed[item.id] = item.text
                 told = True
     if not told:
