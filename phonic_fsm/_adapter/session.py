@@ -41,6 +41,7 @@ from .generation import Generation
 from .listener import Listener
 from .metrics import SessionTimes
 from .options import PhonicOptions
+from .pacing import spare_the_estimate
 from .payloads import CLIENT_EVENT, SERVER_EVENT, Dtmf, StateChanged, ToolCallSettled
 from .telemetry import begin_spans
 from .tools import ToolConfigs
@@ -122,6 +123,7 @@ class RealtimeSession(
             on_step=self._announce,
         )
         self._listener = Listener(self._runtime.dispatch)
+        spare_the_estimate()
         self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
         self._running.add_done_callback(_log_crash)
 
