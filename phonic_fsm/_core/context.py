@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from .._wire.client import ClientMessage, GenerateReply, Mute, Say
 from .._wire.config import ConfigOptions, InlineTool
-from .._wire.facts import Id, Public
+from .._wire.facts import Id, Private, Public
 from .effects import Effect
 from .history import History
 from .states import CONVERSING, State
@@ -53,7 +53,7 @@ class Generation(Struct):
 
     response_id: str
     phase: GenerationPhase = "begun"
-    text: str = ""
+    text: Private[str] = ""
     seconds: float = 0.0
     """Of audio, so far."""
 
@@ -119,7 +119,7 @@ class Context(Struct, kw_only=True):
     changes: set[Change] = field(default_factory=set)
     """What was changed since the server was last told."""
     history: History = field(default_factory=History)
-    carried: str = ""
+    carried: Private[str] = ""
     """The history in the prompt that the server has: a new prompt must carry it again."""
 
     generation: Generation | None = None

@@ -15,6 +15,7 @@ from .._core.context import Context
 from .._core.events import Event, name_of
 from .._core.machine import Answers, SessionMachine, Step
 from .._core.table import Row, rows_for
+from .._wire.facts import Fact, Field, fields_of
 
 _rows_for = cache(rows_for)
 
@@ -43,39 +44,50 @@ def explain(machine: SessionMachine, event: Event) -> tuple[Step, Explanation]:
     return step, Explanation(tried, snapshot(machine.context))
 
 
+LEFT_OUT = frozenset(
+    ("settings", "state", "effects", "ids", "config", "instructions", "tools", "history")
+)
+"""What a snapshot does not hold of a session's memory: a step shows the state and the effects
+anyway, and the rest is long and seldom the reason for anything."""
+
+
 def snapshot(context: Context) -> dict[str, Any]:
     """What a session remembers, as plain values under the context's own names.
 
-    Flat, so that what a step leaves alone can be told from what it changes. Texts stand as their
-    length, messages as their types; the config and the conversation are left out.
+    It is flat, so that what a step leaves alone can be told from what it changes: ``generation``
+    stands as its id, and ``generation.seconds`` beside it. Private text stands as the number of
+    its characters, a message as its type.
     """
-    generation, reply = context.generation, context.reply
-    return {
-        "user_speaking": context.user_speaking,
-        "generation": generation and generation.response_id,
-        "generation.phase": generation and generation.phase,
-        "generation.seconds": generation and round(generation.seconds, 3),
-        "generation.characters": generation and len(generation.text),
-        "pending_calls": dict(context.pending_calls),
-        "unacknowledged": list(context.unacknowledged),
-        "reply": reply and reply.request_id,
-        "reply.message": reply and _tag(reply.message),
-        "reply.phase": reply and reply.phase,
-        "held": [_tag(message) for message in context.held],
-        "changes": sorted(context.changes),
-        "typed": list(context.typed.values()),
-        "microphone": context.microphone,
-        "unclaimed": context.unclaimed,
-        "wait": context.wait,
-        "orphaned_calls": sorted(context.orphaned_calls),
-        "drops": context.drops,
-        "leftover": context.leftover,
-        "attempts": context.attempts,
-        "continuing": context.continuing,
-        "conversation_id": context.conversation_id,
-        "last_message_id": context.last_message_id,
-    }
+    shown: dict[str, Any] = {}
+    for name, field in _SHOWN.items():
+        value = getattr(context, name)
+        part = field.structs.get(None)
+        if part is None:
+            shown[name] = _plain(field, value)
+            continue
+        identity, *others = fields_of(part).items()
+        shown[name] = None if value is None else getattr(value, identity[0])
+        for inner, inner_field in others:
+            plain = None if value is None else _plain(inner_field, getattr(value, inner))
+            shown[f"{name}.{inner}"] = plain
+    return shown
 
 
-def _tag(message: Struct) -> str:
-    return str(message.__struct_config__.tag)
+_SHOWN = {name: field for name, field in fields_of(Context).items() if name not in LEFT_OUT}
+
+
+def _plain(field: Field, value: Any) -> Any:
+    if isinstance(value, Struct):
+        return value.__struct_config__.tag
+    if isinstance(value, list):
+        return [_plain(field, item) for item in value]
+    if isinstance(value, dict):
+        # Of messages, the ids that they are kept under tell enough.
+        return {key: part for key, part in value.items() if isinstance(part, str)} or list(value)
+    if isinstance(value, set):
+        return sorted(value)
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, str) and Fact.PRIVATE in field.facts:
+        return len(value)
+    return value

@@ -9,6 +9,7 @@ import re
 import shutil
 import wave
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from support.scripted import KEY, PhonicServer, conversation, settle
 from phonic_fsm import RealtimeModel
 from phonic_fsm._audio import mulaw
 from phonic_fsm._core import events
-from phonic_fsm._core.context import Settings
+from phonic_fsm._core.context import Context, Settings
 from phonic_fsm._core.history import FunctionCallOutput
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.states import ALL
@@ -37,8 +38,10 @@ from phonic_fsm._report.sound import LARGEST, RATES, sound_of
 from phonic_fsm._report.steps import KINDS
 from phonic_fsm._wire import server
 from phonic_fsm._wire.config import ConfigOptions
+from phonic_fsm._wire.facts import fields_of
 from phonic_fsm.trace import Header, replay
 from phonic_fsm.trace._audio import SideAudio, side_files
+from phonic_fsm.trace._explain import LEFT_OUT, snapshot
 from phonic_fsm.trace._format import NAME, VERSION, recorded_effect, recorded_event
 
 MYSTERY = Path(__file__).parent.parent.parent / "examples" / "traces" / "mystery.jsonl"
@@ -291,6 +294,16 @@ def test_the_memory_after_a_step_is_the_machines():
     assert memory[593]["attempts"] == 2
     assert memory[598]["unacknowledged"] == list(memory[588]["pending_calls"])
     assert memory[599]["unacknowledged"] == []
+
+
+def test_everything_in_the_memory_is_shown_or_left_out_and_has_a_label():
+    fields = set(fields_of(Context))
+    shown = snapshot(Context(settings=Settings(id_seed="a"), config=ConfigOptions()))
+    assert {name.split(".")[0] for name in shown} == fields - LEFT_OUT
+    assert fields >= LEFT_OUT
+    script = (resources.files("phonic_fsm._report") / "web" / "chosen.js").read_text("utf-8")
+    labels = script.split("const MEMORY = {")[1].split("};")[0]
+    assert re.findall(r'^ +"?([\w.]+)"?: "', labels, re.MULTILINE) == list(shown)
 
 
 def test_a_replay_is_not_explained_unless_asked_for():
