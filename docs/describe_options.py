@@ -11,8 +11,9 @@ import ast
 import re
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from phonic_fsm._adapter import options
 from phonic_fsm._adapter.options import CHOICES, OPTIONS, TYPES
@@ -62,31 +63,43 @@ def facts(name: str) -> str:
     return "; ".join(told)
 
 
-def meanings() -> dict[str, ast.Constant]:
-    """The string below each option, as its node in the table's source."""
+class Meaning(NamedTuple):
+    """What the string below an option says, without the bracket, and the lines that it takes."""
+
+    text: str
+    lines: slice
+
+
+def meanings() -> dict[str, Meaning]:
+    """What each option means, from the table's source."""
     tree = ast.parse(TABLE.read_text(encoding="utf-8"))
-    [table] = [node for node in tree.body if getattr(node, "name", "") == "PhonicOptions"]
     found = {}
-    for entry, below in zip(table.body, [*table.body[1:], ast.Pass()], strict=True):
-        if isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name):
-            assert isinstance(below, ast.Expr), f"{entry.target.id} has no string below it"
-            assert isinstance(below.value, ast.Constant), f"{entry.target.id} has no string below"
-            found[entry.target.id] = below.value
+    for table in tree.body:
+        if not isinstance(table, ast.ClassDef) or table.name != "PhonicOptions":
+            continue
+        for entry, below in pairwise(table.body):
+            match entry, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text)), lineno=first, end_lineno=last),
+                ):
+                    meaning = _BRACKET.sub("", " ".join(text.split()))
+                    found[name] = Meaning(meaning, slice(first - 1, last))
+    missing = OPTIONS.keys() - found.keys()
+    assert not missing, f"these options have no string below them: {missing}"
     return found
 
 
-def described(name: str, text: ast.Constant) -> str:
+def described(name: str, meaning: Meaning) -> str:
     """An option's meaning and its facts, on one line."""
-    meaning = _BRACKET.sub("", " ".join(text.value.split()))
-    return f"{meaning} [{facts(name)}]" if facts(name) else meaning
+    return f"{meaning.text} [{facts(name)}]" if facts(name) else meaning.text
 
 
 def table_source() -> str:
     """The table's module, with the facts in each string."""
     lines = TABLE.read_text(encoding="utf-8").splitlines()
-    for name, text in reversed(meanings().items()):
-        whole = f'"""{described(name, text)}"""'
-        lines[text.lineno - 1 : text.end_lineno] = _wrapped(whole, " " * 4, "")
+    for name, meaning in reversed(meanings().items()):
+        lines[meaning.lines] = _wrapped(f'"""{described(name, meaning)}"""', " " * 4, "")
     return "\n".join(lines) + "\n"
 
 
@@ -94,8 +107,10 @@ def docstring_lines() -> str:
     """The options as a docstring lists them."""
     return "\n".join(
         line
-        for name, text in meanings().items()
-        for line in _wrapped(f"{name} ({spelled(TYPES[name])}): {described(name, text)}", " " * 12)
+        for name, meaning in meanings().items()
+        for line in _wrapped(
+            f"{name} ({spelled(TYPES[name])}): {described(name, meaning)}", " " * 12
+        )
     )
 
 
@@ -103,13 +118,11 @@ def page_table() -> Iterator[str]:
     """The table of the page about options."""
     yield "| Option | Type | Values | In Phonic's configuration | Meaning |"
     yield "|---|---|---|---|---|"
-    for name, text in meanings().items():
+    for name, meaning in meanings().items():
         kind = spelled(TYPES[name]).replace("|", "\\|")
-        wire = OPTIONS[name].wire
-        meaning = _BRACKET.sub("", " ".join(text.value.split())).replace("``", "`")
-        yield (
-            f"| `{name}` | `{kind}` | {facts(name)} | {f'`{wire}`' if wire else ''} | {meaning} |"
-        )
+        wire = f"`{OPTIONS[name].wire}`" if OPTIONS[name].wire else ""
+        text = meaning.text.replace("``", "`")
+        yield f"| `{name}` | `{kind}` | {facts(name)} | {wire} | {text} |"
 
 
 def sources() -> dict[Path, str]:

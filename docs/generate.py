@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 DOCS = Path(__file__).parent
-sys.path[:0] = [str(DOCS), str(DOCS.parent / "tests")]
+sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "tests")]
 
-from describe_options import page_table, sources  # noqa: E402
 from parity.differential_table import (  # noqa: E402
     AS_WE_DO,
     EVERYWHERE,
@@ -32,6 +31,7 @@ from parity.differential_table import (  # noqa: E402
 )
 from typer.models import ArgumentInfo  # noqa: E402
 
+from docs.describe_options import page_table, sources  # noqa: E402
 from phonic_fsm._cli import app  # noqa: E402
 from phonic_fsm._core.diagram import markdown  # noqa: E402
 from phonic_fsm._core.states import ALL, MEANINGS  # noqa: E402
