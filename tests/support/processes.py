@@ -75,7 +75,7 @@ def run(
     """A process that has ended, and what it wrote."""
     with running(*command, cwd=cwd, env=env, stderr=stderr) as process:
         out, err = process.communicate(timeout=LONGEST)
-        return subprocess.CompletedProcess(command, process.returncode, out, err)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def _leashed(command: Sequence[object]) -> list[str]:
