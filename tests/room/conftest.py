@@ -145,7 +145,8 @@ def trial(
             .with_grants(api.VideoGrants(room_join=True, room=f"trial-{secrets.token_hex(4)}"))
             .with_room_config(api.RoomConfiguration(agents=[dispatch]))
         )
-        return await call(api_key=None, api_secret=None, token=token.to_jwt())
+        made: RoomCall = await call(api_key=None, api_secret=None, token=token.to_jwt())
+        return made
 
     return trial
 
