@@ -20,6 +20,7 @@ from livekit.agents import (
     AgentServer,
     AgentSession,
     JobContext,
+    JobRequest,
     cli,
     function_tool,
     room_io,
@@ -85,7 +86,20 @@ def end_when_the_caller_has_left(ctx: JobContext) -> None:
 server = AgentServer()
 
 
-@server.rtc_session()
+async def accept_a_room_once(request: JobRequest) -> None:
+    """Refuse the room of a call that runs.
+
+    A LiveKit server that was restarted has forgotten its rooms. It asks for an agent for each, but
+    the agents that are in them come back by themselves.
+    """
+    rooms = [running.job.room.name for running in server.active_jobs]
+    if request.room.name in rooms:
+        await request.reject()
+    else:
+        await request.accept()
+
+
+@server.rtc_session(on_request=accept_a_room_once)
 async def entrypoint(ctx: JobContext) -> None:
     # On a phone or with a headset, add aec_warmup_duration=0: otherwise the agent does not hear a
     # caller who talks over its first 3 s (LiveKit gives the echo canceller time to learn).

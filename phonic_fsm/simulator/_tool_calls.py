@@ -196,9 +196,7 @@ class ToolCalls:
 
     def _rules(self, call: Call) -> ToolRules | None:
         tool = self._speaker.settings.tools.get(call.tool)
-        if tool is None:
-            return None
-        return ToolRules.of(tool, shorten_by=self._speaker.settings.shorten_by)
+        return None if tool is None else ToolRules.of(tool)
 
     async def _place(
         self, call: Call, rules: ToolRules, during: Literal["user", "assistant"]

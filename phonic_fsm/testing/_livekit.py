@@ -11,13 +11,12 @@ import subprocess
 from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
+from typing import TypedDict
 from urllib.request import urlopen
 
 import anyio
 import anyio.to_thread
 from anyio.abc import Process
-
-from ._leash import leashed
 
 PACKAGE = "github.com/livekit/livekit-server/cmd/server@v1.9.11"
 
@@ -32,6 +31,13 @@ class LiveKitMissing(FileNotFoundError):
 
     def __init__(self) -> None:
         super().__init__(f"no LiveKit server is installed: go install {PACKAGE}")
+
+
+class Credentials(TypedDict):
+    """What a token is signed with."""
+
+    api_key: str
+    api_secret: str
 
 
 class LiveKitServer:
@@ -87,9 +93,9 @@ class LiveKitServer:
         return f"ws://127.0.0.1:{self._port}"
 
     @property
-    def credentials(self) -> dict[str, str]:
+    def credentials(self) -> Credentials:
         """The arguments ``api_key`` and ``api_secret`` of ``RoomCall``."""
-        return {"api_key": self.api_key, "api_secret": self.api_secret}
+        return Credentials(api_key=self.api_key, api_secret=self.api_secret)
 
     async def __aenter__(self) -> LiveKitServer:
         try:
@@ -115,7 +121,7 @@ class LiveKitServer:
             TimeoutError: it did not answer within 20 s.
         """
         self._process = await anyio.open_process(
-            leashed(self._binary),
+            [str(self._binary)],
             env={**os.environ, "LIVEKIT_CONFIG": json.dumps(self._config)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -17,7 +17,6 @@ import anyio
 import msgspec
 from anyio.abc import Process
 
-from ._leash import leashed
 from ._livekit import LiveKitServer
 
 
@@ -73,7 +72,7 @@ class AgentWorker:
             TimeoutError: it was not registered within ``patience``. The message has its log.
         """
         self._process = await anyio.open_process(
-            leashed(*self._command),
+            self._command,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -142,6 +141,20 @@ class AgentWorker:
             if "room" in record and record.get("pid", self.pid) != self.pid
         }
         return {room: pid for room, pid in logged.items() if _runs(pid)}
+
+    async def call_ended(self, room: str) -> None:
+        """Wait until no job has the call in the room of this name.
+
+        Raises:
+            TimeoutError: one still has after ``patience``. The message has the log.
+        """
+        try:
+            with anyio.fail_after(self._patience):
+                # Processes end without telling this one.
+                while room in self.jobs:  # noqa: ASYNC110
+                    await anyio.sleep(0.05)
+        except TimeoutError:
+            raise TimeoutError(f"the call in {room} goes on:\n{self.log}") from None
 
     def terminate(self) -> None:
         """Send SIGTERM: the worker takes no more calls, and ends when the running ones have."""

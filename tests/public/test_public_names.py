@@ -53,7 +53,6 @@ PUBLIC = {
     },
     "phonic_fsm.simulator": {
         "ASSISTANT_PITCH_HZ": "number",
-        "AgentConfig": "class",
         "CALLER_PITCH_HZ": "number",
         "Call": "class",
         "ConversationRecord": "class",

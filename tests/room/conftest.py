@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from livekit import api
-from support.rooms import TRIAL
+from support.rooms import EXAMPLES, PATIENCE, TRIAL
 
 from phonic_fsm.testing import (
     AgentWorker,
@@ -26,9 +26,6 @@ from phonic_fsm.testing import (
     RoomCall,
     Scenario,
 )
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENCE = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -145,8 +142,8 @@ def trial(
             .with_grants(api.VideoGrants(room_join=True, room=f"trial-{secrets.token_hex(4)}"))
             .with_room_config(api.RoomConfiguration(agents=[dispatch]))
         )
-        made: RoomCall = await call(api_key=None, api_secret=None, token=token.to_jwt())
-        return made
+        joined: RoomCall = await call(api_key=None, api_secret=None, token=token.to_jwt())
+        return joined
 
     return trial
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
+from subprocess import DEVNULL
 
 import anyio
 import msgspec
@@ -13,7 +14,11 @@ from anyio.abc import Process
 
 from phonic_fsm.testing import RoomCall, Scenario
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 TRIAL = Path(__file__).parent / "trial_agent.py"
+
+PATIENCE = 60.0
+"""How long (s) a call or a worker waits before its test has failed."""
 
 
 def said(call: RoomCall) -> list[tuple[str, str]]:
@@ -34,47 +39,29 @@ async def ask(call: RoomCall, words: str) -> None:
     await call.until_quiet()
 
 
-class PhonicProcess:
-    """The simulator as a process, for a crash: it sends no close frame and forgets everything."""
-
-    def __init__(self, scenario: Scenario, port: int, folder: Path) -> None:
-        self._port = port
-        self._scenario = folder / "scenario.json"
-        self._scenario.write_bytes(msgspec.json.encode(scenario))
-        self._process: Process
-
-    async def __aenter__(self) -> PhonicProcess:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.kill()
-
-    async def start(self) -> None:
-        """Start it, and return when it listens."""
-        arguments = ["simulate", "--port", str(self._port), "--scenario", str(self._scenario)]
-        self._process = await anyio.open_process(
-            [sys.executable, "-m", "phonic_fsm", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        with anyio.fail_after(30):
-            while True:
-                try:
-                    async with await anyio.connect_tcp("127.0.0.1", self._port):
-                        return
-                except OSError:
+@asynccontextmanager
+async def phonic_process(scenario: Scenario, port: int, folder: Path) -> AsyncIterator[Process]:
+    """The simulator as a process, to be killed: it sends no close frame and forgets everything."""
+    path = folder / "scenario.json"
+    path.write_bytes(msgspec.json.encode(scenario))
+    arguments = ["simulate", "--port", str(port), "--scenario", str(path)]
+    async with await anyio.open_process(
+        [sys.executable, "-m", "phonic_fsm", *arguments], stdin=DEVNULL, stdout=DEVNULL
+    ) as process:
+        try:
+            with anyio.fail_after(PATIENCE):
+                # A process does not tell when it listens.
+                while not await _listens(port):  # noqa: ASYNC110
                     await anyio.sleep(0.05)
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
 
-    async def kill(self) -> None:
-        with anyio.CancelScope(shield=True):
-            if self._process.returncode is None:
-                self._process.kill()
-            await self._process.wait()
-            await self._process.aclose()
+
+async def _listens(port: int) -> bool:
+    try:
+        async with await anyio.connect_tcp("127.0.0.1", port):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,61 @@
+"""What breaks in mid-call and comes back: Phonic's server, and LiveKit's."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from support.rooms import EXAMPLES, PATIENCE, ask, greeted, phonic_process, said
+
+from phonic_fsm._wire import client
+from phonic_fsm.testing import AgentWorker, LiveKitServer, RoomCall, Scenario, Turn
+
+pytestmark = pytest.mark.anyio
+
+OUTAGE_S = 1.5
+
+SCENARIO = Scenario(
+    replies=("Welcome!",),
+    turns=(Turn(caller="Are you there?", assistant="Yes, I am here."),),
+)
+
+
+async def test_phonics_server_is_killed_and_comes_back(
+    worker, phonic_port, simulate, call, tmp_path
+):
+    async with phonic_process(SCENARIO, phonic_port, tmp_path) as process:
+        guest = await call()
+        await greeted(guest)
+        await ask(guest, "Are you there?")
+        process.kill()
+        await process.wait()
+    await anyio.sleep(OUTAGE_S)
+    phonic = await simulate(SCENARIO)
+    # The new server knows nothing of the conversation: another one carries the history.
+    await phonic.received(client.Config)
+    [conversation] = phonic.conversations
+    assert "Are you there?" in conversation.config.system_prompt
+    await ask(guest, "Are you there?")
+    assert said(guest) == [
+        ("agent", "Welcome!"),
+        *[("caller", "Are you there?"), ("agent", "Yes, I am here.")] * 2,
+    ]
+
+
+async def test_livekits_server_is_killed_and_comes_back(livekit, environment, simulate):
+    await simulate(SCENARIO)
+    async with (
+        LiveKitServer() as own,
+        AgentWorker(EXAMPLES / "agent.py", own, environment, patience=PATIENCE),
+        RoomCall(own.url, **own.credentials, patience=PATIENCE) as guest,
+    ):
+        await greeted(guest)
+        agent = guest.agent.identity
+        await own.kill()
+        await anyio.sleep(OUTAGE_S)
+        await own.start()
+        await guest.until(lambda: len(guest.stays) > 1, "the agent's return")
+        await guest.until_agent()
+        await ask(guest, "Are you there?")
+        # A restarted server asks for an agent for each room that it has forgotten.
+        assert {stay.identity for stay in guest.stays} == {agent}, "the job went on, and no other"
+        assert said(guest)[-1] == ("agent", "Yes, I am here.")

@@ -1,0 +1,100 @@
+"""LiveKit's switches that decide what a call survives, each as ``docs/production.md`` tells it."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from msgspec import UNSET
+from support.rooms import ask, greeted, said
+
+from phonic_fsm._wire import client
+from phonic_fsm._wire import server as phonic_says
+from phonic_fsm.testing import Scenario, Turn
+
+pytestmark = pytest.mark.anyio
+
+LONG_GREETING = "Welcome to the hotel, to the city, to the river and to the island in the river!"
+SCENARIO = Scenario(
+    replies=(LONG_GREETING,), turns=(Turn(caller="Hello?", assistant="Yes, I am here."),)
+)
+
+
+def turns(phonic) -> int:
+    """How often Phonic has heard the caller begin to speak."""
+    [conversation] = phonic.conversations
+    return sum(isinstance(m, phonic_says.UserStartedSpeaking) for m in conversation.sent)
+
+
+async def test_close_on_disconnect_leaves_a_caller_who_reconnects_with_a_deaf_agent(
+    trial, trial_worker, simulate
+):
+    await simulate(SCENARIO)
+    guest = await trial()
+    await greeted(guest)
+    closed = trial_worker.log.count("closing agent session due to participant disconnect")
+    await guest.reconnect()
+    await trial_worker.until_logged("closing agent session due to participant", closed + 1)
+    await guest.until(lambda: guest.agent is not None, "the agent")
+    await guest.say("Hello?")
+    with anyio.move_on_after(5):
+        await guest.until_answer()
+    assert guest.latency is None
+    assert guest.agent is not None
+
+
+async def test_without_a_shutdown_a_job_stays_until_livekit_closes_the_room(
+    trial, trial_worker, simulate
+):
+    await simulate(SCENARIO)
+    guest = await trial()
+    await greeted(guest)
+    room = guest.room.name
+    await guest.hang_up()
+    since = anyio.current_time()
+    await trial_worker.call_ended(room)
+    assert anyio.current_time() - since > 15
+
+
+async def test_with_a_shutdown_a_job_ends_with_its_session(trial, trial_worker, simulate):
+    await simulate(SCENARIO)
+    guest = await trial(shutdown=True)
+    await greeted(guest)
+    room = guest.room.name
+    ended = trial_worker.log.count("the session has closed")
+    await guest.hang_up()
+    await trial_worker.call_ended(room)
+    assert trial_worker.log.count("the session has closed") == ended + 1
+
+
+async def test_over_the_first_seconds_of_the_agent_a_caller_is_not_heard(trial, simulate):
+    phonic = await simulate(SCENARIO)
+    guest = await trial()
+    await guest.until_answer()
+    await guest.say("Hello?")
+    await guest.until_quiet()
+    assert said(guest) == [("agent", LONG_GREETING)]
+    assert turns(phonic) == 0
+    await ask(guest, "Hello?")
+    assert turns(phonic) == 1
+
+
+async def test_without_aec_warmup_a_caller_is_heard_at_once(trial, simulate):
+    phonic = await simulate(SCENARIO)
+    guest = await trial(session={"aec_warmup_duration": 0})
+    await guest.until_answer()
+    await ask(guest, "Hello?")
+    assert turns(phonic) == 1
+    assert said(guest)[-1] == ("agent", "Yes, I am here.")
+    assert LONG_GREETING.startswith(said(guest)[0][1].rstrip())
+    assert said(guest)[0][1] != LONG_GREETING
+
+
+async def test_livekit_drops_allow_interruptions_where_phonic_detects_turns(
+    trial, trial_worker, simulate
+):
+    phonic = await simulate(SCENARIO)
+    guest = await trial(say="Please hold the line.")
+    await greeted(guest)
+    assert said(guest) == [("agent", "Please hold the line.")]
+    assert (await phonic.received(client.Say)).interruptible is UNSET
+    await trial_worker.until_logged("allow_interruptions cannot be False when using VoiceAgent.say")
