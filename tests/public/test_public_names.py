@@ -6,7 +6,6 @@ import ast
 import inspect
 import pickle
 import pkgutil
-import subprocess
 import sys
 import typing
 from importlib import import_module
@@ -14,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support import processes
 from typing_extensions import is_typeddict
 
 import phonic_fsm
@@ -223,7 +223,5 @@ def test_the_packages_without_a_session_load_neither_livekit_nor_a_websocket():
         "dir(phonic_fsm), phonic_fsm.State; "
         "print(*sorted({'livekit', 'numpy', 'websockets'} & set(sys.modules)))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
-    )
-    assert run.stdout.split() == []
+    run = processes.run(sys.executable, "-c", program)
+    assert (run.returncode, run.stdout.split()) == (0, [])

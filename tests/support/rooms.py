@@ -13,6 +13,7 @@ import msgspec
 from anyio.abc import Process
 
 from phonic_fsm.testing import RoomCall, Scenario
+from phonic_fsm.testing._leash import leashed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TRIAL = Path(__file__).parent / "trial_agent.py"
@@ -46,7 +47,7 @@ async def phonic_process(scenario: Scenario, port: int, folder: Path) -> AsyncIt
     path.write_bytes(msgspec.json.encode(scenario))
     arguments = ["simulate", "--port", str(port), "--scenario", str(path)]
     async with await anyio.open_process(
-        [sys.executable, "-m", "phonic_fsm", *arguments], stdin=DEVNULL, stdout=DEVNULL
+        leashed(sys.executable, "-m", "phonic_fsm", *arguments), stdin=DEVNULL, stdout=DEVNULL
     ) as process:
         try:
             with anyio.fail_after(PATIENCE):
