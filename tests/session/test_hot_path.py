@@ -92,6 +92,12 @@ def counted() -> Iterator[Calls]:
         sys.setprofile(former)
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of production: the tests' own makes calls for its clock."""
+    return "asyncio"
+
+
 @pytest.mark.anyio
 async def test_receiving_a_chunk(server, make_model):
     chunk = Frame(Opcode.TEXT, encode(phonic.AudioChunk(SILENCE))).serialize(mask=False)
