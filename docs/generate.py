@@ -33,9 +33,9 @@ from typer.models import ArgumentInfo  # noqa: E402
 
 from docs.describe_options import page_table, sources  # noqa: E402
 from phonic_fsm._cli import app  # noqa: E402
-from phonic_fsm._core.diagram import markdown  # noqa: E402
 from phonic_fsm._core.states import ALL, MEANINGS  # noqa: E402
-from phonic_fsm._core.svg import svg  # noqa: E402
+from phonic_fsm._diagram.pages import by_event, by_state  # noqa: E402
+from phonic_fsm._diagram.svg import svg  # noqa: E402
 from phonic_fsm.simulator import DOUBTS  # noqa: E402
 from phonic_fsm.trace import schema  # noqa: E402
 
@@ -169,7 +169,8 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
 }
 
 FILES: dict[str, Callable[[], str]] = {
-    "state-diagram.md": markdown,
+    "by-state.md": by_state,
+    "state-diagram.md": by_event,
     "state-diagram.svg": svg,
     "trace.schema.json": trace_schema,
 }

@@ -196,24 +196,48 @@ def simulate(
     raise typer.Exit(run_simulate(host, port, scenario, doubt or []))
 
 
-@app.command(epilog="Example: phonic-fsm diagram --trace traces/ --format svg > calls.svg")
+@app.command(epilog="Example: phonic-fsm diagram --state speaking --event interrupt")
 def diagram(
     format: Annotated[  # noqa: A002 - the option's name
-        Literal["mermaid", "table", "dot", "svg"],
-        typer.Option(help="The diagram alone, or the page with every state and event."),
-    ] = "mermaid",
+        Literal["mermaid", "table", "dot", "svg"] | None,
+        typer.Option(
+            help="mermaid, dot and svg are drawings; table is Markdown with every state and event. "
+            "Without it: mermaid."
+        ),
+    ] = None,
     trace: Annotated[
         list[Path] | None,
-        typer.Option(help="A trace, or a directory of them: count what was taken. Repeat it."),
+        typer.Option(
+            help="Count what this trace took, or the traces in this directory. May be repeated."
+        ),
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Print what every event does in this state.")
+    ] = None,
+    event: Annotated[
+        str | None, typer.Option(help="Print what this event does in every state.")
     ] = None,
 ) -> None:
-    """Print the state machine; with traces, how often each transition was taken, and which never.
+    """Print the session's state machine.
 
-    With --format table and --trace: what was taken, and all that never was.
+    With --trace, it shows how often each transition was taken, and which never was. With --state
+    and --event, it prints the rows that the event meets in the state: what each asks, what it
+    does, and which state follows.
     """
-    from .diagram import drawn  # noqa: PLC0415
+    from .diagram import drawn, looked_up  # noqa: PLC0415
 
-    typer.echo(drawn(format, trace or []), nl=False)
+    if state or event:
+        _alone("--state and --event", {"--format": format, "--trace": trace})
+        typer.echo(looked_up(state, event), nl=False)
+    else:
+        typer.echo(drawn(format or "mermaid", trace or []), nl=False)
+
+
+def _alone(options: str, others: dict[str, object]) -> None:
+    """Refuse the other options, which these would have to ignore."""
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise CommandFailed(f"{options} cannot be used with {' or '.join(given)}")
 
 
 def main() -> None:

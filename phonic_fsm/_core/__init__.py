@@ -27,8 +27,6 @@ Theory of operation, in the order in which an event travels:
 ``machine``
     One ``transitions.Machine`` for the process, with events that take the table's rows and do
     nothing else, and ``SessionMachine.step``.
-``diagram``, ``layout`` and ``svg``
-    The table as drawings and Markdown, and how often each of its moves was made in practice.
 
 Nothing in here reads a clock or a random source, opens anything or knows LiveKit, the SDK or the
 event loop (an import contract holds that). Seconds are only ever written down, by effects; ids

@@ -20,8 +20,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from phonic_fsm._core.states import MEANINGS
-from phonic_fsm._core.table import TABLE
+from phonic_fsm._core.states import CONVERSING, MEANINGS
+from phonic_fsm._diagram.arrows import moves
+from phonic_fsm._diagram.layout import BOXES, CONVERSING_BOX, HEIGHT, WIDTH, Box, route
 from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._replay import ReplayedStep
@@ -68,6 +69,19 @@ class _Difference(Struct):
     got: Any
 
 
+class _Diagram(Struct):
+    """The state diagram, laid out."""
+
+    width: float
+    height: float
+    box: str
+    """The name of the box that the conversing states stand in."""
+    conversing: list[str]
+    boxes: dict[str, Box]
+    lines: list[tuple[str, str, str]]
+    """From, to, and the way as SVG has it, for every move that the table has."""
+
+
 class _Data(Struct):
     """What the page knows. Its names are those that ``web/`` uses."""
 
@@ -77,8 +91,7 @@ class _Data(Struct):
     difference: _Difference | None
     problem: str | None
     states: dict[str, str]
-    moves: list[tuple[str, str]]
-    """From and to, for every move that the table has."""
+    diagram: _Diagram
     steps: StepColumns
     lanes: Lanes
     bin: float
@@ -115,7 +128,7 @@ def make_report(trace: str | PathLike[str]) -> Report:
         difference=_difference(call.last),
         problem=str(call.problem) if call.problem else None,
         states={state.value: meaning for state, meaning in MEANINGS.items()},
-        moves=_moves(),
+        diagram=_diagram(),
         steps=steps.columns(),
         lanes=lanes,
         bin=BIN,
@@ -137,15 +150,15 @@ def _difference(last: ReplayedStep | None) -> _Difference | None:
     return _Difference(last.line.seq, found.where, found.expected, found.got)
 
 
-def _moves() -> list[tuple[str, str]]:
-    moves = {
-        (source.value, target.value): None
-        for row in TABLE
-        for source in row.sources
-        for target in row.targets
-        if target is not source
-    }
-    return list(moves)
+def _diagram() -> _Diagram:
+    return _Diagram(
+        width=WIDTH,
+        height=HEIGHT,
+        box=CONVERSING_BOX,
+        conversing=[state.value for state in CONVERSING],
+        boxes=BOXES,
+        lines=[(source, target, route(source, target).path) for source, target in moves()],
+    )
 
 
 def _with_divergence(found: list[Anomaly], call: Call) -> list[Anomaly]:

@@ -10,14 +10,17 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct, field
 
-from phonic_fsm._core.diagram import summary
+from phonic_fsm._core.context import Context, Settings
 from phonic_fsm._core.events import EVENTS
 from phonic_fsm._core.table import TABLE, Row
-from phonic_fsm.trace._explain import Explanation, Tried
+from phonic_fsm._diagram.rows import question, sentence
+from phonic_fsm.trace._explain import Explanation, Tried, snapshot
 from phonic_fsm.trace._format import Line
 
 KINDS: dict[str, str] = {name: event.step_kind for name, event in EVENTS.items()}
 """What each event is about."""
+
+_NONE = Settings(id_seed="")
 
 _NUMBERS = {id(row): number for number, row in enumerate(TABLE)}
 
@@ -72,6 +75,8 @@ class StepColumns(Struct):
     """From, to, and the rows that were tried: the number in ``rows`` and its guards' answers."""
     rows: list[TableRow]
     context: dict[str, Changes]
+    initial: dict[str, Any]
+    """What the session remembers before the first step."""
     kinds: dict[str, str]
 
 
@@ -122,6 +127,7 @@ class Steps:
             path_values=self._path_values.values(),
             rows=[_for_readers(row) for row in TABLE],
             context=self._context,
+            initial=snapshot(Context(settings=_NONE, config=_NONE.config)),
             kinds=KINDS,
         )
 
@@ -134,7 +140,7 @@ def _for_readers(row: Row) -> TableRow:
     return TableRow(
         target=row.target and row.target.value,
         chooses=row.choice is not None,
-        guards=[guard.__name__.replace("_", " ") for guard in row.guards],
-        does=[summary(action) for action in row.actions],
+        guards=[question(guard) for guard in row.guards],
+        does=[sentence(action) for action in row.actions],
         because=row.because,
     )

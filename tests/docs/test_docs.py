@@ -173,6 +173,7 @@ ABOUT_THE_INSIDE = {
     "architecture.md",
     "performance.md",
     "state-diagram.md",
+    "by-state.md",
     "contributing.md",
     "CONTRIBUTING.md",
 }

@@ -60,7 +60,7 @@
 
   function remembered(number) {
     const present = trace.memory(number);
-    const telling = present.filter(({ value, changed }) => changed || !isNothing(value));
+    const telling = present.filter(({ initial, changed }) => changed || !initial);
     return el("dl", { class: "fields memory" }, telling.map(({ name, value, changed }) => [
       el("dt", { class: changed ? "changed" : null, title: name }, MEMORY[name] ?? name),
       el("dd", { class: changed ? "changed" : null, dir: "auto" },

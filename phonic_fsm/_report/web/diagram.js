@@ -1,40 +1,19 @@
 // The state diagram: where the session is, how it got there, and where it never went.
 
 (() => {
-  // Laid out by hand; the moves between the states come from the machine's table.
-  const STATES = {
-    connecting: [84, 62],
-    awaiting_inputs: [304, 62],
-    config_sent: [508, 62],
-    reconnecting: [84, 282],
-    ready: [246, 216],
-    listening: [418, 216],
-    tool_pending: [246, 346],
-    speaking: [418, 346],
-    closed: [560, 282],
-  };
-  const BOX = { left: 178, top: 168, right: 490, bottom: 400 };
-  const TALKING = ["ready", "listening", "tool_pending", "speaking"];
-  // How far a move bends to its left, as a share of its length; the others bend a little.
-  const BENDS = {
-    "connecting>config_sent": 0.13, "config_sent>connecting": 0.11,
-    "connecting>awaiting_inputs": 0, "awaiting_inputs>connecting": 0.14, "awaiting_inputs>config_sent": 0,
-    "connecting>closed": 0.36, "awaiting_inputs>closed": 0.34, "config_sent>closed": 0.16,
-    "reconnecting>closed": -0.36, "reconnecting>connecting": 0, "box>reconnecting": 0,
-    "box>closed": 0, "config_sent>ready": 0.05, "config_sent>tool_pending": 0.02, "config_sent>speaking": -0.12,
-    "reconnecting>ready": 0.1, "reconnecting>tool_pending": -0.1,
-  };
-  const LINE = 23;
+  const { width, height, box, conversing, boxes, lines: ways } = call.diagram;
+  const LINE = 27;
   const linesOf = (state) => words(state).split(" ");
 
-  // A move out of all four talking states is drawn once, from the box that they stand in.
+  // A move out of all four conversing states is drawn once, from the box that they stand in.
   const drawnAs = (source, target) =>
-    TALKING.includes(source) && !TALKING.includes(target) ? `box>${target}` : `${source}>${target}`;
-  const drawn = [...new Set(call.moves.map(([source, target]) => drawnAs(source, target)))];
+    `${conversing.includes(source) && !conversing.includes(target) ? box : source}>${target}`;
+  const states = Object.keys(call.states);
+  const drawn = ways.map(([source, target]) => `${source}>${target}`);
 
   // The steps at which each move was made, and each state entered.
   const made = new Map(drawn.map((name) => [name, []]));
-  const entered = new Map(Object.keys(STATES).map((state) => [state, []]));
+  const entered = new Map(states.map((state) => [state, []]));
   if (trace.count) entered.get(trace.source(1))?.push(0);
   for (let step = 1; step <= trace.count; step++) {
     if (!trace.moved(step)) continue;
@@ -42,63 +21,32 @@
     entered.get(trace.target(step))?.push(step);
   }
 
-  function outline(name) {
-    if (name === "box") {
-      return { x: (BOX.left + BOX.right) / 2, y: (BOX.top + BOX.bottom) / 2,
-        w: BOX.right - BOX.left, h: BOX.bottom - BOX.top };
-    }
-    const [x, y] = STATES[name];
-    const lines = linesOf(name);
-    const longest = Math.max(...lines.map((line) => line.length));
-    return { x, y, w: Math.max(90, longest * 11.2 + 24), h: lines.length * LINE + 18 };
-  }
-
-  // Where the line from a shape's middle towards a point leaves the shape.
-  function edgeOf({ x, y, w, h }, to, gap) {
-    const dx = to.x - x;
-    const dy = to.y - y;
-    const scale = Math.min((w / 2 + gap) / Math.abs(dx || 1e-9), (h / 2 + gap) / Math.abs(dy || 1e-9));
-    return { x: x + dx * scale, y: y + dy * scale };
-  }
-
-  function curve(name) {
-    const [source, target] = name.split(">").map(outline);
-    const bend = BENDS[name] ?? 0.12;
-    const dx = target.x - source.x;
-    const dy = target.y - source.y;
-    const control = {
-      x: (source.x + target.x) / 2 + dy * bend * 2,
-      y: (source.y + target.y) / 2 - dx * bend * 2,
-    };
-    const [from, by, to] = [edgeOf(source, control, 1), control, edgeOf(target, control, 4)].map(
-      ({ x, y }) => `${x.toFixed(1)} ${y.toFixed(1)}`,
-    );
-    return `M${from} Q${by} ${to}`;
-  }
-
   const arrow = (id) => svg("marker", { id, viewBox: "0 0 8 8", refX: 6.5, refY: 4, markerWidth: 12,
     markerHeight: 12, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" },
   svg("path", { d: "M0 0.5 L8 4 L0 7.5 z" }));
 
-  const lines = new Map(drawn.map((name) => [name, svg("path", {
-    d: curve(name), class: made.get(name).length ? "line" : "line never", "marker-end": "url(#tip-of-line)",
-  }, svg("title", {}, words(name.replace("box", "any of the four").replace(">", " → "))))]));
-  const nodes = new Map(Object.keys(STATES).map((state) => {
-    const { x, y, w, h } = outline(state);
-    const count = svg("text", { class: "count", x: x + w / 2 - 2, y: y - h / 2 - 6, "text-anchor": "end" });
+  const lines = new Map(ways.map(([source, target, d], number) => [drawn[number], svg("path", {
+    d, class: made.get(drawn[number]).length ? "line" : "line never", "marker-end": "url(#tip-of-line)",
+  }, svg("title", {}, words(`${source === box ? "any of the four" : source} → ${target}`)))]));
+  const shape = (name, attributes) => {
+    const [x, y, across, down] = boxes[name];
+    return svg("rect", { x: x - across / 2, y: y - down / 2, width: across, height: down, ...attributes });
+  };
+  const nodes = new Map(states.map((state) => {
+    const [x, y, across, down] = boxes[state];
+    const count = svg("text", { class: "count", x: x + across / 2 - 2, y: y - down / 2 - 7, "text-anchor": "end" });
     const node = svg("g", { class: `state s-${state}` },
       svg("title", {}, call.states[state]),
-      svg("rect", { x: x - w / 2, y: y - h / 2, width: w, height: h, rx: 9 }),
+      shape(state, { rx: 10 }),
       svg("text", { "text-anchor": "middle" }, linesOf(state).map((line, index, all) =>
-        svg("tspan", { x, y: y + 7 + (index - (all.length - 1) / 2) * LINE }, line))),
+        svg("tspan", { x, y: y + 8 + (index - (all.length - 1) / 2) * LINE }, line))),
       count);
     return [state, { node, count }];
   }));
 
-  const picture = svg("svg", { viewBox: "0 -16 624 472", role: "img", "aria-labelledby": "state-now" },
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": "state-now" },
     svg("defs", {}, arrow("tip-of-line")),
-    svg("rect", { class: "talking", x: BOX.left, y: BOX.top, width: BOX.right - BOX.left,
-      height: BOX.bottom - BOX.top, rx: 16 }),
+    shape(box, { class: "talking", rx: 16 }),
     [...lines].sort(([one], [other]) => made.get(one).length - made.get(other).length).map(([, line]) => line),
     [...nodes.values()].map(({ node }) => node));
   byId("diagram").append(picture);

@@ -29,11 +29,14 @@ const trace = (() => {
     // The rows that were tried, in order; the last was taken.
     tried: (number) =>
       path(number)[2].map(([row, answers]) => ({ ...columns.rows[row], answers })),
-    // The session's memory after a step: name, value, and whether this step changed it.
+    // The session's memory after a step: name, value, whether that is as at the
+    // beginning, and whether this step changed it.
     memory: (number) =>
       Object.entries(columns.context).map(([name, [steps, values]]) => {
         const index = lastAtMost(steps, number);
-        return { name, value: values[index], changed: number > 1 && steps[index] === number };
+        const value = values[index];
+        const initial = JSON.stringify(value) === JSON.stringify(columns.initial[name]);
+        return { name, value, initial, changed: number > 1 && steps[index] === number };
       }),
     explained: (number) => !call.difference || number <= call.difference.step,
     // Of each step: whether the words are in its event or its effects.

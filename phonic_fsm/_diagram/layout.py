@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .states import State
+from .._core.states import State
 
 CONVERSING_BOX = "conversing"
 """The name of the box around the four states of an open conversation."""
 
-WIDTH, HEIGHT = 1000, 640
+WIDTH, HEIGHT = 700, 860
 
 
 class Point(NamedTuple):
@@ -26,8 +26,8 @@ class Box(NamedTuple):
 
     x: float
     y: float
-    width: float = 124
-    height: float = 40
+    width: float
+    height: float
 
 
 class Route(NamedTuple):
@@ -36,6 +36,12 @@ class Route(NamedTuple):
     start: Point
     control: Point
     end: Point
+
+    @property
+    def path(self) -> str:
+        """As SVG's ``d``."""
+        start, control, end = (f"{x:.1f} {y:.1f}" for x, y in self)
+        return f"M{start} Q{control} {end}"
 
     @property
     def label(self) -> Point:
@@ -50,32 +56,37 @@ class Route(NamedTuple):
 
 
 BOXES: dict[str, Box] = {
-    State.connecting.value: Box(100, 60),
-    State.awaiting_inputs.value: Box(225, 440),
-    State.config_sent.value: Box(330, 310),
-    State.reconnecting.value: Box(380, 60),
-    State.closed.value: Box(330, 590),
-    CONVERSING_BOX: Box(735, 310, 490, 500),
-    State.ready.value: Box(570, 310),
-    State.listening.value: Box(735, 130),
-    State.speaking.value: Box(900, 310),
-    State.tool_pending.value: Box(735, 490),
-    "settle": Box(735, 310, 84, 40),
-    "configure": Box(190, 250, 100, 40),
+    State.connecting.value: Box(115, 50, 170, 50),
+    State.reconnecting.value: Box(560, 50, 190, 50),
+    State.awaiting_inputs.value: Box(150, 345, 136, 72),
+    State.config_sent.value: Box(330, 190, 110, 72),
+    CONVERSING_BOX: Box(460, 535, 460, 490),
+    State.ready.value: Box(305, 530, 100, 50),
+    State.listening.value: Box(460, 350, 150, 50),
+    State.speaking.value: Box(612, 530, 140, 50),
+    State.tool_pending.value: Box(460, 705, 130, 72),
+    State.closed.value: Box(110, 825, 120, 50),
+    "settle": Box(460, 530, 96, 44),
+    "configure": Box(132, 185, 110, 44),
 }
-"""The states, the box that four of them stand in, and the choices."""
+"""The states, the box that four of them stand in, and the choices. A state's name fits into its
+box in large letters on two lines, for a drawing that is shown small."""
 
 _BEND = 0.13
 """How far an arrow leaves the straight line, to its left, as a share of its length: so that
 arrows there and back stand apart."""
 
 _BENDS = {
-    (State.connecting.value, State.closed.value): -0.38,
-    (State.reconnecting.value, State.closed.value): 0.2,
-    (State.config_sent.value, State.speaking.value): -0.25,
-    (State.config_sent.value, State.tool_pending.value): -0.15,
+    (State.awaiting_inputs.value, State.connecting.value): 0.37,
     (State.config_sent.value, State.closed.value): 0.05,
-    (State.reconnecting.value, State.tool_pending.value): 0.22,
+    (State.config_sent.value, State.speaking.value): 0.33,
+    (State.config_sent.value, State.tool_pending.value): -0.09,
+    (State.connecting.value, State.closed.value): -0.24,
+    (State.ready.value, State.speaking.value): 0.2,
+    (State.reconnecting.value, State.closed.value): -0.11,
+    (State.reconnecting.value, State.ready.value): -0.13,
+    (State.reconnecting.value, "settle"): 0.22,
+    (State.tool_pending.value, State.listening.value): 0.28,
 }
 """Of arrows that would run through a box."""
 

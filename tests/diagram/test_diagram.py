@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from itertools import combinations
 from pathlib import Path
@@ -11,12 +12,14 @@ from support.commands import assert_is_one_line_and_exit_2, run
 from support.record_traces import TRACES
 from support.written_traces import assistant, caller, opening, write
 
-from phonic_fsm._core.diagram import arrows
-from phonic_fsm._core.events import ConnectionClosed, Interrupt
-from phonic_fsm._core.layout import BOXES, CONVERSING_BOX, HEIGHT, WIDTH, Box, Point, route
+from phonic_fsm._core.events import EVENTS, ConnectionClosed, Interrupt
 from phonic_fsm._core.states import CONVERSING, State
-from phonic_fsm._core.svg import svg
-from phonic_fsm._core.table import CHOICES, TABLE
+from phonic_fsm._core.table import CHOICES, TABLE, rows_for
+from phonic_fsm._diagram.arrows import arrows, moves
+from phonic_fsm._diagram.layout import BOXES, CONVERSING_BOX, HEIGHT, WIDTH, Box, Point, route
+from phonic_fsm._diagram.pages import by_state
+from phonic_fsm._diagram.rows import actions_of, question, sentence
+from phonic_fsm._diagram.svg import svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -156,10 +159,10 @@ def test_the_layout_keeps_the_states_apart_and_on_the_page():
 
 
 def test_arrows_run_from_box_to_box_and_through_no_other():
-    for arrow in arrows():
-        curve = route(arrow.source, arrow.target)
-        assert holds(BOXES[arrow.source], curve.start)
-        assert holds(BOXES[arrow.target], curve.end)
+    for source, target in {*((arrow.source, arrow.target) for arrow in arrows()), *moves()}:
+        curve = route(source, target)
+        assert holds(BOXES[source], curve.start)
+        assert holds(BOXES[target], curve.end)
         for share in range(5, 100, 5):
             t = share / 100
             point = Point(
@@ -169,7 +172,64 @@ def test_arrows_run_from_box_to_box_and_through_no_other():
                 )
             )
             through = {state.value for state in State if holds(BOXES[state.value], point)}
-            assert through <= {arrow.source, arrow.target}, arrow
+            assert through <= {source, target}, (source, target)
+
+
+def test_what_happens_to_an_event_in_a_state_is_printed():
+    text = run("diagram", "--state", "speaking", "--event", "interrupt").stdout
+    assert text.splitlines()[0].startswith("speaking: A generation is open")
+    assert "\ninterrupt\n" in text
+    one_line = " ".join(text.split())
+    for row in rows_for(State.speaking, "interrupt"):
+        assert all(f"{question(guard)}? ({sentence(guard)})" in one_line for guard in row.guards)
+        assert all(f"· {sentence(action)}" in one_line for action in actions_of(row))
+    assert one_line.count("→ speaking if a generation is open") == 2
+
+
+def test_a_state_alone_has_every_event_and_an_event_alone_every_row():
+    lines = run("diagram", "--state", "reconnecting").stdout.splitlines()
+    assert [line for line in lines if line in EVENTS] == list(EVENTS)
+    text = run("diagram", "--event", "close").stdout
+    assert text.startswith("\nclose\n")
+    assert "in closed\n       → ignored, because the session is over\n" in text
+    assert len(re.findall(r"^ +\d+\. ", text, re.MULTILINE)) == len(
+        [row for row in TABLE if row.event == "close"]
+    )
+
+
+@pytest.mark.parametrize("columns", [40, 100])
+def test_what_is_printed_fits_the_terminal(columns):
+    for state in State:
+        text = run("diagram", "--state", state.value, columns=columns).stdout
+        assert max(map(len, text.splitlines())) <= columns
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--state", "speeking"), "there is no state 'speeking'; the nearest is speaking"),
+        (("--event", "interupt"), "there is no event 'interupt'; the nearest is interrupt"),
+        (("--event", "\x1b[2J"), "there is no event"),
+        (("--state", "ready", "--format", "svg"), "cannot be used with --format"),
+        (("--event", "close", "--trace", TRACES), "cannot be used with --trace"),
+    ],
+)
+def test_what_cannot_be_printed_is_one_line(arguments, says):
+    result = run("diagram", *arguments)
+    assert_is_one_line_and_exit_2(result, says=says)
+    assert "\x1b" not in result.stderr
+
+
+def test_the_page_by_state_has_every_row_of_every_state():
+    page = by_state()
+    for state in State:
+        part = page.split(f"\n## `{state.value}`\n")[1].split("\n## ")[0]
+        for event in EVENTS:
+            rows = rows_for(state, event)
+            if len(rows) == 1 and rows[0].because:
+                assert f"`{event}`" in part.split("\nIgnored:\n")[1]
+            else:
+                assert part.count(f"| [`{event}`](") == len(rows)
 
 
 def test_a_mistake_is_one_line():

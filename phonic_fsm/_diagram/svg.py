@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from .diagram import Arrow, Taken, arrows, thickness
-from .layout import BOXES, CONVERSING_BOX, HEIGHT, WIDTH, Point, route
-from .states import MEANINGS, State
-from .table import CHOICES
+from .._core.states import MEANINGS, State
+from .._core.table import CHOICES
+from .arrows import Arrow, Taken, arrows, thickness
+from .layout import BOXES, CONVERSING_BOX, HEIGHT, WIDTH, Point, Route, route
 
 _STYLE = """
-    svg { background: #fff; color: #1f2328; font: 14px sans-serif; }
+    svg { background: #fff; color: #1f2328; font: 17px sans-serif; }
     rect, polygon { fill: #fff; stroke: currentColor; }
     rect.group { fill: #f6f8fa; stroke: #d0d7de; }
     text { fill: currentColor; text-anchor: middle; dominant-baseline: central; }
@@ -39,19 +39,22 @@ def _picture(taken: Taken | None) -> Iterator[str]:
         'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 8 4 0 8z"/></marker>'
     )
     yield _box(CONVERSING_BOX)
-    for arrow in arrows():
-        yield from _arrow(arrow, taken)
+    drawn = [(arrow, route(arrow.source, arrow.target)) for arrow in arrows()]
+    for arrow, curve in drawn:
+        yield _line(arrow, curve, taken)
     for state in State:
         yield _box(state.value)
     for choice in CHOICES.values():
         yield _diamond(choice.name)
+    for arrow, curve in drawn:
+        yield _label(arrow, curve.label, taken)
     yield "</svg>"
 
 
 def _box(name: str) -> str:
     x, y, width, height = BOXES[name]
     group = name == CONVERSING_BOX
-    label_y = y - height / 2 + 16 if group else y
+    label_y = y + height / 2 - 16 if group else y
     title = "" if group else f"<title>{escape(MEANINGS[State(name)])}</title>"
     return (
         f"  <g>{title}"
@@ -68,23 +71,17 @@ def _diamond(name: str) -> str:
     return f'  <g><polygon points="{points}"/><text x="{x:g}" y="{y:g}">{name}</text></g>'
 
 
-def _arrow(arrow: Arrow, taken: Taken | None) -> Iterator[str]:
-    curve = route(arrow.source, arrow.target)
+def _line(arrow: Arrow, curve: Route, taken: Taken | None) -> str:
     times = arrow.total(taken) if taken is not None else 1
-    tip = escape(f"{arrow.source} → {arrow.target}: {', '.join(arrow.counted(taken))}")
-    yield "  <g>"
-    yield f"    <title>{tip}</title>"
-    yield (
-        f'    <path class="arrow{"" if times else " never"}" stroke-width="{thickness(times)}" '
-        f'marker-end="url(#head)" '
-        f'd="M{_at(curve.start)} Q{_at(curve.control)} {_at(curve.end)}"/>'
+    return (
+        f'  <path class="arrow{"" if times else " never"}" stroke-width="{thickness(times)}" '
+        f'marker-end="url(#head)" d="{curve.path}">{_tip(arrow, taken)}</path>'
     )
-    yield f'    <text class="label">{_label(arrow, taken, curve.label)}</text>'
-    yield "  </g>"
 
 
-def _label(arrow: Arrow, taken: Taken | None, at: Point) -> str:
+def _label(arrow: Arrow, at: Point, taken: Taken | None) -> str:
     """What was taken most often comes first; what never was stands in the tooltip alone."""
+    tip = _tip(arrow, taken)
     if taken is not None:
         used = [label for label in arrow.labels if arrow.times(label, taken)]
         arrow = arrow._replace(
@@ -94,11 +91,13 @@ def _label(arrow: Arrow, taken: Taken | None, at: Point) -> str:
     if len(labels) > _LABELS:
         labels = [labels[0], f"{len(labels) - 1} more"]
     first = at.y - 6 * (len(labels) - 1)
-    return "".join(
+    lines = "".join(
         f'<tspan x="{at.x:.1f}" y="{first + 12 * number:.1f}">{escape(label)}</tspan>'
         for number, label in enumerate(labels)
     )
+    return f'  <text class="label">{tip}{lines}</text>'
 
 
-def _at(point: Point) -> str:
-    return f"{point.x:.1f} {point.y:.1f}"
+def _tip(arrow: Arrow, taken: Taken | None) -> str:
+    told = f"{arrow.source} → {arrow.target}: {', '.join(arrow.counted(taken))}"
+    return f"<title>{escape(told)}</title>"
