@@ -31,7 +31,7 @@ def spare_the_estimate() -> None:
     for synchronizer in _synchronizers(session.output.audio):
         options = getattr(synchronizer, "_opts", None)
         detector = getattr(options, "speaking_rate_detector", None)
-        if detector is None or isinstance(detector, _NoEstimate):
+        if options is None or detector is None or isinstance(detector, _NoEstimate):
             continue
         options.speaking_rate_detector = _NoEstimate()
         if session.agent_state == "initializing":

@@ -62,7 +62,12 @@ class Demo:
 
     async def run(self, trace: Path) -> None:
         async with PhonicSimulator(self._scenario) as simulator:
-            model = RealtimeModel(api_key="simulated", base_url=simulator.url, trace=trace)
+            model = RealtimeModel(
+                api_key="simulated",
+                base_url=simulator.url,
+                trace=trace,
+                generate_welcome_message=self._scenario.welcome is not None,
+            )
             session: AgentSession[None] = AgentSession(llm=model)
             session.on("user_input_transcribed", self._show_transcript)
             session.on("conversation_item_added", self._show_message)

@@ -123,7 +123,7 @@ class Context(Struct, kw_only=True):
     """The history in the prompt that the server has: a new prompt must carry it again."""
 
     generation: Generation | None = None
-    user_speaking: bool = False
+    caller_speaks: bool = False
     last_transcript_id: str | None = None
     """The caller's last words, as long as they may be taken back: until an answer begins."""
     leftover: Leftover = "none"

@@ -152,14 +152,14 @@ def has_text(context: Context, event: AudioChunk) -> bool:
     return bool(event.text)
 
 
-def turn_is_discarded(context: Context, event: Event) -> bool:
+def turn_is_dropped(context: Context, event: Event) -> bool:
     """The turn was cut off on this side, and its end has not been heard of."""
     return context.leftover != "none"
 
 
-def user_is_speaking(context: Context, event: Event) -> bool:
+def caller_speaks(context: Context, event: Event) -> bool:
     """The caller has started and not finished."""
-    return context.user_speaking
+    return context.caller_speaks
 
 
 def generation_is_empty(context: Context, event: Event) -> bool:

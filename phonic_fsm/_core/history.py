@@ -48,7 +48,7 @@ class OtherItem(Struct, frozen=True, tag="other_item", tag_field="type"):
     """LiveKit's name for the type of item."""
 
 
-Item = Union[Message, FunctionCall, FunctionCallOutput, OtherItem]
+Item = Union[Message, OtherItem, FunctionCall, FunctionCallOutput]
 
 
 class History:

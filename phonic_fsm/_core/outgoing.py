@@ -50,14 +50,14 @@ def release(context: Context) -> None:
         _send(context, message)
     context.held.clear()
     if context.reply is not None and context.reply.phase == "waiting":
-        request(context, context.reply)
+        send_request(context, context.reply)
 
 
-def request(context: Context, reply: Reply) -> None:
+def send_request(context: Context, reply: Reply) -> None:
     """Ask for a reply."""
     reply.phase = "asked"
     if isinstance(reply.message, client.Mute):
-        stop_listening(context)
+        mute(context)
     else:
         context.put(Send(reply.message))
 
@@ -67,13 +67,13 @@ def audio_gate(context: Context) -> Gate:
     return "holding" if context.microphone == "muted" else "open"
 
 
-def listen(context: Context) -> None:
+def unmute(context: Context) -> None:
     """Push-to-talk: Phonic hears the caller from here on, what was kept of the audio first."""
     context.microphone = "unmuted"
     context.put(Send(client.Unmute()), SetAudioGate("open"))
 
 
-def stop_listening(context: Context) -> None:
+def mute(context: Context) -> None:
     """Push-to-talk: the caller has let go; Phonic, which has heard all of it, answers."""
     context.microphone = "muted"
     context.put(FlushAudio(), Send(client.Mute()), SetAudioGate("holding"))

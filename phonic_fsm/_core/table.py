@@ -279,7 +279,7 @@ def _settings() -> Iterator[_On]:
             .configure(awaiting_inputs, settings.note_changes)
             .settle(
                 CONVERSING,
-                settings.end_turns,
+                settings.cut_off_turns,
                 settings.drop_former_agent,
                 settings.note_changes,
                 settings.tell_soon,
@@ -288,7 +288,7 @@ def _settings() -> Iterator[_On]:
             .settle(
                 CONVERSING,
                 settings.note_changes,
-                settings.end_turns_for_reset,
+                settings.cut_off_turns_for_reset,
                 settings.tell_soon,
             )
             .ignore(closed, OVER)
@@ -296,7 +296,7 @@ def _settings() -> Iterator[_On]:
     yield (
         _On(events.SetExternalId)
         .stay((*SERVED, reconnecting), settings.set_external_id)
-        .stay((connecting, awaiting_inputs), settings.take_external_id)
+        .stay((connecting, awaiting_inputs), settings.note_external_id)
         .ignore(closed, OVER)
     )
     yield (
@@ -308,7 +308,7 @@ def _settings() -> Iterator[_On]:
     )
     yield (
         _On(events.UpdateChatContext)
-        .stay((connecting, awaiting_inputs), tools.take_history)
+        .stay((connecting, awaiting_inputs), tools.note_history)
         .settle(tool_pending, tools.pass_on_outputs)
         .stay(TOLD_OF_CALLS, tools.pass_on_additions)
         .ignore(closed, OVER)
@@ -319,35 +319,35 @@ def _caller() -> Iterator[_On]:
     yield (
         _On(server.UserStartedSpeaking)
         .ignore(listening, ALREADY)
-        .stay(speaking, caller.hear_user_over_assistant, when=when.speech_may_overlap)
-        .move((ready, speaking, tool_pending), listening, caller.hear_user_start)
+        .stay(speaking, caller.start_speech_over_assistant, when=when.speech_may_overlap)
+        .move((ready, speaking, tool_pending), listening, caller.start_speech)
         .ignore_unheard()
     )
     yield (
         _On(server.UserFinishedSpeaking)
-        .settle(listening, caller.hear_user_stop)
-        .stay(speaking, caller.hear_user_stop, when=when.user_is_speaking)
+        .settle(listening, caller.stop_speech)
+        .stay(speaking, caller.stop_speech, when=when.caller_speaks)
         .ignore((ready, speaking, tool_pending), "the caller was not speaking")
         .ignore_unheard()
     )
     yield (
         _On(server.InputCancelled)
         .settle(listening, caller.cancel_input)
-        .stay(speaking, caller.cancel_input, when=when.user_is_speaking)
+        .stay(speaking, caller.cancel_input, when=when.caller_speaks)
         .stay((ready, tool_pending), caller.cancel_input, when=when.a_transcript_may_be_taken_back)
         .ignore((ready, speaking, tool_pending), "nothing that the caller said is open")
         .ignore_unheard()
     )
-    yield (_On(server.InputText).stay(CONVERSING, caller.take_transcript).ignore_unheard())
+    yield (_On(server.InputText).stay(CONVERSING, caller.add_transcript).ignore_unheard())
 
 
 def _push_to_talk() -> Iterator[_On]:
     unconfigured = (connecting, awaiting_inputs)
     yield (
         _On(events.StartUserActivity)
-        .stay(CONVERSING, push_to_talk.hear_caller, when=when.caller_is_muted)
+        .stay(CONVERSING, push_to_talk.unmute, when=when.caller_is_muted)
         .ignore(CONVERSING, "Phonic listens already")
-        .stay((config_sent, reconnecting), push_to_talk.note_floor)
+        .stay((config_sent, reconnecting), push_to_talk.unmute_when_ready)
         .ignore(unconfigured, NOT_CONFIGURED)
         .ignore(closed, OVER)
     )
@@ -355,7 +355,7 @@ def _push_to_talk() -> Iterator[_On]:
         _On(events.CommitAudio)
         .stay(
             CONVERSING,
-            push_to_talk.hear_caller,
+            push_to_talk.unmute,
             push_to_talk.commit_audio,
             when=when.caller_is_muted,
         )
@@ -374,7 +374,7 @@ def _push_to_talk() -> Iterator[_On]:
         _On(events.ClearAudio)
         .settle(
             CONVERSING,
-            settings.end_turns,
+            settings.cut_off_turns,
             settings.note_changes,
             settings.tell_soon,
             when=when.caller_was_heard,
@@ -402,7 +402,7 @@ def _assistant() -> Iterator[_On]:
         _On(server.AudioChunk)
         .stay(speaking, assistant.push_chunk, when=when.turn_may_go_on)
         .settle(speaking, assistant.cut_overlong_turn)
-        .ignore(SILENT, "the turn was interrupted here", when=when.turn_is_discarded)
+        .ignore(SILENT, "the turn was interrupted here", when=when.turn_is_dropped)
         .move(SILENT, speaking, assistant.open_generation, assistant.push_chunk, when=when.has_text)
         .move(
             config_sent,
@@ -418,7 +418,7 @@ def _assistant() -> Iterator[_On]:
     yield (
         _On(server.AssistantFinishedSpeaking)
         .settle(speaking, assistant.finish_turn)
-        .stay(SILENT, assistant.stop_discarding, when=when.turn_is_discarded)
+        .stay(SILENT, assistant.forget_leftover, when=when.turn_is_dropped)
         .ignore((config_sent, *SILENT), NO_TURN)
         .ignore_outside()
     )
@@ -455,11 +455,9 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(events.Interrupt)
-        .settle(
-            speaking, assistant.discard_turn, push_to_talk.hear_caller, when=when.caller_may_speak
-        )
+        .settle(speaking, assistant.discard_turn, push_to_talk.unmute, when=when.caller_may_speak)
         .settle(speaking, assistant.discard_turn)
-        .stay(SILENT, push_to_talk.hear_caller, when=when.caller_may_speak)
+        .stay(SILENT, push_to_talk.unmute, when=when.caller_may_speak)
         .ignore(others(speaking), "no generation is open")
     )
 
@@ -470,8 +468,8 @@ def _tools() -> Iterator[_On]:
         .ignore(SILENT, "a reset is about to take the turn back", when=when.a_reset_is_due)
         .ignore(CONVERSING, "the call was handed over before", when=when.is_a_known_call)
         .stay(CONVERSING, tools.refuse_call, when=when.calls_are_too_many)
-        .settle(CONVERSING, tools.take_tool_call)
-        .move(config_sent, tool_pending, tools.take_tool_call, connection.become_ready)
+        .settle(CONVERSING, tools.hand_over_call)
+        .move(config_sent, tool_pending, tools.hand_over_call, connection.become_ready)
         .ignore_outside()
     )
     yield (

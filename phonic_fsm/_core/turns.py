@@ -80,10 +80,10 @@ def announce_unclaimed(context: Context) -> None:
         context.unclaimed = None
 
 
-def end_user_speech(context: Context) -> None:
+def end_caller_speech(context: Context) -> None:
     """Announce the end of the caller's speech, if the caller speaks."""
-    if context.user_speaking:
-        context.user_speaking = False
+    if context.caller_speaks:
+        context.caller_speaks = False
         context.put(EmitSpeechStopped())
 
 

@@ -25,6 +25,7 @@ def fail_after(seconds: float) -> Iterator[None]:
     """
     loop = asyncio.get_running_loop()
     due = loop.time() + seconds
+    timer: asyncio.TimerHandle
     with anyio.CancelScope() as scope:
 
         def expire() -> None:

@@ -11,7 +11,15 @@ and the audio formats.
 
 from ._channel import ConversationRecord
 from ._doubts import DOUBTS, Doubt, DoubtError, Doubts
-from ._scenario import Call, Scenario, ScenarioError, Turn, load_scenario, scenario_names
+from ._scenario import (
+    AgentConfig,
+    Call,
+    Scenario,
+    ScenarioError,
+    Turn,
+    load_scenario,
+    scenario_names,
+)
 from ._server import PhonicSimulator
 from ._vad import SpeechDetector, SpeechEdge
 from ._voice import ASSISTANT_PITCH_HZ, CALLER_PITCH_HZ, Speech, Word, speak
@@ -20,6 +28,7 @@ __all__ = [
     "ASSISTANT_PITCH_HZ",
     "CALLER_PITCH_HZ",
     "DOUBTS",
+    "AgentConfig",
     "Call",
     "ConversationRecord",
     "Doubt",

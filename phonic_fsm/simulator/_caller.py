@@ -5,6 +5,8 @@ What the assistant does about the caller's turn is decided in ``_assistant``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from phonic_fsm._wire import server
 
 from ._assistant import Assistant
@@ -70,10 +72,14 @@ class Caller:
                 await self._finish()
 
     async def unmute(self) -> None:
-        """Hear the caller from now on."""
+        """Hear the caller from now on, and let that interrupt the assistant in push-to-talk."""
         self._muted = False
-        if self._settings.push_to_talk and self._doubts.unmute_starts_speech == "yes":
-            await self._start()
+        if not self._settings.push_to_talk or self._assistant.is_uninterruptible:
+            return
+        if self._doubts.unmute_starts_speech == "yes":
+            await self._start(interrupts=True)
+        else:
+            await self._tell(self._interrupt())
 
     async def mute(self) -> None:
         """End the caller's turn, if there is one, and ignore their audio from now on."""
@@ -96,21 +102,27 @@ class Caller:
             min_silence_ms=self._settings.min_silence_ms,
         )
 
-    async def _start(self) -> None:
+    async def _start(self, *, interrupts: bool = False) -> None:
         if self._is_speaking:
             return
         self._is_speaking = True
         turn = self._scenario.turn(self._turns)
-        self._has_too_few_words = self._is_too_short(turn)
-        at_once: list[server.ServerMessage] = []
-        if not self._has_too_few_words:
-            at_once, self._told_afterwards = self._assistant.interrupt()
+        self._has_too_few_words = not interrupts and self._is_too_short(turn)
+        told = [] if self._has_too_few_words else self._interrupt()
         self._floor.take(Who.CALLER)
-        await self._channel.send(server.UserStartedSpeaking())
-        for message in at_once:
-            await self._channel.send(message)
+        await self._tell([server.UserStartedSpeaking(), *told])
         if not self._has_too_few_words:
             await self._assistant.listen(turn)
+
+    def _interrupt(self) -> list[server.ServerMessage]:
+        """Stop the assistant; returns what the client is to be told at once."""
+        at_once, after_the_turn = self._assistant.interrupt()
+        self._told_afterwards += after_the_turn
+        return at_once
+
+    async def _tell(self, messages: Iterable[server.ServerMessage]) -> None:
+        for message in messages:
+            await self._channel.send(message)
 
     async def _finish(self) -> None:
         if not self._is_speaking:
@@ -122,8 +134,7 @@ class Caller:
         self._floor.leave(Who.CALLER)
         ended = server.InputCancelled() if is_cancelled else server.UserFinishedSpeaking()
         told_afterwards, self._told_afterwards = self._told_afterwards, []
-        for message in (ended, *told_afterwards):
-            await self._channel.send(message)
+        await self._tell([ended, *told_afterwards])
         if is_cancelled:
             return
         transcript = server.InputText(turn.caller, "en")

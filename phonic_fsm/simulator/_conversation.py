@@ -30,17 +30,19 @@ from ._refusals import (
     refuse_audio,
     refuse_config,
     refuse_external_id,
+    refuse_template,
     refuse_tools,
     refuse_undecodable,
 )
 from ._scenario import Scenario
-from ._settings import Settings, tool_name, welcome_line
+from ._settings import Settings, tool_name, welcome_line, with_agent
 from ._speaker import Speaker
 from ._tool_calls import ToolCalls
 from ._voice import background_noise
 
 _STOCK_REPLY = "What would you like to talk about?"
-_STOCK_POKE = "Are you still there?"
+_STOCK_POKE = "Is anybody there?"
+_STOCK_WELCOME = "Hello, how can I help you?"
 _AN_HOUR = 3600.0
 _REFUSALS = {"taken": 0.0, "refused_once": 1.0, "refused": math.inf}
 
@@ -76,6 +78,8 @@ class Conversation:
         """How many attempts to resume are still refused."""
         self._audio_pace = AudioPace()
         self._began = anyio.current_time()
+        self._last_audio_at = self._began
+        """When the last audio came (s), or the conversation began or was resumed."""
         self._settings: Settings  # set by the config, which comes before anything that needs them
 
     # -- its connections ------------------------------------------------------------------------
@@ -100,6 +104,7 @@ class Conversation:
 
     async def _serve(self, connection: ServerConnection) -> None:
         self.channel.attach(connection)
+        self._last_audio_at = anyio.current_time()
         async with anyio.create_task_group() as tasks:
             self._speaker.tasks = tasks
             if self._lost_at is not None:
@@ -133,14 +138,15 @@ class Conversation:
 
     async def _next_frame(self, connection: ServerConnection) -> str | bytes | None:
         """The next frame; None if none came in time and the connection was closed for that."""
-        timeout_s = self._settings.timeout_s if self.channel.record.config else 0
-        with anyio.move_on_after(timeout_s or math.inf):
+        has_begun = self.channel.record.config is not None
+        timeout_s = self._settings.timeout_s if has_begun else math.inf
+        with anyio.move_on_at(self._last_audio_at + timeout_s):
             return await connection.recv()
         if self._doubts.idle_close == "drop":
             self.channel.drop()
         else:
             code = int(self._doubts.idle_close)
-            await connection.close(code, f"nothing came for {timeout_s:g} s")
+            await connection.close(code, f"no audio came for {timeout_s:g} s")
         return None
 
     # -- the client's messages ------------------------------------------------------------------
@@ -172,6 +178,8 @@ class Conversation:
                 return refuse_config(message.config, within="config.")
             case client.UpdateToolsSubset():
                 return refuse_tools(message.tools)
+            case client.UpdateSystemPrompt():
+                return refuse_template(message.system_prompt)
             case client.AudioChunk():
                 wire_format = self._settings.input_format
                 refusal = refuse_audio(message.audio, wire_format)
@@ -186,6 +194,7 @@ class Conversation:
     async def _act(self, message: client.ClientMessage) -> None:
         match message:
             case client.AudioChunk():
+                self._last_audio_at = anyio.current_time()
                 await self._caller.hear(message.audio)
             case client.Config():
                 self._configure(message)
@@ -198,8 +207,10 @@ class Conversation:
                 for first in opening:
                     await self.channel.send(first)
                 self._watch()
-                if line := welcome_line(message, self._scenario.welcome, self._doubts):
-                    interruptible = message.is_welcome_message_interruptible is not False
+                agents, generated = self._scenario.agents, self._scenario.welcome or _STOCK_WELCOME
+                if line := welcome_line(message, agents, generated, self._doubts):
+                    whole = with_agent(message, agents)
+                    interruptible = whole.is_welcome_message_interruptible is not False
                     self._assistant.say(line, interruptible=interruptible)
             case client.Reset():
                 await self._assistant.reset()
@@ -215,6 +226,8 @@ class Conversation:
             case client.Say():
                 interruptible = message.interruptible is not False
                 await self._assistant.say_on_request(message.text, interruptible=interruptible)
+            case client.GenerateReply() if self._assistant.is_uninterruptible:
+                pass  # a request in a turn that cannot be interrupted is dropped
             case client.GenerateReply():
                 said = message.user_message
                 stock = f"You said: {said}" if said else _STOCK_REPLY
@@ -255,7 +268,10 @@ class Conversation:
         if self._external_id is not None:  # takes precedence over the config's
             config = msgspec.structs.replace(config, external_id=self._external_id)
         self.channel.record.config = config
-        self._settings = self._speaker.settings = Settings.of(config)
+        whole = with_agent(config, self._scenario.agents)
+        self._settings = self._speaker.settings = Settings.of(
+            whole, shorten_by=self._scenario.shorten_times_by
+        )
         self._known_tools.update(self._settings.tools)
 
     def _known(self, tool: ToolDefinition) -> ToolDefinition:
@@ -284,7 +300,7 @@ class Conversation:
         self._assistant.poke(self._settings.poke_line or self._scenario.poke or _STOCK_POKE)
 
     async def _end_after_an_hour(self) -> None:
-        await anyio.sleep_until(self._began + _AN_HOUR)
+        await anyio.sleep_until(self._began + _AN_HOUR / self._scenario.shorten_times_by)
         await self.channel.close(1000, "a conversation lasts an hour at most")
 
     async def _end(self) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm._wire.server import Problem
 
 from ._doubts import Doubts
@@ -93,17 +94,30 @@ class Turn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return bool(said or self.end or self.close is not None or self.drop)
 
 
+class AgentConfig(ConfigOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of an agent, as it is set up at Phonic: the fields of a config."""
+
+
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole conversation. After the last turn it begins again with the first."""
 
     description: str = ""
+    agents: dict[str, AgentConfig] = {}
+    """The agents that a config may name, with the settings that hold where the config has none:
+    ``{"concierge": {"welcome_message": "Good evening."}}``."""
     welcome: str | None = None
-    """The agent's own welcome message, for a config that does not say what to welcome with."""
+    """The welcome that is said if the config has ``generate_welcome_message``; a stock sentence if
+    this is left out."""
     turns: tuple[Turn, ...] = ()
     replies: tuple[_Text, ...] = ()
     """Answers to ``generate_reply``, in order; a stock sentence when they run out."""
     poke: _Text | None = None
-    """The agent's own question to a silent caller, for a config without one."""
+    """The question to a silent caller if the config has ``generate_no_input_poke_text``; a stock
+    question if this is left out."""
+    shorten_times_by: Annotated[float, Meta(ge=1)] = 1.0
+    """Every time that the service waits for is divided by this: for audio, for a silent caller to
+    speak, for a tool's output. For tests that cannot wait as long as the service does; the
+    simulator logs that it is so."""
     background: bool = False
     """Audio without text is sent while the assistant does not speak, even if the config asks for
     no background noise: silence then."""

@@ -5,6 +5,7 @@ What is said in a conversation is decided in ``_conversation``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -21,6 +22,8 @@ from ._channel import Channel, ConversationRecord, News
 from ._conversation import TOO_LATE, Conversation
 from ._doubts import Doubts
 from ._scenario import Scenario, load_scenario
+
+logger = logging.getLogger("phonic_fsm.simulator")
 
 _PATH = "/v1/sts/ws"
 
@@ -76,6 +79,8 @@ class PhonicSimulator:
             close_timeout=1,
         )
         self._port = self._server.sockets[0].getsockname()[1]
+        if (times := self.scenario.shorten_times_by) != 1:
+            logger.warning("the scenario divides the times that the service waits by %g", times)
         return self
 
     async def __aexit__(
@@ -148,9 +153,13 @@ class PhonicSimulator:
 
 
 def _process_request(connection: ServerConnection, request: Request) -> Response | None:
-    if urlsplit(request.path).path != _PATH:
+    target = urlsplit(request.path)
+    if target.path != _PATH:
         return connection.respond(HTTPStatus.NOT_FOUND, "not found\n")
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme != "Bearer" or not key.strip():
-        return connection.respond(HTTPStatus.UNAUTHORIZED, "a bearer token is required\n")
+    has_key = scheme == "Bearer" and bool(key.strip())
+    if not has_key and "session_token" not in parse_qs(target.query):
+        return connection.respond(
+            HTTPStatus.UNAUTHORIZED, "a bearer token or a session_token is required\n"
+        )
     return None

@@ -5,17 +5,18 @@ A config that comes here is valid: ``_refusals`` has checked it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import UnsetType
+from msgspec.structs import replace
 
 from phonic_fsm._audio.formats import WIRE_FORMATS, WireFormat
-from phonic_fsm._wire.config import DEFAULT_FORMAT, ConfigOptions, InlineTool, ToolDefinition
+from phonic_fsm._wire.config import ConfigOptions, InlineTool, ToolDefinition
 
 from ._doubts import Doubts
-
-_STOCK_WELCOME = "Hello, how can I help you?"
+from ._published import CONFIG, TOOL
 
 _T = TypeVar("_T")
 
@@ -41,35 +42,61 @@ class Settings:
     end_after_s: float
     timeout_s: float
     tools: dict[str, ToolDefinition]
+    shorten_by: float
+    """What every waiting time has been divided by, and a tool's is still to be."""
 
     @classmethod
-    def of(cls, config: ConfigOptions) -> Settings:
+    def of(cls, config: ConfigOptions, *, shorten_by: float = 1.0) -> Settings:
+        """The settings of a whole config; every waiting time is divided by ``shorten_by``."""
+
+        def given(name: str) -> Any:
+            return _given(getattr(config, name), CONFIG[name].default)
+
         return cls(
-            input_format=WIRE_FORMATS[config.input_format or DEFAULT_FORMAT],
-            output_format=WIRE_FORMATS[config.output_format or DEFAULT_FORMAT],
-            ahead=_given(config.stream_ahead_of_real_time, False),
-            push_to_talk=_given(config.push_to_talk, False),
-            threshold_dbfs=40 * _given(config.vad_threshold, 0.5) - 60,
-            min_speech_ms=_given(config.vad_min_speech_duration_ms, 60),
-            min_silence_ms=_given(config.vad_min_silence_duration_ms, 500),
-            min_words_to_interrupt=_given(config.min_words_to_interrupt, 0),
-            backchannels=_given(config.enable_assistant_backchannel, True),
+            input_format=WIRE_FORMATS[given("input_format")],
+            output_format=WIRE_FORMATS[given("output_format")],
+            ahead=given("stream_ahead_of_real_time"),
+            push_to_talk=given("push_to_talk"),
+            threshold_dbfs=40 * given("vad_threshold") - 60,
+            min_speech_ms=given("vad_min_speech_duration_ms"),
+            min_silence_ms=given("vad_min_silence_duration_ms"),
+            min_words_to_interrupt=given("min_words_to_interrupt"),
+            backchannels=given("enable_assistant_backchannel"),
             background_level=_noise_level(config),
-            poke_after_s=_given(config.no_input_poke_sec, 0),
-            poke_line=_poke_line(config),
-            end_after_s=_given(config.no_input_end_conversation_sec, 0),
-            timeout_s=_given(config.websocket_timeout_sec, 0),
+            poke_after_s=(given("no_input_poke_sec") or 0) / shorten_by,
+            poke_line=None if given("generate_no_input_poke_text") else given("no_input_poke_text"),
+            end_after_s=given("no_input_end_conversation_sec") / shorten_by,
+            timeout_s=given("websocket_timeout_sec") / shorten_by,
             tools={tool_name(tool): tool for tool in _given(config.tools, [])},
+            shorten_by=shorten_by,
         )
 
 
-def welcome_line(config: ConfigOptions, of_agent: str | None, doubts: Doubts) -> str:
-    """What is said at the start, "" for nothing; ``of_agent`` is the scenario's welcome."""
+def with_agent(config: ConfigOptions, agents: Mapping[str, ConfigOptions]) -> ConfigOptions:
+    """``config`` with the settings of the agent that it names, where it has none of its own.
+
+    An agent that is not among ``agents`` has no settings.
+    """
+    agent = agents.get(_given(config.agent, ""))
+    if agent is None:
+        return config
+    unset = [
+        field for field in config.__struct_fields__ if _given(getattr(config, field), None) is None
+    ]
+    return replace(config, **{field: getattr(agent, field) for field in unset})
+
+
+def welcome_line(
+    config: ConfigOptions, agents: Mapping[str, ConfigOptions], generated: str, doubts: Doubts
+) -> str:
+    """What is said at the start, "" for nothing; ``generated`` is what is said where the config or
+    its agent asks for a welcome without giving it."""
+    whole = with_agent(config, agents)
     if config.welcome_message is None and doubts.null_welcome == "silences":
-        of_agent = None
-    if _given(config.generate_welcome_message, False):
-        return of_agent or _STOCK_WELCOME
-    return _given(config.welcome_message, of_agent or "")
+        whole = replace(whole, welcome_message=None)
+    if _given(whole.generate_welcome_message, False):
+        return generated
+    return _given(whole.welcome_message, "")
 
 
 def tool_name(tool: ToolDefinition) -> str:
@@ -81,7 +108,7 @@ def tool_name(tool: ToolDefinition) -> str:
 class ToolRules:
     """When a tool may be called, and whether its output is awaited."""
 
-    timeout_ms: int
+    timeout_ms: float
     """How long the client's output is awaited."""
     awaited: bool
     """Whether the assistant waits for the output before it goes on."""
@@ -94,30 +121,32 @@ class ToolRules:
     chaining: bool
 
     @classmethod
-    def of(cls, tool: ToolDefinition) -> ToolRules:
+    def of(cls, tool: ToolDefinition, *, shorten_by: float) -> ToolRules:
         """The rules of a tool; one that is only named has the defaults."""
         inline = tool if isinstance(tool, InlineTool) else InlineTool(tool_schema={})
+
+        def given(name: str) -> Any:
+            return _given(getattr(inline, name), TOOL[name].default)
+
         return cls(
-            timeout_ms=_given(inline.tool_call_output_timeout_ms, 15_000),
-            awaited=inline.execution_mode != "async" or _given(inline.wait_for_response, False),
+            timeout_ms=given("tool_call_output_timeout_ms") / shorten_by,
+            awaited=given("execution_mode") != "async" or given("wait_for_response"),
+            speech_required_before=given("require_speech_before_tool_call"),
+            speech_forbidden_after=given("forbid_speech_after_tool_call"),
+            chaining=given("allow_tool_chaining"),
+            # Younger than the published description, which would have their defaults.
             uninterruptible=_given(inline.uninterruptible, False),
             during_user_speech=_given(inline.can_run_during_user_speech, False),
-            speech_required_before=_given(inline.require_speech_before_tool_call, False),
             forbidden_after_speech=_given(inline.forbid_tool_call_after_speech, False),
-            speech_forbidden_after=_given(inline.forbid_speech_after_tool_call, False),
-            chaining=_given(inline.allow_tool_chaining, False),
         )
-
-
-def _poke_line(config: ConfigOptions) -> str | None:
-    generated = _given(config.generate_no_input_poke_text, False)
-    return None if generated else _given(config.no_input_poke_text, None)
 
 
 def _noise_level(config: ConfigOptions) -> float | None:
     if not _given(config.background_noise, ""):
         return None
-    return min(max(_given(config.background_noise_level, 0.5), 0.0), 1.0)
+    rule = CONFIG["background_noise_level"]
+    level: float = _given(config.background_noise_level, rule.default)
+    return level / (rule.most or 1)
 
 
 def _given(value: _T | UnsetType | None, default: _T) -> _T:

@@ -196,7 +196,9 @@ class ToolCalls:
 
     def _rules(self, call: Call) -> ToolRules | None:
         tool = self._speaker.settings.tools.get(call.tool)
-        return None if tool is None else ToolRules.of(tool)
+        if tool is None:
+            return None
+        return ToolRules.of(tool, shorten_by=self._speaker.settings.shorten_by)
 
     async def _place(
         self, call: Call, rules: ToolRules, during: Literal["user", "assistant"]

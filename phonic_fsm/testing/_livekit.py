@@ -18,6 +18,8 @@ import anyio
 import anyio.to_thread
 from anyio.abc import Process
 
+from ._leash import leashed
+
 PACKAGE = "github.com/livekit/livekit-server/cmd/server@v1.9.11"
 
 START_S = 20.0
@@ -121,7 +123,7 @@ class LiveKitServer:
             TimeoutError: it did not answer within 20 s.
         """
         self._process = await anyio.open_process(
-            [str(self._binary)],
+            leashed(self._binary),
             env={**os.environ, "LIVEKIT_CONFIG": json.dumps(self._config)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

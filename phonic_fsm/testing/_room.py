@@ -193,7 +193,7 @@ class RoomCall:
     # -- what the caller does -------------------------------------------------------------------
 
     async def play(self, scenario: Scenario) -> None:
-        """Speak the part of the scenario's caller: wait for the welcome, then say turn by turn.
+        """Speak the part of the scenario's caller: hear the welcome, then say turn by turn.
 
         After a turn with ``interrupt_after_ms`` the next begins while the agent still speaks.
 

@@ -20,12 +20,11 @@ class Talk(Protocol):
 
 
 async def play(call: Talk, scenario: Scenario) -> None:
-    """Wait for the welcome, then say turn by turn and wait for the agent after each.
+    """Wait until a welcome, if there is one, has ended; then say turn by turn, and wait for the
+    agent after each.
 
     After a turn with ``interrupt_after_ms`` the next begins while the agent still speaks.
     """
-    if scenario.welcome:
-        await call.until_answer()
     await call.until_quiet()
     for turn in scenario.turns:
         await _take(call, turn)

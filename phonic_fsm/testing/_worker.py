@@ -17,6 +17,7 @@ import anyio
 import msgspec
 from anyio.abc import Process
 
+from ._leash import leashed
 from ._livekit import LiveKitServer
 
 
@@ -72,7 +73,7 @@ class AgentWorker:
             TimeoutError: it was not registered within ``patience``. The message has its log.
         """
         self._process = await anyio.open_process(
-            self._command,
+            leashed(*self._command),
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,

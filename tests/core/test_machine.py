@@ -367,13 +367,13 @@ def test_rest_follows_from_the_context(history):
         machine.step(event)
         context = machine.context
         if context.state is State.listening:
-            assert context.user_speaking
+            assert context.caller_speaks
         if context.state is State.tool_pending:
             assert context.pending_calls
-            assert not context.user_speaking
+            assert not context.caller_speaks
         if context.state is State.ready:
             assert not context.pending_calls
-            assert not context.user_speaking
+            assert not context.caller_speaks
 
 
 @given(histories)

@@ -73,7 +73,7 @@ class Before(Struct):
     generation: str | None
     unclaimed: str | None
     reply: str | None
-    user_speaking: bool
+    caller_speaks: bool
     outputs: set[str]
     """Calls whose output was given and that Phonic has not yet taken note of."""
 
@@ -209,7 +209,7 @@ def key_of(context: Context, world: World) -> Key:
         changes,
         kind_of(context.generation),
         context.unclaimed is not None,
-        context.user_speaking,
+        context.caller_speaks,
         context.leftover != "none",
         # Which of the calls is which makes no difference.
         tuple(sorted(what_of(context, call) for call in CALLS)),
@@ -279,7 +279,7 @@ def recall(context: Context) -> Before:
         generation.response_id if generation else None,
         context.unclaimed,
         reply.request_id if reply else None,
-        context.user_speaking,
+        context.caller_speaks,
         context.unacknowledged.keys() | held_outputs(context),
     )
 
@@ -292,9 +292,9 @@ def holds_within(step: Step, before: Before, context: Context) -> None:
     state, source = step.target, step.source
     assert (context.generation is not None) == (state is State.speaking)
     if state is State.listening:
-        assert now.user_speaking
+        assert now.caller_speaks
     elif state in (State.ready, State.tool_pending):
-        assert not now.user_speaking
+        assert not now.caller_speaks
         assert bool(context.pending_calls) == (state is State.tool_pending)
     elif state is State.closed:
         assert now == Before(None, None, None, False, set())
@@ -307,7 +307,7 @@ def effects_tell_what_changed(step: Step, before: Before, now: Before) -> None:
     """One generation at a time, each announced once; the caller starts and stops in turn."""
     opened, unannounced = before.generation, before.unclaimed
     announced: effects.OpenGeneration | effects.AnnounceGeneration | None = None
-    speaking = before.user_speaking
+    speaking = before.caller_speaks
     for effect in step.effects:
         match effect:
             case effects.OpenGeneration(response_id=opening):
@@ -333,7 +333,7 @@ def effects_tell_what_changed(step: Step, before: Before, now: Before) -> None:
             case effects.EmitSpeechStopped():
                 assert speaking
                 speaking = False
-    assert (opened, unannounced, speaking) == (now.generation, now.unclaimed, now.user_speaking)
+    assert (opened, unannounced, speaking) == (now.generation, now.unclaimed, now.caller_speaks)
 
 
 ENDS_A_REPLY = (effects.ResolveReply, effects.RejectReply, effects.SupersedeReply)

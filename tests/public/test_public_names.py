@@ -53,6 +53,7 @@ PUBLIC = {
     },
     "phonic_fsm.simulator": {
         "ASSISTANT_PITCH_HZ": "number",
+        "AgentConfig": "class",
         "CALLER_PITCH_HZ": "number",
         "Call": "class",
         "ConversationRecord": "class",

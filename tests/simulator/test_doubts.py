@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.config import ConfigOptions
-from phonic_fsm.simulator import DOUBTS, Call, DoubtError, Doubts, Scenario, Turn
+from phonic_fsm.simulator import DOUBTS, AgentConfig, Call, DoubtError, Doubts, Scenario, Turn
 
 pytestmark = pytest.mark.anyio
 
@@ -115,8 +115,9 @@ async def test_opening(doubts: Doubts, expected: list[str]) -> None:
 
 @both("null_welcome", {"silences": "Next.", "keeps_agents": "Hi."})
 async def test_null_welcome(doubts: Doubts, expected: str) -> None:
-    configured = config(welcome_message=None)
-    async with call(Scenario(welcome="Hi."), configured, doubts=doubts) as (_, caller):
+    scenario = Scenario(agents={"concierge": AgentConfig(welcome_message="Hi.")})
+    configured = config(agent="concierge", welcome_message=None)
+    async with call(scenario, configured, doubts=doubts) as (_, caller):
         if doubts.null_welcome == "silences":
             await caller.send(client.Say("Next."))
         await caller.until(server.AssistantFinishedSpeaking)

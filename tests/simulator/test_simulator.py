@@ -10,15 +10,17 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from support.bare_client import LINE, RATE, Caller, call, config, dial, lose, tool
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from phonic_fsm._audio import mulaw
 from phonic_fsm._wire import client, server
-from phonic_fsm._wire.config import ConfigOptions, InlineTool
+from phonic_fsm._wire.config import BuiltInTool, ConfigOptions, InlineTool, ToolDefinition
 from phonic_fsm.simulator import (
     ASSISTANT_PITCH_HZ,
+    AgentConfig,
     Call,
     PhonicSimulator,
     Scenario,
@@ -30,6 +32,7 @@ from phonic_fsm.simulator import (
     scenario_names,
     speak,
 )
+from phonic_fsm.simulator._published import BUILT_IN_TOOLS, CONFIG
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +42,14 @@ def no_failed_handler(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """websockets logs what a handler raises, and goes on."""
     yield
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+NOISE = {"background_noise": "office", "background_noise_level": 0.125}
+
+
+def hurried(scenario: Scenario) -> Scenario:
+    """The same, but a second of the service takes 50 ms."""
+    return replace(scenario, shorten_times_by=20)
 
 
 def one_turn(**fields: Any) -> Scenario:
@@ -201,7 +212,7 @@ async def test_scenario_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"welcome": "Mine."}))
     async with PhonicSimulator(path) as sim, dial(sim) as caller:
-        await caller.send(config())
+        await caller.send(config(generate_welcome_message=True))
         await caller.until(server.AssistantFinishedSpeaking)
         assert caller.text == "Mine."
 
@@ -224,6 +235,21 @@ async def test_handshake_refused(path: str, headers: dict[str, str], status: int
             await connect(sim.url + path, additional_headers=headers)
         assert caught.value.response.status_code == status
         assert sim.conversations == []
+
+
+async def test_handshake_with_a_session_token() -> None:
+    async with PhonicSimulator() as sim:
+        socket = await connect(f"{sim.url}/v1/sts/ws?session_token=ph_session_1")
+        caller = Caller(socket)
+        await caller.send(config())
+        await caller.until(server.ReadyToStartConversation)
+
+
+async def test_shortened_times_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with PhonicSimulator(Scenario()):
+        assert caplog.messages == []
+    async with PhonicSimulator(hurried(Scenario())):
+        assert caplog.messages == ["the scenario divides the times that the service waits by 20"]
 
 
 # -- a plain conversation ----------------------------------------------------------------------
@@ -268,7 +294,7 @@ async def test_paced_audio_says_the_same() -> None:
 async def test_mulaw_both_ways() -> None:
     configured = config(input_format="mulaw_8000", output_format="mulaw_8000")
     async with call(one_turn(assistant="Hi."), configured) as (sim, caller):
-        said = speak("Hello there", RATE).pcm + bytes(RATE * 2 * 6 // 10)
+        said = speak("Hello there", RATE).pcm + bytes(RATE * 2 * 9 // 10)
         await caller.play_mulaw(said)
         await caller.until(server.AssistantFinishedSpeaking)
         assert "user_finished_speaking" in caller.kinds
@@ -299,13 +325,22 @@ async def test_a_chunk_of_mulaw_is_at_most_40_ms_of_single_bytes() -> None:
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({}, "The agent's."),
+        ({"agent": "concierge"}, "The agent's."),
+        ({"agent": "concierge", "welcome_message": "Ours."}, "Ours."),
+        ({"agent": "concierge", "generate_welcome_message": True}, "Generated."),
+        ({"agent": "host"}, "Generated."),
+        ({"agent": "host", "generate_welcome_message": False, "welcome_message": "Us."}, "Us."),
         ({"welcome_message": "Ours."}, "Ours."),
-        ({"welcome_message": "Ours.", "generate_welcome_message": True}, "The agent's."),
+        ({"welcome_message": "Ours.", "generate_welcome_message": True}, "Generated."),
     ],
 )
 async def test_welcome(fields: dict[str, Any], line: str) -> None:
-    async with call(Scenario(welcome="The agent's."), config(**fields)) as (_, caller):
+    agents = {
+        "concierge": AgentConfig(welcome_message="The agent's."),
+        "host": AgentConfig(generate_welcome_message=True),
+    }
+    scenario = Scenario(welcome="Generated.", agents=agents)
+    async with call(scenario, config(**fields)) as (_, caller):
         await caller.until(server.AssistantFinishedSpeaking)
         assert caller.text == line
 
@@ -316,9 +351,20 @@ async def test_generated_welcome_without_one_in_the_scenario() -> None:
         assert caller.text
 
 
-@pytest.mark.parametrize("message", ["", None])
-async def test_empty_welcome_message_is_silence(message: str | None) -> None:
-    async with call(Scenario(welcome="Hi."), config(welcome_message=message)) as (_, caller):
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"welcome_message": ""},
+        {"welcome_message": None},
+        {"agent": "somebody", "welcome_message": None},
+        {"agent": "nobody"},
+    ],
+)
+async def test_no_welcome_unless_the_config_asks_for_one(fields: dict[str, Any]) -> None:
+    agents = {"somebody": AgentConfig(welcome_message="The agent's.")}
+    scenario = Scenario(welcome="Hi.", agents=agents)
+    async with call(scenario, config(**fields)) as (_, caller):
         await caller.send(client.Say("Next."))
         await caller.until(server.AssistantFinishedSpeaking)
         assert caller.text == "Next."
@@ -333,9 +379,9 @@ async def test_turns_begin_again_after_the_last() -> None:
 
 
 async def test_vad_settings_are_honoured() -> None:
-    fields = {"vad_threshold": 1.0, "vad_min_silence_duration_ms": 100}
+    fields = {"vad_threshold": 0.8, "vad_min_silence_duration_ms": 100}
     async with call(one_turn(assistant="Hi."), config(**fields)) as (_, caller):
-        await caller.play((np.frombuffer(speak("Aha", RATE).pcm, "<i2") // 4).tobytes())
+        await caller.play((np.frombuffer(speak("Aha", RATE).pcm, "<i2") // 8).tobytes())
         await caller.play(bytes(RATE // 2))
         await caller.send(client.Say("Nothing heard."))
         await caller.until(server.AssistantFinishedSpeaking)
@@ -366,6 +412,37 @@ async def test_push_to_talk_in_silence_is_no_turn() -> None:
         await caller.until(server.AssistantFinishedSpeaking)
         assert caller.text == "Next."
         assert "user_started_speaking" not in caller.kinds
+
+
+async def test_unmute_interrupts_the_assistant() -> None:
+    configured = config(push_to_talk=True, stream_ahead_of_real_time=False, welcome_message=LINE)
+    async with call(one_turn(assistant="Hi."), configured) as (_, caller):
+        await caller.until_said("The sea")
+        await caller.send(client.Unmute())
+        interrupted = await caller.until(server.InterruptedResponse)
+        assert LINE.startswith(interrupted.text)
+        await caller.begin_to_speak()
+        await caller.send(client.Mute())
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.kinds[3:] == [
+            "interrupted_response",
+            "user_started_speaking",
+            "user_finished_speaking",
+            "input_text",
+            "assistant_started_speaking",
+            "assistant_finished_speaking",
+        ]
+
+
+async def test_unmute_does_not_interrupt_what_cannot_be_interrupted() -> None:
+    configured = config(push_to_talk=True, stream_ahead_of_real_time=False)
+    async with call(Scenario(), configured) as (_, caller):
+        await caller.send(client.Say("It is the sea.", interruptible=False))
+        await caller.until_said("It")
+        await caller.send(client.Unmute())
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == "It is the sea."
+        assert "interrupted_response" not in caller.kinds
 
 
 async def test_reset_to_push_to_talk_mutes() -> None:
@@ -413,6 +490,35 @@ async def test_config_comes_first() -> None:
         (client.SetExternalId(" "), "external_id"),
         (client.Reset(ConfigOptions(external_id="")), "config.external_id"),
         ('{"type": "sing"}', "type"),
+        (client.UpdateSystemPrompt("You serve {{ guest }}."), "system_prompt"),
+        (client.Reset(ConfigOptions(vad_threshold=0.9)), "config.vad_threshold"),
+        (client.Reset(ConfigOptions(websocket_timeout_sec=0)), "config.websocket_timeout_sec"),
+        (client.Reset(ConfigOptions(min_words_to_interrupt=11)), "config.min_words_to_interrupt"),
+        (client.Reset(ConfigOptions(background_noise="rain")), "config.background_noise"),
+        (client.Reset(ConfigOptions(multilingual_mode="any")), "config.multilingual_mode"),
+        (client.Reset(ConfigOptions(no_input_poke_sec=1.5)), "config.no_input_poke_sec"),
+        (client.Reset(ConfigOptions(additional_languages=["en"])), "config.additional_languages"),
+        (
+            client.Reset(
+                ConfigOptions(multilingual_mode="auto", additional_languages=["de", "fr", "it"])
+            ),
+            "config.additional_languages",
+        ),
+        (
+            client.Reset(ConfigOptions(additional_voice_ids=["sabrina"])),
+            "config.additional_voice_ids",
+        ),
+        (client.Reset(ConfigOptions(mcp_servers=["a", "a"])), "config.mcp_servers"),
+        (
+            client.Reset(ConfigOptions(external_storage_policy="bucket")),
+            "config.external_storage_policy",
+        ),
+        (
+            client.Reset(
+                ConfigOptions(pronunciation_dictionary=[{"word": "a", "pronunciation": "b"}] * 2)
+            ),
+            "config.pronunciation_dictionary",
+        ),
     ],
 )
 async def test_refusal_names_the_field(frame: str | client.ClientMessage, field: str) -> None:
@@ -422,6 +528,101 @@ async def test_refusal_names_the_field(frame: str | client.ClientMessage, field:
         assert list(error.param_errors or ()) == [field]
         await caller.send(client.Say("The line is still open."))
         await caller.until(server.AssistantFinishedSpeaking)
+
+
+STRING = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"strict": False}, "strict"),
+        ({"strict": None}, "strict"),
+        ({"description": None}, "description"),
+        ({"parameters": None}, "parameters"),
+        ({"parameters": {"type": "object"}}, "parameters.additionalProperties"),
+        (
+            {
+                "parameters": {
+                    "type": "object",
+                    "properties": {"city": STRING},
+                    "additionalProperties": False,
+                }
+            },
+            "parameters.required",
+        ),
+        (
+            {
+                "parameters": {
+                    "type": "object",
+                    "properties": {"call_info": STRING},
+                    "required": ["call_info"],
+                    "additionalProperties": False,
+                }
+            },
+            "parameters.properties.call_info",
+        ),
+        (
+            {
+                "parameters": {
+                    "type": "object",
+                    "properties": {"cities": {"type": "array", "items": {"type": "object"}}},
+                    "required": ["cities"],
+                    "additionalProperties": False,
+                }
+            },
+            "parameters.properties.cities.items.additionalProperties",
+        ),
+    ],
+)
+async def test_a_tool_must_be_strict_and_closed(changes: dict[str, Any], field: str) -> None:
+    schema = tool("look_up").tool_schema
+    function = {**schema["function"], **changes}
+    refused = InlineTool(tool_schema={**schema, "function": function})
+    async with call(Scenario()) as (_, caller):
+        error = await caller.refused(client.UpdateToolsSubset([refused]))
+        assert list(error.param_errors or ()) == [f"tools[0].tool_schema.function.{field}"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "field"),
+    [
+        (tool("look_up", tool_call_output_timeout_ms=999), "tool_call_output_timeout_ms"),
+        (BuiltInTool("sing", {}), "name"),
+    ],
+)
+async def test_other_fields_of_a_tool(refused: ToolDefinition, field: str) -> None:
+    async with call(Scenario()) as (_, caller):
+        error = await caller.refused(client.UpdateToolsSubset([refused]))
+        assert list(error.param_errors or ()) == [f"tools[0].{field}"]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"properties": 1}, {"properties": [{}], "required": 1}, {"anyOf": 2, "items": 3}]
+)
+async def test_a_schema_that_is_none_is_refused(parameters: dict[str, Any]) -> None:
+    schema = tool("look_up").tool_schema
+    function = {**schema["function"], "parameters": {"type": "object", **parameters}}
+    async with call(Scenario()) as (_, caller):
+        refused = InlineTool(tool_schema={"type": "function", "function": function})
+        assert (await caller.refused(client.UpdateToolsSubset([refused]))).param_errors
+
+
+async def test_what_is_published_as_valid_is_taken() -> None:
+    extremes: dict[str, Any] = {}
+    for field, rule in CONFIG.items():
+        if rule.most is not None:
+            extremes[field] = rule.most
+        elif rule.choices:
+            is_list = isinstance(rule.default, list)
+            extremes[field] = list(rule.choices) if is_list else rule.choices[-1]
+    built_in = [BuiltInTool(name, {}) for name in BUILT_IN_TOOLS]
+    reset = client.Reset(ConfigOptions(**extremes, tools=[*built_in, tool("look_up")]))
+    async with call(Scenario()) as (sim, caller):
+        await caller.send(reset, client.SetExternalId("42"))
+        await sim.received(client.SetExternalId)
+        assert "error" not in caller.kinds
+        assert sim.conversations[0].config == replace(reset.config, external_id="42")
 
 
 @pytest.mark.parametrize("fields", [{"output_format": "mp3"}, {"tools": ["a", "a"]}])
@@ -589,6 +790,19 @@ async def test_say_that_cannot_be_interrupted() -> None:
         await not_interrupted(caller)
 
 
+async def test_a_reply_cannot_be_asked_for_in_a_turn_that_cannot_be_interrupted() -> None:
+    async with call(Scenario(), config(stream_ahead_of_real_time=False)) as (_, caller):
+        line = "It is the sea."
+        await caller.send(client.Say(line, interruptible=False))
+        await caller.until_said("It")
+        await caller.send(client.GenerateReply())
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == line
+        await caller.send(client.Say("Next."))
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == line + "Next."
+
+
 async def not_interrupted(caller: Caller) -> None:
     """The caller speaks while LINE is said, and is not heard."""
     await caller.until_said("The sea")
@@ -639,8 +853,8 @@ async def test_all_calls_of_a_turn_are_awaited() -> None:
 
 
 async def test_tool_call_times_out() -> None:
-    tools = [tool("get_weather", tool_call_output_timeout_ms=10)]
-    async with call(WEATHER, config(tools=tools)) as (_, caller):
+    tools = [tool("get_weather", tool_call_output_timeout_ms=1000)]
+    async with call(hurried(WEATHER), config(tools=tools)) as (_, caller):
         await caller.speak()
         placed = await caller.until(server.ToolCall)
         assert (await caller.until(server.ToolCallOutputProcessed)).timed_out
@@ -683,8 +897,8 @@ async def test_tool_that_the_config_lacks() -> None:
 
 
 async def test_tools_can_be_changed() -> None:
-    tools = [tool("get_weather", tool_call_output_timeout_ms=10)]
-    async with call(WEATHER, config(tools=tools)) as (_, caller):
+    tools = [tool("get_weather", tool_call_output_timeout_ms=1000)]
+    async with call(hurried(WEATHER), config(tools=tools)) as (_, caller):
         await caller.send(client.UpdateToolsSubset([]))
         await caller.speak()
         await caller.until(server.Warning)
@@ -761,7 +975,7 @@ CHAIN = one_turn(
 
 
 async def test_chained_calls() -> None:
-    tools = [tool("find_city", allow_tool_chaining=True), "get_weather"]
+    tools = [tool("find_city"), "get_weather"]
     async with call(CHAIN, config(tools=tools)) as (_, caller):
         await caller.speak()
         for name, output in (("find_city", "Paris"), ("get_weather", "sunny")):
@@ -773,7 +987,8 @@ async def test_chained_calls() -> None:
 
 
 async def test_a_tool_that_allows_no_chaining() -> None:
-    async with call(CHAIN, config(tools=["find_city", "get_weather"])) as (_, caller):
+    tools = [tool("find_city", allow_tool_chaining=False), "get_weather"]
+    async with call(CHAIN, config(tools=tools)) as (_, caller):
         await caller.speak()
         placed = await caller.until(server.ToolCall)
         await caller.send(client.ToolCallOutput(placed.tool_call_id, "Paris"))
@@ -890,7 +1105,8 @@ async def test_an_async_tool_that_is_waited_for_is_like_a_sync_one() -> None:
 
 
 async def test_an_async_tool_times_out() -> None:
-    async with call(ASYNC, asynchronous(tool_call_output_timeout_ms=10)) as (_, caller):
+    configured = asynchronous(tool_call_output_timeout_ms=1000)
+    async with call(hurried(ASYNC), configured) as (_, caller):
         await caller.speak()
         placed = await caller.until(server.ToolCall)
         assert (await caller.until(server.ToolCallOutputProcessed)).timed_out
@@ -920,11 +1136,12 @@ async def test_output_of_an_async_tool_arrives_after_a_resume() -> None:
 
 
 async def test_reset_forgets_an_async_tool() -> None:
-    async with call(ASYNC, asynchronous(tool_call_output_timeout_ms=300)) as (_, caller):
+    configured = asynchronous(tool_call_output_timeout_ms=6000)
+    async with call(hurried(ASYNC), configured) as (_, caller):
         placed = await asked(caller)
         await caller.send(client.Reset(config()))
         await caller.refused(client.ToolCallOutput(placed.tool_call_id, "yes"))
-        await caller.send(client.Reset(asynchronous(tool_call_output_timeout_ms=300)))
+        await caller.send(client.Reset(configured))
         await caller.speak()
         await caller.speak()
         other = await caller.until(server.ToolCall)
@@ -940,13 +1157,15 @@ async def test_reset_forgets_an_async_tool() -> None:
     ("fields", "line"),
     [
         ({"no_input_poke_text": "Hello?"}, "Hello?"),
-        ({}, "Well?"),
+        ({}, "Are you still there?"),
+        ({"agent": "concierge"}, "Sir?"),
         ({"no_input_poke_text": "Hello?", "generate_no_input_poke_text": True}, "Well?"),
     ],
 )
 async def test_a_silent_caller_is_poked(fields: dict[str, Any], line: str) -> None:
-    configured = config(welcome_message="Hi.", no_input_poke_sec=0.05, **fields)
-    async with call(Scenario(poke="Well?"), configured) as (_, caller):
+    configured = config(welcome_message="Hi.", no_input_poke_sec=1, **fields)
+    agents = {"concierge": AgentConfig(no_input_poke_text="Sir?")}
+    async with call(hurried(Scenario(poke="Well?", agents=agents)), configured) as (_, caller):
         await caller.until_said(line)
         assert caller.text == "Hi." + line
         assert caller.kinds[2:] == [
@@ -957,8 +1176,9 @@ async def test_a_silent_caller_is_poked(fields: dict[str, Any], line: str) -> No
 
 
 async def test_one_poke_in_each_silence() -> None:
-    configured = config(no_input_poke_sec=0.05, no_input_end_conversation_sec=1)
-    async with call(Scenario(turns=(Turn(),), poke="Well?"), configured) as (_, caller):
+    fields = {"no_input_poke_sec": 1, "no_input_end_conversation_sec": 20}
+    configured = config(no_input_poke_text="Well?", **fields)
+    async with call(hurried(Scenario(turns=(Turn(caller="Hm"),))), configured) as (_, caller):
         await caller.until_said("Well?")
         await caller.speak()
         await caller.until(server.AssistantEndedConversation)
@@ -966,16 +1186,16 @@ async def test_one_poke_in_each_silence() -> None:
 
 
 async def test_a_poke_does_not_begin_a_new_silence() -> None:
-    fields = {"no_input_poke_sec": 0.05, "no_input_end_conversation_sec": 0.3}
-    configured = config(stream_ahead_of_real_time=False, **fields)
-    async with call(Scenario(poke=LINE), configured) as (_, caller):
+    fields = {"no_input_poke_sec": 1, "no_input_end_conversation_sec": 6}
+    configured = config(stream_ahead_of_real_time=False, no_input_poke_text=LINE, **fields)
+    async with call(hurried(Scenario()), configured) as (_, caller):
         await caller.until(server.AssistantEndedConversation)
         assert caller.kinds[2:] == ["assistant_started_speaking", "assistant_ended_conversation"]
 
 
 async def test_a_long_silence_ends_the_conversation() -> None:
-    configured = config(no_input_end_conversation_sec=0.05)
-    async with call(Scenario(), configured) as (_, caller):
+    configured = config(no_input_end_conversation_sec=1)
+    async with call(hurried(Scenario()), configured) as (_, caller):
         await caller.until(server.AssistantEndedConversation)
         with pytest.raises(ConnectionClosed):
             await caller.until(server.Error)
@@ -983,16 +1203,19 @@ async def test_a_long_silence_ends_the_conversation() -> None:
 
 
 async def test_who_waits_for_a_tool_is_not_silent() -> None:
-    tools = [tool("get_weather", tool_call_output_timeout_ms=800)]
-    async with call(WEATHER, config(no_input_poke_sec=0.5, tools=tools)) as (_, caller):
+    tools = [tool("get_weather", tool_call_output_timeout_ms=16_000)]
+    configured = config(no_input_poke_sec=10, tools=tools)
+    async with call(hurried(WEATHER), configured) as (_, caller):
         await caller.speak()
         await caller.until(server.ToolCallOutputProcessed)
         assert caller.text == "Let me see."
 
 
 async def test_silence_counts_anew_after_a_reset_and_a_resume() -> None:
-    async with call(Scenario(poke="Well?"), config(no_input_poke_sec=3600)) as (sim, caller):
-        await caller.send(client.Reset(config(no_input_poke_sec=0.05)))
+    configured = config(no_input_poke_sec=3600)
+    async with call(hurried(Scenario()), configured) as (sim, caller):
+        fields = {"no_input_poke_sec": 1, "no_input_poke_text": "Well?"}
+        await caller.send(client.Reset(config(**fields)))
         await caller.until_said("Well?")
         async with dial(sim, await lose(sim, caller)) as back:
             await back.until_said("Well?")
@@ -1000,36 +1223,61 @@ async def test_silence_counts_anew_after_a_reset_and_a_resume() -> None:
 
 
 async def test_reset_ends_the_old_watch() -> None:
-    async with call(Scenario(poke="Well?"), config(no_input_poke_sec=0.3)) as (_, caller):
-        fresh = config(no_input_poke_sec=0.4, no_input_end_conversation_sec=0.6)
+    poke = {"no_input_poke_text": "Well?"}
+    configured = config(no_input_poke_sec=6, **poke)
+    async with call(hurried(Scenario()), configured) as (_, caller):
+        fresh = config(no_input_poke_sec=8, no_input_end_conversation_sec=12, **poke)
         await caller.send(client.Reset(fresh))
         await caller.until(server.AssistantEndedConversation)
         assert caller.text == "Well?"
 
 
 async def test_a_poke_can_be_interrupted() -> None:
-    configured = config(stream_ahead_of_real_time=False, no_input_poke_sec=0.05)
-    async with call(Scenario(turns=(Turn(),), poke=LINE), configured) as (_, caller):
+    fields = {"no_input_poke_sec": 1, "no_input_poke_text": LINE}
+    configured = config(stream_ahead_of_real_time=False, **fields)
+    async with call(hurried(Scenario()), configured) as (_, caller):
         await caller.until_said("The sea")
         await caller.begin_to_speak()
         assert (await caller.until(server.InterruptedResponse)).text == caller.text
 
 
-async def test_a_client_that_sends_nothing_is_dropped() -> None:
-    async with call(Scenario(), config(websocket_timeout_sec=1)) as (_, caller):
+@pytest.mark.parametrize(
+    ("fields", "hurry", "seconds"), [({"websocket_timeout_sec": 2}, 4, 0.5), ({}, 100, 0.6)]
+)
+async def test_a_client_that_sends_no_audio_is_dropped(
+    fields: dict[str, Any], hurry: float, seconds: float
+) -> None:
+    async with call(Scenario(shorten_times_by=hurry), config(**fields)) as (_, caller):
+        began = anyio.current_time()
         with pytest.raises(ConnectionClosed):
-            await caller.until(server.Error)
+            await send_again_and_again(caller, client.AddSystemMessage("I am here."))
+        assert anyio.current_time() - began > seconds / 2
         assert caller.socket.close_code == 4000
-        assert caller.socket.close_reason == "nothing came for 1 s"
+        assert caller.socket.close_reason == f"no audio came for {seconds:g} s"
+
+
+async def test_audio_keeps_a_connection() -> None:
+    configured = config(websocket_timeout_sec=8, no_input_end_conversation_sec=24)
+    async with call(hurried(Scenario()), configured) as (_, caller):
+        with pytest.raises(ConnectionClosed):
+            await send_again_and_again(caller, client.AudioChunk(bytes(320)))
+        await caller.until(server.AssistantEndedConversation)
+
+
+async def send_again_and_again(caller: Caller, message: client.ClientMessage) -> None:
+    while True:
+        await caller.send(message)
+        await anyio.sleep(0.02)
 
 
 @pytest.mark.parametrize(
     ("scenario", "fields", "silent"),
     [
         (Scenario(background=True), {}, True),
-        (Scenario(), {"background_noise": "office"}, False),
+        (Scenario(), {"background_noise": "office"}, True),
+        (Scenario(), NOISE, False),
         (Scenario(), {"background_noise": "office", "background_noise_level": 0.0}, True),
-        (Scenario(), {"background_noise": "office", "output_format": "mulaw_8000"}, False),
+        (Scenario(), {**NOISE, "output_format": "mulaw_8000"}, False),
     ],
 )
 async def test_audio_between_turns(
@@ -1064,7 +1312,8 @@ async def test_audio_between_turns_waits_for_what_still_plays() -> None:
 
 
 async def test_no_audio_between_turns_unless_asked_for() -> None:
-    async with call(Scenario(), config(no_input_end_conversation_sec=0.1)) as (_, caller):
+    configured = config(no_input_end_conversation_sec=2)
+    async with call(hurried(Scenario()), configured) as (_, caller):
         await caller.until(server.AssistantEndedConversation)
         assert not [m for m in caller.heard if isinstance(m, server.AudioChunk)]
 
@@ -1174,7 +1423,8 @@ async def test_notices_and_digits() -> None:
 
 
 async def test_backchannel_while_the_caller_speaks() -> None:
-    async with call(one_turn(backchannel="Mhm.", assistant="I see.")) as (_, caller):
+    configured = config(enable_assistant_backchannel=True)
+    async with call(one_turn(backchannel="Mhm.", assistant="I see."), configured) as (_, caller):
         await caller.begin_to_speak()
         await caller.until_said("Mhm.")
         assert "assistant_started_speaking" not in caller.kinds
@@ -1185,9 +1435,10 @@ async def test_backchannel_while_the_caller_speaks() -> None:
         assert caller.kinds.count("assistant_started_speaking") == 1
 
 
-async def test_no_backchannel_if_the_config_forbids_it() -> None:
+@pytest.mark.parametrize("fields", [{}, {"enable_assistant_backchannel": False}])
+async def test_no_backchannel_unless_the_config_asks_for_it(fields: dict[str, Any]) -> None:
     scenario = one_turn(backchannel="Mhm.", assistant="I see.")
-    async with call(scenario, config(enable_assistant_backchannel=False)) as (_, caller):
+    async with call(scenario, config(**fields)) as (_, caller):
         await caller.speak()
         await caller.until(server.AssistantFinishedSpeaking)
         assert caller.text == "I see."

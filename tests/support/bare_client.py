@@ -30,8 +30,9 @@ def config(**fields: Any) -> client.Config:
 
 
 def tool(name: str, **fields: Any) -> InlineTool:
-    schema = {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
-    return InlineTool(tool_schema=schema, **fields)
+    parameters = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    function = {"name": name, "description": "Do it.", "parameters": parameters, "strict": True}
+    return InlineTool(tool_schema={"type": "function", "function": function}, **fields)
 
 
 class Caller:
@@ -82,7 +83,7 @@ class Caller:
         await self.play(speak("Aha", RATE).pcm)
 
     async def fall_silent(self) -> None:
-        await self.play(bytes(RATE * 2 * 6 // 10))
+        await self.play(bytes(RATE * 2 * 9 // 10))
 
     async def speak(self, text: str = "Hello there") -> None:
         await self.play(speak(text, RATE).pcm)

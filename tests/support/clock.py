@@ -38,9 +38,7 @@ class _Waiting(selectors.DefaultSelector):
     def now(self) -> float:
         return self._counted + min(time.monotonic() - self._turn_began, LONGEST_TURN)
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self._counted = self.now()
         began = time.monotonic()
         ready = super().select(timeout)

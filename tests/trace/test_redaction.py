@@ -16,7 +16,7 @@ from support.recorded import lines_of, whole_call
 
 from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
-from phonic_fsm._core.history import FunctionCall
+from phonic_fsm._core.conversation import FunctionCall
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import End, TraceError, TraceReader, replay
@@ -31,7 +31,7 @@ SECRET, NUMBER = "private", 31_337
 TOLD = frozenset(
     """
     type id call_id tool_call_id conversation_id request_id response_id id_seed after removed
-    role name kind
+    role name
     tool_name tools language code reason problem message_type conversation_item_role
     endpoint_method endpoint_called_at execution_mode
     agent project model voice_id additional_voice_ids input_format output_format background_noise

@@ -80,7 +80,7 @@ def discard_turn(context: Context, event: Event) -> None:
     context.leftover = "interrupted"
 
 
-def stop_discarding(context: Context, event: Event) -> None:
+def forget_leftover(context: Context, event: Event) -> None:
     """Take note that nothing more comes of the turn that was cut off here."""
     context.leftover = "none"
 

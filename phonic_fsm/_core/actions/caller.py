@@ -7,30 +7,30 @@ from ..context import Context
 from ..effects import AddItem, CorrectMessage, EmitSpeechStarted, EmitTranscript
 from ..events import Event
 from ..history import Message
-from ..turns import end_turn, end_user_speech
+from ..turns import end_caller_speech, end_turn
 
 
-def hear_user_start(context: Context, event: Event) -> None:
+def start_speech(context: Context, event: Event) -> None:
     """Announce the caller's speech and close the open generation as interrupted."""
-    hear_user_over_assistant(context, event)
+    start_speech_over_assistant(context, event)
     end_turn(context, interrupted=True)
 
 
-def hear_user_over_assistant(context: Context, event: Event) -> None:
+def start_speech_over_assistant(context: Context, event: Event) -> None:
     """Announce the caller's speech; the assistant goes on until Phonic says otherwise."""
     context.leftover = "none"
     context.last_transcript_id = None
-    if not context.user_speaking:
-        context.user_speaking = True
+    if not context.caller_speaks:
+        context.caller_speaks = True
         context.put(EmitSpeechStarted())
 
 
-def hear_user_stop(context: Context, event: Event) -> None:
+def stop_speech(context: Context, event: Event) -> None:
     """Announce the end of the caller's speech."""
-    end_user_speech(context)
+    end_caller_speech(context)
 
 
-def take_transcript(context: Context, event: server.InputText) -> None:
+def add_transcript(context: Context, event: server.InputText) -> None:
     """Announce the transcript and put it into the chat context, under the same id."""
     context.drops = 0
     item_id = context.next_id("PI_")
@@ -42,7 +42,7 @@ def take_transcript(context: Context, event: server.InputText) -> None:
 
 def cancel_input(context: Context, event: server.InputCancelled) -> None:
     """End the caller's speech and take its words back: a blank transcript replaces them."""
-    end_user_speech(context)
+    end_caller_speech(context)
     item_id = context.last_transcript_id
     if item_id is not None:
         context.last_transcript_id = None

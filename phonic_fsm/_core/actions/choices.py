@@ -16,7 +16,7 @@ def settle(context: Context, event: Event) -> None:
     """Settle in the state that follows from what is remembered."""
     if context.generation is not None:
         context.state = State.speaking
-    elif context.user_speaking:
+    elif context.caller_speaks:
         context.state = State.listening
     elif context.pending_calls:
         context.state = State.tool_pending

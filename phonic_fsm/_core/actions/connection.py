@@ -19,7 +19,7 @@ from ..effects import (
 )
 from ..events import Event
 from ..timers import pause
-from ..turns import await_reply, end_turn, end_user_speech
+from ..turns import await_reply, end_caller_speech, end_turn
 from ..wording import trouble
 
 
@@ -100,7 +100,7 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
         # Phonic may go on with it after a resume. If it does not, it is asked to.
         context.reply = Reply(None, client.GenerateReply(), "asked")
     end_turn(context, interrupted=True)
-    end_user_speech(context)
+    end_caller_speech(context)
     context.held.extend(event.unsent)
     for message in event.unsent:
         if isinstance(message, client.ToolCallOutput):
@@ -122,7 +122,7 @@ def start_afresh(context: Context, event: Event) -> None:
 def restart(context: Context, event: events.Restart) -> None:
     """Give the conversation up, on request, and carry what was said into a fresh one."""
     end_turn(context, interrupted=True)
-    end_user_speech(context)
+    end_caller_speech(context)
     context.attempts = 0
     _begin_anew(context, "the conversation is restarted")
 
@@ -187,6 +187,6 @@ def _begin_anew(context: Context, problem: str) -> None:
 def _set_hearing(context: Context) -> None:
     """Let the caller be heard, unless muted."""
     if context.push_to_talk and context.microphone == "unmuted":
-        outgoing.listen(context)
+        outgoing.unmute(context)
     else:
         context.put(SetAudioGate(outgoing.audio_gate(context)))

@@ -8,7 +8,7 @@ from .. import events
 from ..context import Context
 from ..effects import Disconnect, EmitError, ErrorKind, Log, SetAudioGate
 from ..events import Event
-from ..turns import announce_unclaimed, end_reply, end_turn, end_user_speech
+from ..turns import announce_unclaimed, end_caller_speech, end_reply, end_turn
 from ..wording import complaint, trouble
 
 
@@ -78,7 +78,7 @@ def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) 
 def _finish(context: Context) -> None:
     end_turn(context, interrupted=True)
     announce_unclaimed(context)
-    end_user_speech(context)
+    end_caller_speech(context)
     context.leftover = "none"
     context.held.clear()
     context.changes.clear()

@@ -10,12 +10,12 @@ from ..events import Event
 from ..turns import announce_unclaimed, await_reply
 
 
-def hear_caller(context: Context, event: Event) -> None:
+def unmute(context: Context, event: Event) -> None:
     """Have Phonic listen, from the beginning of what was kept of the caller's audio."""
-    outgoing.listen(context)
+    outgoing.unmute(context)
 
 
-def note_floor(context: Context, event: Event) -> None:
+def unmute_when_ready(context: Context, event: Event) -> None:
     """Have Phonic listen as soon as it is ready."""
     context.microphone = "unmuted"
 
@@ -27,7 +27,7 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
         await_reply(context)
     if context.conversing:
         context.reply.phase = "asked"
-        outgoing.stop_listening(context)
+        outgoing.mute(context)
 
 
 def drop_kept_audio(context: Context, event: events.ClearAudio) -> None:

@@ -12,7 +12,7 @@ from ..context import Change, Context
 from ..effects import StartTimer
 from ..events import Event
 from ..guards import a_reset_is_due
-from ..turns import end_turn, end_user_speech
+from ..turns import end_caller_speech, end_turn
 
 
 def note_changes(context: Context, event: events.SettingsEvent | events.ClearAudio) -> None:
@@ -31,17 +31,17 @@ def tell_soon(context: Context, event: Event) -> None:
         context.put(StartTimer(timers.CHANGES_DUE, 0.0))
 
 
-def end_turns(context: Context, event: Event) -> None:
+def cut_off_turns(context: Context, event: Event) -> None:
     """Close the open generation as interrupted: a reset is about to start a fresh turn."""
     end_turn(context, interrupted=True)
-    end_user_speech(context)
+    end_caller_speech(context)
     context.leftover = "reset"
 
 
-def end_turns_for_reset(context: Context, event: Event) -> None:
+def cut_off_turns_for_reset(context: Context, event: Event) -> None:
     """If it takes a reset to tell it, close the open generation as interrupted."""
     if a_reset_is_due(context):
-        end_turns(context, event)
+        cut_off_turns(context, event)
 
 
 def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
@@ -50,14 +50,14 @@ def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
     context.typed.clear()
 
 
-def take_external_id(context: Context, event: events.SetExternalId) -> None:
+def note_external_id(context: Context, event: events.SetExternalId) -> None:
     """Put the user's own id of the conversation into the config."""
     context.config = structs.replace(context.config, external_id=event.external_id)
 
 
 def set_external_id(context: Context, event: events.SetExternalId) -> None:
     """Tell Phonic the user's own id of the conversation."""
-    take_external_id(context, event)
+    note_external_id(context, event)
     outgoing.deliver(context, client.SetExternalId(event.external_id))
 
 

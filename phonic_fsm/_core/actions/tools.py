@@ -16,7 +16,7 @@ from ..wording import complaint
 from .assistant import open_generation
 
 
-def take_tool_call(context: Context, event: server.ToolCall) -> None:
+def hand_over_call(context: Context, event: server.ToolCall) -> None:
     """Hand the call over in a generation and close that generation."""
     if context.generation is None:
         open_generation(context, event)
@@ -88,7 +88,7 @@ def give_up_output(context: Context, event: server.Error) -> None:
         )
 
 
-def take_history(context: Context, event: events.UpdateChatContext) -> None:
+def note_history(context: Context, event: events.UpdateChatContext) -> None:
     """Take the conversation so far, which the config will carry."""
     _apply(context, event)
     for addition in event.added:

@@ -14,7 +14,7 @@
     "generation.phase": "… how far",
     "generation.text": "… characters of text",
     "generation.seconds": "… seconds of audio",
-    user_speaking: "caller speaks",
+    caller_speaks: "caller speaks",
     last_transcript_id: "transcript that may be taken back",
     leftover: "rest of a turn that is dropped",
     last_message_id: "last answer",
