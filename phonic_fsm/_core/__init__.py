@@ -1,34 +1,34 @@
-"""The machine: events in, effects out, nothing done.
+"""The machine: an event goes in, effects come out, and nothing is done.
 
-Theory of operation, in the order in which an event travels:
+The modules, in the order in which an event passes through them:
 
 ``events``
-    What can happen to a session: messages from Phonic, news of the connection, timers, calls
-    from LiveKit. Frozen values.
+    What can happen to a session: messages from Phonic, news of the connection, timers, and calls
+    from LiveKit.
 ``states``
-    The nine states a session can be in.
+    The nine states that a session can be in.
 ``table``
-    Every state × event pair, written down as a move, a stay or an explicit *ignored*. The
-    machine, its tests and ``docs/state-diagram.md`` all read this one table.
+    What happens on each event in each state. The machine, its tests and the generated pages all
+    read this one table.
 ``guards``
-    The questions that the table asks. They look and never change anything.
+    The questions that the table asks before it takes a row.
 ``actions``
-    What the table's rows do: they change the context and append effects. A module a subject.
+    What the rows do, with a module for each section of the table. Its ``choices`` are the rules by
+    which the next state follows from what is remembered.
 ``turns``, ``timers`` and ``wording``
-    What actions share: how turns and replies end, what is waited for, what errors say.
+    What several actions share: turns and replies, waiting, and the words of errors.
 ``outgoing``
     How messages leave: at once, or once the server is ready.
 ``context``
-    What a session remembers beside its state (the extended state, in statechart terms).
+    What a session remembers beside its state.
 ``history`` and ``prompt``
-    What has been said, and how it is carried in a system prompt.
+    What was said, and how a system prompt carries it.
 ``effects``
-    What the outside is asked to do. Frozen values.
+    What is to be done outside the machine.
 ``machine``
-    One ``transitions.Machine`` for the process, with events that take the table's rows and do
-    nothing else, and ``SessionMachine.step``.
+    One ``transitions.Machine`` for the process, and ``SessionMachine.step``.
 
-Nothing in here reads a clock or a random source, opens anything or knows LiveKit, the SDK or the
-event loop (an import contract holds that). Seconds are only ever written down, by effects; ids
-are counted from the seed in ``Settings``. So the same events make the same steps, everywhere.
+The same events make the same steps, everywhere. So nothing in here reads a clock, draws a random
+number or opens anything, and nothing knows LiveKit, the SDK or the event loop; an import contract
+holds that. Times come in with events, and ids are counted from the seed in ``Settings``.
 """

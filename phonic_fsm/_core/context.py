@@ -1,6 +1,7 @@
-"""What a session remembers beside its state: the extended state of the machine.
+"""What a session remembers beside its state. Statecharts call it the extended state.
 
-Guards read it, actions write it. It holds values only: no channel, future, socket or clock.
+Guards read it, and actions write it. It holds plain values only: no channel, future, socket or
+clock. Nothing in it follows from something else that is remembered.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Generation(Struct):
 
 
 ReplyPhase = Literal["waiting", "asked"]
-"""How far a reply is: it ``waits`` for a moment to ask for it, or the server was ``asked``."""
+"""How far a reply is: it waits for the moment to ask for it, or the server was asked."""
 
 
 class Reply(Struct):

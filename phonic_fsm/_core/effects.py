@@ -1,7 +1,7 @@
-"""Everything that the machine can ask for: what a step puts out, in the order to carry it out.
+"""Everything that the machine can ask for. A step lists its effects in the order to carry them out.
 
-An effect says what to do, never how. The runtime carries out the first two groups, the adapter
-the others.
+An effect says what to do, never how. The runtime carries out those of the first two groups, and the
+log; the adapter carries out the others.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ class _Effect(Struct, frozen=True, tag_field="type"):
 
 
 class Connect(_Effect, frozen=True, tag="connect"):
-    """Open a websocket; with an id, to resume that conversation."""
+    """Open a websocket. With an id, it resumes that conversation."""
 
     step_kind: ClassVar[StepKind] = "connection"
     resume: Id[str | None] = None
 
 
 class Disconnect(_Effect, frozen=True, tag="disconnect"):
-    """Close the websocket, if there is one, after what was sent before.
+    """Close the websocket, if there is one, once what was sent before is written.
 
-    It is not heard of again: no ``connection_closed`` follows.
+    No ``connection_closed`` follows.
     """
 
     step_kind: ClassVar[StepKind] = "connection"
 
 
 class Send(_Effect, frozen=True, tag="send"):
-    """Hand a message to the outbox; order is kept."""
+    """Send a message to Phonic. Messages keep their order."""
 
     step_kind: ClassVar[StepKind | None] = None
     message: ClientMessage
@@ -50,14 +50,14 @@ ToolCallOutcome = Literal["processed", "timed_out", "failed", "interrupted"]
 
 
 class SetAudioGate(_Effect, frozen=True, tag="set_audio_gate"):
-    """What happens to the caller's audio: dropped, kept (the newest 2 s) or sent."""
+    """Drop the caller's audio (closed), keep the newest 2 s of it (holding), or send it (open)."""
 
     step_kind: ClassVar[StepKind] = "connection"
     gate: Gate
 
 
 class FlushAudio(_Effect, frozen=True, tag="flush_audio"):
-    """Send what has been taken of the caller's audio and waits for a chunk to be full."""
+    """Send the caller's audio that waits for a chunk to be full."""
 
     step_kind: ClassVar[StepKind] = "speech"
 
@@ -66,7 +66,7 @@ class FlushAudio(_Effect, frozen=True, tag="flush_audio"):
 
 
 class StartTimer(_Effect, frozen=True, tag="start_timer"):
-    """Deliver the event of this name after so many seconds; a running timer starts anew."""
+    """Deliver the event of this name after so many seconds. A running timer starts again."""
 
     step_kind: ClassVar[StepKind | None] = None
     event: Public[str]
@@ -82,7 +82,7 @@ class StopTimer(_Effect, frozen=True, tag="stop_timer"):
 
 
 class OpenGeneration(_Effect, frozen=True, tag="open_generation"):
-    """Open message, function, text and audio channels and announce them."""
+    """Open the streams of a new generation, and announce it."""
 
     step_kind: ClassVar[StepKind] = "speech"
     response_id: Id[str]
@@ -91,7 +91,7 @@ class OpenGeneration(_Effect, frozen=True, tag="open_generation"):
 
 
 class PrepareGeneration(_Effect, frozen=True, tag="prepare_generation"):
-    """Open the channels, and announce nothing yet."""
+    """Open the streams of a new generation, and do not announce it yet."""
 
     step_kind: ClassVar[StepKind] = "speech"
     response_id: Id[str]
@@ -106,7 +106,7 @@ class AnnounceGeneration(_Effect, frozen=True, tag="announce_generation"):
 
 
 class PushText(_Effect, frozen=True, tag="push_text", gc=False):
-    """Words, and when in the generation's audio they are spoken (seconds)."""
+    """Words, and from when to when they are spoken, in seconds of the generation's audio."""
 
     step_kind: ClassVar[StepKind] = "audio"
     text: Private[str]
@@ -144,7 +144,7 @@ class AddItem(_Effect, frozen=True, tag="add_item"):
 
 
 class CorrectMessage(_Effect, frozen=True, tag="correct_message"):
-    """A message was cut off: this much of it was spoken; without text, take it out."""
+    """Cut an interrupted message down to what was spoken of it; without text, take it out."""
 
     step_kind: ClassVar[StepKind] = "speech"
     id: Id[str]
@@ -155,7 +155,7 @@ class CorrectMessage(_Effect, frozen=True, tag="correct_message"):
 
 
 class ResolveReply(_Effect, frozen=True, tag="resolve_reply"):
-    """The future gets the generation of this id."""
+    """Resolve the reply's future with the generation of this id."""
 
     step_kind: ClassVar[StepKind] = "reply"
     request_id: Id[str]
@@ -173,7 +173,7 @@ class RejectReply(_Effect, frozen=True, tag="reject_reply"):
 
 
 class SupersedeReply(_Effect, frozen=True, tag="supersede_reply"):
-    """A newer request took its place: the future is cancelled."""
+    """Cancel the reply's future: a newer request has taken its place."""
 
     step_kind: ClassVar[StepKind] = "reply"
     request_id: Id[str]
@@ -197,7 +197,7 @@ class EmitTranscript(_Effect, frozen=True, tag="emit_transcript"):
 
 
 class EmitConnected(_Effect, frozen=True, tag="emit_connected"):
-    """A socket is open; opening it took so many seconds."""
+    """A connection is open. Opening it took so many seconds."""
 
     step_kind: ClassVar[StepKind] = "connection"
     seconds: Measured[float]
@@ -211,19 +211,19 @@ class EmitDtmf(_Effect, frozen=True, tag="emit_dtmf"):
 
 
 class EmitToolCallSettled(_Effect, frozen=True, tag="emit_tool_call_settled", omit_defaults=True):
-    """A tool call has come to its end."""
+    """A tool call is over."""
 
     step_kind: ClassVar[StepKind] = "tool"
     call_id: Id[str]
     name: Public[str]
     outcome: ToolCallOutcome
     duration_ms: Measured[float | None] = None
-    """As Phonic measured it."""
+    """From the call to its end, as Phonic measured it."""
     problem: Private[str | None] = None
 
 
 class EmitTimings(_Effect, frozen=True, tag="emit_timings"):
-    """Phonic's breakdown of the latency of the turn that begins: names and ms."""
+    """How long each part of the preparation of an answer took (ms), as Phonic says."""
 
     step_kind: ClassVar[StepKind] = "speech"
     timings: Measured[dict[str, float]]
@@ -250,11 +250,11 @@ class EmitError(_Effect, frozen=True, tag="emit_error"):
     recoverable: bool = False
     code: Public[str | None] = None
     fields: Private[dict[str, str]] = {}
-    """What Phonic has against single fields, by their path."""
+    """What is wrong with single fields, by their path, as Phonic says."""
 
 
 class Log(_Effect, frozen=True, tag="log"):
-    """A line for the log; it holds nothing that was said."""
+    """Write a line to the log. It holds nothing that was said in the call."""
 
     step_kind: ClassVar[StepKind | None] = None
     level: Literal["debug", "info", "warning"]

@@ -1,8 +1,8 @@
-"""Everything that can happen to a session: what the machine is fed with.
+"""Everything that can happen to a session. The machine takes one event per step.
 
-Messages from Phonic are events as they are (``phonic_fsm._wire.server``). The others are news of
-the connection, timers that have run out, and calls from LiveKit. An event's name, in the table
-and in traces, is its tag.
+A message from Phonic is an event as it is (``phonic_fsm._wire.server``). The other events are here:
+news of the connection, timers that have run out, and calls from LiveKit. The name of an event, in
+the table and in traces, is its tag.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ class ConnectionOpened(_Event, frozen=True, tag="connection_opened"):
 
     step_kind: ClassVar[StepKind] = "connection"
     seconds: Measured[float] = 0.0
-    """How long it took, from the first byte."""
+    """How long it took to open the connection."""
 
 
 class ConnectFailed(_Event, frozen=True, tag="connect_failed"):
-    """No websocket could be opened."""
+    """A websocket could not be opened."""
 
     step_kind: ClassVar[StepKind] = "connection"
     problem: Public[str]
     retryable: bool = True
-    """False where a second try cannot end otherwise (401, 403, 404)."""
+    """Whether another attempt may succeed; it cannot after 401, 403 or 404."""
     retry_after: Public[float | None] = None
     """Seconds that the server asks to wait."""
     chance: Measured[float] = 0.0
-    """A random number from 0 to 1: clients that were cut off together do not return together."""
+    """A random number from 0 to 1, by which clients that were cut off together return apart."""
 
 
 class ConnectionClosed(_Event, frozen=True, tag="connection_closed"):
-    """An open websocket is gone."""
+    """The websocket was closed, or broke off."""
 
     step_kind: ClassVar[StepKind] = "connection"
     code: Public[int]
-    """The server's close code; 1006 where no close frame came."""
+    """The server's close code, or 1006 if no close frame came."""
     reason: Public[str] = ""
     unsent: tuple[ClientMessage, ...] = ()
-    """Control messages that were handed over and had not been written, in order."""
+    """Messages, other than audio, that were still waiting to be written, in order."""
     chance: Measured[float] = 0.0
     """As in ``ConnectFailed``."""
 
 
-# -- timers, named by what has come to pass ------------------------------------------------------
+# -- timers that have run out --------------------------------------------------------------------
 
 
 class RetryDue(_Event, frozen=True, tag="retry_due"):
@@ -70,7 +70,7 @@ class RetryDue(_Event, frozen=True, tag="retry_due"):
 
 
 class AnswerOverdue(_Event, frozen=True, tag="answer_overdue"):
-    """The server took the config, or the socket for a resume, and never said that it is ready."""
+    """The server has not said in time that it is ready, after the config or the resume."""
 
     step_kind: ClassVar[StepKind] = "connection"
 
@@ -82,26 +82,26 @@ class GraceOver(_Event, frozen=True, tag="grace_over"):
 
 
 class ReplyOverdue(_Event, frozen=True, tag="reply_overdue"):
-    """What was asked for has not begun: after half of its time, and after all of it."""
+    """A reply has not begun: half of its time, or all of it, has passed."""
 
     step_kind: ClassVar[StepKind] = "reply"
 
 
 class StateOverdue(_Event, frozen=True, tag="state_overdue"):
-    """The session has been in this state for longer than the state should last."""
+    """The session has been in its state for longer than that state should last."""
 
     step_kind: ClassVar[StepKind] = "error"
     seconds: Public[float]
 
 
 class AnswerUnclaimed(_Event, frozen=True, tag="answer_unclaimed"):
-    """Push-to-talk: nobody has asked for the answer that the assistant gives to the caller."""
+    """Push-to-talk: LiveKit has not asked for the answer that the assistant is giving."""
 
     step_kind: ClassVar[StepKind] = "speech"
 
 
 class ChangesDue(_Event, frozen=True, tag="changes_due"):
-    """The tick in which settings were changed is over: what changed can go out as one message."""
+    """The event loop's tick in which settings were changed is over, so that they can be sent."""
 
     step_kind: ClassVar[StepKind] = "settings"
 
@@ -109,17 +109,17 @@ class ChangesDue(_Event, frozen=True, tag="changes_due"):
 # -- news of LiveKit -----------------------------------------------------------------------------
 
 WhyNotTaken = Literal["not_subscribed", "given_up", "not_read"]
-"""No caller has subscribed to the agent's track; LiveKit has given its wait for that up, for the
-rest of the call; or nobody knows."""
+"""No caller has subscribed to the agent's track; LiveKit has given up waiting for that, for the
+rest of the call; or the reason is not known."""
 
 
 class AudioNotTaken(_Event, frozen=True, tag="audio_not_taken"):
-    """LiveKit does not read what the assistant says: nobody hears it."""
+    """LiveKit does not read the assistant's audio, so nobody hears it."""
 
     step_kind: ClassVar[StepKind] = "error"
     response_id: Id[str]
     seconds: Measured[float]
-    """For how long its audio has waited, with nothing else to be heard."""
+    """How long the audio has waited, while nothing else was played."""
     reason: WhyNotTaken
 
 
@@ -137,23 +137,23 @@ class UpdateTools(_Event, frozen=True, tag="update_tools"):
 
 
 class Addition(Struct, frozen=True):
-    """A chat item and the one that it follows (``None``: the item is the first)."""
+    """A chat item, and the id of the one in front of it (``None`` if it is the first)."""
 
     after: Id[str | None]
     item: Item
 
 
 class UpdateOptions(_Event, frozen=True, tag="update_options", kw_only=True):
-    """The config as it is to be from now on, without prompt and own tools."""
+    """The config from now on, without the prompt and the application's own tools."""
 
     step_kind: ClassVar[StepKind] = "settings"
     config: ConfigOptions
     tools: tuple[InlineTool, ...] | UnsetType = UNSET
-    """The own tools, where the change concerns them."""
+    """The application's own tools, if the change concerns them."""
 
 
 class UpdateChatContext(_Event, frozen=True, tag="update_chat_ctx"):
-    """What ``update_chat_ctx`` changed: the difference, not the whole context."""
+    """The difference that ``update_chat_ctx`` makes to the chat context."""
 
     step_kind: ClassVar[StepKind] = "chat"
     added: tuple[Addition, ...] = ()
@@ -162,13 +162,13 @@ class UpdateChatContext(_Event, frozen=True, tag="update_chat_ctx"):
 
 
 class UpdateSession(_Event, frozen=True, tag="update_session", kw_only=True):
-    """Several settings at once, as at the start and at a handoff."""
+    """Several settings at once: at the start, and at a handoff."""
 
     step_kind: ClassVar[StepKind] = "settings"
     instructions: Setting[str | UnsetType] = UNSET
     tools: tuple[InlineTool, ...] | UnsetType = UNSET
     items: tuple[Item, ...] | UnsetType = UNSET
-    """The whole chat context, which replaces the present one."""
+    """The whole chat context, which takes the place of the present one."""
 
 
 class GenerateReply(_Event, frozen=True, tag="generate_reply"):
@@ -182,18 +182,18 @@ class Say(_Event, frozen=True, tag="say", omit_defaults=True):
     request_id: Id[str]
     text: Private[str]
     interruptible: bool | UnsetType = UNSET
-    """Whether the caller can cut it short; unset: as Phonic has it."""
+    """Whether the caller can interrupt it. If it is unset, Phonic decides."""
 
 
 class CancelReply(_Event, frozen=True, tag="cancel_reply"):
-    """The caller of generate_reply or say cancelled its future."""
+    """The future of ``generate_reply`` or ``say`` was cancelled."""
 
     step_kind: ClassVar[StepKind] = "reply"
     request_id: Id[str]
 
 
 class Open(_Event, frozen=True, tag="open"):
-    """The session was made: the first event of all."""
+    """The session was made. This is the first event."""
 
     step_kind: ClassVar[StepKind] = "connection"
 
@@ -208,40 +208,40 @@ class Interrupt(_Event, frozen=True, tag="interrupt"):
 
 
 class StartUserActivity(_Event, frozen=True, tag="start_user_activity"):
-    """Push-to-talk: the caller takes the floor."""
+    """Push-to-talk: the caller begins to speak."""
 
     step_kind: ClassVar[StepKind] = "speech"
 
 
 class CommitAudio(_Event, frozen=True, tag="commit_audio"):
-    """Push-to-talk: the caller has said all and awaits an answer."""
+    """Push-to-talk: the caller has finished, and waits for an answer."""
 
     step_kind: ClassVar[StepKind] = "speech"
 
 
 class ClearAudio(_Event, frozen=True, tag="clear_audio"):
-    """Push-to-talk: what the caller has said since the last commit does not count."""
+    """Push-to-talk: drop what the caller has said since the last commit."""
 
     step_kind: ClassVar[StepKind] = "speech"
     heard_ms: Measured[int]
-    """How much of it (ms) has gone out already."""
+    """How much of it has been sent already (ms)."""
 
 
 class Restart(_Event, frozen=True, tag="restart"):
-    """Give the conversation up and go on in a fresh one."""
+    """Give up the conversation, and go on in a fresh one."""
 
     step_kind: ClassVar[StepKind] = "connection"
 
 
 class Break(_Event, frozen=True, tag="break"):
-    """The session's own task failed: a fault of this package."""
+    """The session's own task failed. This is a fault of the package."""
 
     step_kind: ClassVar[StepKind] = "error"
     problem: Public[str]
 
 
 class Close(_Event, frozen=True, tag="close"):
-    """aclose()."""
+    """``aclose()`` was called."""
 
     step_kind: ClassVar[StepKind] = "connection"
 
@@ -288,7 +288,7 @@ Event = Union[
 
 
 def name_of(event: Event | type[Any]) -> str:
-    """An event's name, or that of an event's type: its tag."""
+    """The name of an event or of a type of event: its tag."""
     return str(event.__struct_config__.tag)
 
 

@@ -1,6 +1,8 @@
-"""The questions that the table asks before it takes a row. They look; they never change anything.
+"""The questions that the table asks before it takes a row.
 
-Each takes the context and the event. A row whose guard says no leaves the event to the next row.
+A guard gets the context and the event, and answers yes or no. It never changes anything, and it
+asks what is: what an action will make of it is for the action to say. If a guard says no, the next
+row is tried.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ GOING_AWAY = 1001
 
 MAX_PENDING_CALLS = 1_000
 MAX_TURN_SECONDS = 600.0
-"""Of audio in one generation: LiveKit may not have played any of it yet (29 MB at 24 kHz)."""
+"""Of audio in one generation. It may all still wait to be played: 29 MB at 24 kHz."""
 
 
 # -- the connection ------------------------------------------------------------------------------
@@ -33,8 +35,8 @@ MAX_TURN_SECONDS = 600.0
 def was_not_deliberate(context: Context, event: ConnectionClosed) -> bool:
     """The server did not mean to end the conversation.
 
-    No close frame, a restart (1012), or 1001 with reason ``restarting`` (observed in SDK code:
-    ``reconnectable_socket_client``).
+    That is so if no close frame came, if the service restarts (1012), or with code 1001 and the
+    reason ``restarting``. Source: ``reconnectable_socket_client`` in the SDK.
     """
     return event.code in (ABNORMAL_CLOSURE, SERVICE_RESTART) or (
         event.code == GOING_AWAY and event.reason == "restarting"
@@ -42,7 +44,7 @@ def was_not_deliberate(context: Context, event: ConnectionClosed) -> bool:
 
 
 def may_connect_again(context: Context, event: ConnectFailed | ConnectionClosed) -> bool:
-    """Another attempt may end otherwise, and one is left."""
+    """An attempt is left, and it may succeed where this one failed."""
     if context.attempts >= context.settings.max_retries:
         return False
     if isinstance(event, ConnectFailed):
@@ -51,22 +53,22 @@ def may_connect_again(context: Context, event: ConnectFailed | ConnectionClosed)
 
 
 def a_fresh_start_may_help(context: Context, event: ConnectFailed) -> bool:
-    """The resume failed for a reason that need not hold for a new conversation."""
+    """The resume failed, but a new conversation may still be possible."""
     return event.retryable
 
 
 def time_is_left(context: Context, event: Event) -> bool:
-    """The answer has had only half of its time to begin."""
+    """The answer still has the second half of its time to begin."""
     return context.wait == "first_half"
 
 
 def a_reply_was_asked_for(context: Context, event: Event) -> bool:
-    """The server was asked for a reply, and has not begun it."""
+    """The server was asked for a reply, and the reply has not begun."""
     return context.reply is not None and context.reply.phase == "asked"
 
 
 def a_reply_is_awaited(context: Context, event: Event) -> bool:
-    """A reply is awaited, from the server or until it is ready."""
+    """A reply is pending: the server was asked for it, or will be."""
     return context.reply is not None
 
 
@@ -79,7 +81,7 @@ def can_be_resumed(context: Context, event: ConnectionClosed) -> bool:
 
 
 def a_reset_is_due(context: Context, event: Event | None = None) -> bool:
-    """More was changed than a smaller message can carry, and the server was not told yet."""
+    """The settings have changed, the server does not know yet, and only a ``reset`` can tell it."""
     changes = context.changes
     if changes == {"instructions"}:
         # update_system_prompt cannot contain template variables (the SDK's docstring).
@@ -89,7 +91,7 @@ def a_reset_is_due(context: Context, event: Event | None = None) -> bool:
 
 
 def another_agent_takes_over(context: Context, event: SettingsEvent) -> bool:
-    """The event brings a conversation of its own: a handoff."""
+    """The event brings a chat context of its own: this is a handoff."""
     return getattr(event, "items", UNSET) is not UNSET
 
 
@@ -97,33 +99,33 @@ def another_agent_takes_over(context: Context, event: SettingsEvent) -> bool:
 
 
 def caller_is_muted(context: Context, event: Event) -> bool:
-    """Push-to-talk, and Phonic does not listen."""
+    """This is push-to-talk, and Phonic does not listen to the caller."""
     return context.push_to_talk and context.microphone == "muted"
 
 
 def caller_may_speak(context: Context, event: Event) -> bool:
-    """Push-to-talk, Phonic does not listen, and no answer is due."""
+    """This is push-to-talk, Phonic does not listen to the caller, and no answer is due."""
     return caller_is_muted(context, event) and context.reply is None
 
 
 def push_to_talk(context: Context, event: Event) -> bool:
-    """LiveKit says when the caller's turn begins and ends."""
+    """This is push-to-talk: LiveKit says when the caller's turn begins and ends."""
     return context.push_to_talk
 
 
 def caller_was_heard(context: Context, event: ClearAudio) -> bool:
-    """Push-to-talk, and Phonic has heard something of the turn that does not count."""
+    """This is push-to-talk, and Phonic has already heard part of what is to be dropped."""
     return context.push_to_talk and context.microphone == "unmuted" and event.heard_ms > 0
 
 
 def claims_the_coming_answer(context: Context, event: GenerateReply) -> bool:
-    """The caller has let go, so Phonic will answer anyway: nothing more needs to be said."""
+    """Phonic will answer the caller anyway, so the request needs no message of its own."""
     due = context.reply is not None and context.reply.request_id is None
     return due and _says_nothing(context, event)
 
 
 def claims_the_answer(context: Context, event: GenerateReply) -> bool:
-    """Phonic has begun to answer the caller who has let go, and nobody has asked for it yet."""
+    """Phonic has begun to answer the caller, and LiveKit asks only now for that answer."""
     return context.unclaimed is not None and _says_nothing(context, event)
 
 
@@ -135,40 +137,41 @@ def _says_nothing(context: Context, event: GenerateReply) -> bool:
 
 
 def speech_may_overlap(context: Context, event: Event) -> bool:
-    """The assistant's audio comes at its pace, so Phonic can decide itself when to yield.
+    """The assistant may speak on while the caller speaks, until Phonic itself stops it.
 
-    Audio that is streamed ahead waits at LiveKit, which alone can stop it, and must.
+    That needs audio that arrives at the pace of speech. If it is streamed ahead, most of it waits
+    in LiveKit, and LiveKit has to stop it as soon as the caller speaks.
     """
     return context.config.stream_ahead_of_real_time is False and not context.push_to_talk
 
 
 def a_transcript_may_be_taken_back(context: Context, event: Event) -> bool:
-    """The caller's last words have not been answered."""
+    """The assistant has not begun to answer the caller's last words."""
     return context.last_transcript_id is not None
 
 
 def has_text(context: Context, event: AudioChunk) -> bool:
-    """The assistant speaks: without text, a chunk is silence or background sound."""
+    """The chunk holds words. A chunk without text is silence or background sound."""
     return bool(event.text)
 
 
 def turn_is_dropped(context: Context, event: Event) -> bool:
-    """The turn was cut off on this side, and its end has not been heard of."""
+    """The assistant's turn was cut off on this side, and Phonic has not said that it is over."""
     return context.leftover != "none"
 
 
 def caller_speaks(context: Context, event: Event) -> bool:
-    """The caller has started and not finished."""
+    """The caller has started to speak and has not finished."""
     return context.caller_speaks
 
 
 def generation_is_empty(context: Context, event: Event) -> bool:
-    """The open generation has got nothing yet."""
+    """A generation is open, and no text or audio has been pushed into it."""
     return context.generation is not None and context.generation.phase != "filled"
 
 
 def answer_has_not_begun(context: Context, event: Event) -> bool:
-    """The open generation waits for an answer to a tool's output."""
+    """A generation is open for the answer to a tool's output, and the answer has not begun."""
     return context.generation is not None and context.generation.phase == "awaited"
 
 
@@ -176,32 +179,32 @@ def answer_has_not_begun(context: Context, event: Event) -> bool:
 
 
 def calls_are_too_many(context: Context, event: Event) -> bool:
-    """More outputs are awaited than any agent can be meant to give."""
+    """So many calls are pending that something must be wrong."""
     return len(context.pending_calls) >= MAX_PENDING_CALLS
 
 
 def turn_may_go_on(context: Context, event: AudioChunk) -> bool:
-    """No more audio is in the open generation than anybody speaks at a stretch."""
+    """The open generation is not longer than anybody speaks at a stretch."""
     return context.generation is not None and context.generation.seconds < MAX_TURN_SECONDS
 
 
 def is_a_known_call(context: Context, event: ToolCall) -> bool:
-    """The call was handed over before: a server that resumes may repeat it."""
+    """The call was handed over before; after a resume, the server may send it again."""
     return (
         event.tool_call_id in context.pending_calls or event.tool_call_id in context.unacknowledged
     )
 
 
 def refused_outputs(context: Context, event: Error) -> list[str]:
-    """The calls that the error names, of those whose output was sent and not taken note of.
+    """The unacknowledged outputs that the error is about, by call id.
 
-    An output may cross the news that its call is over, or be sent again because its acknowledgement
-    was lost.
+    The server refuses an output if its call is over already, or if it has had the output before:
+    the news may have crossed, or an acknowledgement was lost and the output was sent again.
     """
     said = " ".join((event.error.message, *(event.param_errors or {}).values()))
     return [call_id for call_id in context.unacknowledged if call_id in said]
 
 
 def refuses_an_output(context: Context, event: Error) -> bool:
-    """The error is about a tool's output that was sent and not taken note of."""
+    """The error is about a tool's output that was sent and is not acknowledged."""
     return bool(refused_outputs(context, event))

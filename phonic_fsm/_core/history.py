@@ -37,7 +37,7 @@ class FunctionCallOutput(Struct, frozen=True, tag="function_call_output", tag_fi
     name: Public[str]
     output: Private[str]
     reply_required: bool = True
-    """Whether the assistant is expected to speak about it."""
+    """Whether the assistant should speak about it."""
 
 
 class OtherItem(Struct, frozen=True, tag="other_item", tag_field="type"):
@@ -64,7 +64,7 @@ class History:
         return item_id in self._items
 
     def awaits_answer(self) -> bool:
-        """Whether the assistant has something to say: it was asked, or was cut off."""
+        """Whether it is the assistant's turn: it was asked something, or was interrupted."""
         said = (item for item in reversed(self._items.values()) if not isinstance(item, OtherItem))
         last = next(said, None)
         if isinstance(last, Message):
@@ -80,11 +80,11 @@ class History:
         return next(ids, None)
 
     def add(self, item: Item) -> None:
-        """Put an item at the end, or in the place of the one with its id."""
+        """Put an item at the end, or in the place of the item with the same id."""
         self._items[item.id] = item
 
     def insert(self, after: str | None, item: Item) -> None:
-        """Put an item behind another one; ``None`` puts it first, an unknown id last."""
+        """Put an item behind another one: first for ``None``, last if the other one is not here."""
         if after is None:
             self._items = {item.id: item, **self._items}
         elif after not in self._items or next(reversed(self._items)) == after:
@@ -104,7 +104,7 @@ class History:
         self._items = {item.id: item for item in items}
 
     def correct(self, message_id: str, text: str) -> None:
-        """Say what was really spoken of a message that was cut off; nothing: take it out."""
+        """Keep only what was spoken of an interrupted message; if that is nothing, take it out."""
         message = self._items.get(message_id)
         if not isinstance(message, Message):
             return

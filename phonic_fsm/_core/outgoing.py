@@ -1,7 +1,7 @@
-"""How messages leave: at once, or once the server is ready; and what the config says.
+"""How messages leave, and what the config says.
 
-Actions hand messages over here; whether they go out now, wait, or are preceded by settings that
-have changed is settled in this one place.
+Actions hand their messages over here. This is the one place that decides whether a message goes out
+at once, waits until the server is ready, or is preceded by settings that have changed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .guards import a_reset_is_due
 from .prompt import render_history, system_prompt
 
 MAX_HELD_MESSAGES = 1_000
-"""Control messages that wait while no connection serves, which is for seconds."""
+"""Messages that wait until the server is ready, which takes seconds. Further ones are dropped."""
 
 
 def send_config(context: Context) -> None:
-    """Send the config, once, with the conversation so far in the prompt."""
-    # It begins a conversation of its own, which has yet to be named.
+    """Send the config, with the history in the prompt. It begins a new conversation."""
+    # Phonic has yet to name it.
     context.conversation_id = None
     options = config_for(context, welcome=not context.continuing)
     context.put(
@@ -44,7 +44,7 @@ def deliver(context: Context, message: client.ClientMessage) -> None:
 
 
 def release(context: Context) -> None:
-    """The server is ready: changes go first, then what was held, then a reply that waits."""
+    """Send what has waited: changed settings, then held messages, then a request for a reply."""
     tell_changes(context)
     for message in context.held:
         _send(context, message)
@@ -54,7 +54,7 @@ def release(context: Context) -> None:
 
 
 def send_request(context: Context, reply: Reply) -> None:
-    """Ask for a reply."""
+    """Ask the server for the reply."""
     reply.phase = "asked"
     if isinstance(reply.message, client.Mute):
         mute(context)
@@ -63,24 +63,24 @@ def send_request(context: Context, reply: Reply) -> None:
 
 
 def audio_gate(context: Context) -> Gate:
-    """What becomes of the caller's audio while the server is ready."""
+    """What becomes of the caller's audio while the conversation is open."""
     return "holding" if context.microphone == "muted" else "open"
 
 
 def unmute(context: Context) -> None:
-    """Push-to-talk: Phonic hears the caller from here on, what was kept of the audio first."""
+    """Push-to-talk: have Phonic listen. The audio that was kept is sent first."""
     context.microphone = "unmuted"
     context.put(Send(client.Unmute()), SetAudioGate("open"))
 
 
 def mute(context: Context) -> None:
-    """Push-to-talk: the caller has let go; Phonic, which has heard all of it, answers."""
+    """Push-to-talk: send the rest of the caller's audio, and have Phonic answer."""
     context.microphone = "muted"
     context.put(FlushAudio(), Send(client.Mute()), SetAudioGate("holding"))
 
 
 def tell_changes(context: Context) -> None:
-    """Send what was changed since the server was last told, in one message."""
+    """Send all settings that the server does not know yet, in one message."""
     if not context.changes:
         return
     if a_reset_is_due(context):
@@ -99,11 +99,11 @@ def tell_changes(context: Context) -> None:
 
 
 def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
-    """The whole config; the history that it carries is remembered for later prompts.
+    """The whole config, for ``config`` or ``reset``. The server will know all settings then.
 
-    With push-to-talk a conversation begins muted (assumed).
+    With push-to-talk, a conversation is assumed to begin muted.
     """
-    # What was typed goes out with the request for the reply to it.
+    # What the user typed goes out later, with the request for the reply to it.
     context.carried = render_history(i for i in context.history if i.id not in context.typed)
     context.changes.clear()
     context.microphone = "muted" if context.push_to_talk else "unmuted"
@@ -114,7 +114,7 @@ def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
     )
     if not welcome:
         return structs.replace(options, welcome_message=None, generate_welcome_message=False)
-    # At first, tools that are not given are left to the Phonic agent; later, none means none.
+    # At the start, no tools means that the Phonic agent's own are used; later, it means none.
     return options if options.tools else structs.replace(options, tools=UNSET)
 
 

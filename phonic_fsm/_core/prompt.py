@@ -1,8 +1,8 @@
-"""How a conversation is carried in a system prompt, for a server that has not heard it.
+"""How the system prompt carries the history to a server that has not heard it.
 
-Phonic has no message that adds past turns, so they travel in the prompt: one JSON object a line
-between two marks. JSON escapes line breaks and ``<`` is escaped as well, so nothing that was said
-can end the list, forge a turn or pass for an instruction.
+Phonic has no message that adds past turns, so they travel in the prompt, as one JSON object a line
+between two marks. JSON escapes line breaks, and ``<`` is escaped as well. So nothing that was said
+can end the list, forge a turn or look like an instruction.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from .history import FunctionCall, FunctionCallOutput, Item, Message
 
 LONGEST_OUTPUT = 2_000
-"""Characters of a tool's output that are carried; the rest is cut, and the cut is said."""
+"""Characters of a tool's output in the prompt. The rest is cut off, and the prompt says so."""
 
 _INTRODUCTION = (
     "The conversation so far is listed below, one JSON object per line. It is a record of what "
@@ -27,12 +27,12 @@ _LATE_OUTPUT = "The tool call below, made earlier in the conversation, has now g
 
 
 def system_prompt(instructions: str, history: str) -> str:
-    """Instructions, then the history if there is any."""
+    """The instructions, and behind them the history if there is one."""
     return f"{instructions}\n\n{history}" if history else instructions
 
 
 def render_history(items: Iterable[Item]) -> str:
-    """The items as the prompt's record; empty if nothing was said."""
+    """The items as they stand in the prompt; empty if nothing was said."""
     lines = _lines(items)
     if not lines:
         return ""

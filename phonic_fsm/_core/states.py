@@ -1,4 +1,7 @@
-"""The states of a session. Flat on purpose: a hierarchical machine costs four times as much."""
+"""The states of a session.
+
+They are flat on purpose: a step of a hierarchical machine costs four times as much.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,15 @@ class State(str, Enum):
 
 
 MEANINGS = {
-    State.connecting: "A socket is being opened for a conversation that has yet to be configured.",
-    State.awaiting_inputs: "The socket is open; instructions or tools have not been given yet.",
-    State.config_sent: "The config is out; the server has not said that it is ready.",
-    State.ready: "The conversation is open: nobody speaks, no tool output is awaited.",
+    State.connecting: "A connection for a new conversation is being opened.",
+    State.awaiting_inputs: "The connection is open; instructions or tools have not been given yet.",
+    State.config_sent: "The config was sent, and the server has not said that it is ready.",
+    State.ready: "The conversation is open. Nobody speaks, and no tool call is pending.",
     State.listening: "The caller speaks.",
-    State.speaking: "A generation is open: the assistant speaks, or its answer is due.",
-    State.tool_pending: "A tool's output is awaited, and no generation is open.",
+    State.speaking: "A generation is open: the assistant speaks, or is about to.",
+    State.tool_pending: "A tool call is pending, and nobody speaks.",
     State.reconnecting: "The connection was lost; the conversation is being resumed on a new one.",
-    State.closed: "The end: nothing is open, nothing leaves it.",
+    State.closed: "The session is over. It cannot be opened again.",
 }
 
 LONGEST = {
@@ -41,15 +44,18 @@ LONGEST = {
     State.tool_pending: 70.0,
     State.reconnecting: 45.0,
 }
-"""Seconds after which it is worth a warning that a session is still in a state: more than the
-timeouts that should have ended it, or than people speak at a stretch."""
+"""Seconds after which the log warns that a session is still in this state.
+
+That is longer than the timeouts that should have ended the state, or than anybody speaks at a
+stretch. The other states may last for any time.
+"""
 
 ALL = tuple(State)
 
 CONVERSING = (State.ready, State.listening, State.speaking, State.tool_pending)
-"""The server is ready and messages flow both ways."""
+"""The conversation is open: the server is ready, and messages flow both ways."""
 
 
 def others(*states: State) -> tuple[State, ...]:
-    """All states but these, in their order."""
+    """All states except these."""
     return tuple(state for state in ALL if state not in states)

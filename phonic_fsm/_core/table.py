@@ -49,17 +49,17 @@ ready, listening, speaking, tool_pending = CONVERSING
 reconnecting, closed = State.reconnecting, State.closed
 
 SILENT = (ready, listening, tool_pending)
-"""Conversing, with no generation open."""
+"""The conversation is open, and no generation is."""
 
 SERVED = (config_sent, *CONVERSING)
-"""The server has the config."""
+"""The config was sent on this connection."""
 
 TOLD_OF_CALLS = (config_sent, ready, listening, speaking, reconnecting)
-"""What becomes of a tool call may be told here, and the state does not depend on it."""
+"""Where a tool call may end without an effect on the state."""
 
 
 class Branch(NamedTuple):
-    """One way out of a choice, taken if none before it was."""
+    """One way out of a choice. The first one whose question is true is taken."""
 
     question: str
     target: State
@@ -67,7 +67,7 @@ class Branch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A rule by which the state follows from what is remembered, for readers."""
+    """A rule by which the next state follows from what is remembered, in words."""
 
     name: str
     branches: tuple[Branch, ...]
@@ -91,7 +91,7 @@ CHOICES: dict[Action, Choice] = {
         ),
     ),
 }
-"""Every choice, by the action that makes it."""
+"""Every choice, by the action that carries it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _tuple(value: Any) -> tuple[Any, ...]:
 
 
 class _On:
-    """Writes the rows of one event; unguarded rows close the states that they name."""
+    """Writes the rows of one event."""
 
     def __init__(self, event: type[Any]) -> None:
         self.event = name_of(event)
@@ -139,11 +139,11 @@ class _On:
         return self
 
     def settle(self, sources: States, *actions: Action, when: Any = ()) -> _On:
-        """The conversation's state follows from what the actions leave."""
+        """Do the actions; then ``choices.settle`` chooses the state."""
         return self.stay(sources, *actions, choices.settle, when=when)
 
     def configure(self, sources: States, *actions: Action) -> _On:
-        """The config goes out if nothing is missing any more."""
+        """Do the actions; then ``choices.configure`` sends the config, if nothing is missing."""
         return self.stay(sources, *actions, choices.configure)
 
     def ignore(self, sources: States, because: str, *, when: Any = ()) -> _On:

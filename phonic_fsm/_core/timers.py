@@ -1,4 +1,4 @@
-"""The timers: the events that they deliver, and for how long they run."""
+"""The timers: which event each of them delivers, and how long it runs."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ ANSWER_UNCLAIMED = name_of(events.AnswerUnclaimed)
 CHANGES_DUE = name_of(events.ChangesDue)
 
 CLAIM_ANSWER_WITHIN = 0.5
-"""Seconds; LiveKit asks for a reply right after it has committed the caller's turn."""
+"""Seconds that an answer to the caller waits for LiveKit to ask for it (push-to-talk).
+
+LiveKit asks for a reply right after it has committed the caller's turn.
+"""
 
 FIRST_RETRY_AFTER = 0.5
-"""Seconds; doubled with each attempt, up to the settings' ``retry_interval``."""
+"""Seconds before the second attempt; doubled for each one after it, up to ``retry_interval``."""
 
 JITTER = 0.25
-"""The share of a pause by which chance may lengthen it."""
+"""A pause is made longer at random, by up to this share of it."""
 
 LONGEST_RETRY_AFTER = 30.0
-"""Seconds; a server that asks for a longer pause is asked again sooner."""
+"""Seconds that are waited at most, even if the server asks for more."""
 
 GRACE = 30.0
-"""Seconds for which Phonic keeps a lost conversation (observed in SDK code)."""
+"""Seconds for which Phonic keeps a conversation without a connection. Source: the SDK's code."""
 
 SOON = 2.0
-"""Seconds after a resume in which an answer that was due before should begin."""
+"""Seconds after a resume within which an answer that was due should begin by itself."""
 
 
 def pause(

@@ -1,4 +1,4 @@
-"""How turns and replies come to their end, and how a reply is awaited: what actions share."""
+"""Turns and replies, from their beginning to their end: what several actions share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .history import Message
 
 
 def open_for_answer(context: Context) -> None:
-    """Open a generation for the answer that is due."""
+    """Open a generation. If a reply was asked for, this is the reply."""
     announce_unclaimed(context)
     response_id = context.next_id("PS_")
     context.generation = Generation(response_id)
@@ -48,14 +48,14 @@ def open_for_answer(context: Context) -> None:
 
 
 def expect_answer(context: Context) -> None:
-    """Wait, for a while, until the answer begins."""
+    """Wait for the answer to begin; the generation for it is open already."""
     assert context.generation is not None
     context.generation.phase = "awaited"
     await_reply(context)
 
 
 def end_turn(context: Context, *, interrupted: bool) -> None:
-    """Close the open generation, if there is one, and keep what was said in it."""
+    """Close the open generation, if there is one, and put what was said in it into the history."""
     generation = context.generation
     if generation is None:
         return
@@ -71,7 +71,7 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
 
 
 def announce_unclaimed(context: Context) -> None:
-    """Announce an answer that nobody has asked for as a turn like any other."""
+    """Announce the answer that LiveKit has not asked for, if one waits for that."""
     if context.unclaimed is not None:
         context.put(
             StopTimer(timers.ANSWER_UNCLAIMED),
@@ -88,7 +88,7 @@ def end_caller_speech(context: Context) -> None:
 
 
 def ask(context: Context, reply: Reply) -> None:
-    """Await this reply from now on, and ask for it if the server is ready."""
+    """Wait for this reply, and ask the server for it if the conversation is open."""
     context.reply = reply
     await_reply(context)
     if context.conversing:
@@ -97,13 +97,16 @@ def ask(context: Context, reply: Reply) -> None:
 
 
 def await_reply(context: Context, *, first: float | None = None) -> None:
-    """Give the server its time to answer; after half of it, or after ``first``, ask again."""
+    """Give the answer its time to begin, from now on.
+
+    After half of the time, or after ``first`` seconds, the server is asked again.
+    """
     context.wait = "first_half"
     context.put(StartTimer(timers.REPLY_OVERDUE, first or context.settings.reply_timeout / 2))
 
 
 def end_reply(context: Context, reason: ReplyFailure, problem: str) -> None:
-    """Forget the pending reply; if it was asked for, it fails."""
+    """Give up the pending reply. If a call of LiveKit's asked for it, that call fails."""
     reply = context.reply
     context.reply = None
     if reply is not None and reply.request_id is not None:

@@ -1,4 +1,4 @@
-"""What went wrong, in words that errors and the log share."""
+"""What went wrong, in the words that errors and the log use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .guards import ABNORMAL_CLOSURE
 
 
 def trouble(event: Event) -> str:
-    """What ended, or kept from coming about, a connection."""
+    """Why a connection was lost, or could not be opened."""
     if isinstance(event, events.ConnectFailed):
         return event.problem
     if isinstance(event, events.ConnectionClosed):
@@ -26,6 +26,6 @@ def trouble(event: Event) -> str:
 
 
 def complaint(event: server.Error) -> str:
-    """Everything that an error message says."""
+    """All that Phonic says in an error, as one line."""
     details = "; ".join(f"{path}: {what}" for path, what in (event.param_errors or {}).items())
     return f"{event.error.message} ({details})" if details else event.error.message

@@ -18,13 +18,13 @@ class _ClientMessage(Struct, frozen=True, tag_field="type"):
 
 
 class Config(ConfigOptions, frozen=True, kw_only=True, tag="config", tag_field="type"):
-    """Starts the conversation: sent first, and once."""
+    """Starts the conversation. It is the first message, and sent once."""
 
     step_kind: ClassVar[StepKind] = "settings"
 
 
 class AudioChunk(_ClientMessage, frozen=True, tag="audio_chunk", gc=False):
-    """The caller's audio in the input format: base64 on the wire, at most 40 ms (20 advised)."""
+    """The caller's audio in the input format; base64 on the wire, 20 ms advised, at most 40 ms."""
 
     step_kind: ClassVar[StepKind] = "audio"
     audio: Measured[bytes]
@@ -32,7 +32,7 @@ class AudioChunk(_ClientMessage, frozen=True, tag="audio_chunk", gc=False):
 
 
 class UpdateSystemPrompt(_ClientMessage, frozen=True, tag="update_system_prompt"):
-    """Replaces the system prompt; it cannot contain template variables."""
+    """Replaces the system prompt. The new one cannot contain template variables."""
 
     step_kind: ClassVar[StepKind] = "settings"
     system_prompt: Setting[str]
@@ -60,13 +60,13 @@ class ToolCallOutput(_ClientMessage, frozen=True, tag="tool_call_output"):
 
 
 class Mute(_ClientMessage, frozen=True, tag="mute"):
-    """Push-to-talk: the caller has let go."""
+    """Push-to-talk: the caller has finished."""
 
     step_kind: ClassVar[StepKind] = "speech"
 
 
 class Unmute(_ClientMessage, frozen=True, tag="unmute"):
-    """Push-to-talk: the caller speaks from here on."""
+    """Push-to-talk: the caller begins to speak."""
 
     step_kind: ClassVar[StepKind] = "speech"
 
@@ -84,7 +84,7 @@ class Say(_ClientMessage, frozen=True, tag="say"):
 
 
 class Reset(_ClientMessage, frozen=True, tag="reset"):
-    """New config and a fresh turn on the same connection."""
+    """Sets a new config and begins a fresh turn, on the same connection."""
 
     step_kind: ClassVar[StepKind] = "settings"
     config: ConfigOptions

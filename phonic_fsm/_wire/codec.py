@@ -1,7 +1,7 @@
-"""Frames to messages and back: one JSON object per text frame.
+"""Frames to messages and back. A text frame holds one JSON object.
 
-``audio`` goes from base64 straight to bytes and back, with no string in between. A frame that
-is not a known, well-formed message comes back as a value that says so: decoding never raises.
+``audio`` goes from base64 straight to bytes and back, with no string in between. Decoding never
+raises: a frame that is not a known, well-formed message becomes a value that says so.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from .facts import Public, StepKind
 from .server import ServerMessage
 
 DEEPEST = 100
-"""Levels that a message may be nested: what is much deeper could be read, but not passed on."""
+"""How deep a message may be nested. A deeper one could be read, but not passed on."""
 
 
 class UnknownMessage(Struct, frozen=True, tag="unknown_message", tag_field="type"):
-    """A JSON object whose ``type`` is not known here: new ones appear without notice."""
+    """A message of a type that is not known here. Phonic adds types without notice."""
 
     step_kind: ClassVar[StepKind] = "error"
     message_type: Public[str]
 
 
 class MalformedMessage(Struct, frozen=True, tag="malformed_message", tag_field="type"):
-    """A frame that cannot be read as the message that it claims to be."""
+    """A frame that is no JSON object, or not the message that its type says."""
 
     step_kind: ClassVar[StepKind] = "error"
     message_type: Public[str | None]
     problem: Public[str]
-    """What is wrong, with the path to the bad value (``$.text``)."""
+    """What is wrong, and the path to the bad value, such as ``$.text``."""
 
 
 class _Envelope(Struct):
@@ -86,12 +86,12 @@ def refuse_too_deep(frame: bytes | bytearray | str, levels: int) -> None:
 
 
 decode_server: _Decoder[ServerMessage] = _Decoder(ServerMessage)
-"""A frame from the server as its message, or as a value that says why it is none."""
+"""Decodes a frame from the server."""
 
 decode_client: _Decoder[ClientMessage] = _Decoder(ClientMessage)
-"""The same for a frame from the client (used by the simulator)."""
+"""Decodes a frame from the client, for the simulator."""
 
 encode = msgspec.json.Encoder().encode
-"""A message, of either side, as the bytes of one JSON text frame."""
+"""Encodes a message of either side as the bytes of a text frame."""
 
 Undecodable = Union[UnknownMessage, MalformedMessage]

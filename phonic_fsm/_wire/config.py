@@ -17,7 +17,7 @@ AudioFormat = Literal["pcm_44100", "pcm_24000", "pcm_16000", "pcm_8000", "mulaw_
 """The audio formats that Phonic takes: PCM16 LE, or µ-law, and the sample rate in Hz; all mono."""
 
 DEFAULT_FORMAT = "pcm_44100"
-"""What a config that names no format gets (assumed)."""
+"""The format that Phonic is assumed to use if the config names none."""
 
 SAMPLING = {
     "pcm_44100": (44_100, 2),
@@ -26,11 +26,11 @@ SAMPLING = {
     "pcm_8000": (8_000, 2),
     "mulaw_8000": (8_000, 1),
 }
-"""Rate (Hz) and bytes a sample of each format; all are mono."""
+"""The sample rate (Hz) and the bytes per sample of each format. All are mono."""
 
 
 class InlineTool(Struct, frozen=True, tag="custom_websocket", tag_field="type"):
-    """A tool that lives in this conversation and is executed by us (``custom_websocket``)."""
+    """A tool that the application runs (``custom_websocket``)."""
 
     tool_schema: Function[dict[str, Any]]
     """The function in OpenAI's form: ``{"type": "function", "function": {...}}``."""
@@ -51,18 +51,18 @@ class InlineTool(Struct, frozen=True, tag="custom_websocket", tag_field="type"):
 
 
 class BuiltInTool(Struct, frozen=True, tag="built_in", tag_field="type"):
-    """One of Phonic's built-in tools with a configuration of its own."""
+    """One of Phonic's built-in tools, with a configuration of its own."""
 
     name: Public[str]
     tool_config: Setting[dict[str, Any]]
 
 
 ToolDefinition = Union[str, BuiltInTool, InlineTool]
-"""A bare string names a tool that Phonic already has."""
+"""A string is the name of a tool that Phonic has already."""
 
 
 class ConfigOptions(Struct, frozen=True, kw_only=True):
-    """Everything that ``config`` and ``reset`` can say about a conversation (48 fields).
+    """All settings of a conversation, as ``config`` and ``reset`` carry them (48 fields).
 
     Durations are in the unit of their suffix (``_sec``, ``_ms``); ``audio_speed`` is a factor;
     languages are ISO 639-1 codes.

@@ -20,7 +20,7 @@ class _ServerMessage(Struct, frozen=True, tag_field="type"):
 
 
 class ReadyToStartConversation(_ServerMessage, frozen=True, tag="ready_to_start_conversation"):
-    """The config was accepted; from here on the server listens."""
+    """The server has accepted the config, and listens from here on."""
 
     step_kind: ClassVar[StepKind] = "connection"
 
@@ -31,13 +31,13 @@ class ConversationCreated(_ServerMessage, frozen=True, tag="conversation_created
 
 
 class ConversationReconnected(_ServerMessage, frozen=True, tag="conversation_reconnected"):
-    """The answer to a connection opened with ``reconnect_conv_id`` (observed in SDK code)."""
+    """The conversation was resumed with ``reconnect_conv_id``. Source: the SDK's code."""
 
     step_kind: ClassVar[StepKind] = "connection"
 
 
 class InputText(_ServerMessage, frozen=True, tag="input_text"):
-    """What the caller said, once it is final."""
+    """The final transcript of what the caller said."""
 
     step_kind: ClassVar[StepKind] = "speech"
     text: Private[str]
@@ -45,22 +45,22 @@ class InputText(_ServerMessage, frozen=True, tag="input_text"):
 
 
 class InputCancelled(_ServerMessage, frozen=True, tag="input_cancelled"):
-    """The caller's turn was withdrawn."""
+    """No speech was detected after all: the caller's turn does not count."""
 
     step_kind: ClassVar[StepKind] = "speech"
 
 
 class AudioChunk(_ServerMessage, frozen=True, tag="audio_chunk", gc=False):
-    """The assistant's audio (base64 on the wire) with the text that goes with it.
+    """The assistant's audio (base64 on the wire) and the words that are spoken in it.
 
-    Also sent outside the assistant's turns: silence or background sound, without text.
+    Between the assistant's turns, chunks without text bring silence or background sound.
     """
 
     step_kind: ClassVar[StepKind] = "audio"
     audio: Measured[bytes | None] = b""
     text: Private[str | None] = ""
     timings: Measured[dict[str, float] | None] = None
-    """Latencies in ms, on a turn's first chunk."""
+    """Latencies (ms), on the first chunk of a turn."""
 
 
 class UserStartedSpeaking(_ServerMessage, frozen=True, tag="user_started_speaking"):
@@ -82,7 +82,7 @@ class AssistantFinishedSpeaking(_ServerMessage, frozen=True, tag="assistant_fini
 class InterruptedResponse(_ServerMessage, frozen=True, tag="interrupted_response"):
     step_kind: ClassVar[StepKind] = "speech"
     text: Private[str]
-    """The part of the assistant's turn that was spoken before the caller interrupted."""
+    """What the assistant said before the caller interrupted it."""
 
 
 class Dtmf(_ServerMessage, frozen=True, tag="dtmf"):
@@ -106,7 +106,7 @@ class CalledTool(Struct, frozen=True):
 class ToolCallOutputProcessed(
     _ServerMessage, frozen=True, tag="tool_call_output_processed", kw_only=True
 ):
-    """A call is settled. Webhook tools fill the ``endpoint_*`` fields, ours the others."""
+    """A tool call is over. The ``endpoint_*`` fields are those of webhook tools."""
 
     step_kind: ClassVar[StepKind] = "tool"
     tool_call_id: Id[str]
@@ -143,7 +143,7 @@ class AssistantEndedConversation(_ServerMessage, frozen=True, tag="assistant_end
 
 
 class Problem(Struct, frozen=True):
-    """What an ``error`` or a ``warning`` says."""
+    """The text and the code of an ``error`` or a ``warning``."""
 
     message: Private[str]
     code: Public[str | None] = None
@@ -153,7 +153,7 @@ class Error(_ServerMessage, frozen=True, tag="error"):
     step_kind: ClassVar[StepKind] = "error"
     error: Problem
     param_errors: Private[dict[str, str] | None] = None
-    """Field path → what is wrong with it."""
+    """What is wrong with single fields, by their path."""
 
 
 class Warning(_ServerMessage, frozen=True, tag="warning"):

@@ -1,5 +1,6 @@
-"""What the table's rows do: change the context, append effects, decide nothing about states.
+"""What the rows of the table do. An action changes the context and appends effects.
 
-A module a section of the table. The first line of each function's docstring is the row's text in
-``docs/state-diagram.md``.
+Each section of the table has a module. An action does not choose the next state: that is for the
+row to say, or for one of the ``choices``. The first line of an action's docstring is what the
+generated pages show for it.
 """

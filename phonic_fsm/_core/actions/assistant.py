@@ -1,4 +1,4 @@
-"""The assistant's turn: a generation from its opening to its end."""
+"""The assistant's turn, from the opening of its generation to its end."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ..turns import end_turn, open_for_answer
 
 
 def open_generation(context: Context, event: Event) -> None:
-    """Open a generation; a reply that was asked for gets it."""
+    """Open a generation. If a reply was asked for, this is the reply."""
     begin_answer(context, event)
     open_for_answer(context)
 
 
 def begin_answer(context: Context, event: Event) -> None:
-    """Use the generation that is open for it."""
-    # What is said of an interruption from here on concerns this turn.
+    """Use the generation that is open already."""
+    # From here on, an interruption concerns this turn.
     context.last_message_id = None
     context.last_transcript_id = None
     context.drops = 0
@@ -36,7 +36,7 @@ def begin_answer(context: Context, event: Event) -> None:
 
 
 def push_chunk(context: Context, event: server.AudioChunk) -> None:
-    """Pass the chunk's text and audio on."""
+    """Pass on the chunk's text and audio."""
     generation = context.generation
     assert generation is not None
     if event.timings:
@@ -57,7 +57,7 @@ def push_chunk(context: Context, event: server.AudioChunk) -> None:
 
 
 def cut_overlong_turn(context: Context, event: server.AudioChunk) -> None:
-    """Close the generation as interrupted, with a warning, and drop the rest of the turn."""
+    """Close the generation as interrupted, with a warning. Drop what still comes of the turn."""
     context.put(
         Log("warning", f"the assistant's turn is over {MAX_TURN_SECONDS:g} s long; it is cut off")
     )
@@ -75,13 +75,13 @@ def cut_off_turn(context: Context, event: Event) -> None:
 
 
 def discard_turn(context: Context, event: Event) -> None:
-    """Close the generation as interrupted and drop the rest of the turn."""
+    """Close the generation as interrupted, and drop what still comes of the turn."""
     end_turn(context, interrupted=True)
     context.leftover = "interrupted"
 
 
 def forget_leftover(context: Context, event: Event) -> None:
-    """Take note that nothing more comes of the turn that was cut off here."""
+    """Note that nothing more comes of the turn that was cut off here."""
     context.leftover = "none"
 
 
@@ -108,7 +108,7 @@ UNHEARD: dict[events.WhyNotTaken, str] = {
 
 
 def correct_interrupted(context: Context, event: server.InterruptedResponse) -> None:
-    """Correct the last message, as interrupted, to what was really spoken of it."""
+    """Correct the last message to what was spoken of it, and mark it as interrupted."""
     message_id = context.last_message_id
     if message_id is not None:
         context.last_message_id = None
@@ -117,6 +117,6 @@ def correct_interrupted(context: Context, event: server.InterruptedResponse) -> 
 
 
 def cut_off_and_correct(context: Context, event: server.InterruptedResponse) -> None:
-    """Close the generation as interrupted, with what was really spoken of it."""
+    """Close the generation as interrupted, and correct its message to what was spoken of it."""
     end_turn(context, interrupted=True)
     correct_interrupted(context, event)

@@ -1,4 +1,4 @@
-"""The caller speaks, is understood, and may take it back."""
+"""The caller's speech and its transcript."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def start_speech(context: Context, event: Event) -> None:
 
 
 def start_speech_over_assistant(context: Context, event: Event) -> None:
-    """Announce the caller's speech; the assistant goes on until Phonic says otherwise."""
+    """Announce the caller's speech. The assistant speaks on until Phonic stops it."""
     context.leftover = "none"
     context.last_transcript_id = None
     if not context.caller_speaks:
@@ -31,7 +31,7 @@ def stop_speech(context: Context, event: Event) -> None:
 
 
 def add_transcript(context: Context, event: server.InputText) -> None:
-    """Announce the transcript and put it into the chat context, under the same id."""
+    """Announce the transcript, and put it into the chat context under the same id."""
     context.drops = 0
     item_id = context.next_id("PI_")
     message = Message(item_id, "user", event.text)
@@ -41,7 +41,7 @@ def add_transcript(context: Context, event: server.InputText) -> None:
 
 
 def cancel_input(context: Context, event: server.InputCancelled) -> None:
-    """End the caller's speech and take its words back: a blank transcript replaces them."""
+    """End the caller's speech, and replace its transcript by a blank one."""
     end_caller_speech(context)
     item_id = context.last_transcript_id
     if item_id is not None:

@@ -1,7 +1,8 @@
-"""Choices: the last action of a row, where the state follows from what the session remembers.
+"""Choices: rules by which the next state follows from what the session remembers.
 
-In statechart terms such a row is an internal transition that ends in a choice. No row spells out
-the rules that stand here, and nothing but a choice and a row's own target sets the state.
+A choice is the last action of its row. In statechart terms, such a row is an internal transition
+that ends in a choice. Only a choice, or the target of a row, sets the state; no row spells out a
+rule that stands here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from ..states import State
 
 
 def settle(context: Context, event: Event) -> None:
-    """Settle in the state that follows from what is remembered."""
+    """Go to the state that follows from who speaks and what is pending."""
     if context.generation is not None:
         context.state = State.speaking
     elif context.caller_speaks:
@@ -25,7 +26,7 @@ def settle(context: Context, event: Event) -> None:
 
 
 def configure(context: Context, event: Event) -> None:
-    """Send the config once instructions and tools have both been given; until then, wait."""
+    """Send the config if instructions and tools have both been given; otherwise, wait for them."""
     if context.instructions is None or context.tools is None:
         context.state = State.awaiting_inputs
     else:

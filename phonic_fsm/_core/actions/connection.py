@@ -1,4 +1,4 @@
-"""Connecting, losing the connection, resuming the conversation and beginning it anew."""
+"""Connecting, losing the connection, resuming the conversation, and beginning a fresh one."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from ..wording import trouble
 
 
 def connect(context: Context, event: Event) -> None:
-    """Open a socket."""
+    """Open a connection."""
     context.put(Connect())
 
 
 def resume(context: Context, event: Event) -> None:
-    """Open a socket to resume the conversation."""
+    """Open a connection to resume the conversation."""
     context.put(Connect(resume=context.conversation_id))
 
 
 def resume_soon(context: Context, event: events.ConnectionClosed) -> None:
-    """Open a socket to resume the conversation: at once, but after drops in a row later."""
+    """Open a connection to resume the conversation: after repeated losses, only after a pause."""
     context.drops += 1
     if context.drops == 1:
         resume(context, event)
@@ -43,7 +43,7 @@ def resume_soon(context: Context, event: events.ConnectionClosed) -> None:
 
 
 def retry_later(context: Context, event: events.ConnectFailed | events.ConnectionClosed) -> None:
-    """Announce a recoverable error and try again after a pause."""
+    """Announce a recoverable error, and try again after a pause."""
     context.attempts += 1
     seconds = pause(context, context.attempts, event)
     context.put(
@@ -59,12 +59,12 @@ def retry_later(context: Context, event: events.ConnectFailed | events.Connectio
 
 
 def await_answer(context: Context, event: Event) -> None:
-    """Wait, for a while, until the server says that the conversation goes on."""
+    """Wait for the server to say that the conversation goes on."""
     context.put(StartTimer(timers.ANSWER_OVERDUE, context.settings.answer_timeout))
 
 
 def become_ready(context: Context, event: Event) -> None:
-    """Let messages and the caller's audio through; what waited goes first."""
+    """Let messages and the caller's audio through. Those that waited go first."""
     context.attempts = 0
     context.put(StopTimer(timers.ANSWER_OVERDUE))
     _set_hearing(context)
@@ -75,7 +75,7 @@ def become_ready(context: Context, event: Event) -> None:
 
 
 def go_on(context: Context, event: Event) -> None:
-    """Send again what the server may have missed, then let everything through."""
+    """Send the unacknowledged outputs again, then let messages and audio through."""
     context.attempts = 0
     context.put(
         StopTimer(timers.ANSWER_OVERDUE),
@@ -83,7 +83,7 @@ def go_on(context: Context, event: Event) -> None:
         *map(Send, context.unacknowledged.values()),
     )
     if context.push_to_talk:
-        # Audio first: the caller may have let go meanwhile.
+        # Audio first: the caller's turn may have ended meanwhile.
         _set_hearing(context)
         outgoing.release(context)
     else:
@@ -95,9 +95,9 @@ def go_on(context: Context, event: Event) -> None:
 
 
 def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
-    """Close the open generation as interrupted; keep messages and the newest 2 s of audio."""
+    """Close the open generation as interrupted. Keep messages, and the newest 2 s of audio."""
     if context.generation is not None and context.reply is None:
-        # Phonic may go on with it after a resume. If it does not, it is asked to.
+        # After a resume, Phonic may go on with this answer. If it does not, it is asked to.
         context.reply = Reply(None, client.GenerateReply(), "asked")
     end_turn(context, interrupted=True)
     end_caller_speech(context)
@@ -113,14 +113,14 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
 
 
 def start_afresh(context: Context, event: Event) -> None:
-    """Give the lost conversation up and carry what was said into a fresh one, in one attempt."""
+    """Give up the lost conversation, and try once to begin a fresh one with the history."""
     context.attempts = context.settings.max_retries
     problem = f"the conversation could not be resumed ({trouble(event)}); starting afresh"
     _begin_anew(context, problem)
 
 
 def restart(context: Context, event: events.Restart) -> None:
-    """Give the conversation up, on request, and carry what was said into a fresh one."""
+    """Give up the conversation, and begin a fresh one with the history."""
     end_turn(context, interrupted=True)
     end_caller_speech(context)
     context.attempts = 0
@@ -128,7 +128,7 @@ def restart(context: Context, event: events.Restart) -> None:
 
 
 def name_overdue_state(context: Context, event: events.StateOverdue) -> None:
-    """Warn, and say what is awaited."""
+    """Log a warning that says what the session waits for."""
     awaited = []
     if context.pending_calls:
         calls = ", ".join(f"{name} ({call})" for call, name in context.pending_calls.items())
@@ -150,13 +150,13 @@ def report_connection(context: Context, event: events.ConnectionOpened) -> None:
 
 
 def note_conversation(context: Context, event: server.ConversationCreated) -> None:
-    """Remember the conversation's id, by which it can be resumed."""
+    """Remember the conversation's id, which a resume needs."""
     context.conversation_id = event.conversation_id
     context.put(Log("info", f"Phonic conversation {event.conversation_id}"))
 
 
 def _begin_anew(context: Context, problem: str) -> None:
-    """Open a connection for a fresh conversation, which gets all that was said as its history."""
+    """Drop what belongs to the old conversation, and open a connection for a fresh one."""
     context.continuing = True
     context.conversation_id = None
     context.leftover = "none"
@@ -167,7 +167,7 @@ def _begin_anew(context: Context, problem: str) -> None:
     if context.reply is not None:
         context.reply.phase = "waiting"
         if isinstance(context.reply.message, client.Mute):
-            # What the caller has let go of was said to the former conversation.
+            # The caller's turn was heard by the old conversation; the history tells the fresh one.
             context.reply.message = client.GenerateReply()
     elif context.history.awaits_answer():
         context.reply = Reply(None, client.GenerateReply())
@@ -185,7 +185,7 @@ def _begin_anew(context: Context, problem: str) -> None:
 
 
 def _set_hearing(context: Context) -> None:
-    """Let the caller be heard, unless muted."""
+    """Let the caller's audio through, unless the microphone is muted."""
     if context.push_to_talk and context.microphone == "unmuted":
         outgoing.unmute(context)
     else:

@@ -1,4 +1,4 @@
-"""How a session ends, and what is said of errors, those that end nothing too."""
+"""How a session ends, and how errors are told, including those that end nothing."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from ..wording import complaint, trouble
 
 
 def close(context: Context, event: Event) -> None:
-    """Close the generation, fail the pending reply, close the socket."""
+    """Close the generation, fail the pending reply, and close the connection."""
     _finish(context)
 
 
 def fail_to_connect(
     context: Context, event: events.ConnectFailed | events.ConnectionClosed
 ) -> None:
-    """Close everything and announce that no connection came about."""
+    """Close everything, and announce that no connection could be opened."""
     _finish(context)
     kind: ErrorKind = "connection_lost" if context.continuing else "connect_failed"
     context.put(EmitError(kind, trouble(event)))
 
 
 def announce_loss(context: Context, event: Event) -> None:
-    """Close everything and announce that the connection is lost."""
+    """Close everything, and announce that the connection is lost."""
     _finish(context)
     context.put(EmitError("connection_lost", trouble(event)))
 
 
 def announce_end(context: Context, event: Event) -> None:
-    """Close everything and announce that the conversation was ended on purpose."""
+    """Close everything, and announce that Phonic has ended the conversation."""
     _finish(context)
     context.put(EmitError("conversation_ended", trouble(event)))
 
 
 def announce_break(context: Context, event: events.Break) -> None:
-    """Close everything and announce that this package is at fault."""
+    """Close everything, and announce a fault of this package."""
     _finish(context)
     context.put(EmitError("internal_error", event.problem))
 
 
 def announce_refusal(context: Context, event: server.Error) -> None:
-    """Close everything and announce what Phonic has against the config."""
+    """Close everything, and announce why Phonic refuses the config."""
     _finish(context)
     _announce_error(context, event, "configuration_refused")
 
@@ -56,7 +56,7 @@ def announce_error(context: Context, event: server.Error) -> None:
 
 
 def log_error(context: Context, event: server.Error) -> None:
-    """Log Phonic's error: what comes of the resume decides."""
+    """Log Phonic's error. Whether the session goes on depends on the resume."""
     context.put(Log("warning", f"Phonic reports an error: {complaint(event)}"))
 
 
@@ -67,7 +67,7 @@ def log_warning(context: Context, event: server.Warning) -> None:
 
 
 def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) -> None:
-    """Log it and drop it."""
+    """Log that the message was not understood, and drop it."""
     if isinstance(event, MalformedMessage):
         name = event.message_type or "a frame"
         context.put(Log("warning", f"Phonic sent {name} that cannot be read: {event.problem}"))

@@ -1,4 +1,4 @@
-"""LiveKit says when the caller has the floor."""
+"""Push-to-talk: LiveKit says when the caller's turn begins and ends."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ..turns import announce_unclaimed, await_reply
 
 
 def unmute(context: Context, event: Event) -> None:
-    """Have Phonic listen, from the beginning of what was kept of the caller's audio."""
+    """Have Phonic listen. The caller's audio that was kept is sent first."""
     outgoing.unmute(context)
 
 
 def unmute_when_ready(context: Context, event: Event) -> None:
-    """Have Phonic listen as soon as it is ready."""
+    """Have Phonic listen as soon as the conversation is open."""
     context.microphone = "unmuted"
 
 
 def commit_audio(context: Context, event: events.CommitAudio) -> None:
-    """Send the rest of the caller's audio and have Phonic answer."""
+    """Send the rest of the caller's audio, and have Phonic answer."""
     if context.reply is None:
         context.reply = Reply(None, client.Mute())
         await_reply(context)
@@ -31,12 +31,12 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
 
 
 def drop_kept_audio(context: Context, event: events.ClearAudio) -> None:
-    """Drop what was kept of the caller's audio."""
+    """Drop the caller's audio that was kept."""
     context.put(SetAudioGate("closed"), SetAudioGate("holding"))
 
 
 def claim_answer(context: Context, event: events.GenerateReply) -> None:
-    """Announce the answer as the reply that is asked for."""
+    """Announce the answer that has begun as the reply that LiveKit asks for."""
     response_id = context.unclaimed
     assert response_id is not None
     context.unclaimed = None
@@ -48,20 +48,20 @@ def claim_answer(context: Context, event: events.GenerateReply) -> None:
 
 
 def announce_answer(context: Context, event: Event) -> None:
-    """Announce the answer as a turn like any other."""
+    """Announce the answer, which LiveKit has not asked for."""
     announce_unclaimed(context)
 
 
 def adopt_reply(context: Context, event: events.GenerateReply) -> None:
-    """Let the request stand for the answer that the caller awaits."""
+    """Take the answer that is due to the caller as the reply that LiveKit asks for."""
     assert context.reply is not None
     context.reply.request_id = event.request_id
-    # After a resume nobody knows whether Phonic goes on with its answer by itself.
+    # After a resume, it is not known whether Phonic goes on with its answer by itself.
     await_reply(context, first=timers.SOON if context.drops else None)
 
 
 def warn_of_turn_detection(context: Context, event: events.CommitAudio) -> None:
-    """Warn that Phonic decides itself when the caller's turn ends."""
+    """Warn that Phonic itself decides when the caller's turn ends."""
     context.put(
         Log(
             "warning",

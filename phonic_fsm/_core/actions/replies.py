@@ -1,4 +1,4 @@
-"""Replies that are asked for: until they begin, or are given up."""
+"""Replies that were asked for, until they begin or are given up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..turns import ask, end_reply, end_turn
 
 
 def request_reply(context: Context, event: events.GenerateReply) -> None:
-    """Ask for a reply; an earlier request that has not begun is superseded."""
+    """Ask for a reply. It takes the place of an earlier request that has not begun."""
     text = "\n".join(context.typed.values())
     context.typed.clear()
     _request(
@@ -27,22 +27,22 @@ def request_reply(context: Context, event: events.GenerateReply) -> None:
 
 
 def request_say(context: Context, event: events.Say) -> None:
-    """Ask for these words; an earlier request that has not begun is superseded."""
+    """Ask for these words to be spoken, in place of an earlier request that has not begun."""
     context.typed.clear()
     _request(context, event.request_id, client.Say(event.text, event.interruptible))
 
 
 def withdraw_reply(context: Context, event: events.CancelReply) -> None:
-    """Forget the request; if it has not been sent, it will not be."""
+    """Forget the request. If it has not been sent, it will not be."""
     if context.reply is not None and context.reply.request_id == event.request_id:
         context.reply = None
         if not answer_has_not_begun(context, event):
-            # Otherwise the timer is also that of the answer to a tool's output.
+            # Otherwise an answer to a tool's output needs the timer.
             context.put(StopTimer(timers.REPLY_OVERDUE))
 
 
 def ask_once_more(context: Context, event: Event) -> None:
-    """Ask once more for the answer that has not begun."""
+    """Ask once more for the answer, which has not begun."""
     context.wait = "second_half"
     again = context.reply.message if context.reply is not None else client.GenerateReply()
     if isinstance(again, client.Mute):
@@ -55,13 +55,13 @@ def ask_once_more(context: Context, event: Event) -> None:
 
 
 def wait_on(context: Context, event: Event) -> None:
-    """Wait for the other half of the time: now is no moment to ask again."""
+    """Wait for the second half of the time. This is no moment to ask again."""
     context.wait = "second_half"
     context.put(StartTimer(timers.REPLY_OVERDUE, context.settings.reply_timeout / 2))
 
 
 def give_up_reply(context: Context, event: Event) -> None:
-    """Fail the reply that did not begin in time."""
+    """Fail the reply, which did not begin in time."""
     reply = context.reply
     if reply is not None:
         waited = context.settings.reply_timeout
@@ -76,7 +76,7 @@ def give_up_reply(context: Context, event: Event) -> None:
 
 
 def give_up_answer(context: Context, event: Event) -> None:
-    """Close the generation that was opened for an answer which did not come."""
+    """Close the generation, since the answer did not begin in time."""
     context.put(
         Log(
             "warning",
@@ -94,7 +94,7 @@ def refuse_reply(context: Context, event: events.GenerateReply | events.Say) -> 
 
 
 def end_unanswered_reply(context: Context, event: Event) -> None:
-    """Fail the pending reply: the assistant chose not to respond."""
+    """Fail the pending reply, since the assistant chose not to respond."""
     if context.reply is not None and context.reply.phase == "asked":
         context.put(StopTimer(timers.REPLY_OVERDUE))
         end_reply(context, "declined", "the assistant chose not to respond")

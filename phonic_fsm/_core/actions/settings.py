@@ -1,4 +1,4 @@
-"""Instructions, tools and options, before the config is sent and after."""
+"""Changes of instructions, tools and options, before and after the config is sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..turns import end_caller_speech, end_turn
 
 
 def note_changes(context: Context, event: events.SettingsEvent | events.ClearAudio) -> None:
-    """Note what changed."""
+    """Note what the server has to be told."""
     for change in _changes(context, event):
         context.changes.add(change)
         if change == "history":
@@ -26,7 +26,7 @@ def note_changes(context: Context, event: events.SettingsEvent | events.ClearAud
 
 
 def tell_soon(context: Context, event: Event) -> None:
-    """Tell Phonic at the end of the tick, in one message."""
+    """Tell Phonic at the end of the tick, together with other changes."""
     if context.changes:
         context.put(StartTimer(timers.CHANGES_DUE, 0.0))
 
@@ -39,7 +39,7 @@ def cut_off_turns(context: Context, event: Event) -> None:
 
 
 def cut_off_turns_for_reset(context: Context, event: Event) -> None:
-    """If it takes a reset to tell it, close the open generation as interrupted."""
+    """If only a reset can tell it, close the open generation as interrupted."""
     if a_reset_is_due(context):
         cut_off_turns(context, event)
 
@@ -51,23 +51,23 @@ def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
 
 
 def note_external_id(context: Context, event: events.SetExternalId) -> None:
-    """Put the user's own id of the conversation into the config."""
+    """Put the application's own id for the conversation into the config."""
     context.config = structs.replace(context.config, external_id=event.external_id)
 
 
 def set_external_id(context: Context, event: events.SetExternalId) -> None:
-    """Tell Phonic the user's own id of the conversation."""
+    """Tell Phonic the application's own id for the conversation."""
     note_external_id(context, event)
     outgoing.deliver(context, client.SetExternalId(event.external_id))
 
 
 def tell_changes(context: Context, event: Event) -> None:
-    """Send what changed: the prompt, the tools, or a reset for more than one of them."""
+    """Send what changed: the prompt, the tools, or a reset if it is more than one of them."""
     outgoing.tell_changes(context)
 
 
 def _changes(context: Context, event: events.SettingsEvent | events.ClearAudio) -> Iterator[Change]:
-    """What the event changes; the same value again changes nothing."""
+    """What the event changes. The same value again is no change."""
     instructions = getattr(event, "instructions", UNSET)
     if instructions is not UNSET and instructions != context.instructions:
         yield "instructions"

@@ -1,4 +1,4 @@
-"""Tool calls, their outputs, and what else the chat context brings."""
+"""Tool calls and their outputs, and other changes of the chat context."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .assistant import open_generation
 
 
 def hand_over_call(context: Context, event: server.ToolCall) -> None:
-    """Hand the call over in a generation and close that generation."""
+    """Hand the call over in a generation, and close that generation."""
     if context.generation is None:
         open_generation(context, event)
     call = FunctionCall(
@@ -45,7 +45,7 @@ def refuse_call(context: Context, event: server.ToolCall) -> None:
 
 
 def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
-    """Take note that no output is awaited: one that still comes is not sent."""
+    """Note that the call is over. An output that still comes is not sent."""
     name = context.pending_calls.pop(event.tool_call_id, None)
     if name is not None:
         context.put(
@@ -55,9 +55,9 @@ def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
 
 
 def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) -> None:
-    """Take note that the call is settled, and announce how."""
+    """Note that the call is over, and announce how it ended."""
     context.unacknowledged.pop(event.tool_call_id, None)
-    # The server gave up on it: an output that still comes would answer nothing.
+    # If the output is still to come, the server no longer waits for it.
     name = context.pending_calls.pop(event.tool_call_id, "")
     name = event.tool.name if event.tool else name
     outcome: ToolCallOutcome = "processed"
@@ -78,7 +78,7 @@ def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) 
 
 
 def give_up_output(context: Context, event: server.Error) -> None:
-    """Take note that Phonic does not take a tool's output: it is not sent again."""
+    """Note that Phonic refuses a tool's output, so that it is not sent again."""
     for call_id in refused_outputs(context, event):
         del context.unacknowledged[call_id]
         problem = complaint(event)
@@ -89,7 +89,7 @@ def give_up_output(context: Context, event: server.Error) -> None:
 
 
 def note_history(context: Context, event: events.UpdateChatContext) -> None:
-    """Take the conversation so far, which the config will carry."""
+    """Take the history, which the config will carry."""
     _apply(context, event)
     for addition in event.added:
         item = addition.item
@@ -98,7 +98,7 @@ def note_history(context: Context, event: events.UpdateChatContext) -> None:
 
 
 def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
-    """Send new tool outputs and system messages; keep what the user typed for the reply."""
+    """Send new tool outputs and system messages. Keep a user message for the next reply."""
     _apply(context, event)
     added = [a.item for a in event.added if not isinstance(a.item, OtherItem)]
     told = not (added or event.changed or event.removed)
@@ -124,8 +124,8 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
 
 
 def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
-    """Send what is new; if an answer to the outputs is due then, open a generation for it."""
-    # A reply that is asked for anyway speaks about them too.
+    """Send what is new. If the assistant is to speak about it, open a generation for its answer."""
+    # A reply that is pending will speak about the outputs, too.
     speaks = context.reply is None and any(_is_spoken_about(context, a.item) for a in event.added)
     pass_on_additions(context, event)
     if speaks and not context.pending_calls:
@@ -134,7 +134,7 @@ def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
 
 
 def _is_spoken_about(context: Context, item: Item) -> bool:
-    """Whether it is an output that is awaited and that the assistant speaks about."""
+    """Whether the item is the output of a pending call, and the assistant is to speak about it."""
     if not isinstance(item, FunctionCallOutput) or not item.reply_required:
         return False
     called = context.pending_calls.get(item.call_id)
@@ -159,7 +159,7 @@ def _answer(context: Context, item: FunctionCallOutput) -> None:
 
 
 def _owe_answer(context: Context, output: FunctionCallOutput) -> None:
-    """A lost conversation made the call; the fresh one is asked to speak about its output."""
+    """Ask for an answer to the output of a call that a lost conversation made."""
     context.orphaned_calls.remove(output.call_id)
     if output.reply_required and context.reply is None:
         ask(context, Reply(None, client.GenerateReply()))
