@@ -16,7 +16,7 @@ from support.recorded import lines_of, whole_call
 
 from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
-from phonic_fsm._core.conversation import FunctionCall
+from phonic_fsm._core.history import FunctionCall
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import End, TraceError, TraceReader, replay
