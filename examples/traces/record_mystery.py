@@ -3,7 +3,7 @@
     python examples/traces/record_mystery.py
 
 A real session talks to the simulator over a network that fails for a while, in the middle of a
-tool call. ``phonic-fsm replay mystery.jsonl --html mystery.html`` shows what happened.
+tool call. ``phonic-fsm report mystery.jsonl --out mystery.html`` shows what happened.
 """
 
 from __future__ import annotations

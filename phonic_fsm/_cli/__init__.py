@@ -90,16 +90,14 @@ def replay(
         bool, typer.Option("--full", help="Events and effects whole, not cut at the width.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(help="Write a page to look at the call with, instead of the steps."),
-    ] = None,
 ) -> None:
     """Run a trace through the machine again. Exit 0: identical, 1: diverged, 2: not readable."""
-    if html is not None:
-        from .report import run_report  # noqa: PLC0415
-
-        raise typer.Exit(run_report(trace, html))
+    if step:
+        _alone("--step", {"--follow": follow, "--json": json, "--full": full})
+    if json:
+        _alone("--json", {"--full": full, "--all": every_chunk})
+    if only:
+        _alone("--only", {"--all": every_chunk})
     from .replay import View, run_replay  # noqa: PLC0415
 
     view = View(
@@ -112,6 +110,26 @@ def replay(
         as_json=json,
     )
     raise typer.Exit(run_replay(trace, view))
+
+
+@app.command(epilog="Example: phonic-fsm report call.jsonl --out call.html")
+def report(
+    trace: Annotated[
+        Path, typer.Argument(help="A trace, or a directory with traces in it and below.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="The page; of a directory, the directory for the pages, one a trace."),
+    ],
+) -> None:
+    """Write a page that explains a call. Exit 0: it replays identically, 1: it diverges.
+
+    Of a directory's traces, one that cannot be read is named and left out. Exit 2: the trace, or
+    every trace of the directory, cannot be read.
+    """
+    from .report import run_report  # noqa: PLC0415
+
+    raise typer.Exit(run_report(trace, out))
 
 
 @app.command(epilog="Example: phonic-fsm stats traces/")

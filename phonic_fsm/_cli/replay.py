@@ -50,7 +50,7 @@ def run_replay(path: Path, view: View) -> int:
     only = chosen_kinds(view.only)
     console = Console(highlight=False, soft_wrap=not view.step)
     if view.step:
-        _check_stepping(view, console)
+        _check_terminal(console)
     try:
         reader = FollowedTrace(path) if view.follow else TraceReader(path)
         replayed = _Replayed(replay(reader), None if view.step else view.until)
@@ -74,9 +74,7 @@ def run_replay(path: Path, view: View) -> int:
     return replayed.exit_code
 
 
-def _check_stepping(view: View, console: Console) -> None:
-    if view.follow or view.as_json:
-        raise CommandFailed("--step goes with neither --follow nor --json")
+def _check_terminal(console: Console) -> None:
     if not (sys.stdin.isatty() and console.is_terminal and not console.is_dumb_terminal):
         raise CommandFailed("--step needs a terminal; without one, use --until and --only")
 

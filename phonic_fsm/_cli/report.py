@@ -1,35 +1,79 @@
-"""``phonic-fsm replay --html``: a trace as a page, and whether the machine still does the same."""
+"""``phonic-fsm report``: a call as a page, or a page for each call of a directory."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
-from phonic_fsm._report import make_report
+from phonic_fsm._report import Report, make_report
 from phonic_fsm.trace._reader import TraceError
 
 from .failure import CommandFailed
 from .replay import DIVERGED, IDENTICAL
 from .text import printable
+from .traces import find_traces
 
 _PAGE = b"<!doctype html>"
 
 
-def run_report(trace: Path, page: Path) -> int:
-    """Write the page, over an older one, and say how the replay went; returns the exit code.
+def run_report(trace: Path, out: Path) -> int:
+    """Write the page of a trace, or those of a directory's traces; returns the exit code.
+
+    A page may replace an older one, but no other file.
 
     Raises:
-        CommandFailed: the trace cannot be read (to its end: the page has what stands before), or
-            the page cannot be written.
+        CommandFailed: a trace cannot be read to its end (the page has the steps before it), none
+            of a directory's traces can be read, or a page cannot be written.
     """
+    if trace.is_dir():
+        return _report_on_all(trace, out)
+    report = _made(trace)
+    _write(out, report.html)
+    if report.problem is not None:
+        raise CommandFailed(printable(f"{report.problem}; {out} has the steps before it"))
+    return _tell(report, out)
+
+
+def _report_on_all(directory: Path, out: Path) -> int:
+    """A page for each trace in the directory and below, in the same folders under ``out``."""
+    traces = find_traces([directory])
+    if out.exists() and not out.is_dir():
+        raise CommandFailed(printable(f"{out} is no directory; the pages need one"))
+    unread = Console(stderr=True, highlight=False, soft_wrap=True)
+    codes = []
+    for trace in traces:
+        try:
+            report = _made(trace)
+        except CommandFailed as problem:
+            unread.print(Text(f"not readable: {problem}", "yellow"))
+            continue
+        page = out / trace.relative_to(directory).with_name(f"{trace.name}.html")
+        try:
+            page.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandFailed(printable(f"{page.parent}: {error.strerror or error}")) from error
+        _write(page, report.html)
+        if report.problem is not None:
+            cut = printable(f"not readable: {report.problem}; {page} has the steps before it")
+            unread.print(Text(cut, "yellow"))
+        else:
+            codes.append(_tell(report, page))
+    if not codes:
+        raise CommandFailed("not one trace can be read to its end")
+    return max(codes)
+
+
+def _made(trace: Path) -> Report:
     try:
-        report = make_report(trace)
+        return make_report(trace)
     except TraceError as error:
         raise CommandFailed(printable(str(error))) from error
-    _write(page, report.html)
-    if report.problem is not None:
-        raise CommandFailed(printable(f"{report.problem}; {page} has the steps before it"))
+
+
+def _tell(report: Report, page: Path) -> int:
+    """Print how the replay went, and where the page is; returns the exit code."""
     last = report.last
     if last is not None and last.difference is not None:
         verdict, code = f"diverged at step {last.line.seq}", DIVERGED

@@ -15,7 +15,7 @@ from support.record_traces import TRACES
 from phonic_fsm.simulator import speak
 
 TRACE = TRACES / "tool_call.jsonl"
-COMMANDS = ("demo", "replay", "stats", "diff", "simulate", "diagram")
+COMMANDS = ("demo", "replay", "report", "stats", "diff", "redact", "simulate", "diagram")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -44,6 +44,19 @@ def test_version():
         (("replay", "--quick", TRACE), "--quick"),
         (("replay", "nowhere.jsonl"), "nowhere.jsonl: No such file"),
         (("replay", "."), "Is a directory"),
+        (("replay", TRACE, "--html", "page.html"), "No such option"),
+        (("replay", TRACE, "--step", "--follow"), "--step cannot be used with --follow"),
+        (("replay", TRACE, "--step", "--json"), "--step cannot be used with --json"),
+        (("replay", TRACE, "--step", "--full"), "--step cannot be used with --full"),
+        (("replay", TRACE, "--json", "--full"), "--json cannot be used with --full"),
+        (("replay", TRACE, "--json", "--all"), "--json cannot be used with --all"),
+        (("replay", TRACE, "--only", "tool", "--all"), "--only cannot be used with --all"),
+        (("report",), "Missing argument"),
+        (("report", TRACE), "Missing option '--out'"),
+        (("report", TRACE, "--out", "page.html", "--json"), "No such option"),
+        (("report", TRACES, "--out", TRACE), "is no directory"),
+        (("diagram", "--state", "ready", "--format", "dot"), "cannot be used with --format"),
+        (("diagram", "--event", "close", "--trace", TRACE), "cannot be used with --trace"),
         (("stats",), "Missing argument"),
         (("diff",), "Missing argument"),
         (("diagram", "--format", "png"), "'png' is not one of"),

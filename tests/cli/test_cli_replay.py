@@ -280,7 +280,9 @@ def test_what_cannot_be_followed_is_refused(name, says, tmp_path):
 
 @pytest.mark.parametrize("other", ["--follow", "--json"])
 def test_step_goes_alone(other, call):
-    assert_is_one_line_and_exit_2(run("replay", call, "--step", other), says="--step goes with")
+    assert_is_one_line_and_exit_2(
+        run("replay", call, "--step", other), says=f"--step cannot be used with {other}"
+    )
 
 
 def test_step_needs_a_terminal(call):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import itertools
 import json
 import re
@@ -19,7 +20,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from livekit import rtc
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from support.commands import assert_is_one_line_and_exit_2, run_process
+from support.commands import assert_is_one_line_and_exit_2, run, run_process
 from support.record_traces import TRACES
 from support.scripted import KEY, PhonicServer, conversation, settle
 
@@ -469,7 +470,7 @@ def test_a_redacted_trace_keeps_silent_even_beside_the_audio(with_audio):
 def test_the_command_writes_a_page_and_overwrites_it(tmp_path):
     page = tmp_path / "call.html"
     for _ in range(2):
-        result = run_process("replay", MYSTERY, "--html", page)
+        result = run_process("report", MYSTERY, "--out", page)
         assert result.returncode == 0, result.stderr
         assert result.stdout == f"identical: 904 steps replayed; see {page}\n"
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -477,7 +478,7 @@ def test_the_command_writes_a_page_and_overwrites_it(tmp_path):
 
 def test_the_command_overwrites_no_other_file(tmp_path):
     trace = shutil.copy(MYSTERY, tmp_path / "call.jsonl")
-    result = run_process("replay", trace, "--html", trace)
+    result = run_process("report", trace, "--out", trace)
     assert_is_one_line_and_exit_2(result, says="is there and is no page")
     assert trace.read_bytes() == MYSTERY.read_bytes()
 
@@ -486,14 +487,14 @@ def test_the_command_overwrites_no_other_file(tmp_path):
     ("page", "says"), [("nowhere/call.html", "No such file or directory"), (".", "Is a directory")]
 )
 def test_a_page_that_cannot_be_written_is_one_line(page, says, tmp_path):
-    result = run_process("replay", MYSTERY, "--html", page, cwd=tmp_path)
+    result = run_process("report", MYSTERY, "--out", page, cwd=tmp_path)
     assert_is_one_line_and_exit_2(result, says=says)
 
 
 def test_the_page_of_a_trace_that_is_cut_off_has_what_stands_before(tmp_path):
     trace = changed(TRACES / "normal_turn.jsonl", tmp_path, cut_off)
     page = tmp_path / "call.html"
-    result = run_process("replay", trace, "--html", page)
+    result = run_process("report", trace, "--out", page)
     assert_is_one_line_and_exit_2(result, says="is cut off")
     assert "has the steps before it" in result.stderr
     assert len(data_of(trace)["steps"]["times"]) == len(trace.read_bytes().splitlines()) - 2
@@ -501,9 +502,41 @@ def test_the_page_of_a_trace_that_is_cut_off_has_what_stands_before(tmp_path):
 
 def test_the_command_says_where_the_replay_diverges(tmp_path):
     trace = changed(TRACES / "normal_turn.jsonl", tmp_path, another_target)
-    result = run_process("replay", trace, "--html", tmp_path / "call.html")
+    result = run_process("report", trace, "--out", tmp_path / "call.html")
     assert result.returncode == 1
     assert result.stdout.startswith("diverged at step 6;")
+
+
+def test_a_directory_gets_a_page_for_each_trace(tmp_path):
+    traces, pages = tmp_path / "traces", tmp_path / "pages"
+    (traces / "monday").mkdir(parents=True)
+    shutil.copy(TRACES / "tool_call.jsonl", traces / "call.jsonl")
+    with gzip.open(traces / "monday" / "call.jsonl.gz", "wb") as file:
+        file.write((TRACES / "say.jsonl").read_bytes())
+    result = run("report", traces, "--out", pages)
+    assert (result.returncode, result.stderr) == (0, "")
+    written = {path.relative_to(pages).as_posix() for path in pages.rglob("*.html")}
+    assert written == {"call.jsonl.html", "monday/call.jsonl.gz.html"}
+    assert [line.split(";")[0] for line in result.stdout.splitlines()] == [
+        "identical: 12 steps replayed",
+        "identical: 10 steps replayed",
+    ]
+
+
+def test_of_a_directory_what_cannot_be_read_is_named_and_left_out(tmp_path):
+    traces, pages = tmp_path / "traces", tmp_path / "pages"
+    traces.mkdir()
+    (traces / "nonsense.jsonl").write_text("nonsense")
+    alone = run("report", traces, "--out", pages)
+    assert alone.returncode == 2
+    assert alone.stderr.splitlines()[-1] == "phonic-fsm: not one trace can be read to its end"
+    changed(TRACES / "normal_turn.jsonl", traces, another_target)
+    result = run("report", traces, "--out", pages)
+    assert result.returncode == 1
+    assert "diverged at step 6" in result.stdout
+    [unread] = result.stderr.splitlines()
+    assert "nonsense.jsonl: line 1 is not a trace's header" in unread
+    assert [path.name for path in pages.iterdir()] == ["normal_turn.jsonl.html"]
 
 
 # -- the page in a browser ----------------------------------------------------------------------

@@ -204,7 +204,7 @@ def test_no_command_shows_a_traceback_whatever_file_it_gets(content, tmp_path):
     path.write_bytes(content)
     for command in (
         ("replay", path),
-        ("replay", path, "--html", tmp_path / "page.html"),
+        ("report", path, "--out", tmp_path / "page.html"),
         ("stats", path),
         ("diff", path, TRACES / "tool_call.jsonl"),
     ):

@@ -75,7 +75,7 @@ def audio_without_a_length(lines: Lines) -> None:
 def command_line(command: str, trace: Path) -> list[object]:
     name, *options = command.split()
     if name == "report":
-        return ["replay", trace, "--html", trace.with_name("page.html")]
+        return ["report", trace, "--out", trace.with_name("page.html")]
     out = [trace.with_name("redacted.jsonl")] if name == "redact" else []
     return [name, *options, trace, *out]
 
