@@ -51,7 +51,7 @@ class AudioStream(aio.Chan[rtc.AudioFrame]):
             self.on_taken(self)
 
 
-class Generation:
+class GenerationStreams:
     """What LiveKit reads while the assistant speaks. ``announcement`` tells it where."""
 
     def __init__(self, response_id: str, wire_format: WireFormat) -> None:

@@ -37,7 +37,7 @@ from .._wire.server import ServerMessage
 from . import chat
 from .config import changed, checked, to_config, warn_of_the_undocumented
 from .errors import error_for, failure_for
-from .generation import Generation
+from .generation import GenerationStreams
 from .listener import Listener
 from .metrics import SessionTimes
 from .options import PhonicOptions
@@ -103,11 +103,13 @@ class RealtimeSession(
         self._options = options
         self._tool_configs = tool_configs
         self._tools: llm.ToolContext | None = None
-        self._generation: Generation | None = None
+        self._generation: GenerationStreams | None = None
         self._announcement: llm.GenerationCreatedEvent
         """Of the newest generation, set with it."""
         self._replies: dict[str, Reply] = {}
         self._requests = 0
+        self._collecting: set[asyncio.Task[None]] = set()
+        """A task for each stream of text that is to be spoken."""
         self._times = SessionTimes(model)
         self._spans = begin_spans(model)
         self._warned: set[str] = set()
@@ -120,7 +122,7 @@ class RealtimeSession(
             wire_format=self._wire_format,
             connect_timeout=connect_timeout,
             recorder=recorder,
-            on_step=self._announce,
+            on_step=self._tell_listeners,
         )
         self._listener = Listener(self._runtime.dispatch)
         spare_the_estimate()
@@ -390,34 +392,40 @@ class RealtimeSession(
         elif self.state is State.closed:
             self._reject_reply(effects.RejectReply(request_id, "closed", "the session is closed"))
         else:
-            self._runtime.start_task(self._collect_and_say, request_id, reply, text, interruptible)
+            collecting = asyncio.create_task(
+                self._say_collected(request_id, reply, text, interruptible)
+            )
+            self._collecting.add(collecting)
+            collecting.add_done_callback(self._collecting.discard)
         return reply
 
-    async def _collect_and_say(
+    async def _say_collected(
         self,
         request_id: str,
         reply: Reply,
         text: AsyncIterable[str],
         interruptible: bool | UnsetType,
     ) -> None:
+        """Read a stream of text to its end, then ask for it to be spoken."""
         with anyio.CancelScope() as scope:
             # Cancelled, superseded or closed: nobody waits for these words any more.
             reply.add_done_callback(lambda _: scope.cancel())
             try:
                 words = "".join([part async for part in text])
-            except Exception as error:  # noqa: BLE001 - what the user's own stream raises is theirs
+            except asyncio.CancelledError:
+                # If it is not done: the stream itself was cancelled, and so is the reply.
+                reply.cancel()
+                raise
+            except Exception as error:  # noqa: BLE001 - a user's stream may raise anything
                 if reply.done():
-                    logger.debug("a stream of words for say() raised when stopped: %r", error)
+                    logger.debug("a stream of text for say() raised when stopped: %r", error)
                 else:
                     del self._replies[request_id]
                     reply.set_exception(error)
-            except asyncio.CancelledError:
-                if scope.cancel_called:
-                    raise
-                # The stream itself was cancelled, or the session: its reply ends, no more.
-                reply.cancel()
-            else:
-                self._runtime.dispatch(events.Say(request_id, chat.utf8(words), interruptible))
+                return
+            self._runtime.dispatch_unattended(
+                events.Say(request_id, chat.utf8(words), interruptible)
+            )
 
     def _new_reply(self) -> tuple[str, Reply]:
         self._requests += 1
@@ -478,7 +486,7 @@ class RealtimeSession(
         """End the session, from any state, as often as one likes. Nothing of it is left."""
         self._runtime.dispatch(events.Close())
         # Not awaited itself: whoever gives up waiting for the end must not stop it.
-        await asyncio.wait([self._running])
+        await asyncio.wait([self._running, *self._collecting])
 
     def _warn_unsupported(self, call: str) -> None:
         if call not in self._warned:
@@ -520,7 +528,7 @@ class RealtimeSession(
         self, effect: effects.OpenGeneration | effects.PrepareGeneration
     ) -> None:
         self._times.opened()
-        self._generation = Generation(effect.response_id, self._wire_format)
+        self._generation = GenerationStreams(effect.response_id, self._wire_format)
         self._announcement = self._generation.announcement
 
     def _announce_generation(
@@ -558,7 +566,7 @@ class RealtimeSession(
             self.emit("metrics_collected", metrics)
 
     @property
-    def _open(self) -> Generation:
+    def _open(self) -> GenerationStreams:
         # The machine pushes only into a generation that it has opened.
         assert self._generation is not None
         return self._generation
@@ -649,9 +657,9 @@ class RealtimeSession(
             ),
         )
 
-    def _announce(self, step: Step) -> None:
+    def _tell_listeners(self, step: Step) -> None:
         if self._spans is not None:
-            self._spans.take(step)
+            self._spans.record(step)
         if SERVER_EVENT in self._events and type(step.event) in _SERVER_MESSAGES:
             self.emit(SERVER_EVENT, _as_dict(step.event))
         if CLIENT_EVENT in self._events:

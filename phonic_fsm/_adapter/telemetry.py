@@ -65,7 +65,7 @@ def begin_spans(model: llm.RealtimeModel) -> SessionSpans | None:
         return None
 
 
-class _Generation:
+class _GenerationSpan:
     def __init__(self, span: Span) -> None:
         self.span = span
         self.text: list[str] = []
@@ -79,7 +79,7 @@ class SessionSpans:
         self._session = session
         self._context = trace.set_span_in_context(session)
         self._state = self._begin_state(State.connecting, "open")
-        self._generation: _Generation | None = None
+        self._generation: _GenerationSpan | None = None
         self._calls: dict[str, Span] = {}
         self._outage: Span | None = None
         self._cut_off: str | None = None
@@ -98,15 +98,15 @@ class SessionSpans:
             effects.EmitDtmf: self._tell_digits,
             effects.EmitError: self._tell_error,
         }
-        self._take: Callable[[Step], None] = self._tell
+        self._record: Callable[[Step], None] = self._tell
 
-    def take(self, step: Step) -> None:
-        """Tell one step. Never raises: at the first fault the spans end, and the log says so."""
+    def record(self, step: Step) -> None:
+        """Record one step. Never raises: at the first fault the spans end, and the log says so."""
         try:
-            self._take(step)
+            self._record(step)
         except Exception:  # as above
             logger.exception("the spans of this session end here")
-            self._take = _ignore
+            self._record = _ignore
 
     def _tell(self, step: Step) -> None:
         event = step.event
@@ -163,7 +163,7 @@ class SessionSpans:
         self, effect: effects.OpenGeneration | effects.PrepareGeneration, cause: str
     ) -> None:
         attributes: dict[str, str | bool] = {RESPONSE_ID: effect.response_id, EVENT: cause}
-        self._generation = _Generation(self._begin("phonic_generation", attributes))
+        self._generation = _GenerationSpan(self._begin("phonic_generation", attributes))
 
     def _announce_generation(
         self, effect: effects.OpenGeneration | effects.AnnounceGeneration, _: str
@@ -191,7 +191,7 @@ class SessionSpans:
             self._tell_interruption(effect.response_id, cause)
 
     @property
-    def _open(self) -> _Generation:
+    def _open(self) -> _GenerationSpan:
         # The machine pushes only into a generation that it has opened.
         assert self._generation is not None
         return self._generation

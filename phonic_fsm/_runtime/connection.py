@@ -73,8 +73,7 @@ class Connection:
         self._leaving: tuple[ClientMessage, ...] = ()
         """The control message that was written last, if not all of it has left for the network."""
         self._scope: anyio.CancelScope | None = None
-        """There once ``run`` has begun: a timer may make a connection or end it, and anyio works
-        in tasks only."""
+        """There once ``run`` has begun. A connection may be ended before that."""
         self._ended = False
         self._socket: Socket | None = None
         self._unanswered = False
@@ -102,7 +101,7 @@ class Connection:
             return
         self._leaving = ()
         while self._outbox and socket.is_flowing:
-            self._write(socket, *self._outbox.take())
+            self._write(socket, *self._outbox.pop())
         if self._ended and socket.is_flowing:
             socket.say_goodbye()
 

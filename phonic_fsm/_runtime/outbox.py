@@ -31,7 +31,7 @@ class Outbox:
             self._audio += 1
         self._messages.append((message, data))
 
-    def take(self) -> tuple[ClientMessage, bytes]:
+    def pop(self) -> tuple[ClientMessage, bytes]:
         """The oldest message; there must be one."""
         message, data = self._messages.popleft()
         if isinstance(message, AudioChunk):

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,11 +95,10 @@ class SessionRuntime:
         self._log = SessionLog()
         self._watchdog: asyncio.TimerHandle | None = None
         self._uplink = Uplink(wire_format, self._send_audio)
-        self._awake = asyncio.Event()
-        """There is something to start, or a fault, or the session is closed."""
-        self._unstarted: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
+        self._to_run: asyncio.Queue[Connection | None] = asyncio.Queue()
+        """Connections for ``run``, which is over with ``None``."""
         self._fault: Exception | None = None
-        """Of a step that nobody called for: it is raised in the session's task."""
+        """What an unattended step has raised."""
         self.dispatch(events.Open())
 
     @property
@@ -111,15 +109,12 @@ class SessionRuntime:
         """Be the session: returns when it is closed and nothing of it is left."""
         try:
             async with anyio.create_task_group() as tasks:
-                while True:
-                    if self._fault is not None:
-                        raise self._fault
-                    while self._unstarted:
-                        tasks.start_soon(self._unstarted.popleft())
-                    if self.state is State.closed:
-                        break
-                    self._awake.clear()
-                    await self._awake.wait()
+                # The session's own task starts them: often a timer asks for one, and anyio starts
+                # tasks from tasks only.
+                while (connection := await self._to_run.get()) is not None:
+                    tasks.start_soon(connection.run)
+                if self._fault is not None:
+                    raise self._fault
         except Exception as error:
             # A fault of this package: the session ends with it, and says so.
             self.dispatch(events.Break(f"{type(error).__name__} in the session's task"))
@@ -146,23 +141,26 @@ class SessionRuntime:
             return
         self._stepping = True
         try:
-            self._take(event)
+            self._step(event)
             while self._queue:
-                self._take(self._queue.popleft())
+                self._step(self._queue.popleft())
         finally:
             self._stepping = False
 
-    def _hear(self, event: Event) -> None:
-        """Dispatch what comes from the connection or a timer: its fault is the session's."""
+    def dispatch_unattended(self, event: Event) -> None:
+        """Dispatch what a connection or a timer reports.
+
+        Nobody called for it who could get an exception: whatever is raised ends the session.
+        """
         if self._fault is not None:
             return
         try:
             self.dispatch(event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the session ends with it
             self._fault = error
-            self._awake.set()
+            self._to_run.put_nowait(None)
 
-    def _take(self, event: Event) -> None:
+    def _step(self, event: Event) -> None:
         step = self._machine.step(event)
         if self._recorder is not None:
             self._recorder.record(step)
@@ -176,7 +174,7 @@ class SessionRuntime:
         if self._on_step is not None:
             self._on_step(step)
         if step.target is State.closed:
-            self._awake.set()
+            self._to_run.put_nowait(None)
 
     def _enter(self, state: State) -> None:
         self._entered = self._loop.time()
@@ -189,7 +187,7 @@ class SessionRuntime:
     def _name_overdue(self, state: State) -> None:
         seconds = round(self._loop.time() - self._entered, 1)
         self._watchdog = self._loop.call_later(LONGEST[state], self._name_overdue, state)
-        self._hear(events.StateOverdue(seconds))
+        self.dispatch_unattended(events.StateOverdue(seconds))
 
     def circumstances(self) -> str:
         """Where the session is, or was before the present step, and since when; for errors."""
@@ -211,12 +209,6 @@ class SessionRuntime:
         """How much of the caller's audio has gone out since it was last let through or flushed."""
         return self._uplink.heard_ms
 
-    def start_task(self, work: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
-        """Run something in the session's task group, from when that is open."""
-        # By the session's own task: anyio starts none from a timer, which asks for connections.
-        self._unstarted.append(partial(work, *args))
-        self._awake.set()
-
     # -- effects ---------------------------------------------------------------------------------
 
     def _connect(self, effect: effects.Connect) -> None:
@@ -224,11 +216,11 @@ class SessionRuntime:
             self._last_heard = self._connection.last_heard or self._last_heard
         self._connection = Connection(
             self._endpoint,
-            self._hear,
+            self.dispatch_unattended,
             resume=effect.resume,
             connect_timeout=self._connect_timeout,
         )
-        self.start_task(self._connection.run)
+        self._to_run.put_nowait(self._connection)
 
     def _disconnect(self, _: effects.Disconnect) -> None:
         if self._connection is not None:
@@ -269,4 +261,4 @@ class SessionRuntime:
 
     def _fire(self, event: str) -> None:
         del self._timers[event]
-        self._hear(EVENTS[event]())
+        self.dispatch_unattended(EVENTS[event]())
