@@ -146,6 +146,12 @@ def test_the_options_page_has_every_argument_of_the_model():
     assert [name for name in own if f"| `{name}` |" not in PAGES["options.md"]] == []
 
 
+def test_every_page_is_in_the_index():
+    listed = {f"{line.strip()}.md" for line in PAGES["index.md"].splitlines()}
+    pages = {page.name for page in DOCS.glob("*.md")} - {"index.md"}
+    assert sorted(pages - listed) == [], "put them into a toctree of docs/index.md"
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page):
     folder = DOCS if (DOCS / page).exists() else ROOT
