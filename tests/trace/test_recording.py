@@ -473,10 +473,14 @@ def test_a_limit_is_a_positive_number(limit):
 
 
 class Job:
-    """As much of LiveKit's job context as a name needs."""
+    """As much of LiveKit's job context as a session needs."""
 
     def __init__(self, job_id, room):
-        self.job = SimpleNamespace(id=job_id, room=SimpleNamespace(name=room))
+        self.job = SimpleNamespace(id=job_id, room=SimpleNamespace(name=room, sid="RM_1"))
+
+    @property
+    def primary_session(self):
+        raise RuntimeError("no AgentSession has been started")
 
 
 async def test_a_name_can_carry_job_and_room_and_leaves_its_directory_for_neither(
