@@ -382,7 +382,8 @@ class RealtimeSession(
         """Have these words spoken; a stream of text is collected first.
 
         The future behaves as that of ``generate_reply``. With ``allow_interruptions=False`` the
-        caller cannot cut them short.
+        caller cannot cut them short. LiveKit's ``AgentSession.say`` does not pass that on: where
+        Phonic detects the turns, it drops the argument, with a warning.
         """
         _expect("say", "text", text, (str, AsyncIterable))
         interruptible = allow_interruptions if is_given(allow_interruptions) else UNSET
