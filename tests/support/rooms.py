@@ -11,9 +11,9 @@ from subprocess import DEVNULL
 import anyio
 import msgspec
 from anyio.abc import Process
-from phonic_fsm.testing._leash import leashed
 
 from phonic_fsm.testing import RoomCall, Scenario
+from phonic_fsm.testing._leash import leashed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TRIAL = Path(__file__).parent / "trial_agent.py"
