@@ -21,10 +21,11 @@ from support.record_traces import TRACES
 from support.scripted import PATIENCE
 
 import phonic_fsm
-from phonic_fsm import RealtimeModel
+from phonic_fsm import RealtimeModel, State
+from phonic_fsm._core.table import TABLE
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
-from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn
+from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn, load_scenario
 from phonic_fsm.testing import PhoneCall
 
 ROOT = Path(__file__).parent.parent.parent
@@ -98,6 +99,18 @@ async def test_the_python_of_a_page_runs(page, monkeypatch, tmp_path):
 def test_the_front_page_is_short_and_has_the_agent():
     assert len(PAGES["README.md"].splitlines()) <= 150
     assert len(PYTHON["README.md"]) == 1
+
+
+def test_the_demo_that_is_shown_can_happen():
+    """Words, states and events of the page are those of the package; times are any run's."""
+    page = PAGES["getting-started.md"]
+    moves = re.findall(r"state  (\w+) → (\w+)  \((\w+)\)", page)
+    assert len(moves) > 10
+    for source, target, event in moves:
+        rows = [row for row in TABLE if row.event == event and State(source) in row.sources]
+        assert any(State(target) in row.targets for row in rows), (source, target, event)
+    scenario = load_scenario("demo")
+    assert re.findall(r"caller (.+)", page)[-3:] == [turn.caller for turn in scenario.turns]
 
 
 @pytest.fixture
