@@ -6,7 +6,6 @@ should not wait until LiveKit has loaded.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,17 +13,12 @@ import typer
 from typer.core import TyperCommand
 
 from .._version import __version__
-from .failure import CommandFailed
+from .failure import run_or_fail, used_alone
 
 app = typer.Typer(
     help="Phonic speech-to-speech for LiveKit Agents, as a state machine that can be replayed.",
     add_completion=False,
     pretty_exceptions_enable=False,
-)
-
-# Typer carries click's exceptions without exporting their base, and older releases use click's.
-_UsageProblem: Any = next(
-    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
 )
 
 
@@ -93,11 +87,11 @@ def replay(
 ) -> None:
     """Run a trace through the machine again. Exit 0: identical, 1: diverged, 2: not readable."""
     if step:
-        _alone("--step", {"--follow": follow, "--json": json, "--full": full})
+        used_alone("--step", {"--follow": follow, "--json": json, "--full": full})
     if json:
-        _alone("--json", {"--full": full, "--all": every_chunk})
+        used_alone("--json", {"--full": full, "--all": every_chunk})
     if only:
-        _alone("--only", {"--all": every_chunk})
+        used_alone("--only", {"--all": every_chunk})
     from .replay import View, run_replay  # noqa: PLC0415
 
     view = View(
@@ -245,38 +239,12 @@ def diagram(
     from .diagram import drawn, looked_up  # noqa: PLC0415
 
     if state or event:
-        _alone("--state and --event", {"--format": format, "--trace": trace})
+        used_alone("--state and --event", {"--format": format, "--trace": trace})
         typer.echo(looked_up(state, event), nl=False)
     else:
         typer.echo(drawn(format or "mermaid", trace or []), nl=False)
 
 
-def _alone(options: str, others: dict[str, object]) -> None:
-    """Refuse the other options, which these would have to ignore."""
-    given = [name for name, value in others.items() if value]
-    if given:
-        raise CommandFailed(f"{options} cannot be used with {' or '.join(given)}")
-
-
 def main() -> None:
-    """The console script. A mistake is one line on stderr and exit code 2."""
-    try:
-        code = app(standalone_mode=False, prog_name="phonic-fsm")
-    except _UsageProblem as problem:
-        _fail(" ".join(problem.format_message().split()) + " (see phonic-fsm --help)")
-    except CommandFailed as problem:
-        _fail(str(problem))
-    except RecursionError:
-        _fail("a trace holds values that are nested too deeply to be shown")
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has gone; a second attempt to flush it would complain.
-        sys.stderr.close()
-        sys.exit(1)
-    sys.exit(code)
-
-
-def _fail(problem: str) -> None:
-    print(f"phonic-fsm: {problem}", file=sys.stderr)  # noqa: T201
-    sys.exit(2)
+    """The console script."""
+    run_or_fail(app, "phonic-fsm")

@@ -6,8 +6,8 @@ import logging
 from datetime import datetime
 from pathlib import Path
 
-from .failure import CommandFailed
-from .interrupt import INTERRUPTED, run_until_interrupted
+from .failure import INTERRUPTED, CommandFailed
+from .interrupt import run_until_interrupted
 from .simulate import read_scenario
 from .wav import read_wav, write_wav
 

@@ -12,11 +12,13 @@ from typing import Union
 
 from msgspec import Struct
 
-from phonic_fsm.trace._chunks import bytes_of, only_passes_audio, words_of
 from phonic_fsm.trace._format import Line
-from phonic_fsm.trace._kinds import kinds_of
+from phonic_fsm.trace._kinds import KINDS, bytes_of, kinds_of, only_passes_audio, words_of
 from phonic_fsm.trace._reader import TraceError
 from phonic_fsm.trace._replay import ReplayedStep
+
+from .failure import CommandFailed
+from .text import printable
 
 QUIET = 2.0
 """Seconds without a step that are worth a word."""
@@ -54,6 +56,19 @@ class HiddenRun(Struct):
 
 
 Entry = Union[ReplayedStep, AudioRun, HiddenRun]
+
+
+def chosen_kinds(words: Iterable[str]) -> frozenset[str]:
+    """The kinds that ``--only`` names, each word one or more of them with commas between.
+
+    Raises:
+        CommandFailed: there is no such kind.
+    """
+    names = [name.strip() for word in words for name in word.split(",")]
+    for name in names:
+        if name not in KINDS:
+            raise CommandFailed(f"no kind {printable(name)!r}: there are {', '.join(KINDS)}")
+    return frozenset(names)
 
 
 def entries(

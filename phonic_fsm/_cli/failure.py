@@ -1,7 +1,60 @@
-"""How a command says that it cannot do what it was asked: one line, exit code 2."""
+"""How a command says that it cannot do what it was asked: one line on stderr, exit code 2."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import typer
+
+# Typer carries click's exceptions without exporting their base, and older releases use click's.
+_UsageProblem: Any = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
 
 class CommandFailed(Exception):
-    """The line to print."""
+    """A command cannot go on. The text is the line to print."""
+
+
+def used_alone(option: str, others: Mapping[str, object]) -> None:
+    """Refuse options that this one would ignore.
+
+    Args:
+        option: the option, as the user typed it.
+        others: each option that cannot be used with it, and what was given for it.
+
+    Raises:
+        CommandFailed: one of the others was given.
+    """
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise CommandFailed(f"{option} cannot be used with {' or '.join(given)}")
+
+
+def run_or_fail(app: typer.Typer, name: str) -> NoReturn:
+    """Run the command line under this name, and exit."""
+    try:
+        code = app(standalone_mode=False, prog_name=name)
+    except _UsageProblem as problem:
+        _fail(name, f"{' '.join(problem.format_message().split())} (see {name} --help)")
+    except CommandFailed as problem:
+        _fail(name, str(problem))
+    except RecursionError:
+        _fail(name, "a trace holds values that are nested too deeply to be shown")
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The program that read our output has ended. Another flush would raise this once more.
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(code)
+
+
+def _fail(name: str, problem: str) -> NoReturn:
+    print(f"{name}: {problem}", file=sys.stderr)  # noqa: T201
+    sys.exit(2)

@@ -9,9 +9,6 @@ import anyio
 
 from .failure import CommandFailed
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
-
 
 def run_until_interrupted(work: Callable[[], Awaitable[None]]) -> bool:
     """Run it; a signal cancels it, so that it can clean up. Returns whether one came."""

@@ -17,11 +17,24 @@ from phonic_fsm.trace._kinds import kind_of
 from phonic_fsm.trace._replay import ReplayedStep
 
 from .entries import QUIET, AudioRun, Entry, HiddenRun, pause_between
-from .kinds import COLOURS
 from .text import brief, printable, value_of
 
 MARGIN = 17
 """Columns of a step's number and time, under which its effects stand."""
+
+
+COLOURS = {
+    "state": "bold",
+    "speech": "green",
+    "audio": "dim",
+    "tool": "yellow",
+    "reply": "blue",
+    "connection": "magenta",
+    "settings": "cyan",
+    "chat": "cyan",
+    "error": "red",
+}
+"""The colour of each kind of step."""
 
 
 class Painter:

@@ -18,9 +18,8 @@ from phonic_fsm.trace._kinds import kinds_of
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._replay import ReplayedStep, replay
 
-from .entries import Entry, entries
+from .entries import Entry, chosen_kinds, entries
 from .failure import CommandFailed
-from .kinds import chosen_kinds
 from .painter import Painter, put
 from .stepper import Stepper
 from .text import printable

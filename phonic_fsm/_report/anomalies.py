@@ -15,7 +15,7 @@ from phonic_fsm._core.states import State
 from phonic_fsm.trace._stats import HELD
 
 from .lanes import CallerSpeech, Lanes, Link, Span, ToolCall
-from .wording import count, duration
+from .numbers import count, duration
 
 OUGHT_TO_ANSWER = 3.0
 """Seconds without a sound, while the caller waits, that are too many."""

@@ -8,8 +8,6 @@ from msgspec import Struct
 
 from phonic_fsm.trace._stats import Figures, percentile
 
-from .wording import duration
-
 
 class Number(Struct, kw_only=True):
     name: str
@@ -81,3 +79,11 @@ def _total(outages: Sequence[float]) -> str:
 
 def _seconds(value: float | None) -> str:
     return "never" if value is None else duration(value)
+
+
+def duration(seconds: float) -> str:
+    return f"{max(seconds, 0) * 1000:.0f} ms" if seconds < 0.95 else f"{seconds:.1f} s"
+
+
+def count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -8,8 +8,7 @@ names a trace, ``rotation`` makes room for it, ``recording`` is all that the use
 Afterwards ``reader`` reads a trace (``follow`` while it is still written) and ``feeding`` feeds its
 events to a fresh machine: ``replay`` compares what that does with what was recorded, ``explain``
 says why a step was taken, ``rewriting`` redacts.
-``stats`` measures a call, ``diff`` compares two; ``kinds`` says what a step is about and ``chunks``
-which only pass audio on. The machine is the only thing of the package that a replay runs: no
+``stats`` measures a call, ``diff`` compares two, ``kinds`` says what a step is about. The machine is the only thing of the package that a replay runs: no
 socket, no clock, no LiveKit. ``schema`` is the format for other programs.
 """
 

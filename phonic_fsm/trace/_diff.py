@@ -20,9 +20,9 @@ from msgspec import Struct, structs
 from .._core.effects import Effect
 from .._core.events import Event
 from .._wire.facts import UNKNOWN, Fact, Field, field_of, fields_of
-from ._chunks import only_passes_audio, words_of
 from ._feeding import FedMachine
 from ._format import Line, recorded_effects
+from ._kinds import only_passes_audio, words_of
 from ._reader import TraceReader
 from ._replay import Difference
 

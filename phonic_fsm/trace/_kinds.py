@@ -34,3 +34,24 @@ def kind_of(value: dict[str, Any]) -> StepKind | None:
     if value.get("type") == "send" and isinstance(message := value.get("message"), dict):
         return _OF_MESSAGES.get(str(message.get("type")))
     return _OF_EVENTS_AND_EFFECTS.get(str(value.get("type")))
+
+
+def only_passes_audio(line: Line) -> bool:
+    """An audio chunk that leaves the state as it is; it is played, or dropped."""
+    return (
+        line.event.get("type") == "audio_chunk"
+        and line.source == line.target
+        and all(effect.get("type") in ("push_text", "push_audio") for effect in line.effects)
+    )
+
+
+def words_of(line: Line) -> str:
+    """What the chunk says."""
+    return str(line.event.get("text") or "")
+
+
+def bytes_of(line: Line) -> int:
+    """How much audio it holds."""
+    audio = line.event.get("audio")
+    length = audio.get("bytes") if isinstance(audio, dict) else None
+    return length if isinstance(length, int) else 0

@@ -20,7 +20,7 @@ from support.processes import LONGEST
 from support.record_traces import TRACES
 from support.written_traces import assistant, caller, opening, tool, write
 
-from phonic_fsm._cli.kinds import COLOURS
+from phonic_fsm._cli.painter import COLOURS
 from phonic_fsm._core.events import Interrupt
 from phonic_fsm.trace._follow import FollowedTrace
 from phonic_fsm.trace._kinds import KINDS
