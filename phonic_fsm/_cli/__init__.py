@@ -1,7 +1,7 @@
-"""The command ``phonic-fsm``: what each command takes, and how a mistake is told.
+"""The command line ``phonic-fsm``: every command with its arguments and options.
 
-Every command's work is in a module of its own, imported when the command runs: replaying a trace
-should not wait until LiveKit has loaded.
+What a command does is in a module of its own, which is imported when the command runs. So a command
+that needs no LiveKit, such as ``replay``, does not wait until LiveKit has loaded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from .._version import __version__
 from .failure import run_or_fail, used_alone
 
 app = typer.Typer(
-    help="Phonic speech-to-speech for LiveKit Agents, as a state machine that can be replayed.",
+    help="Tools for phonic-fsm: Phonic speech-to-speech for LiveKit Agents. They try an agent "
+    "without a key, and explain recorded calls.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -31,7 +32,10 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -40,18 +44,29 @@ def _options(
 @app.command(epilog="Example: phonic-fsm demo --scenario interruption --out agent.wav")
 def demo(
     scenario: Annotated[
-        str, typer.Option(help="A shipped scenario's name, or a scenario file.")
+        str, typer.Option(help="The name of a scenario of this package, or a scenario file.")
     ] = "demo",
     wav: Annotated[
         Path | None,
-        typer.Option(help="The caller's audio: PCM WAV, any rate, mono or stereo."),
+        typer.Option(
+            help="Audio of the caller, in place of the scenario's: PCM WAV, any rate, mono or "
+            "stereo."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the agent's audio goes (WAV).")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write what the agent says to this WAV file. Without it: a file named by the time."
+        ),
+    ] = None,
     trace: Annotated[
-        Path | None, typer.Option(help="Where the session's trace goes (JSONL).")
+        Path | None,
+        typer.Option(
+            help="Write the session's trace to this file. Without it: a file named by the time."
+        ),
     ] = None,
 ) -> None:
-    """Hold a spoken conversation against the simulator; needs no key and no network."""
+    """Hold a spoken conversation with a simulated Phonic. It needs no key and no network."""
     from .demo import run_demo  # noqa: PLC0415
 
     raise typer.Exit(run_demo(scenario, wav, out, trace))
@@ -64,28 +79,46 @@ def replay(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="Steps of these kinds alone: state, speech, audio, tool, reply, connection, "
-            "settings, chat, error. Repeat it or put commas between."
+            help="Show steps of this kind only: state, speech, audio, tool, reply, connection, "
+            "settings, chat, error. May be repeated, or hold several with commas between."
         ),
     ] = None,
     until: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this step; with --step, begin there.")
+        int | None, typer.Option(min=1, help="Stop after this step. With --step: begin at it.")
     ] = None,
     step: Annotated[
-        bool, typer.Option("--step", help="Go through it by keys, forward and back.")
+        bool,
+        typer.Option("--step", help="Go through the steps with the keyboard, forward and back."),
     ] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", help="A session that still runs: show its steps to its end.")
+        bool,
+        typer.Option(
+            "--follow", help="Follow a session that is still running, until it is closed."
+        ),
     ] = False,
     every_chunk: Annotated[
-        bool, typer.Option("--all", help="Each audio chunk for itself, not drawn together.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Show each audio chunk on a line of its own. Without it, those in a row share "
+            "a line.",
+        ),
     ] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Events and effects whole, not cut at the width.")
+        bool,
+        typer.Option(
+            "--full",
+            help="Show events and effects whole. Without it, they are cut at the terminal's width.",
+        ),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object for each step, then the result.")
+    ] = False,
 ) -> None:
-    """Run a trace through the machine again. Exit 0: identical, 1: diverged, 2: not readable."""
+    """Replay a trace: feed its events to the machine again, and compare every state and effect.
+
+    Exit 0: all are identical. Exit 1: one differs. Exit 2: the trace cannot be read.
+    """
     if step:
         used_alone("--step", {"--follow": follow, "--json": json, "--full": full})
     if json:
@@ -109,17 +142,19 @@ def replay(
 @app.command(epilog="Example: phonic-fsm report call.jsonl --out call.html")
 def report(
     trace: Annotated[
-        Path, typer.Argument(help="A trace, or a directory with traces in it and below.")
+        Path, typer.Argument(help="A trace, or a directory: all traces in it and below.")
     ],
     out: Annotated[
         Path,
-        typer.Option(help="The page; of a directory, the directory for the pages, one a trace."),
+        typer.Option(
+            help="The HTML file to write. For a directory of traces: the directory for their pages."
+        ),
     ],
 ) -> None:
-    """Write a page that explains a call. Exit 0: it replays identically, 1: it diverges.
+    """Write an HTML page that explains a recorded call. It needs no network.
 
-    Of a directory's traces, one that cannot be read is named and left out. Exit 2: the trace, or
-    every trace of the directory, cannot be read.
+    A directory gets a page for each trace; traces that cannot be read are named and left out.
+    Exit 0: every trace replays identically. Exit 1: one differs. Exit 2: none can be read.
     """
     from .report import run_report  # noqa: PLC0415
 
@@ -129,15 +164,15 @@ def report(
 @app.command(epilog="Example: phonic-fsm stats traces/")
 def stats(
     traces: Annotated[
-        list[Path], typer.Argument(help="Traces, or directories with traces in them and below.")
+        list[Path], typer.Argument(help="Traces, or directories: all traces in them and below.")
     ],
     json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per trace, then the summary.")
+        bool, typer.Option("--json", help="Print a JSON object for each trace, then the summary.")
     ] = False,
 ) -> None:
-    """Measure calls: time to ready, latencies, tools, interruptions, outages.
+    """Measure recorded calls: time to ready, latencies, tools, interruptions, outages.
 
-    A trace that cannot be read is told and left out. Exit 2: not one can be read.
+    Traces that cannot be read are named and left out. Exit 2: none can be read.
     """
     from .stats import run_stats  # noqa: PLC0415
 
@@ -149,13 +184,22 @@ def diff(
     a: Annotated[Path, typer.Argument(help="A trace.")],
     b: Annotated[
         Path | None,
-        typer.Argument(help="Another one; without it, what this version makes of the first."),
+        typer.Argument(
+            help="Another trace. Without it, A is compared with what this version's machine does."
+        ),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Events and values whole, not cut at the width.")
+        bool,
+        typer.Option(
+            "--full",
+            help="Show events and values whole. Without it, they are cut at the terminal's width.",
+        ),
     ] = False,
 ) -> None:
-    """Show every differing step. Exit 0: none, 1: some, 2: not readable."""
+    """Show every step in which two traces differ. Ids and measured times may differ.
+
+    Exit 0: no step differs. Exit 1: some do. Exit 2: a trace cannot be read.
+    """
     from .diff import run_diff  # noqa: PLC0415
 
     raise typer.Exit(run_diff(a, b, full=full))
@@ -164,9 +208,17 @@ def diff(
 @app.command(epilog="Example: phonic-fsm redact call.jsonl call.redacted.jsonl")
 def redact(
     trace: Annotated[Path, typer.Argument(help="A trace that a session has recorded.")],
-    out: Annotated[Path, typer.Argument(help="Where the redacted one goes; .gz for gzip.")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="The file for the redacted trace. If its name ends in .gz, it is compressed."
+        ),
+    ],
 ) -> None:
-    """Take what was said, and whatever else may be private, out of a trace; it still replays."""
+    """Replace what was said, and whatever else may be private, with placeholders.
+
+    The redacted trace still replays.
+    """
     from .redact import run_redact  # noqa: PLC0415
 
     raise typer.Exit(run_redact(trace, out))
@@ -188,7 +240,7 @@ class _WithDoubts(TyperCommand):
 def simulate(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="The port to listen on. 0: any free port.")
     ] = 8765,
     scenario: Annotated[
         str, typer.Option(help="A shipped scenario's name, or a scenario file.")
@@ -197,8 +249,8 @@ def simulate(
         list[str] | None,
         typer.Option(
             metavar="NAME=VARIANT",
-            help="Answer an open question about the service this way; all=other takes the second "
-            "variant of each. --help lists the questions. Repeat it.",
+            help="Choose how the simulator behaves where the service's behaviour is not known; "
+            "all=other takes the second variant of each. --help lists them. May be repeated.",
         ),
     ] = None,
 ) -> None:

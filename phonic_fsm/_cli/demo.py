@@ -1,4 +1,4 @@
-"""``phonic-fsm demo``: what goes in, what comes out, and that neither is lost."""
+"""``phonic-fsm demo``: checks its files, holds the conversation, writes the audio."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def run_demo(scenario: str, wav: Path | None, out: Path | None, trace: Path | No
         if not path.parent.is_dir():
             raise CommandFailed(f"{path}: there is no directory {path.parent}")
 
-    from .live_demo import Demo  # noqa: PLC0415 - LiveKit takes its time; a mistake need not
+    from .live_demo import Demo  # noqa: PLC0415 - LiveKit loads slowly; a mistake is told before
 
-    # LiveKit and the SDK log much that a viewer of the demo cannot use.
+    # LiveKit and the SDK log much that is of no use to somebody who watches the demo.
     logging.basicConfig(level=logging.ERROR)
     demo = Demo(played, caller)
     if run_until_interrupted(lambda: demo.run(trace)):

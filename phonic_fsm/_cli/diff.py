@@ -1,4 +1,4 @@
-"""``phonic-fsm diff``: every step in which two traces, or a trace and the machine, differ."""
+"""``phonic-fsm diff``: shows each step in which two traces, or a trace and the machine, differ."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _paint(differing: DifferingStep, painter: Painter, *, full: bool) -> Iterato
 
 
 def _from_where_they_part(one: str, other: str) -> tuple[str, str]:
-    """Both without most of what they begin with alike: the rest may not fit on the line."""
+    """Both values from shortly before they differ, so that the difference fits on the line."""
     alike = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))))
     alike -= 20
     return (f"…{one[alike:]}", f"…{other[alike:]}") if alike > 0 else (one, other)

@@ -1,8 +1,8 @@
-"""What one sees of a replay: its steps, with what would drown the others drawn together.
+"""What ``replay`` shows: single steps, and runs of steps that share a line.
 
-An assistant that speaks makes 50 audio chunks a second. Steps that only pass audio on become one
-``AudioRun``; steps that nobody asked for become one ``HiddenRun``. A step that diverges is always
-shown.
+An assistant that speaks makes 50 audio chunks a second. Steps in a row that only pass audio on
+become one ``AudioRun``. Steps in a row that ``--only`` leaves out become one ``HiddenRun``. A step
+that diverges is always shown.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from .failure import CommandFailed
 from .text import printable
 
 QUIET = 2.0
-"""Seconds without a step that are worth a word."""
+"""A pause without steps that is longer than this (s) gets a line."""
 
 
 class AudioRun(Struct):
     """Audio chunks in a row, and nothing else."""
 
     seq: int
-    """Of the first one, as ``t`` is its time."""
+    """The number of the first step; ``t`` is its time (s)."""
     t: float
     end: float
     state: str
     played: bool = False
-    """They were passed on: silence between turns is not, nor is a discarded turn."""
+    """Whether the audio was passed on. Silence between turns is not, and neither is the rest of a
+    turn that was interrupted."""
     chunks: int = 0
     bytes: int = 0
     text: str = ""
@@ -47,7 +48,7 @@ class AudioRun(Struct):
 
 
 class HiddenRun(Struct):
-    """Steps in a row that are of no chosen kind."""
+    """Steps in a row that ``--only`` leaves out."""
 
     seq: int
     t: float
@@ -74,10 +75,14 @@ def chosen_kinds(words: Iterable[str]) -> frozenset[str]:
 def entries(
     steps: Iterable[ReplayedStep], *, only: frozenset[str], every_chunk: bool
 ) -> Iterator[Entry]:
-    """The steps as they are to be shown; without ``only``, all of them.
+    """The steps and runs to show.
+
+    Args:
+        only: the kinds of steps to show; if empty, all.
+        every_chunk: whether each audio chunk is an entry of its own.
 
     Raises:
-        TraceError: as the steps do; what stood before is out by then.
+        TraceError: the trace cannot be read on; everything before has been given.
     """
     run: AudioRun | HiddenRun | None = None
     try:
@@ -99,7 +104,7 @@ def entries(
 def _joined(
     run: AudioRun | HiddenRun | None, line: Line, only: frozenset[str], every_chunk: bool
 ) -> AudioRun | HiddenRun | None:
-    """The run that the step belongs to, the present one or a new one, if it is not to be shown."""
+    """The run that the step joins, or begins; ``None`` if the step is an entry of its own."""
     if only:
         if kinds_of(line) & only:
             return None

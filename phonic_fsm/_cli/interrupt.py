@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as an orderly end."""
+"""Ends a command in good order at Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from .failure import CommandFailed
 
 
 def run_until_interrupted(work: Callable[[], Awaitable[None]]) -> bool:
-    """Run it; a signal cancels it, so that it can clean up. Returns whether one came."""
+    """Run the work until it is done, or until a signal cancels it; it can clean up then.
+
+    Returns whether a signal came.
+    """
     return anyio.run(_run, work)
 
 
@@ -32,7 +35,7 @@ async def _run(work: Callable[[], Awaitable[None]]) -> bool:
         try:
             await work()
         except CommandFailed as error:
-            # Raised from within, it would come out wrapped in a group.
+            # If it left the task group, it would be wrapped in an exception group.
             failure = error
         tasks.cancel_scope.cancel()
     if failure is not None:

@@ -1,4 +1,4 @@
-"""Keys, one by one, as they are pressed."""
+"""Reads keys from the terminal, one by one, as they are pressed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import typer
 def pressed_keys() -> Iterator[Iterator[str]]:
     """The keys of the terminal on stdin, for as long as the context lasts.
 
-    The terminal stays in its mode between two keys, which ``typer.getchar`` does not see to: what
-    is typed meanwhile would be lost.
+    The terminal hands over single keys until the context ends. ``typer.getchar`` would change that
+    back after each key, and lose what is typed meanwhile.
     """
     if sys.platform == "win32":
         yield iter(typer.getchar, "")

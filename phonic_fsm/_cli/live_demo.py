@@ -1,4 +1,4 @@
-"""The demo's conversation: a real AgentSession talks to the simulator, and one can watch."""
+"""The demo's conversation: a real AgentSession talks to the simulator, and prints what happens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from phonic_fsm.testing._sound import Sound
 from .text import printable
 
 LONGEST = 60.0
-"""Seconds; a demo that is not over by then is ended."""
+"""A demo is ended after so many seconds."""
 
 
 class Concierge(Agent):
@@ -47,7 +47,7 @@ class Concierge(Agent):
 
 
 class Demo:
-    """One conversation: simulator, session, caller, and what the viewer sees of them."""
+    """One conversation of the simulator, the session and the caller, and what is printed of it."""
 
     def __init__(self, scenario: Scenario, recorded_caller: Sound | None) -> None:
         self._scenario = scenario
@@ -93,7 +93,7 @@ class Demo:
         await call.say(self._recorded_caller)
         await call.until_quiet()
 
-    # -- what the viewer sees --------------------------------------------------------------------
+    # -- what is printed -------------------------------------------------------------------------
 
     def _line(self, who: str, what: str, style: str) -> None:
         moment = f"{time.monotonic() - self._began:6.2f}  "
@@ -120,7 +120,7 @@ class Demo:
             self._line("agent", printable(message.text_content or ""), "green")
 
     def _show_cut_off_message(self) -> None:
-        """What was really spoken of an interrupted answer, which Phonic says a moment later."""
+        """Print what was really spoken of an interrupted answer. Phonic says it a moment later."""
         if self._cut_off is None:
             return
         spoken = self._agent.realtime_llm_session.chat_ctx.get_by_id(self._cut_off)

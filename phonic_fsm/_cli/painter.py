@@ -1,4 +1,4 @@
-"""How the steps of a trace look in a terminal: lines of text, cut at its width or whole."""
+"""Draws the steps of a trace as lines of text for a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .entries import QUIET, AudioRun, Entry, HiddenRun, pause_between
 from .text import brief, printable, value_of
 
 MARGIN = 17
-"""Columns of a step's number and time, under which its effects stand."""
+"""Columns that a step's number and time take. Its effects stand under them."""
 
 
 COLOURS = {
@@ -41,7 +41,7 @@ class Painter:
     """Draws the entries of one trace."""
 
     def __init__(self, header: Header, width: int | None) -> None:
-        """``width`` is the terminal's, in columns; without one nothing is cut."""
+        """``width`` is that of the terminal, in columns; with ``None`` no line is cut."""
         self._header = header
         self._width = width
         rate, sample_bytes = SAMPLING[header.settings.config.output_format or DEFAULT_FORMAT]
@@ -54,7 +54,7 @@ class Painter:
         )
 
     def paint(self, entry: Entry, former: Entry | None) -> Iterator[Text]:
-        """The entry's lines; a long silence after the former one is a line of its own."""
+        """The entry's lines. Before them, a line for a long pause since the former entry."""
         pause = pause_between(former, entry)
         if pause > QUIET:
             yield self.aside(f"{pause:.1f} s without a step")
@@ -70,7 +70,7 @@ class Painter:
                 yield from self.divergence(entry)
 
     def step(self, line: Line) -> Text:
-        """Number, time, event and state."""
+        """One line with the step's number, time, event and state."""
         moved = line.source != line.target
         state = f"{line.source} → {line.target}" if moved else line.source
         event = Text(brief(_ids_last(_EVENT, line.event), self._width), _colour(line.event))
@@ -99,11 +99,11 @@ class Painter:
         return self.aside(f"… {steps}, {run.end - run.t:.2f} s")
 
     def aside(self, text: str, style: str = "dim") -> Text:
-        """Something to say of a step, under it."""
+        """A line under a step that says something about it."""
         return self._cut(Text(f"{'':{MARGIN}}{text}", style))
 
     def divergence(self, step: ReplayedStep) -> Iterator[Text]:
-        """What the machine does otherwise than the trace, whole."""
+        """Where the machine and the trace differ, with both values whole."""
         assert step.difference is not None
         seq, difference = step.line.seq, step.difference
         where = printable(difference.where)
@@ -112,7 +112,7 @@ class Painter:
         yield Text(f"  got       {value_of(difference.got)}")
 
     def _row(self, seq: int, t: float, what: Text, state: Text) -> Text:
-        """A step or a run of them; where it does not fit, the state stays whole."""
+        """The line of a step or a run. If it is too long, the state is still shown whole."""
         if self._width is not None:
             room = max(self._width - MARGIN - 2 - state.cell_len, 20)
             what.truncate(room, overflow="ellipsis")
@@ -125,7 +125,7 @@ class Painter:
 
 
 def put(line: Text, console: Console) -> None:
-    """Print the line; into a pipe as it is, which costs a tenth of what rich takes."""
+    """Print the line. Into a pipe it is written without rich, which takes ten times as long."""
     if console.color_system is None:
         console.file.write(f"{line.plain}\n")
         console.file.flush()
@@ -142,7 +142,7 @@ _EVENT, _EFFECT = field_of(Event), field_of(Effect)
 
 
 def _ids_last(field: Field, value: Any) -> Any:
-    """The same with ids behind what tells more: the end of a line may be cut off."""
+    """The same value with its ids at the end, where a line may be cut off: they tell the least."""
     if isinstance(value, list):
         return [_ids_last(field, item) for item in value]
     if not isinstance(value, dict):

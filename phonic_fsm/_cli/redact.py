@@ -1,4 +1,4 @@
-"""``phonic-fsm redact``: a trace without what was said."""
+"""``phonic-fsm redact``: writes a copy of a trace in which placeholders stand for what was said."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def run_redact(path: Path, out: Path) -> int:
     """Write the redacted trace; returns the exit code.
 
     Raises:
-        CommandFailed: the trace cannot be redacted, or there is such a file already; then none
-            is left behind.
+        CommandFailed: the trace cannot be redacted, or the file exists already. No part of a
+            redacted trace is left behind.
     """
     try:
         lines = redacted(TraceReader(path))

@@ -1,4 +1,4 @@
-"""``phonic-fsm replay``: a trace, step by step, and whether the machine still does the same."""
+"""``phonic-fsm replay``: shows a trace's steps, and whether the machine still does the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ IDENTICAL, DIVERGED = 0, 1
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What of a replay is shown, and how."""
+    """What ``replay`` shows, as its options say."""
 
     only: tuple[str, ...] = ()
     until: int | None = None
@@ -44,7 +44,7 @@ def run_replay(path: Path, view: View) -> int:
     """Print the steps and a verdict, or step through them; returns the exit code.
 
     Raises:
-        CommandFailed: the file is not a readable trace, or the view cannot be had.
+        CommandFailed: the trace cannot be read, or --step has no terminal.
     """
     only = chosen_kinds(view.only)
     console = Console(highlight=False, soft_wrap=not view.step)
@@ -79,7 +79,7 @@ def _check_terminal(console: Console) -> None:
 
 
 class _Replayed:
-    """The steps up to the one that is asked for; remembers the last."""
+    """Gives the replayed steps up to a number, and remembers the last."""
 
     def __init__(self, steps: Iterator[ReplayedStep], until: int | None) -> None:
         self._steps = steps
@@ -143,6 +143,6 @@ def _print_json(replayed: _Replayed, only: frozenset[str]) -> None:
 
 
 def _emit(value: dict[str, Any]) -> None:
-    # ASCII only: a JSON line cannot carry a control character into the terminal.
+    # In ASCII, so that no control character reaches the terminal.
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""``phonic-fsm stats``: the figures of one call, or of thousands together."""
+"""``phonic-fsm stats``: measures recorded calls, and sums them up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run_stats(named: Sequence[Path], *, as_json: bool) -> int:
     """Print the figures; returns the exit code.
 
     Raises:
-        CommandFailed: there is no such file, or not one of them can be read.
+        CommandFailed: a name leads nowhere, or none of the traces can be read.
     """
     readings = list(read_all(find_traces(named), measure))
     summary = Summary()
@@ -33,7 +33,7 @@ def run_stats(named: Sequence[Path], *, as_json: bool) -> int:
         summary.add(reading)
     if as_json:
         for line in (*map(_trace_as_json, readings), {"summary": summary.as_json()}):
-            # ASCII only: a JSON line cannot carry a control character into the terminal.
+            # In ASCII, so that no control character reaches the terminal.
             sys.stdout.write(json.dumps(line) + "\n")
     else:
         summary.print(Console(highlight=False))
@@ -41,7 +41,7 @@ def run_stats(named: Sequence[Path], *, as_json: bool) -> int:
 
 
 class Durations:
-    """Durations of one sort from all traces, and where the longest is."""
+    """All durations of one name, such as tool calls, and the trace with the longest."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -64,7 +64,7 @@ class Durations:
 
 
 class Summary:
-    """What all traces together come to."""
+    """The sums over all traces."""
 
     def __init__(self) -> None:
         self.traces = self.unreadable = self.never_ready = 0

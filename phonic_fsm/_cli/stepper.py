@@ -1,4 +1,4 @@
-"""``phonic-fsm replay --step``: through a trace by keys, forward and back."""
+"""``phonic-fsm replay --step``: goes through a trace with the keyboard, forward and back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _KEYS = {
     -10: ("\x1b[5~", "\xe0I"),
 }
 LEAPS = {key: leap for leap, keys in _KEYS.items() for key in keys}
-"""How far a key goes. Terminals send escape sequences for some keys, Windows a prefix."""
+"""How many entries a key moves on. For some keys, terminals send escape sequences, and Windows
+sends two characters."""
 
 HOME = ("g", "\x1b[H", "\x1bOH", "\x1b[1~", "\xe0G")
 END = ("G", "\x1b[F", "\x1bOF", "\x1b[4~", "\xe0O")
@@ -34,9 +35,9 @@ QUIT = ("q", "Q", "\x04")
 
 
 class Stepper:
-    """One entry after the other on a screen of its own: it whole, above it what led there.
+    """Shows the present entry whole, and above it the entries before.
 
-    Entries are taken from the replay only as far as one has stepped.
+    The trace is replayed only as far as the user has gone.
     """
 
     def __init__(self, shown: Iterator[Entry], header: Header, console: Console) -> None:
@@ -46,14 +47,14 @@ class Stepper:
         self._entries: list[Entry] = []
         self._at = 0
         self._end = ""
-        """Why nothing follows, once that is known."""
+        """Why no entry follows the last one, once that is known."""
         self._problem: TraceError | None = None
 
     def run(self, begin_at: int) -> None:
-        """Show the entry that has the step ``begin_at`` and go where the keys say, until quit.
+        """Show the entry with the step ``begin_at``, then follow the keys until the user quits.
 
         Raises:
-            TraceError: one came to a place where the trace cannot be read.
+            TraceError: the user came to a line that cannot be read.
         """
         self._go(0)
         while not self._end and last_seq(self._entries[-1]) < begin_at:
@@ -88,7 +89,7 @@ class Stepper:
             self._end = printable(str(problem))
 
     def _page(self) -> Layout:
-        """The present entry, whole; above it as much as fits of those before it, cut."""
+        """The present entry whole, and above it as many entries before it as fit."""
         width, height = self._console.size
         present = list(self._paint(self._at, None)) if self._entries else [Text("no steps")]
         rows = len(self._console.render_lines(Group(*present), pad=False))

@@ -1,4 +1,4 @@
-"""A trace's values as text for a terminal."""
+"""Writes a trace's values as text for a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ __all__ = ["brief", "printable", "value_of"]
 
 
 def brief(value: dict[str, Any], longest: int | None = 100) -> str:
-    """A recorded event or effect on one line: its type, then its fields, cut to ``longest``."""
+    """A recorded event or effect on one line: its type, then its fields.
+
+    If the line has more than ``longest`` characters, its end is cut off.
+    """
     words = [str(value.get("type", "?"))]
     fields = {key: field for key, field in value.items() if key != "type"}
     if isinstance(message := fields.pop("message", None), dict):
@@ -23,7 +26,7 @@ def brief(value: dict[str, Any], longest: int | None = 100) -> str:
 
 
 def value_of(value: Any) -> str:
-    """A value that two machines or traces disagree about, whole."""
+    """A value as JSON; ``nothing`` for one that is missing."""
     return "nothing" if value is None else printable(json.dumps(value, ensure_ascii=False))
 
 

@@ -1,4 +1,4 @@
-"""Traces by the thousand: which ones a command line means, and how they are all read."""
+"""Finds the traces that a command line names, and reads all of them, by the thousand if need be."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .text import printable
 SUFFIXES = (".jsonl", ".jsonl.gz")
 
 FEW = 32
-"""Traces that are read here: processes that share the work take half a second to start."""
+"""Up to so many traces are read in this process. Other processes take half a second to start."""
 
 R = TypeVar("R")
 
 
 class Reading(Generic[R]):
-    """What reading one trace came to, or why it cannot be read."""
+    """The result of reading one trace, or why it cannot be read."""
 
     def __init__(self, path: Path, result: R | None, problem: str = "") -> None:
         self.path = str(path)
@@ -39,10 +39,10 @@ class Reading(Generic[R]):
 
 
 def find_traces(named: Iterable[Path]) -> list[Path]:
-    """The named files, and the traces in the named directories and below, each once.
+    """The named files, and the traces in the named directories and below. Each is given once.
 
     Raises:
-        CommandFailed: there is nothing by a name, or no trace in a directory.
+        CommandFailed: a name leads nowhere, or to a directory without a trace.
     """
     found: dict[Path, None] = {}
     for path in named:
@@ -67,15 +67,16 @@ def _within(directory: Path) -> Iterator[Path]:
 
 
 def read_all(paths: list[Path], work: Callable[[Iterable[Line]], R]) -> Iterator[Reading[R]]:
-    """Do the work on every trace; the results come in the traces' order.
+    """Do the work on every trace; the results come in the order of the traces.
 
-    On stderr: a bar, where somebody watches, and each of several traces that cannot be read.
+    On stderr it names the traces that cannot be read, and shows a progress bar if that is a
+    terminal.
 
     Args:
         work: a function that other processes can import.
 
     Raises:
-        CommandFailed: at the end, if not one of the traces can be read.
+        CommandFailed: none of the traces can be read; raised at the end.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -86,7 +87,7 @@ def read_all(paths: list[Path], work: Callable[[Iterable[Line]], R]) -> Iterator
         console=console,
         transient=True,
         disable=not console.is_terminal,
-        redirect_stdout=False,  # what goes to stdout does not belong to the bar's terminal
+        redirect_stdout=False,  # stdout may not be the terminal that shows the bar
     ) as bar:
         for reading in bar.track(_readings(paths, work), len(paths)):
             problem = reading.problem
@@ -111,7 +112,7 @@ def _readings(paths: list[Path], work: Callable[[Iterable[Line]], R]) -> Iterato
 
 
 def _leave_ctrl_c() -> None:
-    """Ctrl-C reaches every process of the terminal; the first of them ends the others."""
+    """Ignore Ctrl-C, which every process of a terminal gets: the first process ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -1,4 +1,4 @@
-"""WAV files, in and out, as PCM16."""
+"""Reads and writes WAV files as PCM16."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_wav(path: Path) -> Sound:
 
 
 def write_wav(path: Path, sound: Sound) -> None:
-    """Write a WAV, whole or not at all.
+    """Write a WAV file. If that fails, no part of it is left.
 
     Raises:
         CommandFailed: the file cannot be written.

@@ -1,15 +1,34 @@
 """Traces: a session's steps as JSON Lines, and their replay.
 
-While a session runs, ``recorder`` queues its steps, and the thread of ``writer`` has ``output``
-make lines of them: ``masking`` or ``redaction`` take out what must not be told, ``format`` says
-what a line holds, ``sinks`` are where lines go, ``audio`` what goes beside them. ``destination``
-names a trace, ``rotation`` makes room for it, ``recording`` is all that the user may choose.
+While a session runs:
 
-Afterwards ``reader`` reads a trace (``follow`` while it is still written) and ``feeding`` feeds its
-events to a fresh machine: ``replay`` compares what that does with what was recorded, ``explain``
-says why a step was taken, ``rewriting`` redacts.
-``stats`` measures a call, ``diff`` compares two, ``kinds`` says what a step is about. The machine is the only thing of the package that a replay runs: no
-socket, no clock, no LiveKit. ``schema`` is the format for other programs.
+``recorder``
+    The event loop hands its steps to it; it queues them.
+``writer`` and ``output``
+    One thread for all sessions takes what is queued, makes lines of it and writes them.
+``masking`` and ``redaction``
+    What a trace must not hold is taken out: secrets always, what was said if it is redacted.
+``format`` and ``schema``
+    What a line holds, and the same as a JSON Schema for other programs.
+``sinks``, ``audio``, ``destination`` and ``rotation``
+    Where lines go, the audio beside them, how a trace is named, and which old traces give way.
+``recording``
+    The options of a recording, checked.
+
+Afterwards:
+
+``reader`` and ``follow``
+    Read a trace, or one that is still being written.
+``feeding``
+    Feeds a trace's events to a fresh machine. Everything below that replays goes through it.
+``replay`` and ``explain``
+    Compare what the machine does with what was recorded, and say why it does it.
+``rewriting``
+    Redacts a recorded trace.
+``kinds``, ``stats`` and ``diff``
+    Say what a step is about, measure a call, and compare two traces.
+
+A replay runs the machine and nothing else of this package: no socket, no clock, no LiveKit.
 """
 
 from typing import TYPE_CHECKING
