@@ -1,12 +1,23 @@
-"""A trace as one page that explains the call.
+"""Makes a trace into one HTML page that explains the call.
 
-``call`` walks through a trace to its end. What it meets goes to ``steps`` (every step, with why it
-came out so), ``lanes`` (what happened when: speech, tools, connection, states) and
-``conversation`` (what was said). ``anomalies`` looks for trouble in the lanes, ``numbers`` words
-the figures of ``trace.stats``, ``sound`` is the audio if it was recorded, and ``page`` puts it all,
-with the page's own code from ``web/``, into a single file that needs nothing else.
+``call``
+    Goes through a trace to its end, and gives each step to the next three.
+``steps``
+    Every step, and why the machine took it.
+``lanes``
+    What happened when: speech, tools, the connection, states.
+``conversation``
+    What was said.
+``anomalies``
+    What went wrong, found in the lanes by rules.
+``numbers``
+    The figures of ``trace.stats`` in words.
+``sound``
+    The call's audio, if it was recorded.
+``page``
+    Puts all of it, and the page's own code from ``web/``, into one file that needs nothing else.
 
-Nothing here runs a session or knows LiveKit; nothing in ``web/`` decides what a call means.
+Nothing here runs a session or knows LiveKit. Nothing in ``web/`` decides what a call means.
 """
 
 from .page import Report, make_report

@@ -1,6 +1,7 @@
-"""What went wrong in a call, or may have: one rule a kind, each anomaly with its explanation.
+"""Finds what went wrong in a call, or may have, and explains it.
 
-A new rule is a line in ``RULES`` and the function that it names, which reads the lanes.
+Each kind of anomaly has a rule. A new rule is a line in ``RULES`` and its function, which reads the
+lanes.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from .lanes import CallerSpeech, Lanes, Link, Span, ToolCall
 from .numbers import count, duration
 
 OUGHT_TO_ANSWER = 3.0
-"""Seconds without a sound, while the caller waits, that are too many."""
+"""If nobody is heard for so many seconds while the caller waits, that is marked."""
 
 OUGHT_TO_SPEAK = 10.0
-"""Seconds without a sound, while it is the caller's turn, that are worth a mark."""
+"""If nobody is heard for so many seconds while it is the caller's turn, that is marked."""
 
 TELLING = 1.0
-"""Seconds that a tool or the connection must have taken of a silence to be blamed for it."""
+"""A tool or the connection is named as the reason for a silence from so many seconds on."""
 
 SLOW_START = 3.0
+"""If a conversation takes more seconds to open, that is marked."""
 
 
 class Anomaly(Struct, kw_only=True):
@@ -42,12 +44,12 @@ class Anomaly(Struct, kw_only=True):
 class Rule(NamedTuple):
     name: str
     when: str
-    """In which case something is marked: for readers."""
+    """When the rule marks something, in words for the page."""
     find: Callable[[Lanes], Iterator[Anomaly]]
 
 
 def anomalies(lanes: Lanes) -> list[Anomaly]:
-    """All that the rules find, in the order of time."""
+    """Everything that the rules find, in the order of time."""
     found = [anomaly for rule in RULES for anomaly in rule.find(lanes)]
     return sorted(found, key=lambda anomaly: (anomaly.start, not anomaly.severe))
 
@@ -172,7 +174,7 @@ def _about_silence(lanes: Lanes, gap: Span, last: Span | None) -> Iterator[Anoma
 
 
 def _reasons(lanes: Lanes, gap: Span) -> dict[str, float]:
-    """What kept the assistant from speaking, and for how long (seconds)."""
+    """What kept the assistant from speaking, with how long each took (s)."""
     reasons: dict[str, float] = defaultdict(float)
     for link in lanes.connection:
         if link.kind != "open":
@@ -311,5 +313,5 @@ def _overlap(one: Span, other: Span) -> float:
 
 
 def _step_at(lanes: Lanes, at: float) -> int:
-    """The step that began the state that the session was in then."""
+    """The step that led to the state in which the session was at that time."""
     return max((span.step for span in lanes.states if span.start <= at), default=1)

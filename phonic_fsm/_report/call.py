@@ -1,4 +1,4 @@
-"""A recorded call to its end, whatever becomes of the replay."""
+"""Goes through a recorded call to its end, also where the replay diverges."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _RECORDED: dict[Any, type[Any]] = {**EFFECTS, "push_audio": RecordedPushAudio}
 
 
 class Call:
-    """Iterate once; ``last`` and ``problem`` say afterwards how the replay went."""
+    """The steps of a call. Iterate once; ``last`` and ``problem`` say afterwards how it went."""
 
     def __init__(self, reader: TraceReader) -> None:
         self._reader = reader
         self.last: ReplayedStep | None = None
-        """The last step that the machine took; it holds the difference, if there is one."""
+        """The last step that the machine took. If the replay diverged, it holds the difference."""
         self.problem: TraceError | None = None
-        """Why the rest of the file cannot be read."""
+        """Why the rest of the trace cannot be read."""
 
     def __iter__(self) -> Iterator[tuple[Line, Explanation | None]]:
-        """The steps; those behind a difference as recorded, without an explanation."""
+        """The steps. After a difference they are those of the recording, without an explanation."""
         try:
             for step in replay(self._reader, explain=True):
                 self.last = step
@@ -41,7 +41,7 @@ class Call:
             self.problem = error
 
     def _recorded(self, differing: ReplayedStep) -> Iterator[tuple[Line, Explanation | None]]:
-        """The lines from the difference on, which no machine has vouched for."""
+        """The recorded steps from the difference on. The machine has not checked them."""
         for line in self._reader:
             if line.seq < differing.line.seq:
                 continue

@@ -1,4 +1,4 @@
-"""What was said, as a transcript: what the caller did not get to hear is told from the rest."""
+"""The transcript of a call. It marks what the caller did not hear of an answer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .lanes import AssistantSpeech, Lanes
 class Entry(Struct, kw_only=True):
     step: int
     at: float
-    """When it began to be heard; for the caller, when it was understood."""
+    """When it began to be heard (s); what the caller said: when its transcript came."""
     who: str
     """``caller``, ``assistant``, ``typed`` (by the user), ``system`` or ``tool``."""
     text: str
     unheard: str = ""
-    """What was cut off, behind the text."""
+    """The rest of the text, which was cut off."""
 
 
 class ConversationBuilder:
@@ -61,7 +61,7 @@ class ConversationBuilder:
         return entry
 
     def entries(self, lanes: Lanes) -> list[Entry]:
-        """The transcript in the order in which it was heard."""
+        """The transcript, in the order in which it was heard."""
         parts: dict[str, list[AssistantSpeech]] = {}
         for speech in lanes.assistant:
             parts.setdefault(speech.message, []).append(speech)

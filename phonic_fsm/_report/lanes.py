@@ -1,8 +1,8 @@
 """What happened when, in lanes: the caller, the assistant, tools, the connection, states.
 
-A session gets the assistant's audio ahead of time and plays it at its pace. When the caller
-really heard something is therefore reckoned here: audio plays from its arrival on, or from the
-end of what is being played, and stops where the caller or the session cuts it off.
+A session gets the assistant's audio faster than it is played. So this module calculates when the
+caller heard it: a chunk is played when it arrives, or when the audio before it has been played, and
+playback stops where the caller or the session cuts it off.
 
 Times are seconds since the recording began; a step is its number.
 """
@@ -21,13 +21,13 @@ from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._stats import GENERATION_OPENED, NO_ANSWER_DUE, OPEN_STATES
 
 BIN = 0.05
-"""Seconds that one level of a speech stands for: its loudest chunk."""
+"""Each level of a speech stands for so many seconds, and is that of the loudest chunk in them."""
 
 SILENT = -100
 """Level of digital silence (dBFS)."""
 
 PAUSE = 0.3
-"""Seconds without audio in the midst of an answer that part it in two."""
+"""If an answer has no audio for so many seconds, it is shown in two parts."""
 
 
 class Span(Struct, kw_only=True):
@@ -49,9 +49,9 @@ class AssistantSpeech(Span, kw_only=True):
     words: list[tuple[float, str]] = field(default_factory=list)
     """When each is heard."""
     levels: list[int] = field(default_factory=list)
-    """In bins of ``BIN`` seconds, in dBFS."""
+    """In dBFS, one for every ``BIN`` seconds."""
     unheard: float | None = None
-    """Where the speech would have ended, had it not been cut off at its end."""
+    """When the speech would have ended (s), if it was cut off."""
 
 
 class Heard(Struct, kw_only=True):
@@ -77,9 +77,9 @@ class ToolCall(Span, kw_only=True):
     unwanted: bool = False
     """The output came when nobody awaited it any more."""
     ended: Literal["", "acknowledged", "interrupted", "handed over"] = ""
-    """How the call was settled; a handoff forgets the former agent's calls."""
+    """How the call ended. At a handoff the calls of the former agent are forgotten."""
     problem: str | None = None
-    """What Phonic has against it."""
+    """What Phonic says went wrong with it."""
 
 
 class Link(Span, kw_only=True):
@@ -91,7 +91,7 @@ class Link(Span, kw_only=True):
     cause: str = ""
     """Why it was lost."""
     restored: bool = False
-    """The conversation went on."""
+    """Whether the conversation went on."""
     afresh: bool = False
     """It could not be resumed and goes on in a new one."""
 
@@ -101,7 +101,7 @@ class StateSpan(Span, kw_only=True):
 
 
 class Trouble(Struct, kw_only=True):
-    """An error or a warning that the session put out, other than about an attempt to connect."""
+    """An error or a warning of the session, other than about an attempt to connect."""
 
     step: int
     at: float
@@ -135,12 +135,12 @@ class LaneBuilder:
         self._bytes_per_second = rate * sample_bytes
         self._lanes = Lanes()
         self.heard: list[Heard] = []
-        """Of the audio beside the trace, in order; complete when ``lanes`` has been called."""
+        """The audio beside the trace that was heard, in order; complete after ``lanes()``."""
         self._playhead = 0.0
         self._calls: dict[str, ToolCall] = {}
         self._caller_speaks = False
         self._opened: Line | None = None
-        """What opened the generation, while there is nothing in it."""
+        """The step that opened the generation, while the generation is empty."""
         self._generation = ""
 
     def take(self, line: Line) -> None:
@@ -155,7 +155,7 @@ class LaneBuilder:
         self._note_trouble(line)
 
     def lanes(self) -> Lanes:
-        """The lanes, up to the last step; what is still going on ends with it."""
+        """The lanes up to the last step. What is still going on then ends with it."""
         lanes = self._lanes
         if lanes.states:
             lanes.states[-1].end = lanes.seconds
@@ -285,7 +285,7 @@ class LaneBuilder:
             speech.levels[number] = max(speech.levels[number], level)
 
     def _hear(self, seconds: float, source: float) -> None:
-        """What has just been lined up to be played is there as audio, too."""
+        """Note where the audio that will be played next is in the file beside the trace."""
         end = self._playhead
         last = self.heard[-1] if self.heard else Heard(start=0.0, end=-1.0, source=0.0)
         behind = last.source + last.end - last.start
@@ -297,7 +297,7 @@ class LaneBuilder:
             self.heard.append(Heard(start=end - seconds, end=end, source=source))
 
     def _cut_off(self, at: float) -> None:
-        """Nothing is heard from here on of what has arrived."""
+        """End the playback here: the audio that has arrived is not heard any further."""
         for speech in reversed(self._lanes.assistant):
             if speech.end <= at:
                 break
@@ -350,7 +350,7 @@ class LaneBuilder:
         call = self._calls.get(str(item.get("call_id")))
         if call is not None and item["type"] == "function_call_output" and call.given is None:
             call.given, call.output = line.t, item["output"]
-            # Where the server is ready, an output that is awaited goes out at once.
+            # If the server is ready, an output that is awaited is sent at once.
             call.unwanted = line.source in OPEN_STATES and call.call_id not in _outputs_sent(line)
 
     def _settle(self, line: Line) -> None:
@@ -370,7 +370,7 @@ class LaneBuilder:
     def _note_trouble(self, line: Line) -> None:
         lanes = self._lanes
         if line.event["type"] == "tool_call_output_processed":
-            return  # what it warns of stands with the call
+            return  # the tool call shows its warning
         for effect in line.effects:
             kind = effect["type"]
             if kind == "emit_error" and not effect.get("recoverable"):

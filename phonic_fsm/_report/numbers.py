@@ -16,9 +16,9 @@ class Number(Struct, kw_only=True):
     """A second value."""
     note: str = ""
     series: Sequence[float] = ()
-    """The values that it is made of, in order, in seconds."""
+    """The single values in their order (s), from which the figure follows."""
     bad: bool = False
-    """Worth a look."""
+    """Whether something is wrong."""
 
 
 def numbers(figures: Figures) -> list[Number]:
@@ -51,7 +51,7 @@ def numbers(figures: Figures) -> list[Number]:
         Number(
             name="Audio lost",
             value=duration(figures.dropped_audio_ms / 1000),
-            note="of the caller's, in outages: as much, if the caller spoke all the time",
+            note="of the caller's audio, in outages, if the caller spoke all the time",
             bad=figures.dropped_audio_ms > 0,
         ),
     ]

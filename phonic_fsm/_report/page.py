@@ -1,9 +1,9 @@
-"""The page: one HTML file with its style, its code and the call's data in it.
+"""The page: one HTML file that holds its style, its code and the call's data.
 
-The page may load nothing: its content security policy lets only the style and the script run
-whose hashes it names, and forbids every request. Whatever was said in the call reaches it as JSON
-that cannot end its element, and is only ever set as text; the audio, if it was recorded, stands in
-the page as well, and only then may it play some.
+The page loads nothing. Its content security policy forbids every request, and allows only the
+style and the script whose hashes it names. The page holds what was said as JSON, in which no text
+can end the element, and shows it as text only. If the audio was recorded, the page holds it, too;
+only then does the policy allow it to play audio.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ _SCRIPTS = (
     "conversation.js",
     "main.js",
 )
-"""In the order in which they build on each other."""
+"""In an order in which each uses only those before it."""
 
 
 class Report(Struct, frozen=True):
     html: str
     last: ReplayedStep | None
-    """The last step that the machine took; it holds the difference, if there is one."""
+    """The last step that the machine took. If the replay diverged, it holds the difference."""
     problem: TraceError | None
-    """Why the trace cannot be read to its end; the page has what stands before."""
+    """Why the trace cannot be read to its end. The page shows the steps before."""
 
 
 class _Difference(Struct):
@@ -83,7 +83,7 @@ class _Diagram(Struct):
 
 
 class _Data(Struct):
-    """What the page knows. Its names are those that ``web/`` uses."""
+    """The data of the page, under the names that ``web/`` uses."""
 
     name: str
     package: str
@@ -105,7 +105,7 @@ def make_report(trace: str | PathLike[str]) -> Report:
     """Replay a trace and make its page.
 
     Raises:
-        TraceError: the file does not begin as a trace.
+        TraceError: there is no such file, or its first line is not a trace's header.
     """
     reader = TraceReader(trace)
     call = Call(reader)
@@ -137,7 +137,7 @@ def make_report(trace: str | PathLike[str]) -> Report:
         rules=[(rule.name, rule.when) for rule in RULES],
         numbers=numbers(figures),
     )
-    # A redacted trace may lie where the audio of the call is.
+    # A redacted trace may lie beside the audio of the call, which is not redacted.
     silent = reader.header.redacted
     sound = Sound() if silent else sound_of(reader.path, builder.heard, lanes.seconds)
     return Report(_page(data, sound), call.last, call.problem)
@@ -162,7 +162,7 @@ def _diagram() -> _Diagram:
 
 
 def _with_divergence(found: list[Anomaly], call: Call) -> list[Anomaly]:
-    """What went wrong with the replay itself stands before everything else."""
+    """Put before the anomalies that the replay diverges, or that the trace cannot be read on."""
     last = call.last
     if last is not None and last.difference is not None:
         sentence = (

@@ -1,7 +1,7 @@
-"""The call's audio as one sound on the trace's clock: both sides as the caller heard them.
+"""Mixes the call's audio into one sound, as the caller heard it.
 
-The caller's file runs on that clock. The assistant's came ahead of its playback: each piece is put
-where ``lanes`` reckons that it was heard, and only as much of it as was.
+The sound runs on the trace's clock, as the caller's file does. The assistant's audio came ahead of
+its playback, so each piece of it is put where ``lanes`` says that it was heard.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from phonic_fsm.trace._audio import ASSISTANT, CALLER, side_files
 from .lanes import Heard
 
 RATES = (16_000, 8_000)
-"""Hz, the better one first. A sample is a byte."""
+"""The possible sampling rates (Hz), the better one first. A sample is one byte."""
 
 LARGEST = 22_000_000
-"""Bytes of a sound: 45 minutes at 8 kHz, and in base64 what every browser takes in an address."""
+"""The most bytes of a sound: 45 minutes at 8 kHz. In base64, every browser takes so many."""
 
 
 class Sound(Struct, frozen=True):
     wav: bytes = b""
     """µ-law, mono; empty if there is none."""
     remark: str = ""
-    """Why there is none, although there is audio beside the trace."""
+    """Why there is no sound, although audio lies beside the trace."""
 
 
 def sound_of(trace: Path, heard: Iterable[Heard], seconds: float) -> Sound:
-    """Mix what is beside a trace, from 0 to ``seconds`` of its clock."""
+    """Mix the audio beside a trace, from 0 to ``seconds`` on its clock."""
     try:
         with ExitStack() as stack:
             sides = {
@@ -70,7 +70,7 @@ def _opened(path: Path) -> wave.Wave_read:
 
 
 def _minutes(seconds: float) -> Iterable[Heard]:
-    """All of it, in pieces that take little memory."""
+    """The whole time in pieces of a minute, so that little is in memory at once."""
     for start in range(0, int(seconds) + 1, 60):
         yield Heard(start=start, end=min(start + 60, seconds), source=start)
 
@@ -80,7 +80,7 @@ def _add(mix: np.ndarray[Any, Any], rate: int, wav: wave.Wave_read, piece: Heard
     wav.setpos(min(round(piece.source * own), wav.getnframes()))
     pcm = wav.readframes(round((piece.end - piece.start) * own))
     samples = np.frombuffer(pcm, "<i2", len(pcm) // 2)  # a crash may leave half a sample
-    # A new sample is the mean of the old ones in whose place it stands.
+    # A new sample is the mean of the old samples of the same time.
     sums = np.concatenate(([0.0], np.cumsum(samples, dtype=np.float64)))
     edges = np.arange(round(len(samples) * rate / own) + 1) * (own / rate)
     means = np.diff(np.interp(edges, np.arange(len(sums)), sums)) * (rate / own)

@@ -1,6 +1,6 @@
-"""Every step, in columns: a value that comes again is kept once and stands as its number.
+"""Every step of a call, in columns. A value that comes again is kept once, and named by its number.
 
-A call of an hour has 100,000 steps, nearly all of them audio that differs in its level only.
+A call of an hour has 100,000 steps. Most of them are audio chunks that differ only in their level.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NUMBERS = {id(row): number for number, row in enumerate(TABLE)}
 
 
 class _Interned:
-    """Values, each kept once."""
+    """Keeps each value once, under a number."""
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
@@ -39,14 +39,14 @@ class _Interned:
 
 
 class Changes(Struct, array_like=True):
-    """One name of the session's memory: at which steps it changed, and to what."""
+    """For one name in the session's memory: the steps at which it changed, and its new values."""
 
     steps: list[int] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
 
 
 class TableRow(Struct):
-    """A row of the machine's table, for readers."""
+    """A row of the machine's table, in words."""
 
     target: str | None
     chooses: bool
@@ -72,7 +72,8 @@ class StepColumns(Struct):
     """Each a list of numbers of ``effect_values``."""
     effect_values: list[Raw]
     path_values: list[Raw]
-    """From, to, and the rows that were tried: the number in ``rows`` and its guards' answers."""
+    """From, to, and the rows that were tried: for each, its number in ``rows`` and its guards'
+    answers."""
     rows: list[TableRow]
     context: dict[str, Changes]
     initial: dict[str, Any]
@@ -81,7 +82,7 @@ class StepColumns(Struct):
 
 
 class Steps:
-    """Takes the steps and gives the columns."""
+    """Collects the steps, and makes the columns of them."""
 
     def __init__(self) -> None:
         self._at = 0

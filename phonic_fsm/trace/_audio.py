@@ -1,10 +1,12 @@
 """A session's audio, beside its trace: one mono WAV file (PCM16 LE, the wire's rate) per side.
 
-``call.jsonl`` has ``call.assistant.wav``, the audio as it came, ahead of its playback; a line's
-``at`` says where its chunk begins. ``call.caller.wav`` runs on the trace's clock: second 7 of it
-was sent at ``t`` = 7, and where nothing was sent there is silence.
+Beside ``call.jsonl`` lies ``call.assistant.wav``: the audio in the order in which Phonic sent it,
+which is ahead of its playback. A line's ``at`` says where its chunk begins in this file.
+``call.caller.wav`` runs on the trace's clock: its second 7 was sent at ``t`` = 7, and it is silent
+where nothing was sent.
 
-A crash leaves headers that promise more than there is; players read what is there.
+If the process crashes, a file's header names more audio than the file has. Players play what is
+there.
 """
 
 from __future__ import annotations
@@ -19,20 +21,20 @@ from ._destination import split_name
 ASSISTANT, CALLER = "assistant", "caller"
 
 LARGEST_GAP = 0.1
-"""Seconds that the caller's audio may be late before silence is put in."""
+"""If the caller's audio is late by more seconds than this, silence is put in."""
 
 _ENDLESS = 0x7FFF_FFFF - 64
-"""Frames that a header promises until the file is closed: as much as fits into it."""
+"""The number of frames in the header until the file is closed: the largest that fits."""
 
 
 def side_files(trace: Path) -> dict[str, Path]:
-    """Where the audio of a trace is, or would be, by whose it is."""
+    """The paths of a trace's audio, by side. The files need not exist."""
     stem, _ = split_name(trace)
     return {side: trace.with_name(f"{stem}.{side}.wav") for side in (ASSISTANT, CALLER)}
 
 
 class SideAudio:
-    """Writes both files; each is made when it gets its first audio."""
+    """Writes both files. Each is made when its first audio comes."""
 
     def __init__(
         self,
@@ -41,26 +43,27 @@ class SideAudio:
         to_pcm: Callable[[bytes], bytes] | None,
         largest: int,
     ) -> None:
-        """``rate`` in Hz; ``to_pcm`` decodes audio that is not PCM16 LE; ``largest`` in bytes."""
+        """``rate`` is in Hz; ``largest`` is the most bytes that a file may have; ``to_pcm`` decodes
+        audio that is not PCM16 LE."""
         self._to_pcm = to_pcm
         paths = side_files(trace)
         self._assistant = _Wav(paths[ASSISTANT], rate, largest)
         self._caller = _Wav(paths[CALLER], rate, largest)
 
     def assistant(self, audio: bytes) -> float | None:
-        """Add a chunk; says where it begins (s), or that the file is full.
+        """Add a chunk. Returns where it begins (s), or ``None`` if the file is full.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         at = self._assistant.seconds
         return round(at, 6) if self._assistant.add(self._pcm(audio)) else None
 
     def caller(self, audio: bytes, until: float) -> None:
-        """Add what was sent until then (s on the trace's clock).
+        """Add audio, of which the last sample was sent at ``until`` (s on the trace's clock).
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         pcm = self._pcm(audio)
         gap = until - self._caller.length_of(pcm) - self._caller.seconds

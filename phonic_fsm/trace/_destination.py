@@ -1,4 +1,4 @@
-"""Where traces go, as the user says it: a directory, a path with fields in braces, or a function.
+"""Where traces go: a directory, a path with fields in braces, or a function of the user's.
 
 The fields are ``{job}`` and ``{room}`` of LiveKit (``none`` outside a job), ``{time}`` (UTC,
 ``20260131T235959Z``) and ``{session}``, the twelve hexadecimal digits that the session's ids
@@ -28,22 +28,22 @@ FIELDS = {
 IN_A_DIRECTORY = "{time}-{session}.jsonl"
 
 LONGEST_VALUE = 80
-"""Characters; of a longer job or room the rest is left out of a name."""
+"""The most characters of a job's or a room's name that a file's name gets."""
 
 
 class Files(Struct, frozen=True):
-    """A file for each session."""
+    """Each session's trace goes to a file of its own, whose name follows from the template."""
 
     template: str
 
     def resolved(self) -> Files:
-        """With a name in the directory, where the path is one by now."""
+        """The same; if the template is a directory, with a file name in it."""
         if self.template.endswith(("/", os.sep)) or os.path.isdir(self.template):
             return Files(os.path.join(self.template, IN_A_DIRECTORY))
         return self
 
     def path(self, session: str, job: str = "", room: str = "") -> Path:
-        """The name of this session's trace."""
+        """The path of this session's trace."""
         now = datetime.now(timezone.utc)
         return Path(
             self.template.format(
@@ -59,7 +59,7 @@ class Files(Struct, frozen=True):
         return "session" in _fields(Path(self.template).name)
 
     def own_names(self) -> re.Pattern[str]:
-        """What the names of such files look like, without their directory."""
+        """A pattern for the names of such files, without their directory."""
         stem, suffix = split_name(Path(self.template))
         parts = [
             re.escape(literal) + (FIELDS[field] if field else "")
@@ -78,8 +78,7 @@ def destination(target: object) -> Destination:
     session.
 
     Raises:
-        ValueError: it is none of the three, or has a field that there is not; it says so of
-            ``trace``.
+        ValueError: it is none of the three, or has an unknown field; the message names ``trace``.
     """
     if callable(target):
         return target
@@ -98,7 +97,7 @@ def destination(target: object) -> Destination:
 
 
 def split_name(path: Path) -> tuple[str, str]:
-    """A trace's name without what says its format, and that."""
+    """A trace's name without its suffix, and the suffix (``.jsonl`` or ``.jsonl.gz``)."""
     for suffix in (".jsonl.gz", ".jsonl"):
         if path.name.endswith(suffix):
             return path.name[: -len(suffix)], suffix
@@ -106,7 +105,7 @@ def split_name(path: Path) -> tuple[str, str]:
 
 
 def numbered(path: Path, number: int) -> Path:
-    """The path, or one beside it where that is taken."""
+    """The path itself as number 1; with a higher number, the path with the number in its name."""
     stem, suffix = split_name(path)
     return path if number == 1 else path.with_name(f"{stem}-{number}{suffix}")
 
@@ -116,5 +115,5 @@ def _fields(template: str) -> set[str]:
 
 
 def _fit_for_a_name(value: str) -> str:
-    """Without what could leave the directory, or that a file system refuses."""
+    """The value without characters that lead out of the directory or that a file system refuses."""
     return re.sub(r"[^\w.-]+", "_", value)[:LONGEST_VALUE].lstrip(".") or "none"

@@ -1,9 +1,9 @@
-"""Where two traces differ, or a trace and this version's machine: all differing steps.
+"""Finds the steps in which two traces differ, or a trace and this version's machine.
 
-Two runs of one conversation are never the same to the letter. Ids differ, so two of them count as
-equal as long as they stand for each other throughout. Measured times differ and are left out.
-Audio comes in other portions, so that chunks in a row count as one step of which the words are
-compared. A step that only one trace has is told as such, and what follows it is aligned again.
+Two runs of one conversation are never the same to the letter, so some differences do not count. Two
+ids are equal if they stand for each other in the whole call. Measured values are not compared.
+Audio comes in other pieces, so chunks in a row count as one step, of which the words are compared.
+If only one trace has a step, the steps after it are aligned again.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ T = TypeVar("T")
 
 
 class DifferingStep(Struct, frozen=True):
-    """A step that is another one on either side, or that one side has not."""
+    """A step that differs between the two sides, or that only one side has."""
 
     expected: Line | None
-    """The first trace's, or the one that was recorded. Where audio chunks in a row count as one
-    step, it is the first of them, with the words of all."""
+    """The step of the first trace, or the recorded one. If audio chunks in a row count as one step,
+    it is the first of them, with the words of all."""
     got: Line | None
     differences: tuple[Difference, ...] = ()
-    """All of them, where both sides have the step."""
+    """Each difference, if both sides have the step."""
 
 
 def diff_with_machine(path: str | PathLike[str]) -> Iterator[DifferingStep]:
-    """A trace's steps, and what this version's machine makes of the same events.
+    """The recorded steps that this version's machine takes differently, given the same events.
 
-    Nothing is left out here: the same events make the same ids and the same audio.
+    Everything is compared, ids and audio too: the same events make the same ones.
 
     Raises:
         TraceError: the file is not a readable trace.
@@ -108,7 +108,7 @@ def _words_alone(line: Line) -> Line:
 def _aligned(
     ours: Sequence[Line], theirs: Sequence[Line]
 ) -> Iterator[tuple[Line | None, Line | None]]:
-    """Pairs: first of what is the same, then, in between, of events of the same type."""
+    """Pairs of steps: equal ones first, then, between those, steps of the same event."""
     for same, one, other in _blocks(ours, theirs, _content):
         for paired, left, right in [(True, one, other)] if same else _blocks(one, other, _type):
             if paired:
@@ -121,7 +121,7 @@ def _aligned(
 def _blocks(
     ours: Sequence[T], theirs: Sequence[T], key: Callable[[T], Any]
 ) -> Iterator[tuple[bool, Sequence[T], Sequence[T]]]:
-    """Both sequences cut into blocks, in turn equal by ``key`` and not."""
+    """Both sequences in blocks; each block is either equal by ``key`` or not."""
     matcher = SequenceMatcher(None, [*map(key, ours)], [*map(key, theirs)])
     for tag, a, b, c, d in matcher.get_opcodes():
         yield tag == "equal", ours[a:b], theirs[c:d]
@@ -132,7 +132,7 @@ def _type(line: Line) -> str:
 
 
 def _content(line: Line) -> bytes:
-    """What of a step is the same in every run of a conversation, but for ids within text."""
+    """The part of a step that is the same in every run of a conversation, but for ids in texts."""
     event, effects = _without_ids(_EVENT, line.event), _without_ids(_EFFECT, line.effects)
     return msgspec.json.encode((line.source, line.target, event, effects))
 
@@ -165,7 +165,7 @@ class _Comparison:
     def __init__(self, *, exactly: bool) -> None:
         self._exactly = exactly
         self._theirs: dict[str, str] = {}
-        """Our ids → the other side's."""
+        """Id of the first side → id of the other side."""
         self._ours: dict[str, str] = {}
 
     def of_steps(self, one: Line, other: Line) -> Iterator[Difference]:
@@ -177,7 +177,7 @@ class _Comparison:
         yield from self._of_effects(one.effects, other.effects)
 
     def _of_effects(self, one: list[Any], other: list[Any]) -> Iterator[Difference]:
-        """An effect more or less does not make all that follow it differ."""
+        """The differences of effects. One that is missing does not make all after it differ."""
         at = 0
         for same, left, right in _blocks(one, other, lambda effect: str(effect.get("type"))):
             if same:

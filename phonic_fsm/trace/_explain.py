@@ -1,7 +1,7 @@
-"""Why a step came out as it did: the rows that were tried, and what the session remembers then.
+"""Explains a step: the rows that the machine tried, and what the session remembers afterwards.
 
-A trace does not hold this. A replay can tell it, since the machine says what its guards answered,
-and its memory is at hand.
+A trace does not hold this. A replay knows it: the machine tells what its guards answered, and its
+memory is at hand.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads a trace that is still being written, up to the session's end."""
+"""Reads a trace while it is being written, until the session is closed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ._format import Line
 from ._reader import TraceError, TraceReader
 
 PAUSE = 0.05
-"""Seconds until a file that has not grown is looked at again."""
+"""Seconds between two looks at a file that has not grown."""
 
 
 class FollowedTrace(TraceReader):
-    """A trace whose steps come as they are written: one waits for a line until it is whole."""
+    """A trace that is still being written. Iteration waits until the next line is whole."""
 
     def __iter__(self) -> Iterator[Line]:
         """The steps, up to the one that closes the session.

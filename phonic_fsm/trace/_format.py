@@ -1,4 +1,4 @@
-"""What a trace holds, line by line. ``docs/trace-format.md`` tells it to people.
+"""What each line of a trace holds. ``docs/trace-format.md`` describes it for users.
 
 The first line is a header, every other line one step::
 
@@ -9,7 +9,7 @@ The first line is a header, every other line one step::
 them, but audio stands as its length (and, in events, its level), never as samples. A trace that
 ends before its session does says why in a last line, an ``End``.
 
-What may not be told is taken out before a line is made (``masking``, ``redaction``).
+What a trace must not hold is taken out before a line is made (``masking``, ``redaction``).
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ VERSION = 1
 NAME = "phonic-fsm"
 
 DEEPEST = 2 * codec.DEEPEST
-"""Levels that a line may be nested: messages stand in it, and what the caller gave."""
+"""The most levels that a line may be nested. It may hold a message, which has its own limit."""
 
 LONGEST_AUDIO = 16 * 2**20
-"""Bytes in one message: no longer one is ever received, and a replay makes that much silence."""
+"""The most bytes of audio in one step. A replay makes that much silence."""
 
 
 LONGEST_CALL = 1e8
@@ -55,7 +55,7 @@ class Header(Struct, frozen=True, kw_only=True):
     """ISO 8601, UTC."""
     settings: Settings
     redacted: bool = False
-    """What was said, and whatever else may be private, stands as placeholders."""
+    """Whether placeholders stand for what was said and whatever else may be private."""
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -76,21 +76,21 @@ class End(Struct, frozen=True, kw_only=True):
     """The last line of a trace that ends before its session does."""
 
     end: EndReason
-    """The limit of a trace's size was reached; the disk could not keep up; the trace that this
-    one was made from is cut off here."""
+    """``size_limit``: the trace reached its largest size. ``overrun``: the disk could not keep up.
+    ``cut_off``: the trace that was redacted is cut off here."""
     seq: int
-    """Of the last step."""
+    """The number of the last step."""
 
 
 class AudioLength(Struct, frozen=True, omit_defaults=True):
-    """What is kept of audio."""
+    """Stands for audio."""
 
     bytes: Annotated[int, Meta(ge=0, le=LONGEST_AUDIO)]
     """In the session's wire format."""
     dbfs: float | None = None
     """RMS level relative to full scale, rounded to 0.1 dB; ``None`` for digital silence."""
     at: float | None = None
-    """Where it begins in the side file of the assistant's audio (s), if there is one."""
+    """Where it begins in the file with the assistant's audio (s), if there is such a file."""
 
 
 class RecordedAudioChunk(
@@ -106,7 +106,7 @@ class RecordedPushAudio(Struct, frozen=True, tag="push_audio", tag_field="type")
 
 
 def recorded_event(event: Event, level: float | None = None, at: float | None = None) -> object:
-    """An event as it stands in a trace; ``level`` and ``at`` are those of its audio."""
+    """An event as a trace holds it; ``level`` (dBFS) and ``at`` (s) are those of its audio."""
     if isinstance(event, AudioChunk):
         length = AudioLength(len(event.audio or b""), level, at)
         return RecordedAudioChunk(length, event.text, event.timings)
@@ -114,7 +114,7 @@ def recorded_event(event: Event, level: float | None = None, at: float | None = 
 
 
 def recorded_effect(effect: Effect) -> object:
-    """An effect as it stands in a trace."""
+    """An effect as a trace holds it."""
     if isinstance(effect, PushAudio):
         return RecordedPushAudio(AudioLength(len(effect.audio)))
     return effect
@@ -127,7 +127,7 @@ def recorded_effects(step: Step) -> list[dict[str, Any]]:
 
 
 def event_from(recorded: dict[str, Any]) -> Event:
-    """The event that a line holds; its audio is silence of the recorded length.
+    """The event that a line holds. Its audio is silence of the recorded length.
 
     Raises:
         msgspec.ValidationError: it is no event; the message has the path to the bad value.

@@ -37,7 +37,7 @@ def kind_of(value: dict[str, Any]) -> StepKind | None:
 
 
 def only_passes_audio(line: Line) -> bool:
-    """An audio chunk that leaves the state as it is; it is played, or dropped."""
+    """Whether the step is an audio chunk that is played or dropped, and nothing else."""
     return (
         line.event.get("type") == "audio_chunk"
         and line.source == line.target
@@ -46,12 +46,12 @@ def only_passes_audio(line: Line) -> bool:
 
 
 def words_of(line: Line) -> str:
-    """What the chunk says."""
+    """The text of an audio chunk."""
     return str(line.event.get("text") or "")
 
 
 def bytes_of(line: Line) -> int:
-    """How much audio it holds."""
+    """How much audio a chunk holds (bytes)."""
     audio = line.event.get("audio")
     length = audio.get("bytes") if isinstance(audio, dict) else None
     return length if isinstance(length, int) else 0

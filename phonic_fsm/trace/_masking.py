@@ -1,7 +1,7 @@
-"""Secrets, taken out of every trace: the header values of a ``configuration_endpoint``.
+"""Masks secrets in every trace: the values of a ``configuration_endpoint``'s headers.
 
-Each distinct value of a session becomes a mask of its own (``***1``, ``***2``), so that a change
-of nothing but a secret replays as the change that it was. A mask says nothing of the value.
+Each value of a session gets a mask of its own (``***1``, ``***2``). So if only a secret changes,
+the replay sees a change, too. A mask tells nothing about the value.
 """
 
 from __future__ import annotations

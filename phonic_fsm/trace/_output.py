@@ -1,6 +1,6 @@
-"""A trace in the making: steps become lines, and lines go to the sink, until either ends.
+"""Writes one session's trace: makes a line of each step and gives it to the sink.
 
-Used by the writer's thread alone; it may wait for a disk.
+Only the writer's thread uses this module, so it may wait for a disk.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class _RecordedStep(Struct, frozen=True, rename={"source": "from", "target": "to
 
 
 class TraceOutput:
-    """One session's trace."""
+    """One session's trace, while it is being written."""
 
     def __init__(self, recording: Recording, settings: Settings, job: str, room: str) -> None:
         """``job`` and ``room`` are for the file's name."""
         self.path: Path | None = None
-        """Of the file, once it is open."""
+        """The file's path, once the file is open."""
         self._call = (job, room)
         self._recording = recording
         self._settings = settings
@@ -61,7 +61,7 @@ class TraceOutput:
         self._sink: Sink | None = None
         self._audio: SideAudio | None = None
         self._told: Callable[[Step], Step]
-        """A step without what must not be told."""
+        """Makes a copy of a step in which secrets are masked, or everything private is redacted."""
 
     @property
     def is_open(self) -> bool:
@@ -69,14 +69,14 @@ class TraceOutput:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """What log messages call the trace."""
         return str(self.path or f"of session {self._settings.id_seed}")
 
     def open(self) -> None:
-        """Make the file and write the header; an existing file is never touched.
+        """Make the file and write the header. An existing file is never overwritten.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: the file cannot be made.
         """
         limits, target = self._recording.limits, self._recording.destination
         session = self._settings.id_seed
@@ -117,9 +117,9 @@ class TraceOutput:
         self._sink.write([_encode(header) + b"\n"])
 
     def write(self, queued: list[tuple[float, Step | bytes]]) -> bool:
-        """Write steps, and audio of the caller, with their times (s since the beginning).
+        """Write steps and audio of the caller, each with its time (s since the trace began).
 
-        Returns whether there is room for more. Raises whatever the sink raises.
+        Returns whether there is room for more. Raises what the sink raises.
         """
         assert self._sink is not None
         steps = [(t, what) for t, what in queued if isinstance(what, Step)]
@@ -135,12 +135,12 @@ class TraceOutput:
         return False
 
     def end(self, reason: EndReason) -> None:
-        """Say why no more steps come."""
+        """Write the last line, which says why no more steps follow."""
         assert self._sink is not None
         self._sink.write([_encode(End(end=reason, seq=self._steps)) + b"\n"])
 
     def close(self) -> None:
-        """Complete the files. Raises what the sink raises; then they are closed all the same."""
+        """Complete the files and close them. They are closed even if the sink raises an error."""
         sink, self._sink = self._sink, None
         self._guarded(SideAudio.close)
         self._audio = None
@@ -148,7 +148,7 @@ class TraceOutput:
             sink.close()
 
     def abandon(self) -> None:
-        """Close the files after a failure, which has been reported."""
+        """Close the files after a failure that has been reported."""
         with suppress(OSError):
             self.close()
 
@@ -180,13 +180,13 @@ class TraceOutput:
         return _encode(line) + b"\n"
 
     def _samples(self, event: Event) -> bytes:
-        """The whole samples of an event's audio."""
+        """The event's audio, without a last sample that is not whole; empty for other events."""
         audio = (event.audio or b"") if isinstance(event, AudioChunk) else b""
         size = self._wire_format.sample_bytes
         return audio[: len(audio) // size * size]
 
     def _guarded(self, work: Callable[[SideAudio], float | None]) -> float | None:
-        """Trouble with the audio costs the audio, not the trace."""
+        """Work with the audio files. If that fails, the audio ends, and the trace goes on."""
         if self._audio is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Reads a trace line by line, without holding it in memory. A name in ``.gz`` says gzip."""
+"""Reads a trace line by line, so that it need not fit into memory. ``.gz`` means gzip."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class _Preface(msgspec.Struct):
 
 
 class TraceReader:
-    """A trace: its header at once, its steps as one asks for them."""
+    """A trace. It reads the header at once, and each step when it is asked for."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        """Open the trace and read the header.
+        """Read the header.
 
         Raises:
-            TraceError: there is no such file, or it does not begin as a trace.
+            TraceError: there is no such file, or its first line is not a trace's header.
         """
         self.path = Path(path)
         self.end: End | None = None
-        """The trace's last line where it ends before its session; known once it has been read."""
+        """The last line of a trace that ends before its session does, once it has been read."""
         first = next(self._lines(), None)
         if not first:
             raise TraceError(f"{self.path}: the file is empty")
@@ -62,7 +62,7 @@ class TraceReader:
             self.header = msgspec.json.decode(first, type=Header)
             refuse_too_deep(first, DEEPEST)
             self.raw_header: dict[str, Any] = msgspec.json.decode(first)
-            """With what this version does not know."""
+            """The header with the fields that this version does not know."""
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise TraceError(f"{self.path}: line 1 is not a trace's header: {error}") from error
 
@@ -76,7 +76,7 @@ class TraceReader:
             yield line
 
     def raw(self) -> Iterator[dict[str, Any]]:
-        """The steps, with what this version does not know. Raises as iteration does."""
+        """The steps with fields that this version does not know. Raises what iteration raises."""
         for line, text in self._steps():
             try:
                 yield msgspec.json.decode(text)
@@ -129,7 +129,7 @@ class TraceReader:
 
 
 def _lines_of_gzip(file: gzip.GzipFile) -> Iterator[bytes]:
-    """The lines of a gzip file, which may have been left without its end by a crash."""
+    """The lines of a gzip file. After a crash, it may lack its end."""
     rest = b""
     try:
         while data := file.read1(1 << 16):
@@ -137,7 +137,7 @@ def _lines_of_gzip(file: gzip.GzipFile) -> Iterator[bytes]:
             for line in lines:
                 yield line + b"\n"
     except EOFError:
-        # What comes before is whole; whether a line is cut off shows in the line.
+        # What came before is whole, and a line that is cut off has no line break.
         pass
     if rest:
         yield rest

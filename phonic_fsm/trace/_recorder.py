@@ -1,7 +1,8 @@
 """Records a session while it runs: the event loop queues steps, the writer's thread writes them.
 
-That thread makes the file, takes out what must not be told, and writes, so that no disk is waited
-for in a call. What goes wrong there costs the trace, with a warning, never the call.
+That thread makes the file, takes out what the trace must not hold, and writes. So the event loop
+never waits for a disk. If anything goes wrong there, the trace ends with a warning, and the call
+goes on.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ from ._writer import WRITER
 logger = logging.getLogger("phonic_fsm")
 
 LONGEST_QUEUE = 10_000
-"""Steps that may wait for a disk: 100 s of a conversation, 15 MB. The trace ends with more."""
+"""The most steps that may wait for the disk (100 s of a conversation, 15 MB). With more, the trace
+ends."""
 
 MANY = 200
-"""Steps that are not to wait for the next look: audio may come much faster than it is played."""
+"""So many waiting steps are written at once. Audio may come much faster than it is played."""
 
 LONGEST_WAIT = 0.5
-"""Seconds that the end of a session waits for its trace."""
+"""The most seconds that the end of a session waits for its trace."""
 
 
 class TraceRecorder:
-    """One session's trace."""
+    """Records one session."""
 
     def __init__(
         self, recording: Recording, settings: Settings, *, job: str = "", room: str = ""
@@ -51,7 +53,7 @@ class TraceRecorder:
 
     @property
     def path(self) -> Path | None:
-        """Where it is, once the file is open; ``None`` also where it goes to a function."""
+        """The trace's path, once the file is open; ``None`` if the trace goes to a function."""
         return self._output.path
 
     # -- in the event loop -----------------------------------------------------------------------
@@ -60,22 +62,22 @@ class TraceRecorder:
         """Take one step. Never waits, never raises."""
         self._queue_up(step)
         if not isinstance(step.event, AudioChunk):
-            # Audio is frequent and can wait for the next look; this may be what a crash was about.
+            # Audio is frequent, and can wait. Any other step may explain a crash that comes next.
             WRITER.look()
 
     def record_audio(self, audio: bytes) -> None:
-        """Take audio of the caller, as it goes out."""
+        """Take audio of the caller, when it is sent."""
         if self._wants_audio:
             self._queue_up(audio)
 
     def close(self) -> None:
-        """Nothing more comes; what is queued is still written."""
+        """End the recording. What is queued is still written."""
         if self._ending is None:
             self._ending = "closed"
             WRITER.look()
 
     async def written(self) -> None:
-        """Return once the closed trace is complete; while the disk is slow, without it."""
+        """Wait until the closed trace is complete, or for ``LONGEST_WAIT`` if the disk is slow."""
         await asyncio.wait([asyncio.wrap_future(self._written)], timeout=LONGEST_WAIT)
 
     def _queue_up(self, what: Step | bytes) -> None:
@@ -112,7 +114,7 @@ class TraceRecorder:
         return False
 
     def _write(self) -> bool:
-        # Looked at first: whatever was queued before the end is in the queue by now.
+        # This is read first: what was queued before the end is in the queue by now.
         ending = self._ending
         if not self._output.is_open:
             self._output.open()

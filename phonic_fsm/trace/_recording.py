@@ -1,4 +1,4 @@
-"""What is to be recorded of a model's sessions, and where: its trace options, checked."""
+"""The options of a model that concern traces, checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def checked_recording(
     """The recording that the options ask for.
 
     Raises:
-        ValueError: an option cannot be, or not with the others; it is named.
+        ValueError: an option is wrong, or cannot be used with another; the message names it.
     """
     target = destination(trace)
     if not isinstance(limits, TraceLimits):

@@ -1,9 +1,9 @@
-"""What was said, and whatever else may be private, as placeholders; and it still replays.
+"""Replaces what was said, and whatever else may be private, with placeholders.
 
-Only what comes in is redacted: settings and events. A machine of its own then takes the redacted
-events, and what it does is the redacted trace, exact to the last effect. Placeholders therefore
-keep what the machine decides by: text that is blank stays so, settings that differ stay
-different, a prompt with template variables keeps its braces.
+A redacted trace still replays. Only settings and events are redacted; a second machine then takes
+the redacted events, and its effects go into the trace. So placeholders keep what the machine
+decides by: blank text stays blank, settings that differ stay different, and a prompt with template
+variables keeps its braces.
 
 What a field may hold is said where the field is defined (``_wire.facts``). A field that this
 version does not know is private: what Phonic or a later version adds is redacted.
@@ -29,12 +29,13 @@ _TAG = field_of(Public[str])
 """The name of a struct's type."""
 
 ROUNDED_TO = 8
-"""Lengths are rounded up to a multiple of this many characters: the length of a word, or of a
-PIN that is spelt out, would tell too much. It divides the length at which prompts cut outputs."""
+"""A placeholder's length is rounded up to a multiple of this many characters, because the length of
+a word, or of a PIN that is spelt out, would tell too much. The length at which prompts cut a tool's
+output is a multiple of it, too."""
 
 
 class Redaction:
-    """One session, as it would have gone had only placeholders been said."""
+    """Redacts one session."""
 
     def __init__(self, settings: Settings) -> None:
         self._numbers: dict[str | int | float, int] = {}
@@ -43,9 +44,9 @@ class Redaction:
         self._machine = SessionMachine(self.settings)
 
     def step(self, event: Event) -> Step:
-        """The step that the redacted event makes."""
+        """The step that the machine takes for the redacted event."""
         if isinstance(event, AudioChunk):
-            # The one event that is frequent, and the one that holds bytes.
+            # No other event is frequent, and no other holds bytes.
             return self._machine.step(structs.replace(event, text=event.text and _said(event.text)))
         return self._machine.step(event_from(self.event(msgspec.to_builtins(event))))
 
@@ -89,7 +90,7 @@ class Redaction:
         return value
 
     def private(self, value: Any, *, setting: bool = False) -> Any:
-        """The value with every text and number in it redacted; names of fields stay."""
+        """The value with every text and number in it redacted. The names of fields stay."""
         if isinstance(value, dict):
             return {key: self.private(part, setting=setting) for key, part in value.items()}
         if isinstance(value, (list, tuple)):
@@ -117,7 +118,7 @@ class Redaction:
         return redacted
 
     def _arguments(self, text: str) -> str:
-        """A tool call's arguments: JSON stays JSON."""
+        """A tool call's arguments. If they are JSON, the placeholder is JSON, too."""
         try:
             arguments = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
@@ -136,7 +137,7 @@ class Redaction:
 
 
 def _said(text: str) -> str:
-    """Blocks of about the text's length. White space around it stays, so that words stay words."""
+    """Blocks of about the text's length. White space around it stays, so that words do not join."""
     said = text.strip()
     if not said:
         return text

@@ -1,4 +1,4 @@
-"""Feeds a trace's events to a fresh machine and compares every state and effect."""
+"""Replays a trace: compares every state and effect with what a fresh machine does."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ._reader import TraceReader
 
 
 class Difference(Struct, frozen=True):
-    """Where a replayed step is not the recorded one."""
+    """A place where a replayed step differs from the recorded one."""
 
     where: str
     """``from``, ``to``, ``effects`` (their number) or ``effects[2].text`` and the like."""
     expected: Any
     """As recorded."""
     got: Any
-    """As the machine does it now."""
+    """What this version's machine does."""
 
 
 class ReplayedStep(Struct, frozen=True):
@@ -32,9 +32,9 @@ class ReplayedStep(Struct, frozen=True):
     line: Line
     step: Step
     difference: Difference | None
-    """The first difference, if there is one."""
+    """The first difference, or ``None`` if the step is identical."""
     explanation: Explanation | None = None
-    """There if it was asked for."""
+    """Why the step was taken; ``None`` if that was not asked for."""
 
 
 def replay(
@@ -42,8 +42,8 @@ def replay(
 ) -> Iterator[ReplayedStep]:
     """Replay a trace, by its path or its reader, to its end or to the first difference.
 
-    After a difference the machine and the trace tell different stories, so nothing follows it.
-    ``explain`` adds to every step why it came out so, and takes a fifth longer.
+    After a difference the machine and the trace are in different situations, so nothing follows.
+    With ``explain``, each step says why it was taken; that takes a fifth longer.
 
     Raises:
         TraceError: the file is not a readable trace.

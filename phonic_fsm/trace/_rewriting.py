@@ -1,7 +1,7 @@
-"""A recorded trace, redacted afterwards.
+"""Redacts a trace after it was recorded.
 
-What this version does not know of it is kept, with every value redacted, but in effects, which
-are made anew.
+Fields that this version does not know are kept, with every value redacted. Effects are made anew by
+the machine, so unknown fields of effects are lost.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _OF_A_LINE = frozenset(Line.__struct_encode_fields__)
 
 
 def redacted(reader: TraceReader) -> Iterator[dict[str, Any]]:
-    """The lines of the redacted trace. One that is cut off ends with a line that says so.
+    """The lines of the redacted trace. If the trace is cut off, the last line says so.
 
     Raises:
         TraceError: the trace cannot be read, or the machine of this version does not do what the
-            trace says, so that the lines would tell another story.
+            trace says, so that the redacted trace would be another one.
     """
     redaction = Redaction(reader.header.settings)
     machine = FedMachine(reader.path, redaction.settings)
@@ -55,7 +55,7 @@ def _line(
 ) -> dict[str, Any]:
     event = redaction.event(raw["event"])
     if isinstance(event.get("audio"), dict):
-        # The audio itself is not redacted, so it does not come along.
+        # The audio files are not redacted, so the redacted trace must not refer to them.
         event["audio"].pop("at", None)
     step = machine.feed(raw["seq"], event)
     effects = recorded_effects(step)
@@ -73,7 +73,7 @@ def _line(
 
 
 def _course(raw: dict[str, Any]) -> tuple[Any, ...]:
-    """What of a step redaction must not change."""
+    """The part of a step that redaction must not change."""
     return (raw["from"], raw["to"], *map(_kind, raw["effects"]))
 
 

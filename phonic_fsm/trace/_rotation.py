@@ -1,4 +1,4 @@
-"""How much room traces may take, and which give way: the oldest, and never a file of others."""
+"""Limits the room that traces take: removes the oldest ones, and never another file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Struct
 from ._audio import side_files
 
 STILL_WRITTEN_SECONDS = 60
-"""A trace that was written to within this time stays: another process may be at it."""
+"""A trace that was written to within so many seconds stays: another process may be writing it."""
 
 
 class TraceLimits(Struct, frozen=True, kw_only=True):
@@ -24,11 +24,12 @@ class TraceLimits(Struct, frozen=True, kw_only=True):
     __module__ = "phonic_fsm"
 
     trace_bytes: int = 256_000_000
-    """Of one file; a trace that reaches it ends there and says so."""
+    """The most bytes of one trace. If a trace reaches them it ends, and its last line says so."""
     traces: int | None = None
-    """In a directory, the new one included; ``None``: any number."""
+    """The most traces in a directory, with the new one; ``None``: any number."""
     total_bytes: int | None = None
-    """Of the traces in a directory, their audio included, when a new one begins."""
+    """The most bytes of all traces in a directory, with their audio, when a new trace begins;
+    ``None``: any number."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -46,7 +47,7 @@ def make_room(directory: Path, names: re.Pattern[str], limits: TraceLimits) -> N
     """Remove the oldest traces with these names until a new one fits.
 
     Raises:
-        OSError: one cannot be removed.
+        OSError: a trace cannot be removed.
     """
     if not limits.remove_traces:
         return
@@ -64,7 +65,7 @@ def make_room(directory: Path, names: re.Pattern[str], limits: TraceLimits) -> N
 
 
 def _traces(directory: Path, names: re.Pattern[str]) -> list[tuple[float, int, Path]]:
-    """When each was changed, its size (bytes) and its path."""
+    """Each trace with the time of its last change, its size (bytes) and its path."""
     found = []
     for path in directory.iterdir():
         if names.fullmatch(path.name) and path.is_file():
@@ -73,6 +74,6 @@ def _traces(directory: Path, names: re.Pattern[str]) -> list[tuple[float, int, P
                 sizes = [file.stat().st_size for file in files]
                 found.append((path.stat().st_mtime, sum(sizes), path))
             except FileNotFoundError:
-                # Another process has made room at the same time.
+                # Another process has removed it at the same time.
                 continue
     return found

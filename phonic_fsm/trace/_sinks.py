@@ -1,6 +1,6 @@
 """Where a trace's lines go: a file, a gzip file, or a function of the user's.
 
-Sinks are used by the writer's thread alone, and may wait for a disk.
+Only the writer's thread uses sinks, so they may wait for a disk.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ Function = Callable[[str, bytes], None]
 """Gets the session's id, as in the header's settings, and one line, its line break included."""
 
 GZIP_FLUSH_SECONDS = 1.0
-"""How long lines may stay in the compressor: what a crash costs a gzip trace. To flush with every
-line would make it twice as large."""
+"""Lines stay in the compressor for up to so many seconds, and a crash loses them. If each line were
+flushed, the file would be twice as large."""
 
 _GZIP_FORMAT = 31
 _LEVEL = 1
-"""Traces repeat themselves so much that a higher level costs time and saves little."""
+"""A higher level would take longer and save little: traces repeat themselves a lot."""
 
 
 class Sink(Protocol):
     size: int
-    """Bytes so far, as they take space."""
+    """The bytes that the trace takes so far."""
 
     def write(self, lines: list[bytes]) -> None:
         """Write lines, perhaps none; called twice a second or more."""
@@ -35,10 +35,11 @@ class Sink(Protocol):
 
 
 def open_file(path: Path) -> Sink:
-    """A new file; where its name ends in ``.gz``, a gzip file.
+    """Open a new file; if its name ends in ``.gz``, a gzip file.
 
     Raises:
-        OSError: it cannot be made; ``FileExistsError`` where there is one.
+        FileExistsError: the file exists already.
+        OSError: the file cannot be made.
     """
     return GzipSink(path) if path.suffix == ".gz" else FileSink(path)
 
@@ -65,7 +66,7 @@ class FileSink:
 
 
 class GzipSink(FileSink):
-    """Compressed, and readable up to what was last flushed."""
+    """A gzip file that can be read up to what was flushed last."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -89,7 +90,7 @@ class GzipSink(FileSink):
 
 
 class FunctionSink:
-    """Hands the lines of one session to a function."""
+    """Gives the lines of one session to a function."""
 
     def __init__(self, function: Function, session: str) -> None:
         self._function = function

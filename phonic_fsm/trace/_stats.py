@@ -1,6 +1,6 @@
-"""The figures of a call, from its recorded lines alone: nothing is replayed, nothing is kept.
+"""Measures a call in one pass over its recorded lines. Nothing is replayed.
 
-What is counted, and from which line to which, stands with each figure of ``Figures``.
+Each field of ``Figures`` says what is counted, and from which line to which.
 """
 
 from __future__ import annotations
@@ -76,26 +76,26 @@ def measure(lines: Iterable[Line]) -> Figures:
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Between the two nearest values, in proportion; ``None`` where there are none."""
+    """The percentile, interpolated between the two nearest values; ``None`` without values."""
     return float(np.percentile(values, percent)) if values else None
 
 
 class _Gauge:
-    """What has to be remembered between two lines."""
+    """Measures line by line, and remembers what the next line needs."""
 
     def __init__(self) -> None:
         self._figures = Figures()
         self._began: float | None = None
         self._now = 0.0
         self._finished_at: float | None = None
-        """The caller has finished, and no answer has been heard."""
+        """When the caller finished speaking, until the answer is heard."""
         self._answering = False
-        """What is heard now would be the answer to that."""
+        """Whether audio that comes now is the answer to the caller."""
         self._called_at: dict[str, float] = {}
         self._heard = False
-        """Something of the present generation has come."""
+        """Whether text or audio of the present generation has come."""
         self._cut_off: Any = None
-        """The answer whose interruption was counted last."""
+        """The id of the answer whose interruption was counted last."""
         self._lost_at: float | None = None
 
     def take(self, line: Line) -> None:
@@ -170,8 +170,8 @@ class _Gauge:
             if effect.get("interrupted") and self._heard and event in CUT_SHORT_BY:
                 self._count_interruption(effect.get("response_id"))
         elif kind == "correct_message":
-            # Audio is streamed ahead of playback: the caller may cut off an answer that is long
-            # over on the wire, and this is all that tells of it.
+            # Audio comes ahead of its playback. If the caller cuts off an answer that has ended on
+            # the wire, only this effect shows it.
             self._count_interruption(effect.get("id"))
 
     def _count_interruption(self, answer: Any) -> None:
@@ -181,12 +181,12 @@ class _Gauge:
 
 
 def _seconds(difference: float) -> float:
-    """As exact as a trace's clock, without what floating point adds."""
+    """Rounded to the microsecond, which is as exact as a trace's clock."""
     return round(difference, 6)
 
 
 def _answered_calls(event: dict[str, Any]) -> Iterator[str]:
-    """The calls whose outputs an ``update_chat_ctx`` brings."""
+    """The ids of the calls whose outputs an ``update_chat_ctx`` brings."""
     added = event.get("added")
     for addition in added if isinstance(added, list) else ():
         item = addition.get("item") if isinstance(addition, dict) else None

@@ -1,7 +1,7 @@
-"""The thread that writes: one for all recorders of a process, there while any is open.
+"""The thread that writes traces: one for all recorders of a process, while any of them is open.
 
-It looks twice a second, and at once where it is asked to: what comes often is written in batches.
-A process that is killed loses what was queued since the last look.
+It looks for queued steps twice a second, or at once if it is asked to, and writes them together. If
+the process is killed, what was queued since the last look is lost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ INTERVAL = 0.5
 """Seconds between two looks."""
 
 LONGEST_FAREWELL = 2.0
-"""Seconds that the end of a process waits for the disk."""
+"""The most seconds that the end of the process waits for the disk."""
 
 
 class Drained(Protocol):
@@ -22,7 +22,7 @@ class Drained(Protocol):
         """Write what is queued; returns whether more may come. Must not raise."""
 
     def close(self) -> None:
-        """Nothing more comes; what is queued is still written."""
+        """Expect no more. What is queued is still written."""
 
 
 class Writer:
@@ -33,10 +33,10 @@ class Writer:
         self._look = threading.Event()
 
     def add(self, recorder: Drained) -> None:
-        """Drain this one too, until it says that nothing more comes."""
+        """Drain this recorder, too, until it says that no more will come."""
         with self._lock:
             self._recorders.append(recorder)
-            # A fork leaves the thread behind: the child's first recorder starts it again.
+            # A forked child has no such thread; its first recorder starts one.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._run, name="phonic-trace-writer", daemon=True
@@ -44,11 +44,11 @@ class Writer:
                 self._thread.start()
 
     def look(self) -> None:
-        """Do not wait for the next look."""
+        """Look for queued steps at once."""
         self._look.set()
 
     def finish(self) -> None:
-        """At the end of the process: write what there is, but wait no longer than is decent."""
+        """Write what is queued when the process ends, within ``LONGEST_FAREWELL``."""
         with self._lock:
             recorders, thread = list(self._recorders), self._thread
         for recorder in recorders:

@@ -46,7 +46,7 @@
     return el("li", { class: taken ? "taken" : "passed" },
       el("span", { class: "outcome" }, taken ? "taken" : "not taken"),
       el("span", {}, because ? "ignore it" : target ? ["go to ", chip(target)]
-        : chooses ? "go where what is remembered leads" : "stay"),
+        : chooses ? "go where the session's memory leads" : "stay"),
       guards.length
         ? el("ul", { class: "guards" }, guards.map((guard, index) => {
           const said = index < answers.length ? (answers[index] ? "yes" : "no") : "not asked";
@@ -101,14 +101,14 @@
       el("h3", {}, "Why"),
       tried.length
         ? el("ol", { class: "tried" }, tried.map((one, index) => row(one, index === tried.length - 1)))
-        : el("p", { class: "muted" }, "Not known: the replay does not get here."),
+        : el("p", { class: "muted" }, "Not known: the replay ended before this step."),
       el("h3", {}, `Effects (${effects.length})`),
       effects.length
         ? el("ol", { class: "effects" }, effects.map((effect) =>
           el("li", {}, el("code", {}, titleOf(effect)), fields(effect))))
-        : el("p", { class: "muted" }, "None: nothing was asked of the outside."),
-      el("h3", {}, "Remembered after it"),
-      trace.explained(step) ? remembered(step) : el("p", { class: "muted" }, "Not known behind the difference."),
+        : el("p", { class: "muted" }, "None."),
+      el("h3", {}, "The session's memory after it"),
+      trace.explained(step) ? remembered(step) : el("p", { class: "muted" }, "Not known: the replay ended before this step."),
     );
   }
 
