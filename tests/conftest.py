@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support import processes
 from support.clock import PatientLoop
+from support.published import Watch
 from support.scripted import KEY, PATIENCE, PhonicServer
 
 from phonic_fsm import RealtimeModel
@@ -38,6 +39,20 @@ settings.load_profile("steady")
 def _traces_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of a session waits for its trace, however slow the disk."""
     monkeypatch.setattr(_recorder, "LONGEST_WAIT", PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def watch() -> Watch:
+    """Sees what our client sends to any server, and what simulators send."""
+    watch = Watch()
+    watch.install()
+    return watch
+
+
+@pytest.fixture(autouse=True)
+def _messages_are_as_published(watch: Watch) -> Iterator[None]:
+    yield
+    assert watch.take() == [], "a message is not as Phonic publishes it, see support/published.py"
 
 
 @pytest.fixture(autouse=True)

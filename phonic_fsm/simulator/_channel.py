@@ -10,8 +10,10 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
+from msgspec import Struct
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -56,6 +58,17 @@ class News:
             if self._changed is None:
                 self._changed = anyio.Event()
             await self._changed.wait()
+
+
+def _sent(message: Struct) -> dict[str, Any]:
+    """A message as it is sent: a field that has no value is left out, not null."""
+    fields = {name: getattr(message, name) for name in message.__struct_fields__}
+    kind = message.__struct_config__.tag
+    return ({"type": kind} if kind else {}) | {
+        name: _sent(value) if isinstance(value, Struct) else value
+        for name, value in fields.items()
+        if value is not None
+    }
 
 
 _ANSWERS = (server.ToolCall, server.AssistantChoseNotToRespond, server.AssistantEndedConversation)
@@ -111,7 +124,7 @@ class Channel:
             self.record.sent.append(message)
             self._news.changed()
         with suppress(ConnectionClosed):  # the task that reads sees it and ends
-            await self._connection.send(encode(message), text=True)
+            await self._connection.send(encode(_sent(message)), text=True)
 
     def note(self, message: client.ClientMessage) -> None:
         """Record a message from the client."""

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from phonic_fsm._version import __version__
 from phonic_fsm._wire import client
 
 from ._channel import Channel, ConversationRecord, News
@@ -24,6 +25,9 @@ from ._doubts import Doubts
 from ._scenario import Scenario, load_scenario
 
 logger = logging.getLogger("phonic_fsm.simulator")
+
+SERVER = f"phonic-fsm-simulator/{__version__}"
+"""What the simulator calls itself in a handshake."""
 
 _PATH = "/v1/sts/ws"
 
@@ -75,6 +79,7 @@ class PhonicSimulator:
             self._host,
             self._port,
             process_request=_process_request,
+            server_header=SERVER,
             compression=None,
             close_timeout=1,
         )

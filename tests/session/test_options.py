@@ -23,7 +23,7 @@ OPTIONS = {
     "phonic_tools": ("tools", ["web_search", "keypad_input"]),
     "boosted_keywords": ("boosted_keywords", ["LiveKit"]),
     "generate_no_input_poke_text": ("generate_no_input_poke_text", True),
-    "no_input_poke_sec": ("no_input_poke_sec", 7.5),
+    "no_input_poke_sec": ("no_input_poke_sec", 7),
     "no_input_poke_text": ("no_input_poke_text", "Still there?"),
     "no_input_end_conversation_sec": ("no_input_end_conversation_sec", 90.0),
 }
