@@ -1,11 +1,11 @@
 """Phonic speech-to-speech for LiveKit Agents, as an explicit, replayable state machine.
 
-``RealtimeModel`` is all that an agent needs. The other names are for annotations, for ``except``
-clauses and for listeners.
+An agent needs ``RealtimeModel`` only. The other names are for annotations, for ``except`` clauses
+and for listeners.
 
 Public is what ``phonic_fsm``, ``phonic_fsm.simulator``, ``phonic_fsm.testing`` and
-``phonic_fsm.trace`` list in ``__all__``. Every other module's name begins with an underscore, and
-what is in it may change in any release.
+``phonic_fsm.trace`` list in ``__all__``. The names of all other modules begin with an underscore.
+What is in them can change in any release.
 """
 
 from typing import TYPE_CHECKING

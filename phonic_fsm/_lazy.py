@@ -1,7 +1,7 @@
-"""Public names that are imported when they are first used.
+"""Lets a package import its public names when they are first used.
 
-Reading a trace needs the machine alone, and every pytest loads the package's plugin; neither should
-wait until LiveKit has loaded, which takes a second.
+LiveKit takes a second to load. Reading a trace does not need it, nor does a run of pytest, which
+loads this package's plugin whether a test uses it or not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,20 @@
-"""LiveKit's side: calls become events, effects become LiveKit's events, channels and futures.
+"""The side that faces LiveKit: turns its calls into events, and effects into what it expects.
 
-``model`` and ``session`` are the two classes that livekit-agents sees; ``options`` says which
-keyword argument is which field of Phonic's config; ``generation`` has the channels of one
-assistant turn; ``chat`` and ``tools`` translate LiveKit's values into the core's; ``errors``
-are what users catch. Nothing is decided here about what the session does next.
+``model`` and ``session``
+    The two classes that livekit-agents uses.
+``options`` and ``config``
+    The table of options; how they are checked and become Phonic's config.
+``generation``
+    The streams from which LiveKit reads one generation.
+``chat`` and ``tools``
+    LiveKit's chat items and tools as the core's values, and back.
+``payloads`` and ``errors``
+    What listeners get and what users catch.
+``metrics`` and ``telemetry``
+    What a session measures, and its OpenTelemetry spans.
+``job``, ``subscription``, ``listener`` and ``pacing``
+    The ``AgentSession`` in a LiveKit job: whether the caller can hear the agent, whether LiveKit
+    plays an answer, and how its transcripts keep pace.
+
+What a session does next is decided by the machine, never here.
 """

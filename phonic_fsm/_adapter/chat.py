@@ -1,4 +1,4 @@
-"""LiveKit's chat items as the core's, and back; and a session's chat context."""
+"""Translates LiveKit's chat items into the core's, and back; keeps a session's chat context."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .._core.history import (
 
 
 def utf8(text: str) -> str:
-    """The text with what UTF-8 cannot hold (half a surrogate pair) replaced by ``?``."""
+    """The text, with ``?`` in place of what UTF-8 cannot encode (half of a surrogate pair)."""
     return text.encode("utf-8", "replace").decode()
 
 
 class SessionChat:
-    """A session's chat context, as it follows from the machine's history.
+    """A session's chat context, which follows from the machine's history.
 
-    Which items there are, and in which order, is the history's matter. What LiveKit keeps in them
-    beside what was said, such as images and times, is kept here.
+    The history decides which items there are and in which order. This class keeps what LiveKit
+    stores in an item beside the text, such as images and times.
     """
 
     def __init__(self, history: History) -> None:
@@ -32,22 +32,22 @@ class SessionChat:
         self._items: dict[str, llm.ChatItem] = {}
 
     def take_over(self, context: llm.ChatContext) -> None:
-        """Keep the items of the context that the history is about to be changed to."""
+        """Keep the items of a new context. The history is about to be changed to it."""
         self._items = {item.id: item for item in context.items}
 
     def add(self, item: llm.ChatItem) -> None:
-        """Keep an item that the history has got."""
+        """Keep an item that has been added to the history."""
         self._items[item.id] = item
 
     def correct(self, message_id: str, text: str) -> None:
-        """Keep no more of a message than was spoken."""
+        """Cut a message down to the text that was spoken."""
         message = self._items.get(message_id)
         if isinstance(message, llm.ChatMessage):
             message.content = [text]
             message.interrupted = True
 
     def id_before(self, item_id: str) -> str | None:
-        """The id of the item in front of this one, or of the last item, if this one is to come."""
+        """The id of the item before this one; of the last item if this one is not there yet."""
         return self._history.before(item_id)
 
     def context(self) -> llm.ChatContext:
@@ -57,7 +57,7 @@ class SessionChat:
 
 
 def to_item(item: llm.ChatItem) -> Item:
-    """The item as the core knows it."""
+    """A chat item of LiveKit's as an item of the core."""
     if isinstance(item, llm.ChatMessage):
         return Message(item.id, item.role, utf8(item.raw_text_content or ""), item.interrupted)
     if isinstance(item, llm.FunctionCall):
@@ -70,12 +70,12 @@ def to_item(item: llm.ChatItem) -> Item:
 
 
 def to_items(context: llm.ChatContext) -> tuple[Item, ...]:
-    """The whole context."""
+    """All items of a chat context, as items of the core."""
     return tuple(map(to_item, context.items))
 
 
 def to_update(old: llm.ChatContext, new: llm.ChatContext) -> UpdateChatContext:
-    """The difference between two contexts."""
+    """The difference between two chat contexts, as an event."""
     difference = llm.utils.compute_chat_ctx_diff(old, new)
     present = {item.id: item for item in new.items}
     added = tuple(
@@ -86,7 +86,7 @@ def to_update(old: llm.ChatContext, new: llm.ChatContext) -> UpdateChatContext:
 
 
 def to_chat_item(item: Message | FunctionCall) -> llm.ChatItem:
-    """An item that the machine made as LiveKit's."""
+    """An item that the machine made, as a chat item of LiveKit's."""
     if isinstance(item, Message):
         return llm.ChatMessage(
             id=item.id, role=item.role, content=[item.text], interrupted=item.interrupted

@@ -1,7 +1,7 @@
-"""Options, checked against the table and made into Phonic's config.
+"""Checks options against the table, and makes Phonic's config of them.
 
-What cannot be meant is an error that names the option, its value and the rule. What Phonic's
-documents merely do not foresee is sent with a warning, since the service may have learned it.
+A value that Phonic cannot take is an error that names the option, the value and the rule. A value
+outside of what Phonic documents is sent with a warning, since Phonic may allow more by now.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def checked(options: PhonicOptions) -> dict[str, Any]:
 
 
 def warn_of_the_undocumented(given: dict[str, Any]) -> None:
-    """Log a line for each checked option whose value Phonic's documents do not foresee."""
+    """Log a warning for each checked option whose value is outside of what Phonic documents."""
     for name, value in given.items():
         problem = next(_undocumented(name, value, OPTIONS[name]), None)
         if problem is not None:
@@ -71,7 +71,7 @@ def warn_of_the_undocumented(given: dict[str, Any]) -> None:
 
 
 def to_config(given: dict[str, Any], audio_format: str) -> tuple[ConfigOptions, ToolConfigs]:
-    """The config, and the settings of single tools, that checked options ask for.
+    """Phonic's config for checked options, and the settings of single tools.
 
     Raises:
         ValueError: two options exclude each other, or a tool's config is wrong.
@@ -85,7 +85,7 @@ def to_config(given: dict[str, Any], audio_format: str) -> tuple[ConfigOptions, 
         **{
             "input_format": audio_format,
             "output_format": audio_format,
-            # LiveKit plays at its own pace; what comes early does not stutter.
+            # LiveKit plays at its own pace. Audio that comes early plays without a gap.
             "stream_ahead_of_real_time": True,
             **fields,
         }
@@ -94,11 +94,11 @@ def to_config(given: dict[str, Any], audio_format: str) -> tuple[ConfigOptions, 
 
 
 def changed(given: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Options with changes put in, both checked.
+    """Put changes into options. Both have been checked.
 
-    A change of the default language alone keeps the former one among the additional ones and
-    takes the new one out of them: Phonic refuses a language that is both. In ``auto`` mode the last
-    ones give way, since Phonic allows two.
+    If only the default language changes, the former one joins the additional languages, and the new
+    one leaves them: Phonic refuses a language that is both. In ``auto`` mode Phonic allows two
+    additional languages, so the last ones are left out.
     """
     language = changes.get("default_language")
     former = given.get("default_language")
@@ -111,7 +111,7 @@ def changed(given: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return updated
 
 
-# -- what cannot be meant ------------------------------------------------------------------------
+# -- values that Phonic cannot take --------------------------------------------------------------
 
 
 def _check(name: str, value: Any, option: Option) -> None:
@@ -123,7 +123,7 @@ def _check(name: str, value: Any, option: Option) -> None:
 
 
 def _check_type(name: str, value: Any) -> None:
-    # Before msgspec, which does not say what the choices are.
+    # Checked here first, because msgspec does not name the choices.
     for choice in value if isinstance(value, list | tuple) else [value]:
         if (
             name in CHOICES
@@ -175,7 +175,7 @@ def _problems(name: str, value: Any, option: Option) -> Iterator[str]:
 
 
 def _check_together(given: dict[str, Any]) -> None:
-    """Hold options against each other."""
+    """Check options that exclude or need each other."""
     _apart(given, "default_language", "additional_languages")
     _apart(given, "voice", "additional_voice_ids")
     additional = given.get("additional_languages") or ()
@@ -193,7 +193,7 @@ def _check_together(given: dict[str, Any]) -> None:
             f"the value is {storage!r}"
         )
     policy = given.get("data_retention_policy")
-    # Without one here, the Phonic agent or the endpoint may have it.
+    # If none is given, the Phonic agent or the endpoint may set it.
     elsewhere = policy is None and given.keys() & {"phonic_agent", "configuration_endpoint"}
     if not elsewhere and not (policy or {}).get("zero_data_retention"):
         raise ValueError(
@@ -214,7 +214,7 @@ def _repeated(keys: Collection[Any]) -> Any:
 
 
 def _unsendable(value: Any) -> Iterator[str]:
-    """What keeps a value from going out as JSON."""
+    """Why a value cannot be sent as JSON, if it cannot."""
     try:
         refuse_too_deep(msgspec.json.encode(_whole(value)), DEEPEST)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
@@ -233,18 +233,18 @@ def _is_finite(value: Any) -> bool:
 
 
 def _shown(name: str, value: Any) -> str:
-    """The value, for a message; that of an option which may hold keys is left out."""
+    """The value for a message; nothing for an option that may hold credentials."""
     if name == "configuration_endpoint":
         return ""
     shown = repr(value)
     return f"; the value is {shown if len(shown) <= 200 else f'{shown[:200]}…'}"
 
 
-# -- what is not documented ----------------------------------------------------------------------
+# -- values outside of what Phonic documents -----------------------------------------------------
 
 
 def _undocumented(name: str, value: Any, option: Option) -> Iterator[str]:
-    """What Phonic documents and a value does not keep to."""
+    """The documented ranges that a value is outside of."""
     if value is None:
         return
     if option.documented is not None:
@@ -273,5 +273,5 @@ def _undocumented(name: str, value: Any, option: Option) -> Iterator[str]:
 
 
 def _whole(value: Any) -> Any:
-    """Whole seconds go out as whole numbers: the SDK types some durations as integers."""
+    """Make whole seconds a whole number: the SDK types some durations as integers."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

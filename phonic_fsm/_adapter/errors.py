@@ -1,7 +1,7 @@
-"""What users catch. Each is one of LiveKit's own error types too.
+"""The errors that users catch. Each is also an error of LiveKit's.
 
-``str(error)`` says what went wrong and where the session was: its state, for how long, and when
-Phonic was last heard. ``error.message`` says only the former.
+``str(error)`` says what went wrong, the session's state and for how long it was in it, and when
+Phonic last sent something. ``error.message`` says only what went wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .._core.effects import EmitError, RejectReply
 
 
 class _WhereItWas(Exception):
-    """Adds to the message where the session was."""
+    """Adds the session's state to an error's message."""
 
     message: str
     where = ""
@@ -22,44 +22,47 @@ class _WhereItWas(Exception):
 
 
 class PhonicError(_WhereItWas, APIError):
-    """Phonic reported an error; ``body`` has its ``code`` and ``param_errors``, as far as given."""
+    """Phonic reported an error. ``body`` has its ``code`` and ``param_errors``, if it sent any."""
 
     __module__ = "phonic_fsm"
 
 
 class ConfigurationRefused(PhonicError):
-    """Phonic does not accept the session's config: the message says which field and why."""
+    """Phonic refused the session's config. The message says which field and why."""
 
     __module__ = "phonic_fsm"
 
 
 class ConversationEnded(PhonicError):
-    """The conversation was ended on purpose, by Phonic or by the assistant."""
+    """Phonic or the assistant ended the conversation on purpose."""
 
     __module__ = "phonic_fsm"
 
 
 class SessionBroke(_WhereItWas, APIError):
-    """The session's own task failed: a fault of this package, with its traceback in the log."""
+    """The session failed because of a fault in this package. The log has the traceback."""
 
     __module__ = "phonic_fsm"
 
 
 class ConnectionFailed(_WhereItWas, APIConnectionError):
-    """No connection to Phonic came about."""
+    """An attempt to connect to Phonic failed."""
 
     __module__ = "phonic_fsm"
 
 
 class ConnectionLost(ConnectionFailed):
-    """The connection was lost: it is being resumed, or could not be."""
+    """The connection to Phonic was lost. It is being resumed, or could not be resumed."""
 
     __module__ = "phonic_fsm"
 
 
 class ReplyFailed(_WhereItWas, llm.RealtimeError):
-    """A reply that was asked for will not come: ``code`` is ``timed_out``, ``declined`` (the
-    assistant chose not to respond) or ``closed``."""
+    """A reply that your code asked for will not come.
+
+    ``code`` says why: ``timed_out``, ``declined`` (the assistant chose not to respond), or
+    ``closed`` (the session is closed).
+    """
 
     __module__ = "phonic_fsm"
 
@@ -69,13 +72,13 @@ class ReplyFailed(_WhereItWas, llm.RealtimeError):
 
 
 class ReplyTimedOut(ReplyFailed):
-    """A reply that was asked for has not begun in time."""
+    """A reply that your code asked for did not begin in time."""
 
     __module__ = "phonic_fsm"
 
 
 def failure_for(effect: RejectReply, where: str) -> ReplyFailed:
-    """The exception that the reply's future gets."""
+    """The exception for the future of the reply."""
     kind = ReplyTimedOut if effect.reason == "timed_out" else ReplyFailed
     failure = kind(effect.problem, code=effect.reason)
     failure.where = where
@@ -83,7 +86,7 @@ def failure_for(effect: RejectReply, where: str) -> ReplyFailed:
 
 
 def error_for(effect: EmitError, where: str) -> APIError:
-    """The exception that the emitted ``RealtimeModelError`` carries."""
+    """The exception for LiveKit's event ``error``."""
     error = _error_for(effect)
     error.where = where
     return error

@@ -1,4 +1,4 @@
-"""The channels of one generation: a message with text and audio, and function calls."""
+"""The streams of one generation: a message with text and audio, and tool calls."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .subscription import until_subscribed
 
 
 class AudioStream(aio.Chan[rtc.AudioFrame]):
-    """An answer's audio as LiveKit reads it: the first frame once the caller can hear it."""
+    """An answer's audio. LiveKit gets the first frame once the caller can hear the agent."""
 
     def __init__(self, response_id: str) -> None:
         super().__init__()
         self.response_id = response_id
         self.seconds = 0.0
-        """Of audio that was pushed."""
+        """How much audio was pushed."""
         self.on_taken: Callable[[AudioStream], None] | None = None
-        """Called when the first frame is read."""
+        """Is called when LiveKit reads the first frame."""
         self._taken_at: float | None = None
 
     @property
     def ends_at(self) -> float:
-        """When what was pushed has been heard, if it is heard from when it was taken (loop's time).
+        """When the audio so far has been played to its end (s, by the event loop's clock).
 
-        LiveKit takes an answer when it may be played, not before.
+        LiveKit reads the first frame when it begins to play. 0 before that.
         """
         return self._taken_at + self.seconds if self._taken_at is not None else 0.0
 
@@ -52,7 +52,7 @@ class AudioStream(aio.Chan[rtc.AudioFrame]):
 
 
 class GenerationStreams:
-    """What LiveKit reads while the assistant speaks. ``announcement`` tells it where."""
+    """The streams that LiveKit reads. ``announcement`` is the event that hands them to it."""
 
     def __init__(self, response_id: str, wire_format: WireFormat) -> None:
         self.response_id = response_id
@@ -87,7 +87,7 @@ class GenerationStreams:
         self._text.send_nowait(text)
 
     def push_audio(self, audio: bytes) -> None:
-        """Take audio as it came; half a sample at its end, which cannot be played, is left out."""
+        """Push audio in the wire format. Half a sample at its end is left out."""
         pcm = audio if self._decode is None else self._decode(audio)
         samples = len(pcm) // 2
         if len(pcm) % 2:
@@ -106,6 +106,6 @@ class GenerationStreams:
         )
 
     def close(self) -> None:
-        """What was pushed can still be read; then the streams end."""
+        """End the streams. What was pushed before can still be read."""
         for channel in (self._text, self.audio, self._functions, self._messages):
             channel.close()

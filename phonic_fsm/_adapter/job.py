@@ -1,8 +1,8 @@
-"""The job that a session runs in: the ``AgentSession`` that LiveKit knows for it, and its output.
+"""Finds the ``AgentSession`` that a session belongs to, and its output, in a LiveKit job.
 
-A realtime session is not told whose it is. A job's first ``AgentSession`` is known to LiveKit;
-outside of a job (a test, a script), and for further ones of the same job, there is nothing to
-find, and everything here says ``None``.
+LiveKit does not tell a realtime session which ``AgentSession`` uses it. It knows the first one of a
+job. Outside of a job, as in a test or a script, and for further ones in the same job, the functions
+here return ``None``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from livekit.agents.voice.io import AudioOutput
 
 
 def agent_session() -> AgentSession[Any] | None:
-    """The job's own ``AgentSession``, from when it is started."""
+    """The job's first ``AgentSession``, once it has been started."""
     job = get_job_context(required=False)
     if job is None:
         return None
@@ -25,7 +25,7 @@ def agent_session() -> AgentSession[Any] | None:
 
 
 def sink() -> AudioOutput | None:
-    """Where the assistant's audio ends up: the last output of those that hand it on."""
+    """The output that plays the assistant's audio: the last one in LiveKit's chain of outputs."""
     session = agent_session()
     output = session.output.audio if session is not None else None
     while output is not None and output.next_in_chain is not None:

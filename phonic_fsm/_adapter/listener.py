@@ -1,7 +1,7 @@
-"""Whether LiveKit takes what the assistant says, which else nobody would notice if it did not.
+"""Notices when LiveKit does not play what the assistant says. Nothing else would tell.
 
-LiveKit reads an answer's audio as soon as it may be played: at once, or when the answer before it
-has been heard. An answer that waits for longer is reported, and then none until one is taken.
+LiveKit reads an answer's audio as soon as it can play it: at once, or after the answer before it.
+If an answer waits for longer, this is reported once, until LiveKit reads an answer again.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from .job import agent_session
 from .subscription import subscription
 
 PATIENCE = 3.0
-"""Seconds for which an answer may wait while nothing else is heard."""
+"""Seconds for which an answer may wait while nothing else is played."""
 
 
 class Listener:
-    """Follows one session's answers, each from its first frame."""
+    """Follows the answers of one session, each from its first frame."""
 
     def __init__(self, report: Callable[[AudioNotTaken], None]) -> None:
         self._report = report
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[AudioStream, float]] = deque()
-        """The answers that are not taken yet, and since when there is something to take."""
+        """The answers that LiveKit has not read yet, and when each got its first frame."""
         self._taken: AudioStream | None = None
-        """The newest that was."""
+        """The newest answer that LiveKit has read."""
         self._timer: asyncio.TimerHandle | None = None
         self._reported = False
 
     def expect(self, audio: AudioStream) -> None:
-        """The answer's first frame is there."""
+        """Expect LiveKit to read this answer, which has got its first frame."""
         audio.on_taken = self._take
         self._waiting.append((audio, self._loop.time()))
         self._look()
 
     def forget(self) -> None:
-        """What waits need not be heard any more."""
+        """Expect nothing any more of the answers that wait: nobody has to hear them."""
         self._waiting.clear()
         self._look()
 

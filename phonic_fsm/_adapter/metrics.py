@@ -1,9 +1,14 @@
-"""What a session measures, as LiveKit's ``RealtimeModelMetrics``: one per reply, one at the end.
+"""What a session measures, as LiveKit's ``RealtimeModelMetrics``: per generation, and at the end.
 
-Phonic counts no tokens, so these say when, not how much: ``ttft`` is the time from the end of the
-caller's speech, the request for a reply or a tool's output, whichever was last, to the first audio
-(s; -1 if nothing of these came before); ``duration`` that from the generation's opening to its end;
-``session_duration``, once the session is closed, that for which it had a connection.
+Phonic counts no tokens, so these are times, in seconds:
+
+``ttft``
+    To the generation's first audio, from the end of the caller's speech, from the request for a
+    reply, or from a tool's output, whichever came last; -1 if none of these came before.
+``duration``
+    From the opening of the generation to its end.
+``session_duration``
+    In the metrics at the end: from the session's first connection to its close.
 """
 
 from __future__ import annotations
@@ -17,16 +22,16 @@ from pydantic import Field
 
 
 class PhonicMetrics(RealtimeModelMetrics):
-    """LiveKit's metrics, with what Phonic itself says of a turn's latency."""
+    """LiveKit's metrics, with Phonic's own figures for the latency of a turn."""
 
     __module__ = "phonic_fsm"
 
     timings: dict[str, float] = Field(default_factory=dict)
-    """Phonic's breakdown: names of its own, ms."""
+    """Phonic's own breakdown of the latency (ms), under Phonic's names."""
 
 
 class SessionTimes:
-    """Follows one session."""
+    """Takes the times of one session."""
 
     def __init__(self, model: llm.RealtimeModel) -> None:
         self._model = model
@@ -44,7 +49,7 @@ class SessionTimes:
             self._connected = time.perf_counter()
 
     def asked(self) -> None:
-        """From now on a reply is due."""
+        """An answer is due from now on."""
         self._asked = time.perf_counter()
 
     def opened(self) -> None:
@@ -53,7 +58,7 @@ class SessionTimes:
         self._ttft, self._spoke, self._timings = -1.0, False, {}
 
     def audio(self) -> None:
-        """Audio was pushed."""
+        """Audio was pushed into the open generation."""
         if self._spoke:
             return
         self._spoke = True
@@ -62,14 +67,14 @@ class SessionTimes:
             self._asked = None
 
     def measured(self, timings: dict[str, float]) -> PhonicMetrics | None:
-        """Phonic's breakdown: part of the open generation's metrics, or else metrics by itself."""
+        """Add Phonic's breakdown to the open generation; without one, return it as metrics."""
         if self._opened is None:
             return self._metrics("", time.time(), timings=timings)
         self._timings |= timings
         return None
 
     def closed(self, response_id: str, *, interrupted: bool) -> PhonicMetrics | None:
-        """The generation's metrics, if it spoke."""
+        """The metrics of the generation that was closed; ``None`` if it had no audio."""
         opened, self._opened = self._opened, None
         if not self._spoke or opened is None:
             return None
@@ -83,7 +88,7 @@ class SessionTimes:
         )
 
     def ended(self) -> PhonicMetrics | None:
-        """The session's metrics, if it ever had a connection."""
+        """The metrics of the whole session; ``None`` if it never had a connection."""
         if self._connected is None:
             return None
         return self._metrics(

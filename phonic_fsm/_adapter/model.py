@@ -1,4 +1,4 @@
-"""The model: options, checked once, and the sessions that are made with copies of them."""
+"""The model: it checks the options once, and makes sessions with copies of them."""
 
 from __future__ import annotations
 
@@ -61,18 +61,21 @@ class RealtimeModel(llm.RealtimeModel):
         documented range is sent, with a warning in the log.
 
         Args:
-            api_key: Phonic's key; else ``PHONIC_API_KEY``.
-            base_url: Another server, such as the simulator; else ``PHONIC_BASE_URL``, else Phonic.
-            audio_format: Mono audio on the wire, both ways: PCM16 of this rate (Hz), or µ-law for
-                telephony. The default is LiveKit's own rate.
-            trace: Record every session, one file each: a directory, a path with the fields
-                ``{job}``, ``{room}``, ``{time}`` and ``{session}``, in gzip if it ends in ``.gz``,
-                or a function that gets a session's id and a line at a time, in a thread; else
-                ``PHONIC_FSM_TRACE``. ``None`` records nothing.
-            redact_trace: Put placeholders for what was said, and whatever else may be private.
-            trace_audio: Record both sides' audio, as WAV files beside the trace.
-            trace_limits: How large a trace may become, and how many are kept.
-            conn_options: Retries, pause between them and timeout of connecting (s).
+            api_key: Phonic's key. Default: the environment variable ``PHONIC_API_KEY``.
+            base_url: The server's address, such as that of the simulator: ``ws://`` or ``wss://``,
+                host and port. Default: ``PHONIC_BASE_URL``, else Phonic's own.
+            audio_format: The audio on the wire, in both directions, mono: PCM16 of this rate (Hz),
+                or µ-law for telephony. The default is LiveKit's own rate.
+            trace: Where to record sessions, each to a file of its own: a directory; a path with the
+                fields ``{job}``, ``{room}``, ``{time}`` and ``{session}``, compressed if it ends in
+                ``.gz``; or a function, which is called in a thread with a session's id and one line
+                at a time. ``None`` records nothing. Default: ``PHONIC_FSM_TRACE``.
+            redact_trace: Whether traces get placeholders for what was said and for whatever else
+                may be private.
+            trace_audio: Whether both sides' audio is recorded, as WAV files beside the trace.
+            trace_limits: How large a trace may become, and how many traces are kept.
+            conn_options: LiveKit's: the number of retries, the longest pause between them (s), and
+                the timeout of an attempt to connect (s).
             phonic_agent (str): Name of the Phonic agent; the other options override its settings.
             voice (str): Id of the assistant's voice. [default: sabrina]
             additional_voice_ids (list[str]): Ids of further voices: each conversation gets
@@ -207,10 +210,11 @@ class RealtimeModel(llm.RealtimeModel):
         return "phonic"
 
     def session(self, *, turn_detection_disabled: bool = False) -> RealtimeSession:
-        """Start a conversation: it connects in the background, with a copy of the options.
+        """Start a session with a copy of the options. It connects in the background.
 
-        Must be called in a running event loop. ``turn_detection_disabled`` makes it push-to-talk:
-        Phonic listens from ``start_user_activity`` on and answers at ``commit_audio``.
+        Call it in a running event loop. With ``turn_detection_disabled`` the session is
+        push-to-talk: Phonic listens from ``start_user_activity()`` on, and answers when
+        ``commit_audio()`` is called.
         """
         options = self._options | ({"push_to_talk": True} if turn_detection_disabled else {})
         config, tool_configs = to_config(options, self._audio_format)
@@ -349,7 +353,7 @@ class RealtimeModel(llm.RealtimeModel):
             make_changes()
 
     async def aclose(self) -> None:
-        """Nothing to close: sessions are closed by their owners."""
+        """Do nothing: each session is closed by whoever uses it."""
 
 
 def _capabilities(options: dict[str, Any]) -> llm.RealtimeCapabilities:
@@ -358,7 +362,7 @@ def _capabilities(options: dict[str, Any]) -> llm.RealtimeCapabilities:
         message_truncation=False,
         turn_detection=push_to_talk is not True,
         can_disable_turn_detection=push_to_talk is None,
-        # Only audio that comes at its pace can Phonic stop by itself; see speech_may_overlap.
+        # Phonic itself can stop audio only if it sends it at the pace of speech.
         supports_overlapping_speech=options.get("stream_ahead_of_real_time") is False,
         user_transcription=True,
         auto_tool_reply_generation=True,
@@ -373,6 +377,6 @@ def _capabilities(options: dict[str, Any]) -> llm.RealtimeCapabilities:
 
 
 def _job_and_room() -> tuple[str, str]:
-    """LiveKit's job id and the room's name; empty outside a job."""
+    """The id of LiveKit's job and the name of its room; empty outside of a job."""
     context = get_job_context(required=False)
     return (context.job.id, context.job.room.name) if context is not None else ("", "")

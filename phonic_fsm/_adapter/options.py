@@ -1,12 +1,13 @@
-"""The options of a conversation: one table of their names, types, ranges and meanings.
+"""The table of Phonic's options: names, types, ranges and meanings.
 
-Each entry of ``PhonicOptions`` is an option of the constructor and of ``update_options``. Whatever
-checks, sends or documents options reads it here; ``config`` does the checking. The string below an
-entry says what the option means; editors show it. ``python docs/generate.py`` adds what ``Option``
-says, in brackets, and writes the lists of options in docstrings and on the page about options.
+Each entry of ``PhonicOptions`` is an option of the constructor and of ``update_options``. Code that
+checks, sends or documents options reads this table; ``config`` checks them. The string below an
+entry says what the option means, and editors show it. ``python docs/generate.py`` writes what
+``Option`` says to its end, in brackets. It also writes the lists of options in docstrings and on
+the page about options.
 
-Ranges, steps and defaults are those of Phonic's REST API (the schema of an agent) and of its
-published protocol (the message ``config``).
+Ranges, steps and defaults come from Phonic's REST API (the schema of an agent) and its published
+protocol (the message ``config``).
 """
 
 from __future__ import annotations
@@ -88,10 +89,10 @@ class DataRetentionPolicy(TypedDict, total=False):
 
 
 class Option(Struct, frozen=True):
-    """What the table says of an option beside its type and meaning."""
+    """What the table says about an option beside its type and meaning."""
 
     wire: str = ""
-    """The name of its field in Phonic's config, where that is another."""
+    """The name of the field in Phonic's config, if it differs from the option's."""
     unit: str = ""
     least: float | None = None
     """A smaller value makes no sense and is refused."""
@@ -102,17 +103,17 @@ class Option(Struct, frozen=True):
     step: float | None = None
     """Phonic documents multiples of this. Another value is sent, with a warning."""
     default: str = ""
-    """What Phonic uses where neither this option nor the Phonic agent says anything."""
+    """What Phonic uses if neither this option nor the Phonic agent sets a value."""
     unique: str | None = None
-    """Elements of the list must differ; in a list of dictionaries, the values of this key."""
+    """No two elements of the list may be equal. For dictionaries: no two values of this key."""
     aliases: dict[str, str] = {}
     """Former names of values."""
 
 
 class PhonicOptions(TypedDict, total=False):
-    """Options of the conversation. One that is left out is not sent, so Phonic's own setting holds.
+    """The options of a conversation. One that is left out is not sent: Phonic's own setting holds.
 
-    For annotations: ``def make(**options: Unpack[PhonicOptions]) -> RealtimeModel``.
+    Use it in annotations: ``def make(**options: Unpack[PhonicOptions]) -> RealtimeModel``.
     """
 
     phonic_agent: Annotated[NotGivenOr[str], Option("agent")]
@@ -341,4 +342,4 @@ CHOICES: dict[str, tuple[str, ...]] = {
     for name, kind in TYPES.items()
     if _choices(kind)
 }
-"""The only values of an option, or the only elements of its list, where these are listed."""
+"""All possible values of an option, or all elements of its list, if Phonic names them."""

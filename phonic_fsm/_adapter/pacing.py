@@ -1,13 +1,14 @@
-"""Transcripts keep pace with the voice by the words' own times, not by an estimate of them.
+"""Saves LiveKit the work of estimating how fast the assistant speaks.
 
-LiveKit shows an answer's words in the room as they are spoken. Where they come with their times,
-as ours do, it goes by those. All the same it estimates from the audio's spectrum how fast is
-spoken (``SpeakingRateStream``, livekit-agents 1.8.9): a third of what a job's main thread does
-while the agent speaks. No option turns that off without ``sync_transcription``, that is without
-the pace. So LiveKit's detector gives way to one that finds nothing.
+LiveKit shows an answer's words in the room as they are spoken. It uses the words' own times where
+there are any, and Phonic's words have them. It still estimates the speaking rate from the audio's
+spectrum (``SpeakingRateStream``, livekit-agents 1.8.9), which is a third of the work that a job's
+main thread does while the agent speaks. The only option that turns this off,
+``sync_transcription``, turns off the pace as well. So this module replaces LiveKit's detector by
+one that finds nothing.
 
-What has no times (another model's words in the same ``AgentSession``, a recording's) then appears
-at an even pace.
+Words without times, such as those of another model in the same ``AgentSession``, then appear at an
+even pace.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ from .job import agent_session
 
 
 def spare_the_estimate() -> None:
-    """Have the job's transcripts go by the words' times; where there is nothing to spare, nothing
-    is changed."""
+    """Replace the detector of the job's ``AgentSession``; change nothing where there is none."""
     session = agent_session()
     if session is None:
         return
@@ -35,7 +35,7 @@ def spare_the_estimate() -> None:
             continue
         options.speaking_rate_detector = _NoEstimate()
         if session.agent_state == "initializing":
-            # The first answer's part was made with the former one. Nothing is in it yet.
+            # LiveKit made the first answer's segment with the former detector. It is still empty.
             synchronizer.rotate_segment()
 
 
@@ -48,7 +48,7 @@ def _synchronizers(output: AudioOutput | None) -> Iterator[TranscriptSynchronize
 
 
 class _NoEstimate:
-    """LiveKit's detector of the speaking rate, and each of its streams."""
+    """Stands in for LiveKit's detector of the speaking rate, and for each of its streams."""
 
     def stream(self) -> _NoEstimate:
         return self

@@ -1,6 +1,6 @@
-"""The payloads of the session's own events, and those events' names for raw messages."""
+"""The payloads of the events that a session has beside LiveKit's, and two of their names."""
 
-# No annotations as text here: they would be looked up where ``__module__`` says the class is from.
+# Annotations must not be strings here: they would be looked up in the module of ``__module__``.
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -10,14 +10,14 @@ CLIENT_EVENT: Final = "phonic_client_event_queued"
 
 
 class StateChanged(Struct, frozen=True):
-    """Payload of ``state_changed``: the session moved from one state to another."""
+    """Payload of ``state_changed``: the session went from one state to another."""
 
     __module__ = "phonic_fsm"
 
     old: str
     new: str
     event: str
-    """Name of the event that caused it."""
+    """The machine's event that caused it, by name."""
 
 
 class Dtmf(Struct, frozen=True):
@@ -37,6 +37,6 @@ class ToolCallSettled(Struct, frozen=True):
     name: str
     outcome: Literal["processed", "timed_out", "failed", "interrupted"]
     duration_ms: float | None = None
-    """From the call to the end of its processing, as Phonic measured it."""
+    """How long the call took, from the call to the end of its processing, as Phonic measured it."""
     problem: str | None = None
-    """Why it failed."""
+    """Why the call failed."""

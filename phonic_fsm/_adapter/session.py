@@ -1,7 +1,8 @@
-"""One session as livekit-agents sees it.
+"""The session that livekit-agents uses.
 
-Every call becomes an event; every effect that concerns LiveKit is carried out by the method that
-``_performers`` names. What the session does next is the machine's to decide, never this class's.
+Every call becomes an event for the machine. Every effect that concerns LiveKit is carried out by
+the method that ``_performers`` has for it. The machine decides what the session does next, never
+this class.
 """
 
 from __future__ import annotations
@@ -68,19 +69,21 @@ class RealtimeSession(
         ]
     ]
 ):
-    """A conversation with Phonic. Made by ``RealtimeModel.session()``; it connects at once.
+    """One call to Phonic. ``RealtimeModel.session()`` makes it, and it connects at once.
 
-    Emits LiveKit's realtime events, and of its own:
+    A session emits LiveKit's realtime events, and these, each with its payload:
 
     ``state_changed``
-        ``StateChanged``, after every move from one state to another.
+        ``StateChanged``: the session went from one state to another.
     ``dtmf``
-        ``Dtmf``: digits that the assistant dials.
+        ``Dtmf``: the assistant dials digits.
     ``tool_call_settled``
-        ``ToolCallSettled``: Phonic has processed a call's output, given it up, or the caller cut
-        it short.
-    ``phonic_server_event_received``, ``phonic_client_event_queued``
-        A ``dict``: the message as on the wire (audio in base64). The caller's audio is left out.
+        ``ToolCallSettled``: Phonic has processed a tool's output, has given the tool call up, or
+        the caller has interrupted it.
+    ``phonic_server_event_received``
+        A ``dict``: a message from Phonic as it is on the wire, with audio in base64.
+    ``phonic_client_event_queued``
+        A ``dict``: a message to Phonic. The caller's audio is left out.
     """
 
     __module__ = "phonic_fsm"
@@ -105,11 +108,11 @@ class RealtimeSession(
         self._tools: llm.ToolContext | None = None
         self._generation: GenerationStreams | None = None
         self._announcement: llm.GenerationCreatedEvent
-        """Of the newest generation, set with it."""
+        """LiveKit's event for the newest generation; it is set together with the generation."""
         self._replies: dict[str, Reply] = {}
         self._requests = 0
         self._collecting: set[asyncio.Task[None]] = set()
-        """A task for each stream of text that is to be spoken."""
+        """One task for each stream of text that ``say`` reads."""
         self._times = SessionTimes(model)
         self._spans = begin_spans(model)
         self._warned: set[str] = set()
@@ -131,7 +134,7 @@ class RealtimeSession(
 
     @property
     def state(self) -> State:
-        """The state that the session's machine is in."""
+        """The state of the session."""
         return self._runtime.state
 
     @property
@@ -147,22 +150,23 @@ class RealtimeSession(
     # -- calls -----------------------------------------------------------------------------------
 
     async def update_instructions(self, instructions: str) -> None:
-        """Set the instructions; mid-session they replace the system prompt."""
+        """Set the instructions. During a call they replace those that Phonic has."""
         _expect("update_instructions", "instructions", instructions, str)
         self._runtime.dispatch(events.UpdateInstructions(chat.utf8(instructions)))
 
     async def update_tools(self, tools: list[llm.Tool]) -> None:
-        """Set the function tools; mid-session they replace those that Phonic knows."""
+        """Set the function tools. During a call they replace those that Phonic has."""
         _expect("update_tools", "tools", tools, list)
         self._tools = llm.ToolContext(tools)
         self._runtime.dispatch(events.UpdateTools(self._tool_configs.inline(self._tools)))
 
     async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
-        """Take a changed chat context.
+        """Replace the chat context.
 
-        Before the config is sent it becomes the history in the prompt. Afterwards Phonic is told
-        of new tool outputs and system messages; a user message at the end goes out with the next
-        ``generate_reply``. Other changes cannot be told, and a warning says so.
+        Before the config is sent, the context becomes the history in the prompt. Afterwards new
+        tool outputs and system messages are sent to Phonic, and a user message at the end is sent
+        with the next ``generate_reply``. Phonic cannot be told of any other change; the log has a
+        warning then.
         """
         _expect("update_chat_ctx", "chat_ctx", chat_ctx, llm.ChatContext)
         self._times.asked()
@@ -177,7 +181,10 @@ class RealtimeSession(
         chat_ctx: NotGivenOr[llm.ChatContext] = NOT_GIVEN,
         tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,
     ) -> None:
-        """Take over all of an agent at once: at the start, and at a handoff (one ``reset``)."""
+        """Set everything of an agent at once. LiveKit calls this at the start and at a handoff.
+
+        During a call it is sent as one ``reset``.
+        """
         if is_given(tools):
             self._tools = llm.ToolContext(tools)
         if is_given(chat_ctx):
@@ -308,7 +315,7 @@ class RealtimeSession(
         make_changes()
 
     def _prepare_changes(self, changes: dict[str, Any]) -> Callable[[], None]:
-        """Hold checked changes against this session's options; what is returned makes them."""
+        """Check changes against this session's other options; return a function that makes them."""
         updated = changed(self._options, changes)
         config, tool_configs = to_config(updated, self._audio_format)
 
@@ -322,30 +329,30 @@ class RealtimeSession(
         return make_changes
 
     def set_external_id(self, external_id: str) -> None:
-        """Store your own id with the conversation; it takes precedence over the option.
+        """Store your own id with the conversation, in place of the option ``external_id``.
 
         Raises:
-            ValueError: the id is empty.
+            ValueError: the id is blank.
         """
         changes = checked({"external_id": external_id})
         self._options = changed(self._options, changes)
         self._runtime.dispatch(events.SetExternalId(external_id))
 
     def _inline_tools(self) -> tuple[InlineTool, ...] | UnsetType:
-        """The own tools as Phonic takes them; ``UNSET`` until they have been given."""
+        """The session's tools as Phonic takes them; ``UNSET`` until LiveKit has set them."""
         return UNSET if self._tools is None else self._tool_configs.inline(self._tools)
 
     def push_audio(self, frame: rtc.AudioFrame) -> None:
-        """Send the caller's audio: PCM16 of any rate and channel count.
+        """Send a frame of the caller's audio: PCM16 of any sample rate and number of channels.
 
-        Until Phonic is ready it is dropped; while a lost connection is resumed, the newest 2 s
+        Audio is dropped until Phonic is ready. While a lost connection is resumed, the newest 2 s
         are kept.
         """
         _expect("push_audio", "frame", frame, rtc.AudioFrame)
         self._runtime.push_audio(frame)
 
     def push_video(self, frame: rtc.VideoFrame) -> None:
-        """Ignored, with a warning: Phonic takes no video."""
+        """Do nothing but log a warning: Phonic takes no video."""
         self._warn_unsupported("push_video")
 
     def generate_reply(
@@ -357,9 +364,12 @@ class RealtimeSession(
     ) -> Reply:
         """Ask the assistant to speak.
 
-        The future gets the generation that the answer opens. It waits for Phonic to be ready, is
-        cancelled by a newer request, and fails with ``ReplyFailed`` (a ``RealtimeError``) after
-        10 s, or at once on a closed session. Cancelling it withdraws a request not yet sent.
+        The request is sent once Phonic is ready. The future's result is the generation that the
+        answer opens. A newer request cancels the future. If you cancel it, a request that has not
+        been sent is withdrawn.
+
+        The future raises ``ReplyTimedOut`` if the answer has not begun after 10 s, and
+        ``ReplyFailed`` if the assistant chooses not to respond or the session is closed.
         """
         if is_given(tools) or is_given(tool_choice):
             self._warn_unsupported("generate_reply(tools=..., tool_choice=...)")
@@ -379,11 +389,12 @@ class RealtimeSession(
         *,
         allow_interruptions: NotGivenOr[bool] = NOT_GIVEN,
     ) -> Reply:
-        """Have these words spoken; a stream of text is collected first.
+        """Have the assistant speak this text. A stream of text is read to its end first.
 
-        The future behaves as that of ``generate_reply``. With ``allow_interruptions=False`` the
-        caller cannot cut them short. LiveKit's ``AgentSession.say`` does not pass that on: where
-        Phonic detects the turns, it drops the argument, with a warning.
+        The future is like that of ``generate_reply``; it also raises what the stream raises. With
+        ``allow_interruptions=False`` the caller cannot interrupt the assistant. LiveKit's
+        ``AgentSession.say`` does not pass this argument on: it drops it with a warning, since
+        Phonic detects the turns.
         """
         _expect("say", "text", text, (str, AsyncIterable))
         interruptible = allow_interruptions if is_given(allow_interruptions) else UNSET
@@ -409,12 +420,12 @@ class RealtimeSession(
     ) -> None:
         """Read a stream of text to its end, then ask for it to be spoken."""
         with anyio.CancelScope() as scope:
-            # Cancelled, superseded or closed: nobody waits for these words any more.
+            # The reply was cancelled or superseded, or the session closed: the text is not needed.
             reply.add_done_callback(lambda _: scope.cancel())
             try:
                 words = "".join([part async for part in text])
             except asyncio.CancelledError:
-                # If it is not done: the stream itself was cancelled, and so is the reply.
+                # If the reply is not done, the stream itself was cancelled: then the reply is, too.
                 reply.cancel()
                 raise
             except Exception as error:  # noqa: BLE001 - a user's stream may raise anything
@@ -443,31 +454,32 @@ class RealtimeSession(
         return request_id, reply
 
     def start_user_activity(self) -> None:
-        """Push-to-talk: the caller takes the floor, with the newest 2 s of audio so far."""
+        """Push-to-talk: the caller begins to speak. The newest 2 s of audio are sent as well."""
         self._runtime.dispatch(events.StartUserActivity())
 
     def commit_audio(self) -> None:
-        """Push-to-talk: the caller has said all; Phonic answers."""
+        """Push-to-talk: the caller has finished, and Phonic answers."""
         self._runtime.dispatch(events.CommitAudio())
 
     def clear_audio(self) -> None:
         """Push-to-talk: withdraw what the caller has said since the last ``commit_audio``.
 
-        What Phonic has heard of it already is withdrawn by a ``reset`` that carries the history.
+        If Phonic has already heard some of it, a ``reset`` that carries the history withdraws that.
         """
         self._runtime.dispatch(events.ClearAudio(self._runtime.heard_ms))
 
     def restart(self) -> None:
-        """Leave a conversation that went bad for a fresh one, which gets the history.
+        """Leave the conversation and go on in a fresh one, which gets the history.
 
-        ``session_reconnected`` says when it goes on; an answer that was due is asked for again.
+        LiveKit's event ``session_reconnected`` says when it goes on. If an answer was due, it is
+        asked for again.
         """
         self._runtime.dispatch(events.Restart())
 
     def interrupt(self) -> None:
-        """End the open generation here, at once; the rest of that turn is dropped.
+        """End the open generation at once. The rest of the assistant's turn is dropped.
 
-        Push-to-talk: unless an answer is due, the caller takes the floor.
+        Push-to-talk: the caller begins to speak, unless an answer is due.
         """
         self._listener.forget()
         self._runtime.dispatch(events.Interrupt())
@@ -480,19 +492,22 @@ class RealtimeSession(
         audio_end_ms: int,
         audio_transcript: NotGivenOr[str] = NOT_GIVEN,
     ) -> None:
-        """Ignored, with a warning: Phonic itself says how much of a message was spoken."""
+        """Do nothing but log a warning: Phonic itself says how much of a message was spoken."""
         self._warn_unsupported("truncate")
 
     async def aclose(self) -> None:
-        """End the session, from any state, as often as one likes. Nothing of it is left."""
+        """End the session, whatever its state. It leaves no task, timer or socket behind.
+
+        You can call this more than once.
+        """
         self._runtime.dispatch(events.Close())
-        # Not awaited itself: whoever gives up waiting for the end must not stop it.
+        # The tasks themselves are not awaited: a caller who stops waiting must not cancel them.
         await asyncio.wait([self._running, *self._collecting])
 
     def _warn_unsupported(self, call: str) -> None:
         if call not in self._warned:
             self._warned.add(call)
-            logger.warning("%s is not supported here and does nothing", call)
+            logger.warning("%s is not supported by Phonic and does nothing", call)
 
     # -- effects ---------------------------------------------------------------------------------
 
@@ -540,7 +555,7 @@ class RealtimeSession(
 
     def _push_text(self, effect: effects.PushText) -> None:
         if not self._open.has_text:
-            # What of it is heard, LiveKit writes into this placeholder itself.
+            # A placeholder: LiveKit itself writes into it what the caller has heard.
             self._emit_item_added(
                 llm.ChatMessage(id=self._open.response_id, role="assistant", content=[])
             )
@@ -568,7 +583,7 @@ class RealtimeSession(
 
     @property
     def _open(self) -> GenerationStreams:
-        # The machine pushes only into a generation that it has opened.
+        # The machine pushes nothing unless it has opened a generation.
         assert self._generation is not None
         return self._generation
 
@@ -594,7 +609,7 @@ class RealtimeSession(
         reply = self._replies.pop(effect.request_id, None)
         if reply is not None and not reply.done():
             reply.set_exception(failure_for(effect, self._runtime.circumstances()))
-            # Whoever dropped the future has been told by the log; asyncio need not complain too.
+            # The log says it if nobody looks at the future; asyncio need not complain as well.
             reply.exception()
             logger.debug("%s: %s", effect.request_id, printable(effect.problem))
 
@@ -676,17 +691,17 @@ class RealtimeSession(
             if (metrics := self._times.ended()) is not None:
                 self.emit("metrics_collected", metrics)
             for request_id in list(self._replies):
-                # The machine has ended those that it knows; these were still being collected.
+                # The machine does not know of replies whose stream of text is still being read.
                 self._reject_reply(
                     effects.RejectReply(request_id, "closed", "the session is closed")
                 )
 
     def emit(self, event: Any, *args: Any) -> None:
-        """Tell the listeners; one that raises is logged and hurts nobody else."""
+        """Call the listeners. What one of them raises is logged, and goes no further."""
         try:
             super().emit(event, *args)
         except Exception:  # noqa: BLE001 - a listener may raise anything
-            # LiveKit's emitter lets TypeErrors of a listener through; the session is not to blame.
+            # LiveKit's emitter does not catch a listener's TypeError.
             logger.exception("a listener of %s raised", event)
 
 

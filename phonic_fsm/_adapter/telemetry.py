@@ -1,18 +1,17 @@
-"""A session as OpenTelemetry spans, made under LiveKit's tracer of the steps that it takes.
+"""Makes OpenTelemetry spans of a session's steps, with LiveKit's tracer.
 
-``phonic_session`` holds them all, and lies in LiveKit's ``agent_session``:
+``phonic_session`` is a child of LiveKit's ``agent_session``, and the parent of:
 
-- a span per stay in a state (``phonic_ready``, ``phonic_listening``, …), with the event that led
-  there; what happens meanwhile is an event of it: ``user_transcript``, ``interrupted``,
-  ``message_corrected``, ``dtmf``, ``error`` (of a span, OpenTelemetry keeps 128 events: the
-  session's own could not hold those of a long call)
-- ``phonic_generation``, from its opening to its end, with ``first_audio``
-- ``phonic_tool_call``, from the call until Phonic has settled it, with its ``output``
-- ``phonic_outage``, from a lost connection until a conversation is open again
+- a span for each stay in a state (``phonic_ready``, ``phonic_listening``, …), with the event that
+  led to the state. What happens meanwhile is an event of this span: ``user_transcript``,
+  ``interrupted``, ``message_corrected``, ``dtmf``, ``error``. (OpenTelemetry keeps 128 events of a
+  span, too few for a whole call.)
+- ``phonic_generation``, from its opening to its end, with the event ``first_audio``
+- ``phonic_tool_call``, from the call until Phonic has settled it, with the event ``output``
+- ``phonic_outage``, from the loss of a connection until a conversation is open again
 
-What was said, or may quote it, stands under LiveKit's ``lk.pii.`` keys and nowhere else. Where
-nobody records spans, nothing is made, and a fault in whatever records them ends the spans, never
-the call.
+What was said is only under LiveKit's keys that begin with ``lk.pii.``. If nobody records spans,
+none are made. A fault in what records them ends the spans, never the call.
 """
 
 from __future__ import annotations
@@ -39,18 +38,21 @@ CONVERSATION_ID = "phonic.conversation_id"
 RESPONSE_ID = trace_types.ATTR_GEN_AI_RESPONSE_ID
 STATE = "phonic.state"
 EVENT = "phonic.event"
-"""Name of the machine's event that was the cause."""
+"""The machine's event that was the cause, by name."""
 USER_INITIATED = "phonic.user_initiated"
 OUTCOME = "phonic.outcome"
 RECOVERABLE = "phonic.recoverable"
 RESUMED = "phonic.resumed"
-"""Whether the same conversation went on after an outage."""
+"""Whether the same conversation went on after the outage."""
 ERROR = "lk.pii.error"
 DIGITS = "lk.pii.digits"
 
 
 def begin_spans(model: llm.RealtimeModel) -> SessionSpans | None:
-    """Begin a session's spans, in the present span; ``None`` where nobody records them."""
+    """Begin the spans of a session, as children of the current span.
+
+    ``None`` if nobody records spans.
+    """
     try:
         session = tracer.start_span(
             "phonic_session",
@@ -60,7 +62,7 @@ def begin_spans(model: llm.RealtimeModel) -> SessionSpans | None:
             },
         )
         return SessionSpans(session) if session.is_recording() else None
-    except Exception:  # whatever exporters and processors raise must not cost the call
+    except Exception:  # an exporter or processor may raise anything; the call goes on
         logger.exception("this session has no spans")
         return None
 
@@ -73,7 +75,7 @@ class _GenerationSpan:
 
 
 class SessionSpans:
-    """Follows one session, step by step."""
+    """The spans of one session, made step by step."""
 
     def __init__(self, session: Span) -> None:
         self._session = session
@@ -83,7 +85,7 @@ class SessionSpans:
         self._calls: dict[str, Span] = {}
         self._outage: Span | None = None
         self._cut_off: str | None = None
-        """The answer whose interruption was told last."""
+        """The answer whose interruption was recorded last."""
         self._tellers: dict[type[Any], Callable[[Any, str], None]] = {
             effects.OpenGeneration: self._open_generation,
             effects.PrepareGeneration: self._prepare_generation,
@@ -101,10 +103,10 @@ class SessionSpans:
         self._record: Callable[[Step], None] = self._tell
 
     def record(self, step: Step) -> None:
-        """Record one step. Never raises: at the first fault the spans end, and the log says so."""
+        """Record one step. This never raises: a fault ends the spans, and the log says so."""
         try:
             self._record(step)
-        except Exception:  # as above
+        except Exception:  # see begin_spans
             logger.exception("the spans of this session end here")
             self._record = _ignore
 
@@ -133,7 +135,7 @@ class SessionSpans:
                 resumed=step.target in CONVERSING and step.source is State.reconnecting
             )
         if step.target is State.connecting:
-            # A fresh conversation follows, in which nobody settles the calls of this one.
+            # A fresh conversation follows. Phonic will not settle the former one's tool calls.
             self._abandon_calls()
         if step.target is State.closed:
             self._abandon_calls()
@@ -168,7 +170,7 @@ class SessionSpans:
     def _announce_generation(
         self, effect: effects.OpenGeneration | effects.AnnounceGeneration, _: str
     ) -> None:
-        # With push-to-talk an answer may be over before it is asked for, and its span with it.
+        # With push-to-talk an answer can end before it is asked for. Then its span has ended.
         if self._generation is not None:
             self._generation.span.set_attribute(USER_INITIATED, effect.user_initiated)
 
@@ -192,12 +194,12 @@ class SessionSpans:
 
     @property
     def _open(self) -> _GenerationSpan:
-        # The machine pushes only into a generation that it has opened.
+        # The machine pushes nothing unless it has opened a generation.
         assert self._generation is not None
         return self._generation
 
     def _correct_message(self, effect: effects.CorrectMessage, cause: str) -> None:
-        # The answer may be long over on the wire: then this is all that tells of its interruption.
+        # If the answer has ended on the wire, nothing but this shows its interruption.
         self._tell_interruption(effect.id, cause)
         self._state.add_event(
             "message_corrected",

@@ -1,4 +1,4 @@
-"""Function tools in Phonic's terms, and the settings of single tools."""
+"""Translates LiveKit's function tools into Phonic's, with the settings of single tools."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ BUILT_IN = ("choose_not_to_respond", "keypad_input", "natural_conversation_endin
 
 
 class PhonicToolConfig(TypedDict, total=False):
-    """Settings of one tool; ``name`` is required, what is left out keeps its default.
+    """Settings of one tool, an entry of the option ``configs_for_tools``.
 
-    ``respond_after_sec`` (s) is for ``choose_not_to_respond`` alone, ``speech_before_tool_call``
-    for the other built-in tools, everything else for own tools.
+    ``name`` is required. A setting that is left out keeps its default. ``respond_after_sec`` is for
+    the built-in tool ``choose_not_to_respond`` only, ``speech_before_tool_call`` for the other
+    built-in tools, and everything else for your own tools.
     """
 
     name: Required[str]
@@ -41,29 +42,29 @@ class PhonicToolConfig(TypedDict, total=False):
 DEFAULTS = InlineTool(
     tool_schema={},
     tool_call_output_timeout_ms=60_000,
-    # Left unsaid, the assistant has to speak before every call (SDK: ResponsesToolDefinition).
+    # If left out, the assistant must speak before every call (SDK: ResponsesToolDefinition).
     require_speech_before_tool_call=False,
-    # A generation of LiveKit's holds one message, and its calls come at its end.
+    # A generation of LiveKit's has one message, and its tool calls come at the end.
     wait_for_speech_before_tool_call=True,
     forbid_speech_after_tool_call=False,
     forbid_tool_call_after_speech=False,
     allow_tool_chaining=False,
 )
-"""What an own tool has where its config does not say otherwise."""
+"""The settings of your own tools, unless ``configs_for_tools`` says otherwise."""
 
 
 class ToolConfigs:
-    """The configs of single tools, by name."""
+    """The settings of single tools, by the tool's name."""
 
     def __init__(
         self,
         configs: list[PhonicToolConfig] | None = None,
         silent_after: list[str] | None = None,
     ) -> None:
-        """``silent_after`` are tools after which the assistant does not speak (deprecated option).
+        """``silent_after`` has the names from ``forbid_speech_after_tool_call`` (deprecated).
 
         Raises:
-            ValueError: a field is not for that tool.
+            ValueError: a tool has no such setting.
         """
         self._by_name: dict[str, dict[str, Any]] = {
             name: {"forbid_speech_after_tool_call": True} for name in silent_after or ()
@@ -75,7 +76,7 @@ class ToolConfigs:
             _check_fields(name, fields)
 
     def inline(self, context: llm.ToolContext) -> tuple[InlineTool, ...]:
-        """One inline tool per function tool."""
+        """The function tools as inline tools of Phonic's."""
         return tuple(
             structs.replace(
                 DEFAULTS, tool_schema=schema, **self._by_name.get(schema["function"]["name"], {})
@@ -84,7 +85,7 @@ class ToolConfigs:
         )
 
     def phonic(self, names: list[str]) -> list[ToolDefinition]:
-        """Phonic's tools: by name, or as an object where a built-in one is configured."""
+        """Phonic's own tools: each as its name, or as an object if it is built in with settings."""
         return [
             BuiltInTool(name, self._by_name[name])
             if name in BUILT_IN and self._by_name.get(name)
@@ -96,8 +97,11 @@ class ToolConfigs:
 def to_phonic_tool_definitions(
     tool_context: llm.ToolContext,
 ) -> list[ResponsesToolDefinitionParams]:
-    """The function tools as definitions for Phonic's Responses API: ``name``, ``description`` and
-    ``parameters`` (a JSON schema) each; whoever gets a call back runs the tool himself."""
+    """The function tools as definitions for Phonic's Responses API.
+
+    Each has a ``name``, a ``description`` and ``parameters`` (a JSON schema). The API returns
+    calls; your code runs the tools.
+    """
     schemas = [
         tool["function"] for tool in tool_context.parse_function_tools("openai", strict=True)
     ]

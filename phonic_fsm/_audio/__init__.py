@@ -1,5 +1,5 @@
-"""Audio formats of the wire, and what converts between them: PCM16, µ-law, sample rates.
+"""Audio formats on the wire, and conversion between them.
 
-``formats`` names the formats and how each is encoded, ``mulaw`` is G.711's companding, and
-``resampler`` changes the sample rate of a stream. Nothing here knows a socket or a session.
+``formats`` has Phonic's formats and says how each is encoded, ``mulaw`` encodes and decodes µ-law,
+and ``resampler`` changes the sample rate of a stream. Nothing here knows sockets or sessions.
 """

@@ -1,4 +1,4 @@
-"""What audio looks like on the wire: every format that Phonic has, as a value."""
+"""The audio formats of Phonic's protocol."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from . import mulaw
 
 @dataclass(frozen=True)
 class WireFormat:
-    """A format of mono audio. On this side of the wire audio is always PCM16 LE."""
+    """A format of mono audio on the wire. Inside this package audio is always PCM16 LE."""
 
     sample_rate: int
     """Hz."""
     sample_bytes: int = 2
     encode: Callable[[bytes], bytes] | None = None
-    """From PCM16 LE; ``None``: it is PCM16 LE already."""
+    """Converts from PCM16 LE; ``None`` where the format is PCM16 LE."""
     decode: Callable[[bytes], bytes] | None = None
-    """To PCM16 LE; ``None``: it is PCM16 LE already."""
+    """Converts to PCM16 LE; ``None`` where the format is PCM16 LE."""
 
     @property
     def bytes_per_second(self) -> int:

@@ -1,7 +1,8 @@
-"""G.711 µ-law, the companding of telephony in North America and Japan: a byte a sample.
+"""G.711 µ-law, the encoding of telephony in North America and Japan: one byte per sample.
 
-G.711 is about 14-bit samples; of 16 bits the two lowest are cut off, as Sun's reference and
-Python's former ``audioop`` do it, with which every byte agrees. Both ways are table lookups.
+G.711 encodes 14-bit samples, so the two lowest of 16 bits are cut off. Sun's reference and Python's
+former ``audioop`` do the same, and every byte agrees with theirs. Both directions are lookups in a
+table.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BIAS = 33
-"""Added to a 14-bit magnitude so that each segment begins at a power of two."""
+"""Is added to a 14-bit magnitude, so that each segment begins at a power of two."""
 _LARGEST = 0x1FFF - _BIAS
 _SEGMENT_ENDS = (0x3F, 0x7F, 0xFF, 0x1FF, 0x3FF, 0x7FF, 0xFFF)
 
 
 def _encoded() -> NDArray[np.uint8]:
-    """The code of every 16-bit sample, in the order of the samples' bits as unsigned numbers."""
+    """The code of every 16-bit sample, ordered by the sample's bits as an unsigned number."""
     samples = np.arange(65536, dtype=np.uint16).view(np.int16) >> 2
     magnitude = np.minimum(np.abs(samples), _LARGEST) + _BIAS
     segment = np.searchsorted(_SEGMENT_ENDS, magnitude)
     code = (segment << 4) | ((magnitude >> (segment + 1)) & 0x0F)
-    # On the line all bits are inverted; the sign bit says "positive".
+    # On the line all bits are inverted, and the sign bit is set for positive samples.
     inverted: NDArray[np.uint8] = (code ^ np.where(samples < 0, 0x7F, 0xFF)).astype(np.uint8)
     return inverted
 
@@ -39,10 +40,10 @@ _DECODED = _decoded()
 
 
 def encode(pcm: bytes) -> bytes:
-    """PCM16 LE as µ-law. Raises ValueError when there is half a sample."""
+    """Encode PCM16 LE as µ-law. Raises ``ValueError`` if the last sample is not whole."""
     return _ENCODED.take(np.frombuffer(pcm, "<u2")).tobytes()
 
 
 def decode(mulaw: bytes) -> bytes:
-    """µ-law as PCM16 LE."""
+    """Decode µ-law to PCM16 LE."""
     return _DECODED.take(np.frombuffer(mulaw, np.uint8)).tobytes()

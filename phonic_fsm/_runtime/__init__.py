@@ -1,9 +1,17 @@
-"""What carries the machine: socket, outbox, timers and the caller's audio. It decides nothing.
+"""Runs the machine: connections, timers and the caller's audio. Nothing is decided here.
 
-``session`` is the loop: an event goes into the machine, the effects of the step are carried out.
-``connection`` is one attempt to connect and what comes of it; ``socket`` the websocket that hands
-messages over as they are read and says when it takes more; ``outbox`` what waits for that;
-``endpoint`` knows where Phonic is and what it wants to see in the handshake. ``uplink`` is the
-caller's audio on its way out; ``printable`` makes
-fit for a log what others say. LiveKit's sessions and chat contexts are not known here.
+``session``
+    The loop: an event goes into the machine, and the effects of the step are carried out.
+``connection`` and ``deadline``
+    One attempt to connect and, if it succeeds, the connection; how long the attempt may take.
+``socket`` and ``outbox``
+    The websocket, and the messages that wait until it takes more.
+``endpoint``
+    The address of Phonic, and the headers of the handshake.
+``uplink``
+    The caller's audio on its way to Phonic.
+``log`` and ``printable``
+    The log, and how foreign text is made safe for it.
+
+Nothing here knows LiveKit's sessions and chat contexts.
 """

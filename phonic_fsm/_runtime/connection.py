@@ -1,7 +1,7 @@
-"""One connection, from the attempt to make it to its end.
+"""One connection to Phonic, from the attempt to open it to its end.
 
-A connection reports what happens to it as events and is told nothing but what to send and when
-to end. Once told to end it is silent. Whether to try again is not its business.
+A connection reports what happens to it as events. The session tells it what to send and when to
+end; after that it reports nothing. It does not try again by itself.
 """
 
 from __future__ import annotations
@@ -32,29 +32,31 @@ from .outbox import Outbox
 from .socket import WRITE_LIMIT, Socket
 
 MAX_MESSAGE_BYTES = 16 * 2**20
-"""A longer message from the server ends the connection (close code 1009)."""
+"""A longer message from Phonic ends the connection (close code 1009)."""
 
 PING_INTERVAL = 10.0
-"""Seconds between pings; a connection that does not take and answer one within as many is lost."""
+"""Seconds between pings. If a ping cannot be sent and answered within as many, the connection is
+lost."""
 
 CLOSE_TIMEOUT = 0.5
-"""Seconds to write what waits and to say goodbye; after them the socket is dropped."""
+"""Seconds in which the messages that wait and the close frame can be sent. Then the socket is
+dropped."""
 
 HOPELESS_STATUS = {
     401: "the API key is not valid; check api_key or PHONIC_API_KEY",
-    403: "the API key may not do this; check the key's workspace and rights",
+    403: "the API key is not allowed to do this; check the key's workspace and rights",
     404: "there is no such endpoint; check base_url or PHONIC_BASE_URL",
 }
 
 # websockets logs handshake headers at DEBUG, and the key is one of them.
 _socket_logger = logging.getLogger(f"{__name__}.websocket")
 _socket_logger.setLevel(logging.INFO)
-# Whoever sets the level of every logger there is must not get to see it either.
+# The filter holds even if a program sets the level of every logger.
 _socket_logger.addFilter(lambda record: record.levelno > logging.DEBUG)
 
 
 class Connection:
-    """One attempt to connect and, if it succeeds, the socket."""
+    """One attempt to connect and, if it succeeds, the connection."""
 
     def __init__(
         self,
@@ -71,17 +73,17 @@ class Connection:
         self._now = asyncio.get_running_loop().time
         self._outbox = Outbox()
         self._leaving: tuple[ClientMessage, ...] = ()
-        """The control message that was written last, if not all of it has left for the network."""
+        """The control message that was written last, while the network has not taken all of it."""
         self._scope: anyio.CancelScope | None = None
-        """There once ``run`` has begun. A connection may be ended before that."""
+        """``None`` until ``run`` begins. A connection can be ended before that."""
         self._ended = False
         self._socket: Socket | None = None
         self._unanswered = False
         self.last_heard: float | None = None
-        """When the server last said something, by the event loop's clock (s)."""
+        """When Phonic last sent a message (s, by the event loop's clock)."""
 
     def send(self, message: ClientMessage) -> None:
-        """Write a message at once if the socket takes it, else put it behind those that wait."""
+        """Write a message at once if the socket takes it; otherwise it waits in the outbox."""
         data = encode(message)
         socket = self._socket
         if socket is not None and socket.is_flowing and not self._outbox:
@@ -95,7 +97,10 @@ class Connection:
             self._leaving = (message,)
 
     def _flush(self) -> None:
-        """Write what waits, as long as the socket takes it; in the end, say goodbye."""
+        """Write the messages that wait, as long as the socket takes them.
+
+        If the connection is to end, close it after the last one.
+        """
         socket = self._socket
         if socket is None or not socket.is_flowing:
             return
@@ -106,7 +111,7 @@ class Connection:
             socket.say_goodbye()
 
     def end(self) -> None:
-        """Write what waits, close, and report nothing any more."""
+        """Write the messages that wait, then close. Report nothing from now on."""
         self._report = _nothing
         self._ended = True
         if self._scope is None:
@@ -118,7 +123,7 @@ class Connection:
             self._flush()
 
     async def run(self) -> None:
-        """Open the socket and be there until either side ends it."""
+        """Open the socket, and return when either side has closed it."""
         if self._ended:
             return
         with anyio.CancelScope() as self._scope:
@@ -131,7 +136,7 @@ class Connection:
                 socket.start(self._receive, self._flush)
                 await self._outlast(socket)
             finally:
-                with suppress(AttributeError):  # CPython 3.11: of a transport that is closed
+                with suppress(AttributeError):  # CPython 3.11 raises it for a closed transport
                     socket.transport.abort()
             self._report(
                 ConnectionClosed(
@@ -143,9 +148,10 @@ class Connection:
             )
 
     async def _outlast(self, socket: Socket) -> None:
-        """Return once the socket is closed, or so when it does not answer a ping."""
-        # Not left to websockets: its ping waits for ever behind what cannot be written, and where
-        # no answer comes it sends a close frame. One that still arrives ends the conversation.
+        """Return when the socket is closed, or when a ping is not answered."""
+        # This class pings because websockets' own ping waits for ever behind what cannot be
+        # written. If no answer comes, websockets sends a close frame, and if that arrives after
+        # all, it ends a conversation that could have been resumed.
         try:
             while True:
                 with anyio.move_on_after(PING_INTERVAL):
@@ -156,12 +162,12 @@ class Connection:
         except TimeoutError:
             self._unanswered = True
         except (SocketClosed, AttributeError):
-            # It closes just now. (The AttributeError is CPython 3.11's, of a closed transport.)
+            # The socket is closing. (CPython 3.11 raises AttributeError for a closed transport.)
             if socket.state is State.OPEN:
                 raise
 
     def _why_it_broke(self, socket: Socket) -> str:
-        """What this side had against the connection, if it was this side."""
+        """Why this side ended the connection; empty if it did not."""
         closed = socket.protocol.close_sent
         if self._unanswered:
             return f"no answer to a ping within {PING_INTERVAL:g} s"
@@ -185,7 +191,7 @@ class Connection:
                     ssl=_tls() if url.startswith("wss:") else None,
                     additional_headers=headers,
                     user_agent_header=None,
-                    # base64 audio hardly shrinks, and deflating it costs more than the rest.
+                    # base64 audio hardly shrinks, and compressing it costs more than all else.
                     compression=None,
                     max_size=MAX_MESSAGE_BYTES,
                     write_limit=WRITE_LIMIT,
@@ -219,7 +225,7 @@ class Connection:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """One for the process: to read the system's certificates takes longer than all else."""
+    """One context for the process: reading the system's certificates takes long."""
     return ssl.create_default_context()
 
 
@@ -228,11 +234,11 @@ def _chance() -> float:
 
 
 def _nothing(_: Event) -> None:
-    """Where a connection reports to once nobody listens."""
+    """Takes the reports of a connection that has been told to end."""
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The header's value in seconds; ``None`` where it is a date, as hardly any server sends it."""
+    """The header's value in seconds; ``None`` if it is a date, which hardly any server sends."""
     return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
 
 

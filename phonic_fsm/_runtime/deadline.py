@@ -1,4 +1,4 @@
-"""How long to wait for another machine's answer, without counting how late this process is."""
+"""Waits for another machine's answer, and does not count the time that this process was held up."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import contextmanager
 import anyio
 
 LATE = 0.05
-"""Seconds; a timer that fires later than this was held up by something else in this process."""
+"""A timer that fires later than this (s) was held up by something else in this process."""
 
 
 @contextmanager
 def fail_after(seconds: float) -> Iterator[None]:
-    """Cancel what runs inside after so many seconds, as ``anyio.fail_after`` does.
+    """Cancel what runs inside after this many seconds, as ``anyio.fail_after`` does.
 
-    While the event loop is held up, as when a worker loads its models, the answer may have come
-    and not have been read. If the loop is late at the deadline, the deadline is put off by as much,
-    once.
+    When something holds up the event loop, such as a worker that loads its models, the answer may
+    have arrived without being read. So if the loop is late at the deadline, the deadline is
+    postponed by as much, once.
 
     Raises:
         TimeoutError: the time is over.

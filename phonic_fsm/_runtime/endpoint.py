@@ -1,8 +1,8 @@
-"""Where Phonic is, and what it wants to see in the handshake.
+"""The address of Phonic, and the headers of the handshake.
 
-Source: ``phonic.conversations.websocket_connect.build_sts_websocket_url_and_headers``, which a test
-holds this against. It is not called: with it come an HTTP client and models of every message,
-which take longer to import than all of this package.
+Source: ``phonic.conversations.websocket_connect.build_sts_websocket_url_and_headers``. A test
+compares the two. The SDK's function is not called, because it imports an HTTP client and a model of
+every message, which takes longer than importing this whole package.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ logger = logging.getLogger("phonic_fsm")
 PATH = "/v1/sts/ws"
 
 CLIENT = f"phonic-fsm/{__version__}"
-"""What this side calls itself."""
+"""The name by which this package introduces itself to Phonic."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server to connect to, with the key for it. The key shows in no repr."""
+    """A server to connect to, and the key for it. The ``repr`` does not show the key."""
 
     api_key: str = field(repr=False)
     base_url: str = PhonicEnvironment.DEFAULT.production
@@ -48,7 +48,7 @@ class Endpoint:
             )
 
     def request(self, resume: str | None = None) -> tuple[str, dict[str, str]]:
-        """URL and headers of the handshake, optionally to resume a conversation."""
+        """The URL and headers of the handshake. ``resume`` is the id of a conversation."""
         query = f"?{urlencode({'reconnect_conv_id': resume})}" if resume is not None else ""
         return self.base_url.rstrip("/") + PATH + query, {
             "Authorization": f"Bearer {self.api_key}",

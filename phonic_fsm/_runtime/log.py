@@ -1,4 +1,4 @@
-"""Lines for the log, and how many of one kind there may be."""
+"""Writes the machine's lines to the log, and limits how many there are of one kind."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from .printable import printable
 logger = logging.getLogger("phonic_fsm")
 
 ALWAYS = 5
-"""Lines about messages that cannot be read, before they are thinned out."""
+"""How many lines about messages that cannot be read are written before some are left out."""
 
 
 class SessionLog:
-    """Writes a session's lines; a server that keeps sending nonsense does not flood the log."""
+    """Writes the lines of one session. A server that sends nonsense cannot flood the log."""
 
     def __init__(self) -> None:
         self._malformed = 0
 
     def write(self, line: Log, cause: Event) -> None:
-        """Write a line that this event caused.
+        """Write a line. ``cause`` is the event that led to it.
 
-        Of those about messages that cannot be read, the first five are written, then the 10th, the
-        100th and so on.
+        Of the lines about messages that cannot be read, the first five are written, then the 10th,
+        the 100th and so on.
         """
         text = line.text
         if isinstance(cause, MalformedMessage):

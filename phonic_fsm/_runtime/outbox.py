@@ -1,4 +1,4 @@
-"""Messages that wait for a socket to take them, in order, and what gives way when they are many."""
+"""Messages that wait until the socket takes them, and what is dropped if they are too many."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .._wire.client import AudioChunk, ClientMessage
 logger = logging.getLogger(__name__)
 
 MAX_AUDIO_CHUNKS = 100
-"""Audio chunks (20 ms each, so 2 s) that wait for a slow socket; the oldest give way."""
+"""How many audio chunks (of 20 ms, so 2 s) wait for a slow socket. The oldest are dropped."""
 
 
 class Outbox:
-    """Messages beside their bytes. Audio is bounded, control messages are never dropped."""
+    """Messages with their encoded bytes, in order. Only audio is ever dropped."""
 
     def __init__(self) -> None:
         self._messages: deque[tuple[ClientMessage, bytes]] = deque()
@@ -32,7 +32,7 @@ class Outbox:
         self._messages.append((message, data))
 
     def pop(self) -> tuple[ClientMessage, bytes]:
-        """The oldest message; there must be one."""
+        """Take out the oldest message. There must be one."""
         message, data = self._messages.popleft()
         if isinstance(message, AudioChunk):
             self._audio -= 1
@@ -45,7 +45,7 @@ class Outbox:
         return message, data
 
     def control_messages(self) -> tuple[ClientMessage, ...]:
-        """What waits, without audio."""
+        """The messages that wait, without audio."""
         return tuple(m for m, _ in self._messages if not isinstance(m, AudioChunk))
 
     def _drop_oldest_audio(self) -> None:

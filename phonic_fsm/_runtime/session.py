@@ -1,8 +1,9 @@
-"""The loop around the machine: an event goes in, the effects that come out are carried out.
+"""The loop around the machine: an event goes in, and the effects that come out are carried out.
 
-One step is atomic. An event that an effect causes, as when a listener calls back, waits until
-the step's effects have all been carried out. Everything runs in the event loop's thread and, as
-tasks, in one task group per session, which ends with the session.
+A step is atomic. If an effect causes another event, as when a listener calls a method of the
+session, that event waits until all effects of the step have been carried out. Everything runs in
+the thread of the event loop. Connections are tasks in one task group per session, which ends with
+the session.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from .log import SessionLog
 from .uplink import Uplink
 
 Perform = Mapping[type[Any], Callable[[Any], None]]
-"""How to carry out effects, by their type."""
+"""The function that carries out an effect, by the effect's type."""
 
 
 class Recorder(Protocol):
-    """What is told every step and all audio of the caller, in order. It must not raise."""
+    """Gets every step and all audio of the caller, in order. It must not raise."""
 
     @property
     def path(self) -> Path | None:
-        """Where the trace is, if that is known."""
+        """The path of the trace, if there is a file and its name is known."""
 
     def record(self, step: Step) -> None: ...
 
@@ -45,7 +46,7 @@ class Recorder(Protocol):
     def close(self) -> None: ...
 
     async def written(self) -> None:
-        """Return when what was recorded before the close is safe, or will not be soon."""
+        """Return when all that was recorded is written, or when writing it takes too long."""
 
 
 class SessionRuntime:
@@ -62,9 +63,9 @@ class SessionRuntime:
         recorder: Recorder | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> None:
-        """``perform`` carries out the effects that are not the runtime's own.
+        """``perform`` has the functions for the effects that the runtime does not carry out itself.
 
-        ``on_step`` is told every step once its effects have been carried out.
+        ``on_step`` is called with every step, after its effects have been carried out.
         """
         self._machine = machine
         self._endpoint = endpoint
@@ -91,14 +92,14 @@ class SessionRuntime:
         self._entered = self._loop.time()
         self._stepping_from = machine.state
         self._cause: Event = events.Open()
-        """The event of the present step."""
+        """The event of the current step."""
         self._log = SessionLog()
         self._watchdog: asyncio.TimerHandle | None = None
         self._uplink = Uplink(wire_format, self._send_audio)
         self._to_run: asyncio.Queue[Connection | None] = asyncio.Queue()
-        """Connections for ``run``, which is over with ``None``."""
+        """The connections that ``run`` starts. ``None`` ends it."""
         self._fault: Exception | None = None
-        """What an unattended step has raised."""
+        """What ``dispatch_unattended`` has caught; ``run`` raises it."""
         self.dispatch(events.Open())
 
     @property
@@ -106,23 +107,23 @@ class SessionRuntime:
         return self._machine.state
 
     async def run(self) -> None:
-        """Be the session: returns when it is closed and nothing of it is left."""
+        """Run the session. Returns when it is closed and has left nothing behind."""
         try:
             async with anyio.create_task_group() as tasks:
-                # The session's own task starts them: often a timer asks for one, and anyio starts
-                # tasks from tasks only.
+                # Connections are started here because anyio starts tasks from tasks only, and
+                # often it is a timer that asks for a connection.
                 while (connection := await self._to_run.get()) is not None:
                     tasks.start_soon(connection.run)
                 if self._fault is not None:
                     raise self._fault
         except Exception as error:
-            # A fault of this package: the session ends with it, and says so.
+            # A fault in this package. The session reports it and ends.
             self.dispatch(events.Break(f"{type(error).__name__} in the session's task"))
             raise
         finally:
             try:
                 if self.state is not State.closed:
-                    # The task was cancelled: whoever waits for the session must hear of its end.
+                    # The task was cancelled. Whoever waits for the session must learn that it ends.
                     self.dispatch(events.Close())
             finally:
                 for timer in (*self._timers.values(), self._watchdog):
@@ -135,7 +136,10 @@ class SessionRuntime:
             await self._recorder.written()
 
     def dispatch(self, event: Event) -> None:
-        """Feed the machine and carry out what it asks for; from within that, wait in line."""
+        """Feed an event to the machine, and carry out the effects.
+
+        If a step is under way, the event waits until it is over.
+        """
         if self._stepping:
             self._queue.append(event)
             return
@@ -148,9 +152,9 @@ class SessionRuntime:
             self._stepping = False
 
     def dispatch_unattended(self, event: Event) -> None:
-        """Dispatch what a connection or a timer reports.
+        """Dispatch an event that no caller waits for: from a connection, a timer or a task.
 
-        Nobody called for it who could get an exception: whatever is raised ends the session.
+        There is no caller to get an exception, so an exception ends the session.
         """
         if self._fault is not None:
             return
@@ -190,7 +194,7 @@ class SessionRuntime:
         self.dispatch_unattended(events.StateOverdue(seconds))
 
     def circumstances(self) -> str:
-        """Where the session is, or was before the present step, and since when; for errors."""
+        """For errors: the state before this step, for how long, and when Phonic was last heard."""
         now = self._loop.time()
         said = f"in {self._stepping_from.value} for {now - self._entered:.1f} s"
         if self._recorder is not None and self._recorder.path is not None:
@@ -201,12 +205,12 @@ class SessionRuntime:
         return f"{said}, Phonic was last heard {now - heard:.1f} s ago"
 
     def push_audio(self, frame: rtc.AudioFrame) -> None:
-        """Take the caller's audio; whether it goes out is the gate's matter."""
+        """Send the caller's audio if the gate is open."""
         self._uplink.push(frame)
 
     @property
     def heard_ms(self) -> int:
-        """How much of the caller's audio has gone out since it was last let through or flushed."""
+        """How much of the caller's audio (ms) was sent since the gate opened or since a flush."""
         return self._uplink.heard_ms
 
     # -- effects ---------------------------------------------------------------------------------

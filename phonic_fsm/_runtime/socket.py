@@ -1,8 +1,8 @@
-"""The websocket, with the two short ways that audio wants: no task wakes up to read, none to write.
+"""A websocket that reads and writes without waking up a task, because audio is many messages.
 
-A message is handed over in the turn of the event loop in which it was read. What is written goes
-to the network at once; whether that takes more is for the writer to ask. All else, from handshake
-to closing, is websockets' own.
+A message is handed over in the same turn of the event loop in which it was read. A message that is
+written goes to the network at once; the writer asks first whether the network takes more.
+Everything else, from the handshake to closing, is done by websockets.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from websockets.http11 import Response
 from websockets.protocol import State
 
 READ_BYTES = 32 * 2**10
-"""What is read of one socket before others get their turn: 24 chunks of 24 kHz. Further data wait
-in the kernel, whose flow control slows the server down."""
+"""How much is read from one socket before others get their turn: 24 chunks at 24 kHz. More data
+waits in the kernel, whose flow control slows the server down."""
 
 WRITE_LIMIT = (1, 0)
-"""Bytes that wait for the network when writing is paused, and when it is resumed. (A first of 0
-would be reached by nothing at all, over TLS.)"""
+"""Writing is paused when more bytes than the first wait for the network, and resumed when no more
+than the second do. (Over TLS, 0 in the first place would pause writing when nothing waits.)"""
 
 
 class _ReadBuffer(threading.local):
-    """One for all sockets of an event loop: what was read is taken before more is read."""
+    """One buffer for all sockets of an event loop: its content is used before more is read."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(READ_BYTES))
@@ -37,23 +37,23 @@ _read_buffer = _ReadBuffer()
 
 
 class Socket(ClientConnection, asyncio.BufferedProtocol):
-    """A client's websocket that works with two functions instead of tasks; see ``start``."""
+    """A client's websocket that calls two functions instead of waking up tasks; see ``start``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._fragments = bytearray()
         self._early: list[bytes | bytearray] = []
-        """Messages that came with the handshake's answer."""
+        """Messages that came together with the answer to the handshake."""
         self._hand_over: Callable[[bytes | bytearray], None] = self._early.append
         self._flows: Callable[[], None] | None = None
 
     def start(
         self, hand_over: Callable[[bytes | bytearray], None], flows: Callable[[], None]
     ) -> None:
-        """Call ``hand_over`` with every message, ``flows`` whenever the socket takes more to write.
+        """Call ``hand_over`` with every message, and ``flows`` whenever the network takes more.
 
-        Both are called from the event loop and must not raise. What has come already is handed
-        over at once, and the socket may take something to write.
+        The event loop calls both, so they must not raise. ``flows`` is called at once, and then
+        ``hand_over`` with the messages that have come already.
         """
         self._hand_over, self._flows = hand_over, flows
         flows()
@@ -72,7 +72,7 @@ class Socket(ClientConnection, asyncio.BufferedProtocol):
     # -- websockets ------------------------------------------------------------------------------
 
     def process_event(self, event: Frame | Response) -> None:  # type: ignore[override]
-        """Take what was read: a message, a part of one, or what websockets itself wants to see."""
+        """Handle what was read: a message, part of one, or a frame that websockets handles."""
         if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
             super().process_event(event)
         elif event.fin and not self._fragments:
@@ -87,15 +87,15 @@ class Socket(ClientConnection, asyncio.BufferedProtocol):
 
     @property
     def is_flowing(self) -> bool:
-        """Whether all that was written has left for the network, which takes more."""
+        """Whether the network has taken everything that was written, and takes more."""
         try:
-            # A closing transport would swallow what is written.
+            # A transport that is closing would drop what is written.
             return (
                 self.protocol.state is State.OPEN
                 and not self.paused
                 and not self.transport.is_closing()
             )
-        except AttributeError:  # CPython 3.10: of a TLS transport that is closed
+        except AttributeError:  # CPython 3.10 raises it for a closed TLS transport
             return False
 
     def resume_writing(self) -> None:
@@ -104,12 +104,12 @@ class Socket(ClientConnection, asyncio.BufferedProtocol):
             self._flows()
 
     def write(self, text: bytes) -> None:
-        """Write a message of UTF-8 while the socket is flowing, without waiting."""
-        # What send() does too, without a task that has to wake up for it.
+        """Write a message of UTF-8 text, without waiting. ``is_flowing`` must be true."""
+        # send() does the same, but as a coroutine.
         self.protocol.send_text(text)
         self.send_data()
 
     def say_goodbye(self) -> None:
-        """Begin the closing handshake while the socket is flowing, without waiting for its end."""
+        """Begin the closing handshake, without waiting for its end. ``is_flowing`` must be true."""
         self.protocol.send_close(CloseCode.NORMAL_CLOSURE)
         self.send_data()

@@ -1,8 +1,8 @@
-"""The caller's audio on its way out: gate, downmix, resample, cut into 20 ms chunks, encode.
+"""The caller's audio on its way to Phonic: downmixed, resampled, cut into 20 ms chunks, encoded.
 
-Frames do not pass the machine one by one; the gate, which it opens and closes, is what lets them
-through. Time between a frame's arrival and its chunk's departure is what the cutting needs, at
-most one chunk, and, at another rate than the wire's, what the resampler holds back.
+Frames do not pass through the machine. The machine opens and closes a gate, which lets them through
+or not. A frame is delayed by at most one chunk, because audio is cut into chunks, and by what the
+resampler holds back if the frame has another sample rate than the wire.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from .._wire.client import AudioChunk
 CHUNK_MS = 20
 
 HELD_CHUNKS = 100
-"""Chunks kept while a lost connection is resumed (2 s): the oldest give way."""
+"""How many chunks are kept while a lost connection is resumed (2 s). The oldest are dropped."""
 
 
 class Uplink:
-    """Turns frames of any rate and channel count into mono chunks of one format."""
+    """Makes mono chunks of one format from frames of any sample rate and number of channels."""
 
     def __init__(self, wire_format: WireFormat, deliver: Callable[[AudioChunk], None]) -> None:
         self._rate = wire_format.sample_rate
         self._encode = wire_format.encode
         self._deliver = deliver
         self._chunk_bytes = self._rate * CHUNK_MS // 1000 * 2
-        """Of PCM16: it is encoded last."""
+        """The length of a chunk in PCM16, before it is encoded."""
         self._gate: Gate = "closed"
         self._held: deque[AudioChunk] = deque(maxlen=HELD_CHUNKS)
         self._rest = b""
         """The beginning of the next chunk."""
         self._frame_rate = self._rate
-        """Of the frames that come at present (Hz)."""
+        """The sample rate of the current frames (Hz)."""
         self._resampler: Resampler | None = None
-        """There is one exactly when that is not the wire's rate."""
+        """``None`` while the frames have the wire's sample rate."""
         self.heard_ms = 0
-        """Of audio that has gone out since the last flush."""
+        """How much audio (ms) was sent since the gate opened or since the last flush."""
 
     def set_gate(self, gate: Gate) -> None:
         """Drop frames (closed), keep the newest 2 s of them (holding), or send them (open)."""
@@ -58,7 +58,7 @@ class Uplink:
             self._resampler = None
 
     def push(self, frame: rtc.AudioFrame) -> None:
-        """Take a frame of PCM16, of any rate and any number of interleaved channels."""
+        """Take a frame of PCM16 with any sample rate and any number of interleaved channels."""
         if self._gate == "closed":
             return
         if frame.sample_rate != self._frame_rate:
@@ -69,7 +69,7 @@ class Uplink:
         self._cut(pcm)
 
     def flush(self) -> None:
-        """Let out at once all that was said, the beginning of a chunk as a chunk of its own."""
+        """Send everything at once, also the beginning of a chunk, as a shorter chunk."""
         self._change_rate(self._rate)
         if self._rest:
             self._put(self._rest)
@@ -79,7 +79,7 @@ class Uplink:
     def _change_rate(self, rate: int) -> None:
         resampler = Resampler(rate, self._rate) if rate != self._rate else None
         if self._resampler is not None:
-            # What the old rate's resampler still holds belongs in front of the new frames.
+            # The audio that the former resampler holds back comes before the new frames.
             self._cut(self._resampler.flush())
         self._frame_rate, self._resampler = rate, resampler
 
@@ -109,7 +109,7 @@ class Uplink:
 def _mono(frame: rtc.AudioFrame) -> bytes:
     if frame.num_channels == 1:
         return bytes(frame.data)
-    # A channel at a time: a sum over each sample's channels takes numpy four times as long.
+    # Channel by channel: numpy takes four times as long to sum over the channels of each sample.
     channels = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels).T
     total = channels[0].astype(np.int32)
     for channel in channels[1:]:
