@@ -29,7 +29,7 @@ def spare_the_estimate() -> None:
     if session is None:
         return
     for synchronizer in _synchronizers(session.output.audio):
-        options = getattr(synchronizer, "_opts", None)
+        options: Any = getattr(synchronizer, "_opts", None)
         detector = getattr(options, "speaking_rate_detector", None)
         if options is None or detector is None or isinstance(detector, _NoEstimate):
             continue
