@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 
-from . import chunks, machine, many, profiling, report, sessions
+from phonic_fsm.testing import LiveKitMissing, LiveKitServer
+
+from . import chunks, machine, many, profiling, report, rooms, sessions
 from .measuring import Benchmark, Result, Workers, run
 from .server import running_server, trusted_certificate
 
@@ -14,6 +17,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     *chunks.BENCHMARKS,
     *many.BENCHMARKS,
     *sessions.BENCHMARKS,
+    *rooms.BENCHMARKS,
     *machine.BENCHMARKS,
     *profiling.BENCHMARKS,
 )
@@ -27,7 +31,7 @@ def main() -> None:
     taken = report.Report(_measure(options))
     if options.json:
         report.save(taken, options.json)
-    print(report.rows(taken))  # noqa: T201
+    print(report.rows(taken), report.rooms(taken), sep="\n\n")  # noqa: T201
 
 
 def _options() -> argparse.Namespace:
@@ -63,8 +67,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Result]:
             running_server(certificate) as tls_url,
         ):
             for benchmark in BENCHMARKS:
-                wanted = not options.only or benchmark.name in options.only
-                if wanted and not (options.quick and benchmark.quick is None):
+                if _is_wanted(benchmark, options):
                     results[benchmark.name] = run(
                         benchmark,
                         workers,
@@ -75,6 +78,20 @@ def _measure(options: argparse.Namespace) -> dict[str, Result]:
     finally:
         workers.close()
     return results
+
+
+def _is_wanted(benchmark: Benchmark, options: argparse.Namespace) -> bool:
+    if options.only and benchmark.name not in options.only:
+        return False
+    if options.quick and benchmark.quick is None:
+        return False
+    if benchmark.livekit:
+        try:
+            LiveKitServer()
+        except LiveKitMissing as missing:
+            print(f"{benchmark.name} is left out: {missing}", file=sys.stderr)  # noqa: T201
+            return False
+    return True
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ class Benchmark(Struct, frozen=True, kw_only=True):
     """What differs for a quick run; ``None``: it is left out."""
     tls: bool = False
     """Against a server that is reached over TLS."""
+    livekit: bool = False
+    """In a room of a LiveKit server, which must be installed."""
     fresh: bool = False
     """Every measurement has a process of its own."""
     rounds: int | None = None
@@ -71,12 +73,12 @@ class Result(Struct, frozen=True, kw_only=True):
     def median(self, contestant: str, figure: str) -> float:
         return median(figures[figure] for figures in self.rounds[contestant])
 
-    def ratio(self, contestant: str, figure: str) -> float | None:
-        """How many times as much as this package: the median of each round's ratio."""
-        if contestant not in self.rounds:
+    def ratio(self, contestant: str, figure: str, *, to: str = "phonic_fsm") -> float | None:
+        """How many times as much as the other one: the median of each round's ratio."""
+        if contestant not in self.rounds or to not in self.rounds:
             return None
-        pairs = zip(self.rounds[contestant], self.rounds["phonic_fsm"], strict=True)
-        return median(theirs[figure] / ours[figure] for theirs, ours in pairs)
+        pairs = zip(self.rounds[contestant], self.rounds[to], strict=True)
+        return median(one[figure] / other[figure] for one, other in pairs)
 
 
 class Cpu:

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from .many import CURVE
 from .measuring import Result
 from .profiling import LAYER_NAMES
+from .rooms import BENCHMARKS as ROOMS
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 FIGURES = DOCUMENT.with_suffix(".json")
@@ -72,6 +73,7 @@ def write_document(report: Report) -> None:
     blocks = {
         "environment": ", ".join(f"{name} {value}" for name, value in report.environment.items()),
         "rows": rows(report),
+        "rooms": rooms(report),
         "curve": _curve(report),
         "layers": _profile(report, lambda name: name in LAYER_NAMES),
         "functions": _profile(report, lambda name: name not in LAYER_NAMES),
@@ -84,6 +86,16 @@ def write_document(report: Report) -> None:
     _plot(report)
 
 
+ROOM_NAMES = {benchmark.name for benchmark in ROOMS}
+
+ROOM_FIGURES = {
+    "core": ("CPU a call", "% of a core"),
+    "MB": ("memory a call", "MB"),
+    "answer_ms": ("mouth to ear, without the decision", "ms"),
+    "there_ms": ("of which mouth to Phonic", "ms"),
+    "back_ms": ("of which Phonic to ear", "ms"),
+}
+
 CURVE_NAMES = {f"live_{sessions}" for sessions in CURVE}
 
 
@@ -91,7 +103,7 @@ def rows(report: Report) -> str:
     """Medians of all that is no curve and no profile, with the ratio to the plugin."""
     lines = ["| | phonic-fsm | plugin | floor | plugin / phonic-fsm |", "|---|---|---|---|---|"]
     for name, result in report.results.items():
-        if name.startswith("profile_") or name in CURVE_NAMES:
+        if name.startswith("profile_") or name in CURVE_NAMES | ROOM_NAMES:
             continue
         for figure in result.rounds["phonic_fsm"][0]:
             if figure in UNITS:
@@ -100,6 +112,22 @@ def rows(report: Report) -> str:
                 ratio = result.ratio("plugin", figure)
                 cells = [result.title + suffix, *medians, f"{ratio:.1f}" if ratio else ""]
                 lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def rooms(report: Report) -> str:
+    """Medians of the jobs in rooms, with their ratios to the bare job."""
+    lines = ["| | bare job | phonic-fsm | | plugin | |", "|---|---|---|---|---|---|"]
+    for name, result in report.results.items():
+        if name not in ROOM_NAMES:
+            continue
+        for figure, (what, unit) in ROOM_FIGURES.items():
+            cells = [f"{result.title}: {what}", _median(result, "floor", figure, f" {unit}")]
+            for contestant in ("phonic_fsm", "plugin"):
+                ratio = result.ratio(contestant, figure, to="floor")
+                cells.append(_median(result, contestant, figure, f" {unit}"))
+                cells.append(f"{ratio:.2f} ×" if ratio else "")
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
