@@ -1,0 +1,70 @@
+"""What the machine remembers of where a turn is, and the state that follows from it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from phonic_fsm._core import effects, events
+from phonic_fsm._core.actions.choices import settle
+from phonic_fsm._core.context import Context, Generation, Settings
+from phonic_fsm._core.machine import SessionMachine
+from phonic_fsm._core.states import State
+from phonic_fsm._core.table import CHOICES
+from phonic_fsm._wire import server
+from phonic_fsm._wire.config import ConfigOptions
+
+SETTINGS = Settings(id_seed="seed")
+
+
+def conversing() -> SessionMachine:
+    machine = SessionMachine(SETTINGS)
+    for event in (
+        events.Open(),
+        events.UpdateSession(instructions="Be kind.", tools=(), items=()),
+        events.ConnectionOpened(),
+        server.ConversationCreated("conv_1"),
+        server.ReadyToStartConversation(),
+    ):
+        machine.step(event)
+    return machine
+
+
+@pytest.mark.parametrize(("open_", "speaks", "pending"), [*product([True, False], repeat=3)])
+def test_the_conversations_state_follows_from_memory(open_, speaks, pending):
+    context = Context(settings=SETTINGS, config=SETTINGS.config, caller_speaks=speaks)
+    context.generation = Generation("PS_1") if open_ else None
+    context.pending_calls = {"call_1": "weather"} if pending else {}
+    settle(context, events.Open())
+    first = [open_, speaks, pending, True].index(True)
+    assert context.state is CHOICES[settle].branches[first].target
+
+
+def test_the_rule_is_the_one_that_the_design_names():
+    assert [branch.target for branch in CHOICES[settle].branches] == [
+        State.speaking,
+        State.listening,
+        State.tool_pending,
+        State.ready,
+    ]
+
+
+def test_an_answer_without_words_so_far_is_not_taken_for_one_that_has_not_begun():
+    machine = conversing()
+    machine.step(server.AssistantStartedSpeaking())
+    machine.step(server.AudioChunk(b"\0\0" * 480))
+    [closed, opened] = machine.step(server.AssistantStartedSpeaking()).effects
+    assert isinstance(closed, effects.CloseGeneration)
+    assert closed.interrupted
+    assert isinstance(opened, effects.OpenGeneration)
+
+
+def test_what_comes_between_a_change_and_its_reset_opens_no_turn():
+    machine = conversing()
+    machine.step(server.AssistantStartedSpeaking())
+    machine.step(events.UpdateOptions(config=ConfigOptions(voice_id="ann")))
+    assert machine.state is State.ready
+    assert machine.step(server.AudioChunk(b"\0\0", "And so ")).effects == []
+    machine.step(events.ChangesDue())
+    assert machine.step(server.AudioChunk(b"\0\0", "Hello. ")).target is State.speaking
