@@ -101,6 +101,16 @@ def test_the_front_page_is_short_and_has_the_agent():
     assert len(PYTHON["README.md"]) == 1
 
 
+def test_the_front_pages_figures_are_those_that_were_measured():
+    row = (
+        r"\| live session, 50 chunks/s each way, a chunk pair \(CPU\) \| ([\d.]+) µs \| ([\d.]+) µs"
+    )
+    measured = re.search(row, PAGES["performance.md"])
+    assert measured is not None
+    ours, plugin = (f"{float(figure):.0f} µs" for figure in measured.groups())
+    assert f"| {plugin} per pair of chunks | {ours} (" in PAGES["README.md"]
+
+
 def test_the_demo_that_is_shown_can_happen():
     """Words, states and events of the page are those of the package; times are any run's."""
     page = PAGES["getting-started.md"]
