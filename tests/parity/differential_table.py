@@ -238,7 +238,7 @@ NO_TOOLS = Reason(
 CALL_OVER = Reason(
     CHANGES,
     "sends outputs of the former agent's tool calls after a handoff",
-    "drops them: the handoff starts afresh, and Phonic no longer waits for them",
+    "drops them: the handoff resets the conversation, and Phonic no longer waits for them",
 )
 
 DOWNMIX = Reason(

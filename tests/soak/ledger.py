@@ -118,11 +118,11 @@ class Ledger:
 
     @property
     def turns_of_fate(self) -> Counter[str]:
-        """How often the conversation was resumed, begun afresh or, on purpose, restarted."""
+        """How often the conversation was resumed, replaced by a fresh one, or restarted on purpose."""
         fates: Counter[str] = Counter()
         for (old, new), times in self.moves.items():
             if old == "reconnecting" and new != "closed":
-                fates["begun afresh" if new == "connecting" else "resumed"] += times
+                fates["fresh conversation" if new == "connecting" else "resumed"] += times
             elif State(old) in CONVERSING and new == "connecting":
                 fates["restarted"] += times
         return fates

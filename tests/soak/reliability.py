@@ -264,7 +264,7 @@ def _outcome(ledger: Ledger, closed: bool, steps: list[ReplayedStep]) -> str:
     if final:
         return f"{ENDS}`{type(final[0].error).__name__}`"
     if ledger.recoveries:
-        return "begun afresh" if "begun afresh" in ledger.turns_of_fate else "resumed"
+        return "fresh conversation" if "fresh conversation" in ledger.turns_of_fate else "resumed"
     if ledger.errors:
         return "connects again"
     if any(isinstance(step.step.event, MalformedMessage) for step in steps):
@@ -314,7 +314,7 @@ OUTCOMES = {
     "connects again": "A recoverable `ConnectionFailed`; the next attempt succeeds.",
     "resumed": "A recoverable `ConnectionLost`; the conversation is resumed, what was "
     "under way in it is finished or asked for again.",
-    "begun afresh": "As above, but a fresh conversation goes on with the history.",
+    "fresh conversation": "A recoverable `ConnectionLost`; a fresh conversation goes on with the history.",
 }
 ENDS = "ends: "
 
