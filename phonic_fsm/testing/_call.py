@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 import anyio
-from livekit.agents import Agent, AgentSession
+from livekit.agents import Agent, AgentSession, llm
 
 from .._adapter.session import RealtimeSession
 from .._core.states import State
@@ -23,7 +23,8 @@ QUIET = 0.7
 
 
 class PhoneCall:
-    """A phone call with an ``AgentSession`` whose ``llm`` is a ``RealtimeModel``.
+    """A phone call with an ``AgentSession`` whose ``llm`` is a ``RealtimeModel``, or LiveKit's
+    ``RealtimeModelFallbackAdapter`` with a ``RealtimeModel`` as the first of its models.
 
     Entering it starts the session with ``agent``; leaving it closes the session. Everything takes
     as long as on the phone::
@@ -52,21 +53,23 @@ class PhoneCall:
         self._patience = patience
         self._answers = 0
         """How many pieces of speech had been played when the caller last began to speak."""
-        self.phonic: RealtimeSession
-        """The agent's session with Phonic, once the call has begun. Of an answer that was
-        interrupted, its ``chat_ctx`` has the part that was heard."""
+        self._is_closed = False
+        self._realtime: llm.RealtimeSession[Any]
+        """The agent's session with its model, once the call has begun."""
 
     async def __aenter__(self) -> PhoneCall:
+        self.session.once("close", self._note_the_end)
         try:
             await self.session.start(self._agent)
-            phonic = self._agent.realtime_llm_session
-            if not isinstance(phonic, RealtimeSession):
-                raise TypeError(f"the agent speaks through {type(phonic).__name__}, not Phonic")
+            self._realtime = self._agent.realtime_llm_session
+            _ = self.phonic  # raises if there is none
         except BaseException:  # also a cancelled start has begun a session
             await self._hang_up()
             raise
-        self.phonic = phonic
         return self
+
+    def _note_the_end(self, _: object) -> None:
+        self._is_closed = True
 
     async def __aexit__(
         self,
@@ -81,9 +84,42 @@ class PhoneCall:
             await self.session.aclose()
 
     @property
+    def phonic(self) -> RealtimeSession:
+        """The agent's session with Phonic, once the call has begun. Of an answer that was
+        interrupted, its ``chat_ctx`` has the part that was heard.
+
+        Behind a fallback adapter it is the session in use, which changes when the adapter takes
+        the next model.
+
+        Raises:
+            TypeError: the model in use is not Phonic.
+        """
+        in_use = self._in_use
+        if not isinstance(in_use, RealtimeSession):
+            raise TypeError(f"the agent speaks through {type(in_use).__name__}, not Phonic")
+        return in_use
+
+    @property
+    def _in_use(self) -> object:
+        # LiveKit's fallback adapter has no public way to the session that it uses.
+        return getattr(self._realtime, "_active", self._realtime)
+
+    @property
     def over(self) -> bool:
-        """Whether the conversation with Phonic has ended."""
-        return self.phonic.state is State.closed
+        """Whether the call has ended: the conversation with Phonic, or, behind a fallback adapter,
+        the ``AgentSession``."""
+        if self._is_closed:
+            return True
+        realtime = self._realtime
+        return isinstance(realtime, RealtimeSession) and realtime.state is State.closed
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether the agent waits for the caller."""
+        in_use = self._in_use
+        if isinstance(in_use, RealtimeSession):
+            return in_use.state is State.ready
+        return self.session.agent_state == "listening"
 
     async def play(self, scenario: Scenario) -> None:
         """Speak the part of the scenario's caller: hear the welcome, then say turn by turn.
@@ -127,7 +163,8 @@ class PhoneCall:
                 await anyio.sleep(0.02)
 
     async def until_quiet(self) -> None:
-        """Wait until the agent has finished: 0.7 s of silence in the state ``ready``.
+        """Wait until the agent has finished: 0.7 s of silence in the state ``ready``, or, with
+        another model than Phonic, in the agent state ``listening``.
 
         Raises:
             TimeoutError: it has not within ``patience``.
@@ -136,5 +173,5 @@ class PhoneCall:
             quiet_since = anyio.current_time()
             while not self.over and anyio.current_time() - quiet_since < QUIET:
                 await anyio.sleep(0.02)
-                if self.playback.playing or self.phonic.state is not State.ready:
+                if self.playback.playing or not self._is_ready:
                     quiet_since = anyio.current_time()

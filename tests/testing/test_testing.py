@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from livekit.agents import Agent, AgentSession
+from livekit.agents import Agent, AgentSession, llm
 from support import processes
 
 from phonic_fsm import RealtimeModel, testing
@@ -257,3 +257,45 @@ async def test_a_session_without_a_model_is_refused():
     with pytest.raises(RuntimeError):
         async with PhoneCall(session, Agent(instructions="Be kind.")):
             pass
+
+
+@pytest.mark.anyio
+async def test_a_caller_is_not_heard_while_the_audio_input_is_disabled():
+    talk = Scenario(turns=(Turn(caller="Hello?", assistant="Hello."),))
+    async with PhonicSimulator(talk) as simulator:
+        session = AgentSession(llm=RealtimeModel(api_key="any", base_url=simulator.url))
+        async with PhoneCall(session, Agent(instructions="Be kind.")) as call:
+            await call.until_quiet()
+            [conversation] = simulator.conversations
+            session.input.set_audio_enabled(False)
+            await call.say("Can you hear me?")
+            assert not any(isinstance(m, phonic.UserStartedSpeaking) for m in conversation.sent)
+            session.input.set_audio_enabled(True)
+            await call.say("And now?")
+            await call.until_answer()
+            started = [m for m in conversation.sent if isinstance(m, phonic.UserStartedSpeaking)]
+            assert len(started) == 1
+
+
+@pytest.mark.anyio
+async def test_a_call_goes_on_behind_a_fallback_adapter():
+    first = Scenario(turns=(Turn(caller="Hello?", assistant="I am the first.", close=4000),))
+    second = Scenario(turns=(Turn(caller="Hello?", assistant="I am the second."),))
+    async with PhonicSimulator(first) as one, PhonicSimulator(second) as other:
+        models: list[llm.RealtimeModel] = [
+            RealtimeModel(api_key="any", base_url=sim.url) for sim in (one, other)
+        ]
+        session = AgentSession(llm=llm.RealtimeModelFallbackAdapter(models))
+        async with PhoneCall(session, Agent(instructions="Be kind.")) as call:
+            before = call.phonic
+            await call.say("Hello?")
+            await call.until_answer()
+            await other.wait_for(lambda: bool(other.conversations))
+            await call.until_quiet()
+            assert not call.over
+            assert call.phonic is not before
+            await call.say("Hello?")
+            await call.until_answer()
+            await call.until_quiet()
+        said = [m for m in session.history.items if m.type == "message" and m.role == "assistant"]
+        assert [m.text_content for m in said][-1] == "I am the second."
