@@ -118,7 +118,7 @@ class Ledger:
 
     @property
     def turns_of_fate(self) -> Counter[str]:
-        """How often the conversation was resumed, replaced by a fresh one, or restarted on purpose."""
+        """How often the conversation was resumed, replaced by a fresh one, or restarted."""
         fates: Counter[str] = Counter()
         for (old, new), times in self.moves.items():
             if old == "reconnecting" and new != "closed":

@@ -314,7 +314,8 @@ OUTCOMES = {
     "connects again": "A recoverable `ConnectionFailed`; the next attempt succeeds.",
     "resumed": "A recoverable `ConnectionLost`; the conversation is resumed, what was "
     "under way in it is finished or asked for again.",
-    "fresh conversation": "A recoverable `ConnectionLost`; a fresh conversation goes on with the history.",
+    "fresh conversation": "A recoverable `ConnectionLost`; a fresh conversation goes on with the "
+    "history.",
 }
 ENDS = "ends: "
 
