@@ -20,7 +20,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-PATIENCE = 120
+PATIENCE = 300
 """Seconds after which a measurement is given up: something never came."""
 
 CONTESTANTS = ("phonic_fsm", "plugin", "floor")

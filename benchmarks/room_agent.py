@@ -35,15 +35,16 @@ class Bare:
         self._answer = b"".join(pcm for pcm, _ in answer())
         self._answers = 0
 
-    async def run(self) -> None:
-        hearing = asyncio.get_running_loop().create_future()
-        self._room.on("track_subscribed", lambda track, *_: hearing.set_result(track))
+    async def run(self, ctx: JobContext) -> None:
+        heard: asyncio.Future[rtc.Track] = asyncio.get_running_loop().create_future()
+        self._room.on("track_subscribed", lambda track, *_: heard.set_result(track))
+        await ctx.connect()
         track = rtc.LocalAudioTrack.create_audio_track("bare", self._source)
         microphone = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self._room.local_participant.publish_track(track, microphone)
         turn = TurnEnd()
         stream = rtc.AudioStream(
-            await hearing, sample_rate=RATE, num_channels=1, frame_size_ms=HEARD_MS
+            await heard, sample_rate=RATE, num_channels=1, frame_size_ms=HEARD_MS
         )
         async for event in stream:
             if turn.hear(bytes(event.frame.data)):
@@ -69,8 +70,7 @@ class Bare:
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     if CONTESTANT == "floor":
-        await ctx.connect()
-        await Bare(ctx.room).run()
+        await Bare(ctx.room).run(ctx)
         return
     session: AgentSession[None] = AgentSession(
         llm=model(CONTESTANT, os.environ["BENCH_PHONIC"]), aec_warmup_duration=0

@@ -1,4 +1,7 @@
-"""A Phonic that listens: it answers as soon as a caller's sound is over, at the pace of speech."""
+"""A Phonic that listens: it answers as soon as a caller's sound is over.
+
+Like Phonic it streams ahead of real time if the config asks for that, which package and plugin do.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,19 @@ ANSWER = answer()
 
 
 async def _converse(socket: ServerConnection) -> None:
-    turn, answering = TurnEnd(), None
+    turn, answering, ahead = TurnEnd(), None, False
     try:
         while True:
             message = decode_client(await socket.recv(decode=False))
             if isinstance(message, client.Config):
+                ahead = message.stream_ahead_of_real_time is True
                 await _send(
                     socket, server.ConversationCreated("conv_1"), server.ReadyToStartConversation()
                 )
             elif isinstance(message, client.AudioChunk):
                 spoke = turn.speaking
                 if turn.hear(message.audio):
-                    answering = asyncio.create_task(_answer(socket, turn.stamp()))
+                    answering = asyncio.create_task(_answer(socket, turn.stamp(), ahead))
                 elif turn.speaking and not spoke:
                     await _send(socket, server.UserStartedSpeaking())
     except ConnectionClosed:
@@ -41,7 +45,7 @@ async def _converse(socket: ServerConnection) -> None:
             answering.cancel()
 
 
-async def _answer(socket: ServerConnection, stamp: str) -> None:
+async def _answer(socket: ServerConnection, stamp: str, ahead: bool) -> None:
     await _send(
         socket,
         server.UserFinishedSpeaking(),
@@ -53,7 +57,7 @@ async def _answer(socket: ServerConnection, stamp: str) -> None:
         await _send(socket, server.AudioChunk(pcm, stamp + words))
         stamp = ""
         due += CHUNK_MS / 1000
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        await asyncio.sleep(0.0 if ahead else max(0.0, due - time.monotonic()))
     await _send(socket, server.AssistantFinishedSpeaking())
 
 
