@@ -18,7 +18,6 @@ from websockets.exceptions import ConnectionClosed
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.codec import decode_client, encode
 
-from .measuring import stay_on_processor
 from .turn_end import CHUNK_MS, QUESTION, TurnEnd, answer
 
 ANSWER = answer()
@@ -73,7 +72,6 @@ async def _serve(port: Connection) -> None:
 
 
 def _run(port: Connection) -> None:
-    stay_on_processor(1)
     asyncio.run(_serve(port))
 
 

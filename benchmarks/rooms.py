@@ -1,6 +1,5 @@
 """A whole job in a LiveKit room: what it costs, and how long an answer is on its way.
 
-LiveKit's server, the callers and Phonic share one processor, the worker with its jobs has another.
 A caller asks, and hears the answer out, again and again.
 """
 
@@ -9,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -20,7 +19,7 @@ import psutil
 from phonic_fsm.testing import AgentWorker, LiveKitServer, RoomCall
 
 from .contestants import Name
-from .measuring import CONTESTANTS, Benchmark, Figures, stay_on_processor
+from .measuring import CONTESTANTS, Benchmark, Figures
 from .room_phonic import running_phonic
 from .turn_end import QUESTION
 
@@ -45,7 +44,7 @@ async def whole_job(
 
     The server of ``url`` answers nobody's voice, so there is another one.
     """
-    _move_to_processor(1)
+    _use_all_processors()
     async with AsyncExitStack() as stack:
         phonic = stack.enter_context(running_phonic())
         livekit = await stack.enter_async_context(LiveKitServer())
@@ -57,9 +56,9 @@ async def whole_job(
             "BENCH_PHONIC": phonic,
         }
         script = ROOT / "benchmarks" / "room_agent.py"
-        worker = AgentWorker(script, livekit, environment, patience=PATIENCE)
-        with _started_on_processor(0):
-            await stack.enter_async_context(worker)
+        worker = await stack.enter_async_context(
+            AgentWorker(script, livekit, environment, patience=PATIENCE)
+        )
         before = _private_bytes([worker.pid])
         callers = [
             await stack.enter_async_context(
@@ -129,29 +128,14 @@ def _private_bytes(processes: Iterable[int]) -> int:
     return sum(int(psutil.Process(pid).memory_full_info().uss) for pid in processes)
 
 
-def _move_to_processor(number: int) -> None:
-    """Have this process, its threads and what it starts run there, where the system allows it."""
+def _use_all_processors() -> None:
+    """Have this process, its threads and what it starts run wherever the system likes.
+
+    WebRTC has threads of its own: bound to one processor, they would wait for the job's own.
+    """
     if hasattr(os, "sched_setaffinity"):
         for thread in psutil.Process().threads():
             os.sched_setaffinity(thread.id, range(os.cpu_count() or 1))
-        processors = sorted(os.sched_getaffinity(0))
-        for thread in psutil.Process().threads():
-            os.sched_setaffinity(thread.id, {processors[number % len(processors)]})
-
-
-@contextmanager
-def _started_on_processor(number: int) -> Iterator[None]:
-    """What is started meanwhile runs there, where the system allows it."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    former = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    stay_on_processor(number)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, former)
 
 
 def _job(
