@@ -71,7 +71,12 @@ def _sent(message: Struct) -> dict[str, Any]:
     }
 
 
-_ANSWERS = (server.ToolCall, server.AssistantChoseNotToRespond, server.AssistantEndedConversation)
+_ANSWERS = (
+    server.Dtmf,
+    server.ToolCall,
+    server.AssistantChoseNotToRespond,
+    server.AssistantEndedConversation,
+)
 """Messages with which an answer may begin, beside audio with text."""
 
 
@@ -94,6 +99,8 @@ class Channel:
 
     async def send(self, message: server.ServerMessage) -> None:
         """Send and record ``message``; it is lost while there is no connection."""
+        if isinstance(message, server.UserStartedSpeaking):
+            await self._send_transcript()  # the answer to it will not begin any more
         await self._send(message)
         if isinstance(message, _ANSWERS) or (
             isinstance(message, server.AudioChunk) and message.text

@@ -197,6 +197,7 @@ async def test_transcript(doubts: Doubts, expected: list[str]) -> None:
     ("turn", "answer"),
     [
         (Turn(caller="Hello", calls=(WEATHER,)), server.ToolCall),
+        (Turn(caller="Hello", dtmf="1"), server.Dtmf),
         (Turn(caller="Hello"), server.AssistantChoseNotToRespond),
         (Turn(caller="Hello", end=True), server.AssistantEndedConversation),
     ],
@@ -207,6 +208,17 @@ async def test_transcript_after_an_answer_without_words(turn: Turn, answer: type
         await caller.speak()
         await caller.until(answer)
         assert await caller.until(server.InputText) == server.InputText("Hello", "en")
+
+
+async def test_transcript_of_a_turn_that_is_not_answered_comes_with_the_next() -> None:
+    turns = (Turn(caller="One", warning=server.Problem("busy")), Turn(caller="Two"))
+    doubts = Doubts(transcript="after_answer_begins")
+    async with call(Scenario(turns=turns), doubts=doubts) as (_, caller):
+        await caller.speak()
+        await caller.until(server.Warning)
+        await caller.speak()
+        await caller.until(server.AssistantChoseNotToRespond)
+        assert caller.kinds[4:7] == ["warning", "input_text", "user_started_speaking"]
 
 
 async def interrupted(caller: Caller) -> list[str]:
