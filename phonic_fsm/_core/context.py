@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from .._wire.client import ClientMessage, GenerateReply, Mute, Say
 from .._wire.config import ConfigOptions, InlineTool
@@ -35,9 +35,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Seconds from the config, or the socket for a resume, until the server must be ready."""
     reply_timeout: Public[float] = 10.0
     """Seconds from a request for a reply until it must have begun."""
+    turn_timeout: Public[float] = 10.0
+    """Seconds in which more of a turn, or its end, must come once all of it can have been heard."""
 
 
-GenerationPhase = Literal["awaited", "begun", "filled"]
+GenerationPhase = Literal["awaited", "begun", "filled", "quiet", "overlapped"]
 """How far the open generation is.
 
 ``awaited``
@@ -46,6 +48,10 @@ GenerationPhase = Literal["awaited", "begun", "filled"]
     The assistant has begun; no text and no audio has come yet.
 ``filled``
     Text or audio has been pushed into it.
+``quiet``
+    It was filled, and nothing has come since it was last looked at.
+``overlapped``
+    The caller has spoken over it, and no words have come since.
 """
 
 
@@ -57,6 +63,10 @@ class Generation(Struct):
     text: Private[str] = ""
     seconds: float = 0.0
     """Of audio, so far."""
+    seconds_seen: float = 0.0
+    """Of audio, when it was last looked at."""
+    after: str | UnsetType | None = UNSET
+    """The chat item behind which its message belongs, once the caller has spoken over it."""
 
 
 ReplyPhase = Literal["waiting", "asked"]
@@ -83,7 +93,7 @@ Leftover = Literal["none", "interrupted", "reset"]
 ``interrupted``
     The turn was interrupted here, and the server has yet to say that it is over.
 ``reset``
-    A reset is about to cut the turn off.
+    A reset cuts the turn off, and chunks of it may be on their way still.
 """
 
 Microphone = Literal["unmuted", "muted"]

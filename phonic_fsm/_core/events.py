@@ -87,6 +87,12 @@ class ReplyOverdue(_Event, frozen=True, tag="reply_overdue"):
     step_kind: ClassVar[StepKind] = "reply"
 
 
+class TurnOverdue(_Event, frozen=True, tag="turn_overdue"):
+    """More of the assistant's turn, or its end, should have come by now."""
+
+    step_kind: ClassVar[StepKind] = "speech"
+
+
 class StateOverdue(_Event, frozen=True, tag="state_overdue"):
     """The session has been in its state for longer than that state should last."""
 
@@ -253,6 +259,7 @@ TimerEvent = Union[
     AnswerOverdue,
     GraceOver,
     ReplyOverdue,
+    TurnOverdue,
     AnswerUnclaimed,
     ChangesDue,
     StateOverdue,

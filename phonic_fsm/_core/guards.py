@@ -156,7 +156,7 @@ def has_text(context: Context, event: AudioChunk) -> bool:
 
 
 def turn_is_dropped(context: Context, event: Event) -> bool:
-    """The assistant's turn was cut off on this side, and Phonic has not said that it is over."""
+    """The assistant's turn was cut off on this side, and more of it may come."""
     return context.leftover != "none"
 
 
@@ -167,12 +167,22 @@ def caller_speaks(context: Context, event: Event) -> bool:
 
 def generation_is_empty(context: Context, event: Event) -> bool:
     """A generation is open, and no text or audio has been pushed into it."""
-    return context.generation is not None and context.generation.phase != "filled"
+    return context.generation is not None and context.generation.phase in ("awaited", "begun")
 
 
 def answer_has_not_begun(context: Context, event: Event) -> bool:
     """A generation is open for the answer to a tool's output, and the answer has not begun."""
     return context.generation is not None and context.generation.phase == "awaited"
+
+
+def more_has_come(context: Context, event: Event) -> bool:
+    """Something was pushed into the open generation since it was last looked at."""
+    return context.generation is not None and context.generation.phase == "filled"
+
+
+def assistant_has_yielded(context: Context, event: Event) -> bool:
+    """The caller has spoken over the open generation, and no words have come since."""
+    return context.generation is not None and context.generation.phase == "overlapped"
 
 
 # -- tools ---------------------------------------------------------------------------------------

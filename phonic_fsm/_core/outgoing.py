@@ -84,7 +84,9 @@ def tell_changes(context: Context) -> None:
     if not context.changes:
         return
     if a_reset_is_due(context):
-        context.leftover = "none"
+        if context.generation is None:
+            context.leftover = "reset"
+            context.put(StartTimer(timers.TURN_OVERDUE, timers.ON_THE_WAY))
         microphone = context.microphone
         context.put(Send(client.Reset(config_for(context, welcome=False))))
         if context.microphone != microphone:

@@ -326,6 +326,11 @@ def _caller() -> Iterator[_On]:
     yield (
         _On(server.UserFinishedSpeaking)
         .settle(listening, caller.stop_speech)
+        .stay(
+            speaking,
+            caller.stop_speech_over_assistant,
+            when=(when.caller_speaks, when.speech_may_overlap),
+        )
         .stay(speaking, caller.stop_speech, when=when.caller_speaks)
         .ignore((ready, speaking, tool_pending), "the caller was not speaking")
         .ignore_unheard()
@@ -345,7 +350,8 @@ def _push_to_talk() -> Iterator[_On]:
     unconfigured = (connecting, awaiting_inputs)
     yield (
         _On(events.StartUserActivity)
-        .stay(CONVERSING, push_to_talk.unmute, when=when.caller_is_muted)
+        .settle(speaking, assistant.discard_turn, push_to_talk.unmute, when=when.caller_is_muted)
+        .stay(SILENT, push_to_talk.unmute, when=when.caller_is_muted)
         .ignore(CONVERSING, "Phonic listens already")
         .stay((config_sent, reconnecting), push_to_talk.unmute_when_ready)
         .ignore(unconfigured, NOT_CONFIGURED)
@@ -353,8 +359,15 @@ def _push_to_talk() -> Iterator[_On]:
     )
     yield (
         _On(events.CommitAudio)
+        .settle(
+            speaking,
+            assistant.discard_turn,
+            push_to_talk.unmute,
+            push_to_talk.commit_audio,
+            when=when.caller_is_muted,
+        )
         .stay(
-            CONVERSING,
+            SILENT,
             push_to_talk.unmute,
             push_to_talk.commit_audio,
             when=when.caller_is_muted,
@@ -402,7 +415,7 @@ def _assistant() -> Iterator[_On]:
         _On(server.AudioChunk)
         .stay(speaking, assistant.push_chunk, when=when.turn_may_go_on)
         .settle(speaking, assistant.cut_overlong_turn)
-        .ignore(SILENT, "the turn was interrupted here", when=when.turn_is_dropped)
+        .ignore(SILENT, "the turn was cut off here", when=when.turn_is_dropped)
         .move(SILENT, speaking, assistant.open_generation, assistant.push_chunk, when=when.has_text)
         .move(
             config_sent,
@@ -421,6 +434,17 @@ def _assistant() -> Iterator[_On]:
         .stay(SILENT, assistant.forget_leftover, when=when.turn_is_dropped)
         .ignore((config_sent, *SILENT), NO_TURN)
         .ignore_outside()
+    )
+    yield (
+        _On(events.TurnOverdue)
+        .ignore(
+            speaking, "the answer has a time of its own to begin", when=when.answer_has_not_begun
+        )
+        .stay(speaking, assistant.await_more, when=when.more_has_come)
+        .settle(speaking, assistant.cut_off_turn, when=when.assistant_has_yielded)
+        .settle(speaking, assistant.cut_stalled_turn)
+        .stay((*SILENT, reconnecting), assistant.forget_leftover, when=when.turn_is_dropped)
+        .ignore(others(speaking), NO_TURN)
     )
     yield (
         _On(server.InterruptedResponse)
@@ -468,6 +492,12 @@ def _tools() -> Iterator[_On]:
         .ignore(SILENT, "a reset is about to take the turn back", when=when.a_reset_is_due)
         .ignore(CONVERSING, "the call was handed over before", when=when.is_a_known_call)
         .stay(CONVERSING, tools.refuse_call, when=when.calls_are_too_many)
+        .settle(
+            speaking,
+            assistant.cut_off_turn,
+            tools.hand_over_call,
+            when=when.assistant_has_yielded,
+        )
         .settle(CONVERSING, tools.hand_over_call)
         .move(config_sent, tool_pending, tools.hand_over_call, connection.become_ready)
         .ignore_outside()

@@ -10,6 +10,7 @@ RETRY_DUE = name_of(events.RetryDue)
 GRACE_OVER = name_of(events.GraceOver)
 ANSWER_OVERDUE = name_of(events.AnswerOverdue)
 REPLY_OVERDUE = name_of(events.ReplyOverdue)
+TURN_OVERDUE = name_of(events.TurnOverdue)
 ANSWER_UNCLAIMED = name_of(events.AnswerUnclaimed)
 CHANGES_DUE = name_of(events.ChangesDue)
 
@@ -30,6 +31,16 @@ LONGEST_RETRY_AFTER = 30.0
 
 GRACE = 30.0
 """Seconds for which Phonic keeps a conversation without a connection. Source: the SDK's code."""
+
+ON_THE_WAY = 3.0
+"""Seconds for which chunks of a turn may still arrive that a reset has cut off."""
+
+YIELDED = 1.0
+"""Seconds without a word after which the assistant has yielded to the caller who speaks over it.
+
+Phonic does not say that a turn is over if the caller has interrupted it. Audio comes at its pace
+here, so an assistant that speaks on is heard at once.
+"""
 
 SOON = 2.0
 """Seconds after a resume within which an answer that was due should begin by itself."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from . import outgoing, timers
 from .context import Context, Generation, Reply
 from .effects import (
@@ -47,6 +49,17 @@ def open_for_answer(context: Context) -> None:
         )
 
 
+def await_words(context: Context) -> None:
+    """The caller speaks over the open generation, if one has begun: see if its words go on."""
+    generation = context.generation
+    if generation is None or generation.phase == "awaited":
+        return
+    generation.phase = "overlapped"
+    if generation.after is UNSET:
+        generation.after = context.history.before(generation.response_id)
+    context.put(StartTimer(timers.TURN_OVERDUE, timers.YIELDED))
+
+
 def expect_answer(context: Context) -> None:
     """Wait for the answer to begin; the generation for it is open already."""
     assert context.generation is not None
@@ -62,10 +75,15 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
     context.generation = None
     if interrupted:
         announce_unclaimed(context)
-    context.put(CloseGeneration(generation.response_id, interrupted))
+    context.put(
+        StopTimer(timers.TURN_OVERDUE), CloseGeneration(generation.response_id, interrupted)
+    )
     if generation.text:
         message = Message(generation.response_id, "assistant", generation.text, interrupted)
-        context.history.add(message)
+        if generation.after is UNSET:
+            context.history.add(message)
+        else:
+            context.history.insert(generation.after, message)
         context.put(AddItem(message))
         context.last_message_id = message.id
 

@@ -93,6 +93,7 @@ from_the_connection = st.one_of(
             events.RetryDue(),
             events.AnswerOverdue(),
             events.ReplyOverdue(),
+            events.TurnOverdue(),
             events.AnswerUnclaimed(),
             events.ChangesDue(),
         ]

@@ -39,7 +39,7 @@ WATCHDOG = events.StateOverdue(60.0)
 """Comes from outside, at any time."""
 TIMER_EVENTS = tuple(kind for kind in get_args(events.TimerEvent) if kind is not type(WATCHDOG))
 TIMERS = tuple(map(name_of, TIMER_EVENTS))
-RETRY, ANSWER, GRACE, REPLY, UNCLAIMED, CHANGES = TIMERS
+RETRY, ANSWER, GRACE, REPLY, TURN, UNCLAIMED, CHANGES = TIMERS
 
 Phase = str
 """Of the socket: none, opening, resuming, open, reopened, configured."""
@@ -222,6 +222,8 @@ def ticking(context: Context, world: World) -> frozenset[str]:
     idle = set()
     if context.reply is None and kind_of(context.generation) != "awaited":
         idle.add(REPLY)
+    if context.leftover == "none" and kind_of(context.generation) in ("none", "awaited"):
+        idle.add(TURN)
     if not context.changes or not context.conversing:
         idle.add(CHANGES)
     return world.timers - idle
@@ -422,6 +424,8 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
         assert REPLY in timers
     if generation is not None and generation.phase == "awaited":
         assert REPLY in timers
+    if generation is not None and generation.phase != "awaited":
+        assert TURN in timers
     assert (UNCLAIMED in timers) == (context.unclaimed is not None)
     if context.changes and context.conversing:
         assert CHANGES in timers

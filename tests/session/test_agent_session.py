@@ -7,9 +7,9 @@ import asyncio
 import anyio
 import pytest
 from support.receptionist import Billing, Receptionist, call
-from support.scripted import PATIENCE, SILENCE, conversation
+from support.scripted import PATIENCE, SILENCE, Impatient, conversation
 
-from phonic_fsm import ConversationEnded
+from phonic_fsm import ConversationEnded, RealtimeModel
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 
@@ -86,6 +86,21 @@ async def test_say_speaks_the_words(make_model, server):
             await handle.wait_for_playout()
         [message] = [item for item in handle.chat_items if item.type == "message"]
         assert message.text_content == "Please hold the line."
+
+
+async def test_the_handle_of_an_answer_that_stalls_completes(make_model, server):
+    class Hasty(RealtimeModel):
+        def session(self, **_):
+            return Impatient(self).session()
+
+    async with call(Hasty(api_key="key", base_url=server.url), server) as (session, peer, _):
+        handle = session.generate_reply()
+        await peer.expect(client.GenerateReply)
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well, "))
+        with anyio.fail_after(PATIENCE):
+            await handle.wait_for_playout()
+        session.say("Still here.")
+        await peer.expect(client.Say)
 
 
 async def test_typed_text_is_answered(make_model, server):

@@ -69,6 +69,19 @@ async def test_capabilities_say_who_detects_turns(options, detects, can_be_disab
     assert capabilities.can_disable_turn_detection is can_be_disabled
 
 
+@pytest.mark.parametrize("call", ["start_user_activity", "commit_audio"])
+async def test_unmuting_ends_the_answer_that_it_interrupts(call, make_model, server):
+    async with talk(make_model, server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(said(1), "Well, "))
+        answer = await emitted.next("generation_created")
+        getattr(session, call)()
+        await peer.expect(client.Unmute)
+        assert (await read(answer)).text == "Well, "
+        assert session.state is State.ready
+        await peer.send(phonic.AudioChunk(said(1), "as I said."))
+        assert "generation_created" not in await settle(peer, emitted)
+
+
 async def test_the_caller_is_heard_from_unmute_to_mute(make_model, server):
     async with talk(make_model, server) as (session, peer, emitted):
         session.start_user_activity()

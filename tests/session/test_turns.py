@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.scripted import SILENCE, conversation, read, settle, started
+from support.scripted import SILENCE, Impatient, conversation, read, settle, started
 
 from phonic_fsm import State
 from phonic_fsm._wire import client
@@ -295,6 +295,88 @@ async def test_an_overlapped_turn_ends_where_phonic_yields(make_model, server):
         await emitted.state("listening")
         [message] = session.chat_ctx.items
         assert (message.text_content, message.interrupted) == ("One", True)
+
+
+def at_its_pace(make_model):
+    """A model whose audio comes at its pace, so that the caller may speak over it."""
+    return make_model(stream_ahead_of_real_time=False)
+
+
+async def test_an_overlapped_turn_ends_where_no_words_follow(make_model, server):
+    async with conversation(at_its_pace(make_model), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "One two "),
+            phonic.UserStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "three "),
+            phonic.UserFinishedSpeaking(),
+            phonic.AudioChunk(SILENCE),
+        )
+        await emitted.state("ready")
+        assert spoken(session) == [("One two three ", True)]
+
+
+async def test_an_overlapped_turn_stands_before_what_interrupted_it(make_model, server):
+    async with conversation(at_its_pace(make_model), server) as (session, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "One two "),
+            phonic.UserStartedSpeaking(),
+            phonic.UserFinishedSpeaking(),
+            phonic.InputText("Stop."),
+        )
+        await peer.speak("Yes?")
+        await settle(peer, emitted)
+        said = [item.text_content for item in session.chat_ctx.items]
+        assert said[:3] == ["One two ", "Stop.", "Yes?"]
+
+
+async def test_a_call_after_an_overlapped_turn_is_no_part_of_it(make_model, server):
+    async with conversation(at_its_pace(make_model), server) as (_, peer, emitted):
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "One two "),
+            phonic.UserStartedSpeaking(),
+            phonic.UserFinishedSpeaking(),
+            phonic.ToolCall("c1", "look_up_weather"),
+        )
+        assert (await read(await emitted.next("generation_created"))).calls == []
+        [call] = (await read(await emitted.next("generation_created"))).calls
+        assert call.call_id == "c1"
+
+
+async def test_an_answer_that_stalls_is_closed_with_a_warning(make_model, server, caplog):
+    async with conversation(Impatient(make_model()), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well, "))
+        assert (await read(await emitted.next("generation_created"))).text == "Well, "
+        await emitted.state("ready")
+        assert spoken(session) == [("Well, ", True)]
+        assert "has stalled" in caplog.text
+        await peer.send(
+            phonic.AudioChunk(SILENCE, "as I said."), phonic.AssistantFinishedSpeaking()
+        )
+        assert (await read(await emitted.next("generation_created"))).text == "as I said."
+
+
+@pytest.mark.parametrize("finishes", [True, False])
+async def test_what_is_on_its_way_at_a_reset_opens_no_turn(finishes, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well, "))
+        await first_words(await emitted.next("generation_created"))
+        await session._update_session(
+            instructions="You do the billing.", chat_ctx=session.chat_ctx, tools=[]
+        )
+        reply = session.generate_reply()
+        await peer.expect(client.Reset)
+        await peer.expect(client.GenerateReply)
+        await peer.send(phonic.AudioChunk(SILENCE, "as I said."))
+        assert "generation_created" not in await settle(peer, emitted)
+        if finishes:
+            await peer.send(phonic.AssistantFinishedSpeaking())
+        await peer.speak("Billing here.")
+        answer = await emitted.next("generation_created")
+        assert await reply is answer
+        assert (await read(answer)).text == "Billing here."
 
 
 async def test_a_start_that_is_said_twice_is_announced_once(make_model, server):

@@ -209,6 +209,17 @@ async def overlapping_speech(r: Recording) -> None:
     await r.emitted.state("listening")
 
 
+async def yielded_turn(r: Recording) -> None:
+    await r.begin()
+    await r.peer.send(
+        phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One "),
+        phonic.UserStartedSpeaking(), phonic.AudioChunk(SILENCE, "two "),
+        phonic.UserFinishedSpeaking(), phonic.InputText("Stop."),
+    )  # fmt: skip
+    await r.emitted.state("speaking")
+    await r.emitted.state("ready")
+
+
 async def interrupted_turn(r: Recording) -> None:
     await r.begin()
     await r.peer.send(
@@ -469,6 +480,7 @@ SCENARIOS: dict[str, Callable[[Recording], Awaitable[None]]] = {
         push_to_talk,
         cancelled_input,
         overlapping_speech,
+        yielded_turn,
         interrupted_turn,
         interrupted_here,
         interrupted_tool,
@@ -504,6 +516,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "push_to_talk": {"push_to_talk": True},
     "overlapping_speech": {"stream_ahead_of_real_time": False},
+    "yielded_turn": {"stream_ahead_of_real_time": False},
 }
 """What a scenario's model is made with beside the usual."""
 

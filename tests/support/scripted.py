@@ -246,7 +246,7 @@ async def settle(peer: Peer, emitted: Emitted) -> list[str]:
 
 
 class Impatient:
-    """Makes sessions that wait 50 ms for a reply to begin."""
+    """Makes sessions that wait 50 ms for a reply to begin, and for an answer to go on."""
 
     def __init__(self, model: RealtimeModel, **options: Any) -> None:
         self.model = model
@@ -255,7 +255,7 @@ class Impatient:
     def session(self) -> RealtimeSession:
         model = self.model
         config, tool_configs = to_config(self.options, "pcm_24000")
-        settings = Settings(id_seed="test", config=config, reply_timeout=0.05)
+        settings = Settings(id_seed="test", config=config, reply_timeout=0.05, turn_timeout=0.05)
         return RealtimeSession(
             model,
             settings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..._wire import server
 from ..._wire.config import DEFAULT_FORMAT, SAMPLING
-from .. import events
+from .. import events, timers
 from ..context import Context
 from ..effects import (
     CorrectMessage,
@@ -13,16 +13,17 @@ from ..effects import (
     Log,
     PushAudio,
     PushText,
+    StartTimer,
 )
 from ..events import Event
-from ..guards import MAX_TURN_SECONDS
-from ..turns import end_turn, open_for_answer
+from ..guards import MAX_TURN_SECONDS, speech_may_overlap
+from ..turns import await_words, end_turn, open_for_answer
 
 
 def open_generation(context: Context, event: Event) -> None:
     """Open a generation. If a reply was asked for, this is the reply."""
-    begin_answer(context, event)
     open_for_answer(context)
+    begin_answer(context, event)
 
 
 def begin_answer(context: Context, event: Event) -> None:
@@ -31,14 +32,17 @@ def begin_answer(context: Context, event: Event) -> None:
     context.last_message_id = None
     context.last_transcript_id = None
     context.drops = 0
-    if context.generation is not None:
-        context.generation.phase = "begun"
+    assert context.generation is not None
+    context.generation.phase = "begun"
+    context.effects.append(StartTimer(timers.TURN_OVERDUE, context.settings.turn_timeout))
 
 
 def push_chunk(context: Context, event: server.AudioChunk) -> None:
     """Pass on the chunk's text and audio."""
     generation = context.generation
     assert generation is not None
+    if generation.phase == "awaited":
+        begin_answer(context, event)
     if event.timings:
         context.put(EmitTimings(event.timings))
     audio = event.audio
@@ -47,7 +51,8 @@ def push_chunk(context: Context, event: server.AudioChunk) -> None:
         rate, sample_bytes = SAMPLING[context.config.output_format or DEFAULT_FORMAT]
         end = start + len(audio) / sample_bytes / rate
         generation.seconds = end
-        generation.phase = "filled"
+        if generation.phase != "overlapped":
+            generation.phase = "filled"
     if event.text:
         generation.text += event.text
         generation.phase = "filled"
@@ -62,6 +67,31 @@ def cut_overlong_turn(context: Context, event: server.AudioChunk) -> None:
         Log("warning", f"the assistant's turn is over {MAX_TURN_SECONDS:g} s long; it is cut off")
     )
     discard_turn(context, event)
+
+
+def await_more(context: Context, event: Event) -> None:
+    """Wait until what has come can have been played, and for some seconds more."""
+    generation = context.generation
+    assert generation is not None
+    if context.caller_speaks and speech_may_overlap(context, event):
+        await_words(context)
+        return
+    unplayed = generation.seconds - generation.seconds_seen
+    generation.seconds_seen = generation.seconds
+    generation.phase = "quiet"
+    context.put(StartTimer(timers.TURN_OVERDUE, round(unplayed + context.settings.turn_timeout, 3)))
+
+
+def cut_stalled_turn(context: Context, event: events.TurnOverdue) -> None:
+    """Close the generation as interrupted, with a warning: nothing more of it has come."""
+    context.put(
+        Log(
+            "warning",
+            "the assistant's answer has stalled: neither more of it nor its end came within "
+            f"{context.settings.turn_timeout:g} s after it can have been played; it is closed",
+        )
+    )
+    end_turn(context, interrupted=True)
 
 
 def finish_turn(context: Context, event: Event) -> None:

@@ -7,17 +7,22 @@ from ..context import Context
 from ..effects import AddItem, CorrectMessage, EmitSpeechStarted, EmitTranscript
 from ..events import Event
 from ..history import Message
-from ..turns import end_caller_speech, end_turn
+from ..turns import await_words, end_caller_speech, end_turn
 
 
 def start_speech(context: Context, event: Event) -> None:
     """Announce the caller's speech and close the open generation as interrupted."""
-    start_speech_over_assistant(context, event)
+    _announce_speech(context)
     end_turn(context, interrupted=True)
 
 
 def start_speech_over_assistant(context: Context, event: Event) -> None:
-    """Announce the caller's speech. The assistant speaks on until Phonic stops it."""
+    """Announce the caller's speech. See if the assistant speaks on."""
+    _announce_speech(context)
+    await_words(context)
+
+
+def _announce_speech(context: Context) -> None:
     context.leftover = "none"
     context.last_transcript_id = None
     if not context.caller_speaks:
@@ -28,6 +33,12 @@ def start_speech_over_assistant(context: Context, event: Event) -> None:
 def stop_speech(context: Context, event: Event) -> None:
     """Announce the end of the caller's speech."""
     end_caller_speech(context)
+
+
+def stop_speech_over_assistant(context: Context, event: Event) -> None:
+    """Announce the end of the caller's speech. See if the assistant speaks on."""
+    end_caller_speech(context)
+    await_words(context)
 
 
 def add_transcript(context: Context, event: server.InputText) -> None:
