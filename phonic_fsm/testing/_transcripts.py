@@ -37,15 +37,19 @@ class Transcripts:
         self._changed = changed
 
     async def read(self, stream: rtc.TextStreamReader, identity: str) -> None:
-        """Read one stream to its end. Raises StreamError when the connection is lost before."""
+        """Read one stream to its end. If the connection ends before, the transcript stays as it
+        is then, and is not final."""
         attributes = stream.info.attributes or {}
         segment = attributes.get(ATTRIBUTE_TRANSCRIPTION_SEGMENT_ID, stream.info.stream_id)
         transcript = self._of(segment, identity)
         text = ""
-        async for piece in stream:
-            text += piece
-            transcript.text = text
-            self._changed()
+        try:
+            async for piece in stream:
+                text += piece
+                transcript.text = text
+                self._changed()
+        except rtc.StreamError:
+            return
         # The end of a stream can add attributes.
         attributes = stream.info.attributes or {}
         transcript.final = attributes.get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true"
