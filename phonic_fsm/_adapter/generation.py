@@ -98,11 +98,10 @@ class GenerationStreams:
                 rtc.AudioFrame(pcm, self._sample_rate, num_channels=1, samples_per_channel=samples)
             )
 
-    def push_function_call(self, call: PushFunctionCall) -> None:
+    def push_function_call(self, call: PushFunctionCall, arguments: str) -> None:
+        """Push a call with these arguments (JSON), which are the call's as its function expects."""
         self._functions.send_nowait(
-            llm.FunctionCall(
-                id=call.id, call_id=call.call_id, name=call.name, arguments=call.arguments
-            )
+            llm.FunctionCall(id=call.id, call_id=call.call_id, name=call.name, arguments=arguments)
         )
 
     def close(self) -> None:

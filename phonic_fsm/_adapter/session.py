@@ -45,7 +45,7 @@ from .options import PhonicOptions
 from .pacing import spare_the_estimate
 from .payloads import CLIENT_EVENT, SERVER_EVENT, Dtmf, StateChanged, ToolCallSettled
 from .telemetry import begin_spans
-from .tools import ToolConfigs
+from .tools import ToolConfigs, arguments_for
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -155,10 +155,17 @@ class RealtimeSession(
         self._runtime.dispatch(events.UpdateInstructions(chat.utf8(instructions)))
 
     async def update_tools(self, tools: list[llm.Tool]) -> None:
-        """Set the function tools. During a call they replace those that Phonic has."""
+        """Set the function tools. During a call they replace those that Phonic has.
+
+        Raises:
+            ValueError: a tool's parameters cannot be described to Phonic; then nothing is changed.
+                The message names the tool and the path in its schema.
+        """
         _expect("update_tools", "tools", tools, list)
-        self._tools = llm.ToolContext(tools)
-        self._runtime.dispatch(events.UpdateTools(self._tool_configs.inline(self._tools)))
+        context = llm.ToolContext(tools)
+        inline = self._tool_configs.inline(context)
+        self._tools = context
+        self._runtime.dispatch(events.UpdateTools(inline))
 
     async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
         """Replace the chat context.
@@ -184,15 +191,21 @@ class RealtimeSession(
         """Set everything of an agent at once. LiveKit calls this at the start and at a handoff.
 
         During a call it is sent as one ``reset``.
+
+        Raises:
+            ValueError: as for ``update_tools``.
         """
+        inline: tuple[InlineTool, ...] | UnsetType = UNSET
         if is_given(tools):
-            self._tools = llm.ToolContext(tools)
+            context = llm.ToolContext(tools)
+            inline = self._tool_configs.inline(context)
+            self._tools = context
         if is_given(chat_ctx):
             self._chat.take_over(chat_ctx)
         self._runtime.dispatch(
             events.UpdateSession(
                 instructions=chat.utf8(instructions) if is_given(instructions) else UNSET,
-                tools=self._inline_tools() if is_given(tools) else UNSET,
+                tools=inline,
                 items=chat.to_items(chat_ctx) if is_given(chat_ctx) else UNSET,
             )
         )
@@ -570,7 +583,8 @@ class RealtimeSession(
             self._listener.expect(generation.audio)
 
     def _push_function_call(self, effect: effects.PushFunctionCall) -> None:
-        self._open.push_function_call(effect)
+        arguments = arguments_for(self._tools, effect.name, effect.arguments)
+        self._open.push_function_call(effect, arguments)
 
     def _close_generation(self, effect: effects.CloseGeneration) -> None:
         self._open.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from livekit.agents import llm
@@ -9,6 +10,7 @@ from msgspec import structs
 from typing_extensions import Required, TypedDict
 
 from .._wire.config import BuiltInTool, InlineTool, ToolDefinition
+from . import schemas
 
 if TYPE_CHECKING:
     from phonic.requests import ResponsesToolDefinitionParams
@@ -76,12 +78,19 @@ class ToolConfigs:
             _check_fields(name, fields)
 
     def inline(self, context: llm.ToolContext) -> tuple[InlineTool, ...]:
-        """The function tools as inline tools of Phonic's."""
+        """The function tools as inline tools of Phonic's.
+
+        Raises:
+            ValueError: a tool's parameters cannot be described to Phonic. The message names the
+                tool and the path in its schema.
+        """
         return tuple(
             structs.replace(
-                DEFAULTS, tool_schema=schema, **self._by_name.get(schema["function"]["name"], {})
+                DEFAULTS,
+                tool_schema={"type": "function", "function": _strict(function)},
+                **self._by_name.get(function["name"], {}),
             )
-            for schema in context.parse_function_tools("openai", strict=True)
+            for function in _functions(context)
         )
 
     def phonic(self, names: list[str]) -> list[ToolDefinition]:
@@ -102,17 +111,52 @@ def to_phonic_tool_definitions(
     Each has a ``name``, a ``description`` and ``parameters`` (a JSON schema). The API returns
     calls; your code runs the tools.
     """
-    schemas = [
-        tool["function"] for tool in tool_context.parse_function_tools("openai", strict=True)
-    ]
     return [
         {
-            "name": schema["name"],
-            "description": schema.get("description") or "",
-            "parameters": schema["parameters"],
+            "name": function["name"],
+            "description": function.get("description") or "",
+            "parameters": function["parameters"],
         }
-        for schema in schemas
+        for function in _functions(tool_context)
     ]
+
+
+def arguments_for(context: llm.ToolContext | None, name: str, arguments: str) -> str:
+    """The arguments of a call (JSON) as the function that is called expects them.
+
+    Phonic sends null for an optional argument that the assistant does not give. LiveKit replaces
+    it by the default where it has made the schema itself. A raw schema is the function's own (or
+    that of an MCP server): there, the argument is left out unless the schema takes null.
+    """
+    tool = context.function_tools.get(name) if context is not None else None
+    if not isinstance(tool, llm.RawFunctionTool):
+        return arguments
+    given = json.loads(arguments)
+    expected = schemas.without_fillers(tool.info.raw_schema["parameters"], given)
+    return arguments if expected == given else json.dumps(expected, ensure_ascii=False)
+
+
+def _functions(context: llm.ToolContext) -> list[dict[str, Any]]:
+    """The function tools' descriptions in OpenAI's form, raw ones as they were given."""
+    parsed = context.parse_function_tools("openai", strict=True)
+    return [schema["function"] for schema in parsed]
+
+
+def _strict(function: dict[str, Any]) -> dict[str, Any]:
+    """A function's description as strict function calling requires it."""
+    name = function["name"]
+    try:
+        schemas.check(function["parameters"])
+        parameters = schemas.closed(function["parameters"])
+    except schemas.NotClosable as error:
+        raise ValueError(f"tool {name}: {error}") from None
+    return {
+        "name": name,
+        "strict": True,
+        # The field is required; an MCP server may have none.
+        "description": function.get("description") or name,
+        "parameters": parameters,
+    }
 
 
 def _check_fields(name: str, fields: dict[str, Any]) -> None:
