@@ -51,6 +51,7 @@ class RealtimeModel(llm.RealtimeModel):
         redact_trace: bool = False,
         trace_audio: bool = False,
         trace_limits: TraceLimits = TraceLimits(),  # noqa: B008 - it cannot change
+        unmute_prebuffer_ms: int = 1000,
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
         **options: Unpack[PhonicOptions],
     ) -> None:
@@ -74,6 +75,10 @@ class RealtimeModel(llm.RealtimeModel):
                 may be private.
             trace_audio: Whether both sides' audio is recorded, as WAV files beside the trace.
             trace_limits: How large a trace may become, and how many traces are kept.
+            unmute_prebuffer_ms: Push-to-talk: how much of the caller's audio from before
+                ``start_user_activity`` Phonic hears (ms, 0 to 10000). LiveKit's own turn detection
+                calls it half a second after the caller has begun to speak. With 0, nothing that is
+                said while the caller is muted leaves the process.
             conn_options: LiveKit's: the number of retries, the longest pause between them (s), and
                 the timeout of an attempt to connect (s).
             phonic_agent (str): Name of the Phonic agent; the other options override its settings.
@@ -186,6 +191,12 @@ class RealtimeModel(llm.RealtimeModel):
                 f"audio_format must be one of {', '.join(get_args(AudioFormat))}, "
                 f"got {audio_format!r}"
             )
+        if not (type(unmute_prebuffer_ms) is int and 0 <= unmute_prebuffer_ms <= 10_000):
+            raise ValueError(
+                "unmute_prebuffer_ms must be an integer from 0 to 10000 (ms), "
+                f"got {unmute_prebuffer_ms!r}"
+            )
+        self._unmute_prebuffer_ms = unmute_prebuffer_ms
         url = base_url if is_given(base_url) else os.environ.get("PHONIC_BASE_URL")
         self._endpoint = Endpoint(key, url) if url else Endpoint(key)
         self._audio_format = audio_format
@@ -224,6 +235,7 @@ class RealtimeModel(llm.RealtimeModel):
             max_retries=self._conn_options.max_retry,
             retry_interval=self._conn_options.retry_interval,
             answer_timeout=self._conn_options.timeout,
+            unmute_prebuffer_ms=self._unmute_prebuffer_ms,
         )
         recorder = None
         if self._recording is not None:

@@ -358,8 +358,10 @@ class RealtimeSession(
     def push_audio(self, frame: rtc.AudioFrame) -> None:
         """Send a frame of the caller's audio: PCM16 of any sample rate and number of channels.
 
-        Audio is dropped until Phonic is ready. While a lost connection is resumed, the newest 2 s
-        are kept.
+        It is sent while the conversation is open; where no frame comes, Phonic gets silence. Until
+        Phonic is ready the newest 10 s are kept, and while a lost connection is resumed the newest
+        2 s; they are sent later, at twice the pace of speech. Push-to-talk: while the caller is
+        muted, the newest ``unmute_prebuffer_ms`` are kept, and Phonic gets silence.
         """
         _expect("push_audio", "frame", frame, rtc.AudioFrame)
         self._runtime.push_audio(frame)
@@ -467,7 +469,10 @@ class RealtimeSession(
         return request_id, reply
 
     def start_user_activity(self) -> None:
-        """Push-to-talk: the caller begins to speak. The newest 2 s of audio are sent as well."""
+        """Push-to-talk: the caller begins to speak.
+
+        The newest ``unmute_prebuffer_ms`` of audio are sent as well.
+        """
         self._runtime.dispatch(events.StartUserActivity())
 
     def commit_audio(self) -> None:

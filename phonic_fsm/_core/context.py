@@ -37,6 +37,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Seconds from a request for a reply until it must have begun."""
     turn_timeout: Public[float] = 10.0
     """Seconds in which more of a turn, or its end, must come once all of it can have been heard."""
+    unmute_prebuffer_ms: Public[int] = 1000
+    """Push-to-talk: how much of the caller's audio from before ``unmute`` is sent after it."""
 
 
 GenerationPhase = Literal["awaited", "begun", "filled", "quiet", "overlapped"]

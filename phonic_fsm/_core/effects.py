@@ -45,15 +45,21 @@ class Send(_Effect, frozen=True, tag="send"):
     message: ClientMessage
 
 
-Gate = Literal["closed", "holding", "open"]
+Gate = Literal["closed", "holding", "muted", "open"]
 ToolCallOutcome = Literal["processed", "timed_out", "failed", "interrupted"]
 
 
-class SetAudioGate(_Effect, frozen=True, tag="set_audio_gate"):
-    """Drop the caller's audio (closed), keep the newest 2 s of it (holding), or send it (open)."""
+class SetAudioGate(_Effect, frozen=True, tag="set_audio_gate", omit_defaults=True):
+    """Say what happens to the caller's audio.
+
+    It is dropped (closed) or sent (open), or the newest of it is kept until it can be sent, while
+    nothing is sent (holding) or silence is sent in its place (muted).
+    """
 
     step_kind: ClassVar[StepKind] = "connection"
     gate: Gate
+    keep_ms: Public[int] = 0
+    """How much of the newest audio is kept."""
 
 
 class FlushAudio(_Effect, frozen=True, tag="flush_audio"):

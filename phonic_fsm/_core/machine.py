@@ -16,8 +16,9 @@ from msgspec import Struct
 from transitions import Event as Trigger
 from transitions import Machine, MachineError
 
+from . import outgoing
 from .context import Context, Settings
-from .effects import Effect
+from .effects import Effect, SetAudioGate
 from .events import EVENTS, Event
 from .states import State
 from .table import TABLE
@@ -109,9 +110,17 @@ class SessionMachine:
     def __init__(self, settings: Settings) -> None:
         self.context = Context(settings=settings, config=settings.config)
 
+        if self.context.push_to_talk:
+            self.context.microphone = "muted"
+
     @property
     def state(self) -> State:
         return self.context.state
+
+    @property
+    def initial_gate(self) -> SetAudioGate:
+        """What happens to the caller's audio before the first step."""
+        return outgoing.gate_until_ready(self.context)
 
     def step(self, event: Event, answers: Answers | None = None) -> Step:
         """Take one event. Never waits, never raises for anything that an event holds.

@@ -12,9 +12,16 @@ from .._wire import client
 from .._wire.config import ConfigOptions, ToolDefinition
 from . import timers
 from .context import Context, Reply
-from .effects import FlushAudio, Gate, Log, Send, SetAudioGate, StartTimer, StopTimer
+from .effects import FlushAudio, Log, Send, SetAudioGate, StartTimer, StopTimer
 from .guards import a_reset_is_due
 from .prompt import render_history, system_prompt
+
+KEPT_UNTIL_READY_MS = 10_000
+"""Of the caller's audio, until Phonic is ready: what LiveKit recorded before the agent joined, and
+what the caller says while the connection is opened. Older audio gives way."""
+
+KEPT_UNTIL_RESUMED_MS = 2_000
+"""Of the caller's audio, while a lost connection is resumed. Older audio gives way."""
 
 MAX_HELD_MESSAGES = 1_000
 """Messages that wait until the server is ready, which takes seconds. Further ones are dropped."""
@@ -62,21 +69,39 @@ def send_request(context: Context, reply: Reply) -> None:
         context.put(Send(reply.message))
 
 
-def audio_gate(context: Context) -> Gate:
-    """What becomes of the caller's audio while the conversation is open."""
-    return "holding" if context.microphone == "muted" else "open"
+def gate_when_open(context: Context) -> SetAudioGate:
+    """What happens to the caller's audio while the conversation is open."""
+    if context.microphone == "muted":
+        return SetAudioGate("muted", context.settings.unmute_prebuffer_ms)
+    return SetAudioGate("open")
+
+
+def gate_until_ready(context: Context) -> SetAudioGate:
+    """What happens to the caller's audio until a new conversation is open."""
+    return _hold(context, KEPT_UNTIL_READY_MS)
+
+
+def gate_until_resumed(context: Context) -> SetAudioGate:
+    """What happens to the caller's audio until a lost conversation goes on."""
+    return _hold(context, KEPT_UNTIL_RESUMED_MS)
+
+
+def _hold(context: Context, keep_ms: int) -> SetAudioGate:
+    # What a muted caller says is not kept for longer than before an unmute.
+    muted = context.microphone == "muted"
+    return SetAudioGate("holding", context.settings.unmute_prebuffer_ms if muted else keep_ms)
 
 
 def unmute(context: Context) -> None:
     """Push-to-talk: have Phonic listen. The audio that was kept is sent first."""
     context.microphone = "unmuted"
-    context.put(Send(client.Unmute()), SetAudioGate("open"))
+    context.put(Send(client.Unmute()), gate_when_open(context))
 
 
 def mute(context: Context) -> None:
     """Push-to-talk: send the rest of the caller's audio, and have Phonic answer."""
     context.microphone = "muted"
-    context.put(FlushAudio(), Send(client.Mute()), SetAudioGate("holding"))
+    context.put(FlushAudio(), Send(client.Mute()), gate_when_open(context))
 
 
 def tell_changes(context: Context) -> None:
@@ -88,9 +113,12 @@ def tell_changes(context: Context) -> None:
             context.leftover = "reset"
             context.put(StartTimer(timers.TURN_OVERDUE, timers.ON_THE_WAY))
         microphone = context.microphone
+        if "caller_turn" in context.changes:
+            # What Phonic has not heard of the turn yet is withdrawn with the rest.
+            context.put(SetAudioGate("closed"))
         context.put(Send(client.Reset(config_for(context, welcome=False))))
         if context.microphone != microphone:
-            context.put(SetAudioGate(audio_gate(context)))
+            context.put(gate_when_open(context))
     elif "instructions" in context.changes:
         prompt = system_prompt(context.instructions or "", context.carried)
         context.put(Send(client.UpdateSystemPrompt(prompt)))

@@ -79,6 +79,8 @@ class Connection:
         self._ended = False
         self._socket: Socket | None = None
         self._unanswered = False
+        self.has_audio = False
+        """Whether audio was sent on it."""
         self.last_heard: float | None = None
         """When Phonic last sent a message (s, by the event loop's clock)."""
 
@@ -90,6 +92,16 @@ class Connection:
             self._write(socket, message, data)
         else:
             self._outbox.put(message, data)
+
+    @property
+    def is_flowing(self) -> bool:
+        """Whether the socket takes what is sent at once."""
+        return self._socket is not None and self._socket.is_flowing and not self._outbox
+
+    def send_encoded(self, data: bytes) -> None:
+        """Write audio that is encoded already; the connection must be flowing."""
+        assert self._socket is not None
+        self._socket.write(data)
 
     def _write(self, socket: Socket, message: ClientMessage, data: bytes) -> None:
         socket.write(data)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +27,7 @@ from .._wire.client import AudioChunk
 from .connection import Connection
 from .endpoint import Endpoint
 from .log import SessionLog
-from .uplink import Uplink
+from .uplink import PACE_MS, Uplink, silence
 
 Perform = Mapping[type[Any], Callable[[Any], None]]
 """The function that carries out an effect, by the effect's type."""
@@ -95,7 +96,11 @@ class SessionRuntime:
         """The event of the current step."""
         self._log = SessionLog()
         self._watchdog: asyncio.TimerHandle | None = None
-        self._uplink = Uplink(wire_format, self._send_audio)
+        self._silence, self._encoded_silence = silence(wire_format)
+        self._uplink = Uplink(wire_format, self._send_audio, self._send_silence)
+        self._pacer: asyncio.TimerHandle | None = None
+        """The timer of the caller's stream. It runs while the stream must not stop."""
+        self._set_audio_gate(machine.initial_gate)
         self._to_run: asyncio.Queue[Connection | None] = asyncio.Queue()
         """The connections that ``run`` starts. ``None`` ends it."""
         self._fault: Exception | None = None
@@ -126,7 +131,7 @@ class SessionRuntime:
                     # The task was cancelled. Whoever waits for the session must learn that it ends.
                     self.dispatch(events.Close())
             finally:
-                for timer in (*self._timers.values(), self._watchdog):
+                for timer in (*self._timers.values(), self._watchdog, self._pacer):
                     if timer is not None:
                         timer.cancel()
                 self._timers.clear()
@@ -239,11 +244,42 @@ class SessionRuntime:
     def _send_audio(self, chunk: AudioChunk) -> None:
         if self._recorder is not None:
             self._recorder.record_audio(chunk.audio)
-        if self._connection is not None:
-            self._connection.send(chunk)
+        connection = self._connection
+        if connection is not None:
+            if not connection.has_audio:
+                # Required on the first chunk (published protocol).
+                sent_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+                chunk = AudioChunk(chunk.audio, sent_at)
+                connection.has_audio = True
+            connection.send(chunk)
+
+    def _send_silence(self) -> None:
+        connection = self._connection
+        if connection is None or not connection.is_flowing:
+            return  # What waits for a slow socket is worth more.
+        if not connection.has_audio:
+            self._send_audio(self._silence)
+            return
+        if self._recorder is not None:
+            self._recorder.record_audio(self._silence.audio)
+        connection.send_encoded(self._encoded_silence)
 
     def _set_audio_gate(self, effect: effects.SetAudioGate) -> None:
-        self._uplink.set_gate(effect.gate)
+        self._uplink.set_gate(effect.gate, effect.keep_ms, self._loop.time())
+        if self._uplink.streams:
+            if self._pacer is None:
+                self._keep_pace_from(self._loop.time())
+        elif self._pacer is not None:
+            self._pacer.cancel()
+            self._pacer = None
+
+    def _keep_pace_from(self, now: float) -> None:
+        self._pacer = self._loop.call_at(now + PACE_MS / 1000, self._keep_pace)
+
+    def _keep_pace(self) -> None:
+        now = self._loop.time()
+        self._keep_pace_from(now)
+        self._uplink.keep_pace(now)
 
     def _flush_audio(self, _: effects.FlushAudio) -> None:
         self._uplink.flush()

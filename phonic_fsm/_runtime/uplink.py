@@ -1,14 +1,21 @@
 """The caller's audio on its way to Phonic: downmixed, resampled, cut into 20 ms chunks, encoded.
 
-Frames do not pass through the machine. The machine opens and closes a gate, which lets them through
-or not. A frame is delayed by at most one chunk, because audio is cut into chunks, and by what the
-resampler holds back if the frame has another sample rate than the wire.
+Frames do not pass through the machine. The machine sets a gate, which decides what happens to them.
+A frame is delayed by at most one chunk, because audio is cut into chunks, and by what the resampler
+holds back if the frame has another sample rate than the wire.
+
+While a conversation is open, Phonic expects audio at all times, also from a caller who is muted or
+has no microphone (documentation of push-to-talk). So the uplink is a stream: ``keep_pace``, which
+the runtime calls every 40 ms, fills the gaps with silence. It also catches up with audio that was
+kept, at twice real time, so that Phonic does not get seconds of it at once.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from livekit import rtc
@@ -17,45 +24,130 @@ from .._audio.formats import WireFormat
 from .._audio.resampler import Resampler
 from .._core.effects import Gate
 from .._wire.client import AudioChunk
+from .._wire.codec import encode
+
+logger = logging.getLogger(__name__)
 
 CHUNK_MS = 20
 
-HELD_CHUNKS = 100
-"""How many chunks are kept while a lost connection is resumed (2 s). The oldest are dropped."""
+PACE_MS = 40
+"""How often the stream is looked after, and how long a message of silence is: the longest chunk
+that Phonic takes."""
+
+JITTER_MS = 120
+"""A frame can be late by this much before silence takes its place: LiveKit hands audio over from a
+network, through tasks that wait for their turn."""
+
+CATCH_UP = 2
+"""How many times faster than real time audio that was kept is sent."""
+
+MAX_SILENCE_MS = 1_000
+"""The longest silence that is sent at once, after the event loop was held up."""
+
+
+@cache
+def silence(wire_format: WireFormat) -> tuple[AudioChunk, bytes]:
+    """40 ms of silence, and the same encoded: one message for all sessions."""
+    pcm = bytes(wire_format.sample_rate * PACE_MS // 1000 * 2)
+    chunk = AudioChunk(pcm if wire_format.encode is None else wire_format.encode(pcm))
+    return chunk, encode(chunk)
 
 
 class Uplink:
-    """Makes mono chunks of one format from frames of any sample rate and number of channels."""
+    """Turns frames of any rate and channel count into one stream of mono chunks in one format."""
 
-    def __init__(self, wire_format: WireFormat, deliver: Callable[[AudioChunk], None]) -> None:
+    def __init__(
+        self,
+        wire_format: WireFormat,
+        deliver: Callable[[AudioChunk], None],
+        deliver_silence: Callable[[], None],
+    ) -> None:
         self._rate = wire_format.sample_rate
         self._encode = wire_format.encode
         self._deliver = deliver
+        self._deliver_silence = deliver_silence
         self._chunk_bytes = self._rate * CHUNK_MS // 1000 * 2
         """The length of a chunk in PCM16, before it is encoded."""
         self._gate: Gate = "closed"
-        self._held: deque[AudioChunk] = deque(maxlen=HELD_CHUNKS)
+        self._keep = 0
+        """How many chunks are kept while they cannot be sent."""
+        self._kept: deque[AudioChunk] = deque()
+        """Chunks that could not be sent; behind an open gate, those that are still to be sent."""
+        self._dropped = 0
+        """Chunks of the caller's speech that gave way because nothing could be sent."""
         self._rest = b""
         """The beginning of the next chunk."""
         self._frame_rate = self._rate
         """The sample rate of the current frames (Hz)."""
         self._resampler: Resampler | None = None
         """``None`` while the frames have the wire's sample rate."""
+        self._spoken = False
+        """Whether a chunk was sent since the stream was last looked after."""
+        self._filled_until = 0.0
+        """Up to when the stream has no gap, by the clock of ``keep_pace`` (s)."""
+        self._paced_at = 0.0
+        """When the stream was last looked after (s)."""
+        self._idle = 0
+        """How often in a row the stream was looked after and no chunk had been sent."""
         self.heard_ms = 0
-        """How much audio (ms) was sent since the gate opened or since the last flush."""
+        """How much of the caller's audio (ms) was sent since the last flush."""
 
-    def set_gate(self, gate: Gate) -> None:
-        """Drop frames (closed), keep the newest 2 s of them (holding), or send them (open)."""
+    @property
+    def streams(self) -> bool:
+        """Whether the conversation is open, so that the stream must not stop."""
+        return self._gate in ("open", "muted")
+
+    def set_gate(self, gate: Gate, keep_ms: int, now: float) -> None:
+        """Say what happens to frames from now on.
+
+        They are dropped (``closed``), sent (``open``), or their newest ``keep_ms`` are kept until
+        they can be sent (``holding``, ``muted``). While ``muted``, silence is sent in their place.
+        ``now`` is in seconds, by the clock of ``keep_pace``.
+        """
+        if not self.streams:
+            self._filled_until = self._paced_at = now
         self._gate = gate
+        self._keep = keep_ms // CHUNK_MS
+        # A muted caller's frames are not waited for.
+        self._idle = JITTER_MS // PACE_MS if gate == "muted" else 0
         if gate == "open":
-            while self._held:
-                self._send(self._held.popleft())
+            if self._dropped:
+                logger.warning(
+                    "%d ms of the caller's audio were dropped: nothing could be sent to Phonic "
+                    "for too long",
+                    self._dropped * CHUNK_MS,
+                )
+                self._dropped = 0
+            # The first of what was kept need not wait.
+            self._catch_up(PACE_MS / 1000)
         elif gate == "closed":
-            self._held.clear()
+            self._kept.clear()
+            self._dropped = 0
             self.heard_ms = 0
             self._rest = b""
             self._frame_rate = self._rate
             self._resampler = None
+        else:
+            self._trim()
+
+    def keep_pace(self, now: float) -> None:
+        """Send what is due of the stream: kept audio, or silence where no frame has come."""
+        elapsed, self._paced_at = now - self._paced_at, now
+        if self._gate == "open" and (self._kept or self._spoken):
+            self._catch_up(elapsed)
+            self._spoken = False
+            self._idle = 0
+            self._filled_until = now
+            return
+        # Several looks in a row, and not the time alone: frames that were held up with the event
+        # loop come right after it.
+        self._idle += 1
+        if self._idle < JITTER_MS // PACE_MS:
+            return
+        gap = round((now - self._filled_until) * 1000)
+        for _ in range(min(gap, MAX_SILENCE_MS) // PACE_MS):
+            self._deliver_silence()
+        self._filled_until = now - gap % PACE_MS / 1000
 
     def push(self, frame: rtc.AudioFrame) -> None:
         """Take a frame of PCM16 with any sample rate and any number of interleaved channels."""
@@ -71,6 +163,9 @@ class Uplink:
     def flush(self) -> None:
         """Send everything at once, also the beginning of a chunk, as a shorter chunk."""
         self._change_rate(self._rate)
+        if self._gate == "open":
+            while self._kept:
+                self._send(self._kept.popleft())
         if self._rest:
             self._put(self._rest)
             self._rest = b""
@@ -96,13 +191,28 @@ class Uplink:
 
     def _put(self, pcm: bytes) -> None:
         chunk = AudioChunk(pcm if self._encode is None else self._encode(pcm))
-        if self._gate == "open":
+        if self._gate == "open" and not self._kept:
             self._send(chunk)
-        else:
-            self._held.append(chunk)
+            return
+        self._kept.append(chunk)
+        if self._gate != "open":
+            self._trim()
+
+    def _trim(self) -> None:
+        while len(self._kept) > self._keep:
+            self._kept.popleft()
+            if self._gate == "holding":
+                self._dropped += 1
+
+    def _catch_up(self, elapsed: float) -> None:
+        for _ in range(round(min(elapsed, 1.0) * CATCH_UP * 1000 / CHUNK_MS)):
+            if not self._kept:
+                return
+            self._send(self._kept.popleft())
 
     def _send(self, chunk: AudioChunk) -> None:
         self.heard_ms += CHUNK_MS
+        self._spoken = True
         self._deliver(chunk)
 
 

@@ -62,7 +62,7 @@ class World(Struct):
 
     phase: Phase = "none"
     timers: frozenset[str] = frozenset()
-    audio: effects.Gate = "closed"
+    audio: effects.Gate = "holding"
     conversation: bool = False
     """Phonic has named the conversation that is, or was last, under way."""
 
@@ -398,9 +398,9 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
     state, phase, timers = step.target, world.phase, world.timers
     assert context.leftover == "none" or state not in (State.connecting, State.config_sent)
     if state in CONVERSING:
-        assert world.audio == ("holding" if context.microphone == "muted" else "open")
+        assert world.audio == ("muted" if context.microphone == "muted" else "open")
     else:
-        assert world.audio == ("holding" if state is State.reconnecting else "closed")
+        assert world.audio == ("closed" if state is State.closed else "holding")
     if state in CONVERSING:
         assert phase == "configured"
         assert world.conversation == (context.conversation_id is not None)

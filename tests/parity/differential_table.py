@@ -241,6 +241,11 @@ CALL_OVER = Reason(
     "drops them: the handoff resets the conversation, and Phonic no longer waits for them",
 )
 
+EARLY_AUDIO = Reason(
+    AUDIO,
+    "drops what the caller says before Phonic is ready",
+    "keeps the newest 10 seconds of it, and sends it when Phonic is ready",
+)
 DOWNMIX = Reason(
     AUDIO,
     "sends stereo audio as if it were mono, so it plays at half speed",
@@ -748,6 +753,7 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
         ["assistant (generation 1, interrupted): Once "],
         CUT_OFF,
     ),
+    ("audio before the server is ready", "audio_ms"): both(200.0, 280.0, EARLY_AUDIO),
     ("stereo audio", "audio_ms"): both(2000.0, 1000.0, DOWNMIX),
     ("audio at 24 khz", "audio_ms"): former(960.0, 980.0, SOONER),
     ("audio at 48 khz", "audio_ms"): current(960.0, 980.0, SOONER),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,7 @@ from support.scripted import SILENCE, conversation, read, settle, started
 
 from phonic_fsm._audio import mulaw
 from phonic_fsm._audio.formats import WIRE_FORMATS
-from phonic_fsm._runtime.uplink import Uplink
-from phonic_fsm._wire import client
+from phonic_fsm._runtime.uplink import Uplink, silence
 from phonic_fsm._wire import server as phonic
 
 pytestmark = pytest.mark.anyio
@@ -53,21 +53,6 @@ async def everything_heard(session, peer):
     return np.frombuffer(b"".join(peer.audio), np.int16)
 
 
-async def test_caller_audio_is_dropped_until_the_server_is_ready(make_model, server):
-    async with started(make_model()) as (session, emitted):
-        push(session, tone(100))
-        await session.update_instructions("Be kind.")
-        await session.update_tools([])
-        peer = await server.accept()
-        await peer.expect(client.Config)
-        push(session, tone(100))
-        await peer.send(phonic.ReadyToStartConversation())
-        await emitted.state("ready")
-        push(session, np.full(480, 7, np.int16))
-        heard = await everything_heard(session, peer)
-    assert heard.tolist() == [7] * 480
-
-
 async def test_audio_of_the_wire_rate_goes_out_unchanged_in_20_ms_chunks(make_model, server):
     async with conversation(make_model(), server) as (session, peer, _):
         push(session, tone(100))
@@ -80,6 +65,7 @@ async def test_caller_audio_is_base64_on_the_wire(make_model, server):
     async with conversation(make_model(), server) as (session, peer, _):
         push(session, tone(20))
         message = await peer.receive_json()
+    assert datetime.fromisoformat(message.pop("iso_date_time")).utcoffset() == timedelta(0)
     assert message == {
         "type": "audio_chunk",
         "audio": base64.b64encode(tone(20).tobytes()).decode(),
@@ -183,8 +169,15 @@ class Line:
         self.wire_format = WIRE_FORMATS[wire_format]
         self.rate = self.wire_format.sample_rate
         self.chunks = []
-        self.uplink = Uplink(self.wire_format, lambda chunk: self.chunks.append(chunk.audio))
-        self.uplink.set_gate("open")
+        self.uplink = Uplink(
+            self.wire_format,
+            lambda chunk: self.chunks.append(chunk.audio),
+            lambda: self.chunks.append(silence(self.wire_format)[0].audio),
+        )
+        self.set_gate("open")
+
+    def set_gate(self, gate, keep_ms=2000, now=0.0):
+        self.uplink.set_gate(gate, keep_ms, now)
 
     def push(self, samples, rate, channels=1):
         for frame in frames(samples, rate, channels):
@@ -271,11 +264,12 @@ def test_a_flush_of_nothing_sends_nothing(frame_rate):
 def test_a_flush_keeps_to_the_gate(frame_rate):
     line = Line("pcm_24000")
     for gate in ("closed", "holding"):
-        line.uplink.set_gate(gate)
+        line.set_gate(gate)
         line.push(tone(110, frame_rate), frame_rate)
         line.uplink.flush()
     assert line.chunks == []
-    line.uplink.set_gate("open")
+    line.set_gate("open")
+    line.uplink.flush()
     assert line.chunk_samples() == [480] * 5 + [240]
 
 
@@ -355,9 +349,9 @@ def test_a_chunk_leaves_with_the_frame_that_fills_it():
 def test_nothing_from_before_a_closed_gate_is_heard_after_it(frame_rate):
     line = Line("pcm_24000")
     line.push(tone(110, frame_rate), frame_rate)
-    line.uplink.set_gate("closed")
+    line.set_gate("closed")
     line.push(tone(110, frame_rate), frame_rate)
-    line.uplink.set_gate("open")
+    line.set_gate("open")
     del line.chunks[:]
     line.push(np.zeros(frame_rate // 5, np.int16), frame_rate)
     line.uplink.flush()
@@ -370,7 +364,7 @@ def test_audio_that_was_held_goes_on_without_a_seam():
     sound = np.split(tone(1000, 48000), 4)
     gates: list[Any] = ["open", "holding", "open", "open"]
     for gate, part in zip(gates, sound, strict=True):
-        line.uplink.set_gate(gate)
+        line.set_gate(gate)
         line.push(part, 48000)
     line.uplink.flush()
     assert_is_the_tone(line.samples(), 24000)

@@ -107,13 +107,53 @@ async def test_what_was_said_just_before_the_floor_was_taken_is_heard(make_model
         assert await peer.receive_audio(3) == [said(1), said(2), said(3)]
 
 
-async def test_of_what_was_said_before_only_the_newest_two_seconds_are_kept(make_model, server):
-    async with talk(make_model, server) as (session, peer, _):
+@pytest.mark.parametrize(("option", "chunks"), [({}, 50), ({"unmute_prebuffer_ms": 200}, 10)])
+async def test_of_what_was_said_before_only_the_newest_is_sent(option, chunks, make_model, server):
+    async with talk(make_model, server, **option) as (session, peer, _):
         for value in range(1, 111):
             session.push_audio(frame(value))
         session.start_user_activity()
         await peer.expect(client.Unmute)
-        assert (await peer.receive_audio(100))[0] == said(11)
+        assert (await peer.receive_audio(chunks))[0] == said(111 - chunks)
+
+
+async def test_what_is_said_while_muted_can_stay_here(make_model, server):
+    async with talk(make_model, server, unmute_prebuffer_ms=0) as (session, peer, _):
+        session.push_audio(frame(1))
+        session.start_user_activity()
+        await peer.expect(client.Unmute)
+        session.push_audio(frame(2))
+        assert await peer.receive_audio(1) == [said(2)]
+
+
+async def test_a_muted_caller_is_heard_as_silence(make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        session.push_audio(frame(1))
+        await peer.receive_silence(3)
+        session.start_user_activity()
+        await peer.expect(client.Unmute)
+        session.commit_audio()
+        await peer.expect(client.Mute)
+        assert peer.audio == [said(1)]
+        session.push_audio(frame(2))
+        await peer.receive_silence(3)
+        assert peer.audio == [said(1)]
+
+
+async def test_what_is_withdrawn_before_it_was_sent_is_not_heard(make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        for value in range(1, 51):
+            session.push_audio(frame(value))
+        session.start_user_activity()
+        await peer.expect(client.Unmute)
+        await peer.receive_audio(1)
+        session.clear_audio()
+        await peer.expect(client.Reset)
+        already_sent = len(peer.audio)
+        session.start_user_activity()
+        await peer.expect(client.Unmute)
+        session.push_audio(frame(100))
+        assert (await peer.receive_audio(already_sent + 1))[-1] == said(100)
 
 
 async def test_taking_the_floor_twice_unmutes_once(make_model, server):

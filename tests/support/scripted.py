@@ -21,7 +21,9 @@ from websockets.exceptions import ConnectionClosed
 
 from phonic_fsm import RealtimeModel, RealtimeSession
 from phonic_fsm._adapter.config import to_config
+from phonic_fsm._audio.formats import WIRE_FORMATS
 from phonic_fsm._core.context import Settings
+from phonic_fsm._runtime.uplink import silence
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.codec import decode_client, encode
 
@@ -36,12 +38,21 @@ SILENCE = b"\0\0" * 480
 """20 ms of 24 kHz."""
 
 
+FILL = {silence(wire_format)[0].audio for wire_format in WIRE_FORMATS.values()}
+"""What a session sends where there is no audio of the caller."""
+
+
 class Peer:
-    """One connection, from the server's side. ``audio`` is what the caller said so far."""
+    """One connection, from the server's side.
+
+    ``audio`` is what the caller said so far, without the silence that fills gaps, of which
+    ``fills`` counts the chunks.
+    """
 
     def __init__(self, socket: ServerConnection) -> None:
         self._socket = socket
         self.audio: list[bytes] = []
+        self.fills = 0
         assert socket.request is not None
         self.path = socket.request.path
         self.headers = socket.request.headers
@@ -56,7 +67,22 @@ class Peer:
                     return None
                 if not isinstance(message, client.AudioChunk):
                     return message
-                self.audio.append(message.audio)
+                self._hear(message)
+
+    def _hear(self, chunk: client.AudioChunk) -> None:
+        if chunk.audio in FILL:
+            self.fills += 1
+        else:
+            self.audio.append(chunk.audio)
+
+    async def receive_silence(self, chunks: int) -> None:
+        """Return when the session has filled a gap with so many further chunks of silence."""
+        wanted = self.fills + chunks
+        with anyio.fail_after(PATIENCE):
+            while self.fills < wanted:
+                message = decode_client(await self._socket.recv())
+                assert isinstance(message, client.AudioChunk), message
+                self._hear(message)
 
     async def receive_audio(self, chunks: int) -> list[bytes]:
         """So many chunks of audio; no other message may come between."""
@@ -64,7 +90,7 @@ class Peer:
             while len(self.audio) < chunks:
                 message = decode_client(await self._socket.recv())
                 assert isinstance(message, client.AudioChunk), message
-                self.audio.append(message.audio)
+                self._hear(message)
         return self.audio
 
     async def expect(self, kind: type[M]) -> M:

@@ -13,7 +13,6 @@ from ..effects import (
     EmitReconnected,
     Log,
     Send,
-    SetAudioGate,
     StartTimer,
     StopTimer,
 )
@@ -88,7 +87,7 @@ def go_on(context: Context, event: Event) -> None:
         outgoing.release(context)
     else:
         outgoing.release(context)
-        context.put(SetAudioGate("open"))
+        context.put(outgoing.gate_when_open(context))
     context.put(EmitReconnected())
     if context.reply is not None:
         await_reply(context, first=timers.SOON)
@@ -106,7 +105,7 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
         if isinstance(message, client.ToolCallOutput):
             context.unacknowledged.pop(message.tool_call_id, None)
     context.put(
-        SetAudioGate("holding"),
+        outgoing.gate_until_resumed(context),
         EmitError("connection_lost", f"{trouble(event)}; resuming", recoverable=True),
         StartTimer(timers.GRACE_OVER, timers.GRACE),
     )
@@ -175,7 +174,7 @@ def _begin_anew(context: Context, problem: str) -> None:
         StopTimer(timers.RETRY_DUE),
         StopTimer(timers.ANSWER_OVERDUE),
         StopTimer(timers.GRACE_OVER),
-        SetAudioGate("closed"),
+        outgoing.gate_until_ready(context),
         Log("warning", problem),
         Disconnect(),
         Connect(),
@@ -189,4 +188,4 @@ def _set_hearing(context: Context) -> None:
     if context.push_to_talk and context.microphone == "unmuted":
         outgoing.unmute(context)
     else:
-        context.put(SetAudioGate(outgoing.audio_gate(context)))
+        context.put(outgoing.gate_when_open(context))

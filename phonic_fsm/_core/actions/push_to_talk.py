@@ -7,6 +7,7 @@ from .. import events, outgoing, timers
 from ..context import Context, Reply
 from ..effects import AnnounceGeneration, Log, ResolveReply, SetAudioGate, StopTimer
 from ..events import Event
+from ..states import State
 from ..turns import announce_unclaimed, await_reply
 
 
@@ -16,8 +17,10 @@ def unmute(context: Context, event: Event) -> None:
 
 
 def unmute_when_ready(context: Context, event: Event) -> None:
-    """Have Phonic listen as soon as the conversation is open."""
+    """Keep more of the caller's audio, and have Phonic listen once the conversation is open."""
     context.microphone = "unmuted"
+    resuming = context.state is State.reconnecting
+    context.put((outgoing.gate_until_resumed if resuming else outgoing.gate_until_ready)(context))
 
 
 def commit_audio(context: Context, event: events.CommitAudio) -> None:
@@ -32,7 +35,8 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
 
 def drop_kept_audio(context: Context, event: events.ClearAudio) -> None:
     """Drop the caller's audio that was kept."""
-    context.put(SetAudioGate("closed"), SetAudioGate("holding"))
+    open_or_held = outgoing.gate_when_open if context.conversing else outgoing.gate_until_resumed
+    context.put(SetAudioGate("closed"), open_or_held(context))
 
 
 def claim_answer(context: Context, event: events.GenerateReply) -> None:
