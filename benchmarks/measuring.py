@@ -157,7 +157,9 @@ def run(benchmark: Benchmark, workers: Workers, url: str, *, rounds: int, quick:
                     contestant, benchmark.measure, url, arguments, fresh=benchmark.fresh
                 )
             except asyncio.TimeoutError as error:
-                raise TimeoutError(f"{benchmark.name} of {contestant} came to no end") from error
+                raise TimeoutError(
+                    f"{benchmark.name} of {contestant} came to no end: {error or 'no reason given'}"
+                ) from error
             taken[contestant].append(figures)
         print(f"\r{benchmark.title}: round {number + 1}", end="", file=sys.stderr)  # noqa: T201
     print(file=sys.stderr)  # noqa: T201
