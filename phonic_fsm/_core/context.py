@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import Struct, field
 
 from .._wire.client import ClientMessage, GenerateReply, Mute, Say
 from .._wire.config import ConfigOptions, InlineTool
@@ -67,8 +67,11 @@ class Generation(Struct):
     """Of audio, so far."""
     seconds_seen: float = 0.0
     """Of audio, when it was last looked at."""
-    after: str | UnsetType | None = UNSET
-    """The chat item behind which its message belongs, once the caller has spoken over it."""
+    after: str | None = None
+    """The chat item behind which its message belongs, once the caller has spoken over it.
+
+    It is empty if the message belongs first, and ``None`` if it belongs last.
+    """
 
 
 ReplyPhase = Literal["waiting", "asked"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
-
 from . import outgoing, timers
 from .context import Context, Generation, Reply
 from .effects import (
@@ -55,8 +53,8 @@ def await_words(context: Context) -> None:
     if generation is None or generation.phase == "awaited":
         return
     generation.phase = "overlapped"
-    if generation.after is UNSET:
-        generation.after = context.history.before(generation.response_id)
+    if generation.after is None:
+        generation.after = context.history.before(generation.response_id) or ""
     context.put(StartTimer(timers.TURN_OVERDUE, timers.YIELDED))
 
 
@@ -80,10 +78,10 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
     )
     if generation.text:
         message = Message(generation.response_id, "assistant", generation.text, interrupted)
-        if generation.after is UNSET:
+        if generation.after is None:
             context.history.add(message)
         else:
-            context.history.insert(generation.after, message)
+            context.history.insert(generation.after or None, message)
         context.put(AddItem(message))
         context.last_message_id = message.id
 
