@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import anyio
 import pytest
@@ -117,9 +118,10 @@ async def test_the_stream_ends_with_the_session(make_model, server):
         await peer.receive_silence(2)
         with anyio.fail_after(PATIENCE):
             await session.aclose()
+        loop: Any = asyncio.get_running_loop()
         timers = [
             handle
-            for handle in asyncio.get_running_loop()._scheduled
+            for handle in loop._scheduled
             if not handle.cancelled() and "_keep_pace" in repr(handle)
         ]
         assert timers == []
