@@ -45,6 +45,9 @@ class Caller:
         """Whether there was any speech in it."""
         self._has_too_few_words = False
         """Whether it is too short to interrupt the assistant."""
+        self._unanswered: Turn | None = None
+        """The turn that ``mute`` has ended, until more audio comes: without it the service does not
+        answer."""
         self._told_afterwards: list[server.ServerMessage] = []
         """What the client is told of an interruption once the turn has ended."""
         self._settings: Settings
@@ -54,13 +57,17 @@ class Caller:
     def configure(self, settings: Settings, *, keep_mute: bool = False) -> None:
         """Take new settings, and forget a turn that has begun."""
         self._settings = settings
+        self._unanswered = None
         if not (keep_mute and settings.push_to_talk):
             self._muted = settings.push_to_talk and self._doubts.push_to_talk_begins == "muted"
         self._forget_turn()
 
     async def hear(self, audio: bytes) -> None:
         """Take ``audio`` in the config's format. It is ignored while the caller is muted or must
-        not interrupt."""
+        not interrupt, but an answer that waits for audio begins."""
+        if self._unanswered is not None:
+            turn, self._unanswered = self._unanswered, None
+            self._assistant.answer(turn)
         if self._muted or (self._assistant.is_uninterruptible and not self._is_speaking):
             return
         decode = self._settings.input_format.decode
@@ -84,7 +91,7 @@ class Caller:
     async def mute(self) -> None:
         """End the caller's turn, if there is one, and ignore their audio from now on."""
         self._muted = True
-        await self._finish()
+        await self._finish(by_mute=True)
         self._forget_turn()
 
     @property
@@ -116,6 +123,7 @@ class Caller:
 
     def _interrupt(self) -> list[server.ServerMessage]:
         """Stop the assistant; returns what the client is to be told at once."""
+        self._unanswered = None
         at_once, after_the_turn = self._assistant.interrupt()
         self._told_afterwards += after_the_turn
         return at_once
@@ -124,7 +132,7 @@ class Caller:
         for message in messages:
             await self._channel.send(message)
 
-    async def _finish(self) -> None:
+    async def _finish(self, *, by_mute: bool = False) -> None:
         if not self._is_speaking:
             return
         turn = self._scenario.turn(self._turns)
@@ -142,7 +150,10 @@ class Caller:
             await self._channel.send(transcript)
         else:
             await self._channel.send_transcript(transcript)
-            self._assistant.answer(turn)
+            if by_mute and self._settings.push_to_talk:
+                self._unanswered = turn
+            else:
+                self._assistant.answer(turn)
 
     def _is_too_short(self, turn: Turn) -> bool:
         words = len(turn.caller.split())

@@ -26,6 +26,7 @@ from ._doubts import Doubts
 from ._floor import Floor, watch_silence
 from ._refusals import (
     AudioPace,
+    has_date,
     refuse,
     refuse_audio,
     refuse_config,
@@ -77,6 +78,7 @@ class Conversation:
         self._refusals_left = _REFUSALS[doubts.early_resume]
         """How many attempts to resume are still refused."""
         self._audio_pace = AudioPace()
+        self._has_heard_audio = False
         self._began = anyio.current_time()
         self._last_audio_at = self._began
         """When the last audio came (s), or the conversation began or was resumed."""
@@ -195,6 +197,9 @@ class Conversation:
         match message:
             case client.AudioChunk():
                 self._last_audio_at = anyio.current_time()
+                if not self._has_heard_audio:
+                    self._has_heard_audio = True
+                    await self._check_date(message)
                 await self._caller.hear(message.audio)
             case client.Config():
                 self._configure(message)
@@ -243,6 +248,12 @@ class Conversation:
                 self._change_config(tools=[self._known(tool) for tool in message.tools])
             case client.AddSystemMessage():
                 pass  # the assistant says what the scenario has it say, whatever it is told
+
+    async def _check_date(self, first: client.AudioChunk) -> None:
+        if has_date(first):
+            return
+        problem = "iso_date_time is required on the first audio_chunk, an ISO 8601 date and time"
+        await self.channel.send(server.Warning(server.Problem(problem, "missing_iso_date_time")))
 
     async def _update_system_prompt(self, prompt: str) -> None:
         problem = "update_system_prompt is deprecated, use add_system_message"

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import UnsetType
 
 from phonic_fsm._audio.formats import WireFormat
-from phonic_fsm._wire import server
+from phonic_fsm._wire import client, server
 from phonic_fsm._wire.codec import MalformedMessage, UnknownMessage
 from phonic_fsm._wire.config import BuiltInTool, ConfigOptions, InlineTool, ToolDefinition
 
@@ -30,6 +30,7 @@ from ._settings import tool_name
 _MAX_CHUNK_MS = 40
 _PATH = re.compile(r" - at `\$\.?(.*?)`$")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 
 
@@ -64,6 +65,11 @@ def refuse_audio(audio: bytes, wire_format: WireFormat) -> server.Error | None:
     else:
         return None
     return refuse("invalid_audio", f"invalid audio_chunk: {problem}", {"audio": problem})
+
+
+def has_date(chunk: client.AudioChunk) -> bool:
+    """Whether a chunk says in ``iso_date_time`` when it was spoken."""
+    return isinstance(chunk.iso_date_time, str) and bool(_DATE_TIME.match(chunk.iso_date_time))
 
 
 class AudioPace:

@@ -152,6 +152,7 @@ async def test_unmute_and_speech_are_one_turn(doubts: Doubts) -> None:
         await caller.send(client.Unmute())
         await caller.begin_to_speak()
         await caller.send(client.Mute())
+        await caller.play(bytes(320))
         await caller.until(server.AssistantFinishedSpeaking)
         assert caller.kinds[2:] == [
             "user_started_speaking",

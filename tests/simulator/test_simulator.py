@@ -10,8 +10,9 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
-from support.bare_client import LINE, RATE, Caller, call, config, dial, lose, tool
+from support.bare_client import LINE, NOW, RATE, Caller, call, config, dial, lose, tool
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -397,6 +398,7 @@ async def test_push_to_talk() -> None:
         await caller.send(client.Unmute())
         await caller.begin_to_speak()
         await caller.send(client.Mute(), client.Mute())
+        await caller.play(bytes(320))
         await caller.until(server.AssistantFinishedSpeaking)
         assert caller.kinds.count("user_started_speaking") == 1
         assert caller.kinds.count("user_finished_speaking") == 1
@@ -414,6 +416,44 @@ async def test_push_to_talk_in_silence_is_no_turn() -> None:
         assert "user_started_speaking" not in caller.kinds
 
 
+async def test_an_answer_in_push_to_talk_waits_for_audio() -> None:
+    async with call(one_turn(assistant="Hi."), config(push_to_talk=True)) as (_, caller):
+        await caller.send(client.Unmute())
+        await caller.begin_to_speak()
+        await caller.send(client.Mute(), client.SetExternalId(""))
+        await caller.until(server.Error)
+        assert caller.kinds[-2:] == ["input_text", "error"]
+        await caller.play(bytes(320))
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == "Hi."
+
+
+async def test_a_turn_that_waits_for_audio_is_given_up_for_the_next() -> None:
+    turns = (Turn(caller="One", assistant="1."), Turn(caller="Two", assistant="2."))
+    async with call(Scenario(turns=turns), config(push_to_talk=True)) as (_, caller):
+        for _ in range(2):
+            await caller.send(client.Unmute())
+            await caller.begin_to_speak()
+            await caller.send(client.Mute())
+        await caller.play(bytes(320))
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == "2."
+
+
+@pytest.mark.parametrize(
+    ("date", "warnings"),
+    [(UNSET, 1), (None, 1), ("today", 1), (NOW, 0), ("2026-07-01T12:00:00+02:00", 0)],
+)
+async def test_the_first_chunk_needs_a_date(date: Any, warnings: int) -> None:
+    async with call(Scenario()) as (_, caller):
+        await caller.send(*[client.AudioChunk(bytes(320), date)] * 2, client.SetExternalId(""))
+        await caller.until(server.Error)
+        assert caller.kinds.count("warning") == warnings
+        for warning in caller.heard:
+            if isinstance(warning, server.Warning):
+                assert "iso_date_time" in warning.warning.message
+
+
 async def test_unmute_interrupts_the_assistant() -> None:
     configured = config(push_to_talk=True, stream_ahead_of_real_time=False, welcome_message=LINE)
     async with call(one_turn(assistant="Hi."), configured) as (_, caller):
@@ -423,6 +463,7 @@ async def test_unmute_interrupts_the_assistant() -> None:
         assert LINE.startswith(interrupted.text)
         await caller.begin_to_speak()
         await caller.send(client.Mute())
+        await caller.play(bytes(320))
         await caller.until(server.AssistantFinishedSpeaking)
         assert caller.kinds[3:] == [
             "interrupted_response",

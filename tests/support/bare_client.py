@@ -16,6 +16,7 @@ from phonic_fsm.simulator import PhonicSimulator, Scenario, speak
 
 RATE = 8000
 LINE = "The sea covers most of our planet, and it is home to countless animals."
+NOW = "2026-07-01T12:00:00.000Z"
 M = TypeVar("M")
 
 
@@ -70,14 +71,13 @@ class Caller:
         while text not in self.text:
             await self.until(server.AudioChunk)
 
-    async def play(self, pcm: bytes) -> None:
-        for start in range(0, len(pcm), RATE // 25):
-            await self.send(client.AudioChunk(pcm[start : start + RATE // 25]))
+    async def play(self, sound: bytes) -> None:
+        """Send audio in the input format, in chunks of at most 40 ms."""
+        for start in range(0, len(sound), RATE // 25):
+            await self.send(client.AudioChunk(sound[start : start + RATE // 25], NOW))
 
     async def play_mulaw(self, pcm: bytes) -> None:
-        sound = mulaw.encode(pcm)
-        for start in range(0, len(sound), RATE // 25):
-            await self.send(client.AudioChunk(sound[start : start + RATE // 25]))
+        await self.play(mulaw.encode(pcm))
 
     async def begin_to_speak(self) -> None:
         await self.play(speak("Aha", RATE).pcm)
