@@ -14,6 +14,8 @@
     "generation.phase": "… how far",
     "generation.text": "… characters of text",
     "generation.seconds": "… seconds of audio",
+    "generation.seconds_seen": "… seconds of audio when last looked at",
+    "generation.after": "… item that it follows",
     caller_speaks: "caller speaks",
     last_transcript_id: "transcript that may be taken back",
     leftover: "rest of a turn that is dropped",
