@@ -72,7 +72,7 @@ def test_other_words_are_told_with_their_place(diff):
         "It is sunny.",
         "It rains.",
     )
-    assert [difference.where for difference in end.differences] == ["effects[1].item.text"]
+    assert [difference.where for difference in end.differences] == ["effects[2].item.text"]
 
 
 def test_an_id_must_stand_for_the_same_throughout(diff):
@@ -90,8 +90,9 @@ def test_an_effect_more_leaves_the_others_alone(diff):
     silent = [*opening(), *assistant(1.0, "Well."), lost]
     *_, step = diff(speaking, silent)
     assert [(d.where, d.expected["type"]) for d in step.differences if d.where != "from"] == [
-        ("effects[0]", "close_generation"),
-        ("effects[1]", "add_item"),
+        ("effects[0]", "stop_timer"),
+        ("effects[1]", "close_generation"),
+        ("effects[2]", "add_item"),
     ]
 
 

@@ -14,7 +14,7 @@ from support.commands import assert_is_one_line_and_exit_2, run_process
 from support.record_traces import TRACES
 from support.recorded import lines_of, whole_call
 
-from phonic_fsm._core import events
+from phonic_fsm._core import effects, events
 from phonic_fsm._core.context import Settings
 from phonic_fsm._core.history import FunctionCall
 from phonic_fsm._wire import client, server
@@ -176,7 +176,8 @@ def test_a_prompt_with_template_variables_still_calls_for_a_reset():
         events.UpdateInstructions("Greet {{name}}."),
     ):
         redaction.step(event)
-    [reset, *_] = redaction.step(events.ChangesDue()).effects
+    step = redaction.step(events.ChangesDue())
+    [reset] = (effect for effect in step.effects if isinstance(effect, effects.Send))
     assert isinstance(reset.message, client.Reset)
     assert "{{…}}" in reset.message.config.system_prompt
 

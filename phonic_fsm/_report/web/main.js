@@ -86,13 +86,14 @@ cursor.onMove(({ step, time }) => {
   }, SPEAKS_AFTER);
 });
 
-function followAddress() {
-  const found = /^#step=(\d+)$/.exec(location.hash);
+function followAddress(address) {
+  const found = /#step=(\d+)$/.exec(address);
   if (found) cursor.toStep(Number(found[1]));
   return found !== null;
 }
 
-window.addEventListener("hashchange", followAddress);
+// Not where the page is now: the present step may just have been written into its address.
+window.addEventListener("hashchange", ({ newURL }) => followAddress(newURL));
 steps.refresh();
-if (!followAddress()) cursor.toStep(findings.find(({ severe }) => severe)?.step ?? 1);
+if (!followAddress(location.href)) cursor.toStep(findings.find(({ severe }) => severe)?.step ?? 1);
 timeline.begin();
