@@ -112,12 +112,12 @@ def tell_changes(context: Context) -> None:
         if context.generation is None:
             context.leftover = "reset"
             context.put(StartTimer(timers.TURN_OVERDUE, timers.ON_THE_WAY))
-        microphone = context.microphone
-        if "caller_turn" in context.changes:
+        microphone, withdrawn = context.microphone, "caller_turn" in context.changes
+        if withdrawn:
             # What Phonic has not heard of the turn yet is withdrawn with the rest.
             context.put(SetAudioGate("closed"))
         context.put(Send(client.Reset(config_for(context, welcome=False))))
-        if context.microphone != microphone:
+        if withdrawn or context.microphone != microphone:
             context.put(gate_when_open(context))
     elif "instructions" in context.changes:
         prompt = system_prompt(context.instructions or "", context.carried)
