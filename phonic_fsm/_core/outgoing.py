@@ -1,7 +1,8 @@
-"""How messages leave, and what the config says.
+"""How messages and the caller's audio leave, and what the config says.
 
 Actions hand their messages over here. This is the one place that decides whether a message goes out
-at once, waits until the server is ready, or is preceded by settings that have changed.
+at once, waits until the server is ready, or is preceded by settings that have changed. It also
+decides whether the caller's audio is sent, and how much of it is kept while it cannot be.
 """
 
 from __future__ import annotations

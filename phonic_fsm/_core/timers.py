@@ -1,4 +1,8 @@
-"""The timers: which event each of them delivers, and how long it runs."""
+"""The timers: which event each of them delivers, and how long it runs.
+
+The times that a model can set are in ``context.Settings``: how long Phonic may take to be ready,
+and how long a reply may take to begin.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The caller's audio on its way to Phonic: downmixed, resampled, cut into 20 ms chunks, encoded.
 
-Frames do not pass through the machine. The machine sets a gate, which decides what happens to them.
+Frames do not pass through the machine. The machine sets a gate, which decides what happens to them
+(``_core/outgoing.py``).
 A frame is delayed by at most one chunk, because audio is cut into chunks, and by what the resampler
 holds back if the frame has another sample rate than the wire.
 

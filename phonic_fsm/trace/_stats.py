@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from .._core.effects import OpenGeneration, PrepareGeneration
 from .._core.events import Interrupt, name_of
+from .._core.outgoing import KEPT_UNTIL_RESUMED_MS
 from .._core.states import CONVERSING, State
 from .._wire.server import (
     AssistantChoseNotToRespond,
@@ -22,7 +23,7 @@ from .._wire.server import (
 )
 from ._format import Line
 
-HELD = 2.0
+HELD = KEPT_UNTIL_RESUMED_MS / 1000
 """Seconds of the caller's audio that are kept while a lost connection is resumed."""
 
 OPEN_STATES = frozenset(state.value for state in CONVERSING)

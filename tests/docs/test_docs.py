@@ -108,7 +108,7 @@ def test_the_front_pages_figures_are_those_that_were_measured():
     measured = re.search(row, PAGES["performance.md"])
     assert measured is not None
     ours, plugin = (f"{float(figure):.0f} µs" for figure in measured.groups())
-    assert f"| {plugin} per pair of chunks | {ours} (" in PAGES["README.md"]
+    assert f"| {plugin} for 20 ms of audio in both directions | {ours} (" in PAGES["README.md"]
 
 
 def test_the_demo_that_is_shown_can_happen():

@@ -104,7 +104,7 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
     told = not (added or event.changed or event.removed)
     for position, item in enumerate(added, start=1):
         if isinstance(item, FunctionCallOutput):
-            _answer(context, item)
+            _pass_on_output(context, item)
             told = True
         elif isinstance(item, Message) and item.text.strip():
             if item.role in ("system", "developer"):
@@ -148,7 +148,7 @@ def _is_spoken_about(context: Context, item: Item) -> bool:
     return not goes_on and tool.forbid_speech_after_tool_call is not True
 
 
-def _answer(context: Context, item: FunctionCallOutput) -> None:
+def _pass_on_output(context: Context, item: FunctionCallOutput) -> None:
     if context.pending_calls.pop(item.call_id, None) is not None:
         outgoing.deliver(context, client.ToolCallOutput(item.call_id, item.output))
     elif item.call_id in context.orphaned_calls:
