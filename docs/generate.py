@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "tests")]
@@ -118,9 +118,10 @@ def commands() -> Iterator[str]:
         yield ""
         yield "| Argument or option | Meaning |"
         yield "|---|---|"
-        hints = get_type_hints(command.callback, include_extras=True)
-        for name, parameter in inspect.signature(command.callback).parameters.items():
-            kind, told, *_ = get_args(hints[name])
+        # Not get_type_hints: in Python 3.10 it wraps what has None for its default.
+        signature = inspect.signature(command.callback, eval_str=True)
+        for name, parameter in signature.parameters.items():
+            kind, told, *_ = get_args(parameter.annotation)
             yield _parameter(name, kind, told, parameter.default)
         if command.epilog:
             yield ""
