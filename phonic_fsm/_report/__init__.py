@@ -8,7 +8,7 @@
     What happened when: speech, tools, the connection, states.
 ``conversation``
     What was said.
-``anomalies``
+``findings``
     What went wrong, found in the lanes by rules.
 ``numbers``
     The figures of ``trace.stats`` in words.

@@ -28,9 +28,9 @@ from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._replay import ReplayedStep
 from phonic_fsm.trace._stats import measure
 
-from .anomalies import RULES, Anomaly, anomalies
 from .call import Call
 from .conversation import ConversationBuilder, Entry
+from .findings import RULES, Finding, findings
 from .lanes import BIN, LaneBuilder, Lanes
 from .numbers import Number, numbers
 from .sound import Sound, sound_of
@@ -96,7 +96,7 @@ class _Data(Struct):
     lanes: Lanes
     bin: float
     conversation: list[Entry]
-    anomalies: list[Anomaly]
+    findings: list[Finding]
     rules: list[tuple[str, str]]
     numbers: list[Number]
 
@@ -133,7 +133,7 @@ def make_report(trace: str | PathLike[str]) -> Report:
         lanes=lanes,
         bin=BIN,
         conversation=conversation.entries(lanes),
-        anomalies=_with_divergence(anomalies(lanes), call),
+        findings=_with_divergence(findings(lanes), call),
         rules=[(rule.name, rule.when) for rule in RULES],
         numbers=numbers(figures),
     )
@@ -161,8 +161,8 @@ def _diagram() -> _Diagram:
     )
 
 
-def _with_divergence(found: list[Anomaly], call: Call) -> list[Anomaly]:
-    """Put before the anomalies that the replay diverges, or that the trace cannot be read on."""
+def _with_divergence(found: list[Finding], call: Call) -> list[Finding]:
+    """Put before the findings that the replay diverges, or that the trace cannot be read on."""
     last = call.last
     if last is not None and last.difference is not None:
         sentence = (
@@ -175,7 +175,7 @@ def _with_divergence(found: list[Anomaly], call: Call) -> list[Anomaly]:
         return found
     at, step = (last.line.t, last.line.seq) if last is not None else (0.0, 1)
     title = "The replay diverges" if call.problem is None else "The file cannot be read further"
-    divergence = Anomaly(
+    divergence = Finding(
         rule="divergence",
         title=title,
         sentence=sentence,

@@ -33,7 +33,7 @@ from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.states import ALL
 from phonic_fsm._core.table import SECTIONS
 from phonic_fsm._report import make_report
-from phonic_fsm._report.anomalies import RULES
+from phonic_fsm._report.findings import RULES
 from phonic_fsm._report.lanes import Heard
 from phonic_fsm._report.sound import LARGEST, RATES, sound_of
 from phonic_fsm._report.steps import KINDS
@@ -124,7 +124,7 @@ def beginning() -> list[Any]:
 
 
 def test_the_mystery_is_explained():
-    silence, outage, lost = data_of(MYSTERY)["anomalies"]
+    silence, outage, lost = data_of(MYSTERY)["findings"]
     assert silence["rule"] == "silence"
     assert silence["end"] - silence["start"] == pytest.approx(4, abs=0.5)
     assert "the connection was lost" in silence["sentence"]
@@ -154,7 +154,7 @@ def test_the_mystery_is_explained():
 )
 def test_each_rule_finds_what_it_looks_for(rule, trace, change, tmp_path):
     path = changed(trace, tmp_path, change) if change else trace
-    found = [item for item in data_of(path)["anomalies"] if item["rule"] == rule]
+    found = [item for item in data_of(path)["findings"] if item["rule"] == rule]
     assert found
     assert all(item["sentence"].endswith(".") and item["title"] for item in found)
     assert rule == "divergence" or rule in {known.name for known in RULES}
@@ -162,7 +162,7 @@ def test_each_rule_finds_what_it_looks_for(rule, trace, change, tmp_path):
 
 @pytest.mark.parametrize("name", ["normal_turn", "tool_call", "handoff", "say", "backchannel"])
 def test_a_call_without_trouble_has_no_marks(name):
-    assert data_of(TRACES / f"{name}.jsonl")["anomalies"] == []
+    assert data_of(TRACES / f"{name}.jsonl")["findings"] == []
 
 
 ANSWER = (server.AssistantStartedSpeaking(), server.AudioChunk(b"\1\0" * 24_000, "Yes."))
@@ -194,7 +194,7 @@ def test_silence_is_judged_by_whose_turn_it_is(happens, marks, tmp_path):
             events.Close(),
         ],
     )
-    assert [(item["rule"], item["severe"]) for item in data_of(path)["anomalies"]] == marks
+    assert [(item["rule"], item["severe"]) for item in data_of(path)["findings"]] == marks
 
 
 CALL = server.ToolCall("call_1", "look_up", {})
@@ -228,7 +228,7 @@ def test_a_tool_is_marked_if_its_output_served_nothing(happens, titles, tmp_path
         tmp_path / "tool.jsonl",
         [*beginning(), server.ConversationCreated("conv_1"), *happens, events.Close()],
     )
-    found = [item["title"] for item in data_of(path)["anomalies"]]
+    found = [item["title"] for item in data_of(path)["findings"]]
     assert sorted(found) == sorted(titles)
 
 
@@ -237,7 +237,7 @@ def test_an_answer_with_nothing_in_it_is_marked(tmp_path):
         tmp_path / "empty.jsonl",
         [*beginning(), server.AssistantStartedSpeaking(), server.AssistantFinishedSpeaking()],
     )
-    found = data_of(path)["anomalies"]
+    found = data_of(path)["findings"]
     assert [item["rule"] for item in found] == ["reply without speech", "not closed"]
     assert found[0]["step"] == 6
 

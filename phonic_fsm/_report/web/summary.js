@@ -1,6 +1,6 @@
 // The top of the page: whether the replay agrees, what stands out, the numbers.
 
-const findings = call.anomalies;
+const findings = call.findings;
 
 // The mark after the present moment, or before it; from the last to the first and back.
 function findingFrom(step, direction) {

@@ -1,6 +1,6 @@
 """Finds what went wrong in a call, or may have, and explains it.
 
-Each kind of anomaly has a rule. A new rule is a line in ``RULES`` and its function, which reads the
+Each kind of finding has a rule. A new rule is a line in ``RULES`` and its function, which reads the
 lanes.
 """
 
@@ -31,7 +31,7 @@ SLOW_START = 3.0
 """If a conversation takes more seconds to open, that is marked."""
 
 
-class Anomaly(Struct, kw_only=True):
+class Finding(Struct, kw_only=True):
     rule: str
     title: str
     sentence: str
@@ -45,19 +45,19 @@ class Rule(NamedTuple):
     name: str
     when: str
     """When the rule marks something, in words for the page."""
-    find: Callable[[Lanes], Iterator[Anomaly]]
+    find: Callable[[Lanes], Iterator[Finding]]
 
 
-def anomalies(lanes: Lanes) -> list[Anomaly]:
+def findings(lanes: Lanes) -> list[Finding]:
     """Everything that the rules find, in the order of time."""
-    found = [anomaly for rule in RULES for anomaly in rule.find(lanes)]
-    return sorted(found, key=lambda anomaly: (anomaly.start, not anomaly.severe))
+    found = [finding for rule in RULES for finding in rule.find(lanes)]
+    return sorted(found, key=lambda finding: (finding.start, not finding.severe))
 
 
 # -- the connection ------------------------------------------------------------------------------
 
 
-def slow_start(lanes: Lanes) -> Iterator[Anomaly]:
+def slow_start(lanes: Lanes) -> Iterator[Finding]:
     if not lanes.connection:
         return
     first = lanes.connection[0]
@@ -70,13 +70,13 @@ def slow_start(lanes: Lanes) -> Iterator[Anomaly]:
         sentence = f"It took {duration(took)} and {tries} until Phonic was ready."
     else:
         return
-    yield _anomaly("slow start", title, sentence, first, severe=True)
+    yield _finding("slow start", title, sentence, first, severe=True)
 
 
-def outage(lanes: Lanes) -> Iterator[Anomaly]:
+def outage(lanes: Lanes) -> Iterator[Finding]:
     for link in lanes.connection:
         if link.kind == "lost":
-            yield _anomaly(
+            yield _finding(
                 "outage",
                 f"No connection for {duration(link.end - link.start)}",
                 " ".join(_about_outage(lanes, link)),
@@ -108,11 +108,11 @@ def _about_outage(lanes: Lanes, link: Link) -> Iterator[str]:
             yield f"{ready} and was never sent."
 
 
-def lost_audio(lanes: Lanes) -> Iterator[Anomaly]:
+def lost_audio(lanes: Lanes) -> Iterator[Finding]:
     for link in lanes.connection:
         missed = link.end - link.start - HELD
         if link.kind == "lost" and link.restored and missed > 0:
-            yield _anomaly(
+            yield _finding(
                 "dropped audio",
                 f"Up to {duration(missed)} of the caller not heard",
                 f"Only the newest {HELD:g} s of the caller's audio are kept during an outage. What "
@@ -120,7 +120,7 @@ def lost_audio(lanes: Lanes) -> Iterator[Anomaly]:
                 link,
             )
     for span in lanes.discarded:
-        yield _anomaly(
+        yield _finding(
             "dropped audio",
             f"{duration(span.end - span.start)} of the assistant dropped",
             "The session had interrupted this turn; what Phonic still sent of it was dropped.",
@@ -131,7 +131,7 @@ def lost_audio(lanes: Lanes) -> Iterator[Anomaly]:
 # -- silence -------------------------------------------------------------------------------------
 
 
-def silence(lanes: Lanes) -> Iterator[Anomaly]:
+def silence(lanes: Lanes) -> Iterator[Finding]:
     heard = sorted(
         (span for span in (*lanes.caller, *lanes.assistant) if span.end > span.start),
         key=lambda span: span.start,
@@ -150,7 +150,7 @@ def silence(lanes: Lanes) -> Iterator[Anomaly]:
             begin, last = span.end, span
 
 
-def _about_silence(lanes: Lanes, gap: Span, last: Span | None) -> Iterator[Anomaly]:
+def _about_silence(lanes: Lanes, gap: Span, last: Span | None) -> Iterator[Finding]:
     took = gap.end - gap.start
     reasons = _reasons(lanes, gap)
     due = isinstance(last, CallerSpeech) and not any(
@@ -170,7 +170,7 @@ def _about_silence(lanes: Lanes, gap: Span, last: Span | None) -> Iterator[Anoma
             for reason, seconds in sorted(reasons.items(), key=lambda item: -item[1])
         )
         sentence = f"Nobody was heard for {duration(took)} while the caller waited: for {told}."
-    yield _anomaly("silence", f"{duration(took)} of silence", sentence, gap, severe=waited)
+    yield _finding("silence", f"{duration(took)} of silence", sentence, gap, severe=waited)
 
 
 def _reasons(lanes: Lanes, gap: Span) -> dict[str, float]:
@@ -192,9 +192,9 @@ def _reasons(lanes: Lanes, gap: Span) -> dict[str, float]:
 # -- replies and tools ---------------------------------------------------------------------------
 
 
-def reply_without_speech(lanes: Lanes) -> Iterator[Anomaly]:
+def reply_without_speech(lanes: Lanes) -> Iterator[Finding]:
     for span in lanes.empty_answers:
-        yield _anomaly(
+        yield _finding(
             "reply without speech",
             "An answer without a word",
             "The assistant's turn began and ended, with neither audio nor text nor a tool call "
@@ -205,10 +205,10 @@ def reply_without_speech(lanes: Lanes) -> Iterator[Anomaly]:
     for failed in lanes.failed_replies:
         span = Span(step=failed.step, start=failed.at, end=failed.at)
         sentence = f"A reply that the agent asked for did not come: {failed.text}."
-        yield _anomaly("reply without speech", "No reply", sentence, span, severe=failed.severe)
+        yield _finding("reply without speech", "No reply", sentence, span, severe=failed.severe)
 
 
-def tool_without_output(lanes: Lanes) -> Iterator[Anomaly]:
+def tool_without_output(lanes: Lanes) -> Iterator[Finding]:
     for call in lanes.tools:
         if call.ended == "handed over":
             continue
@@ -233,7 +233,7 @@ def tool_without_output(lanes: Lanes) -> Iterator[Anomaly]:
         else:
             continue
         severe = call.ended != "interrupted"
-        yield _anomaly("tool without output", title, sentence, call, severe=severe)
+        yield _finding("tool without output", title, sentence, call, severe=severe)
 
 
 def _after(call: ToolCall) -> str:
@@ -243,15 +243,15 @@ def _after(call: ToolCall) -> str:
 # -- what the session says itself ----------------------------------------------------------------
 
 
-def error(lanes: Lanes) -> Iterator[Anomaly]:
+def error(lanes: Lanes) -> Iterator[Finding]:
     for trouble in lanes.troubles:
         span = Span(step=trouble.step, start=trouble.at, end=trouble.at)
         title = "The session ended with an error" if trouble.severe else "Error or warning"
         text = trouble.text[:1].upper() + trouble.text[1:]
-        yield _anomaly("error", title, f"{text.rstrip('.')}.", span, severe=trouble.severe)
+        yield _finding("error", title, f"{text.rstrip('.')}.", span, severe=trouble.severe)
 
 
-def not_closed(lanes: Lanes) -> Iterator[Anomaly]:
+def not_closed(lanes: Lanes) -> Iterator[Finding]:
     if lanes.states and lanes.states[-1].state != State.closed.value:
         last = lanes.states[-1]
         end = Span(step=last.step, start=lanes.seconds, end=lanes.seconds)
@@ -259,7 +259,7 @@ def not_closed(lanes: Lanes) -> Iterator[Anomaly]:
             f"The last step leaves the session in {last.state}. The process ended before the "
             "session was closed, or the call was still going on."
         )
-        yield _anomaly("not closed", "The trace just ends", sentence, end)
+        yield _finding("not closed", "The trace just ends", sentence, end)
 
 
 RULES = (
@@ -296,8 +296,8 @@ RULES = (
 )
 
 
-def _anomaly(rule: str, title: str, sentence: str, span: Span, *, severe: bool = False) -> Anomaly:
-    return Anomaly(
+def _finding(rule: str, title: str, sentence: str, span: Span, *, severe: bool = False) -> Finding:
+    return Finding(
         rule=rule,
         title=title,
         sentence=sentence,
