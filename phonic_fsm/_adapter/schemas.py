@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jsonschema import Draft202012Validator, SchemaError
-from jsonschema.validators import validator_for
-
 Schema = dict[str, Any]
 
 RESERVED = frozenset(
@@ -69,12 +66,23 @@ class NotClosable(ValueError):
     """A schema describes values that a closed schema cannot. The message begins with the path."""
 
 
+def _validator_of(schema: Schema) -> Any:
+    """The library's validator for the schema's dialect."""
+    # Loading it takes longer than the rest of the package, and most agents have no raw schema.
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema.validators import validator_for  # noqa: PLC0415
+
+    return validator_for(schema, default=Draft202012Validator)
+
+
 def check(schema: Any) -> None:
     """Raise ``NotClosable`` if a tool's parameters are no JSON schema."""
     if not isinstance(schema, dict):
         raise NotClosable(f"{_PARAMETERS}: must be a JSON schema")
+    from jsonschema import SchemaError  # noqa: PLC0415
+
     try:
-        validator_for(schema, default=Draft202012Validator).check_schema(schema)
+        _validator_of(schema).check_schema(schema)
     except SchemaError as error:
         path = ".".join([_PARAMETERS, *map(str, error.absolute_path)])
         raise NotClosable(f"{path}: {error.message}") from None
@@ -220,7 +228,7 @@ class _Opening:
 
     def __init__(self, root: Schema) -> None:
         self._root = root
-        self._validator: Any = validator_for(root, default=Draft202012Validator)(root)
+        self._validator: Any = _validator_of(root)(root)
 
     def value(self, schema: Any, value: Any) -> Any:
         if isinstance(value, dict):
