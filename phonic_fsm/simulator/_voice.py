@@ -195,7 +195,7 @@ def _buzz(frequency: NDArray[np.float64], sample_rate: int) -> NDArray[np.float6
     """A sawtooth at ``frequency`` (Hz a sample), made of its harmonics up to 5 kHz or Nyquist."""
     highest = min(5000.0, 0.45 * sample_rate)
     spectrum = np.zeros(513, dtype=complex)
-    harmonics = np.arange(1, min(512, int(highest / frequency.max())) + 1)
+    harmonics = np.arange(1, min(512, int(highest / np.max(frequency))) + 1)
     spectrum[harmonics] = -1j / harmonics
     wave = np.fft.irfft(spectrum)
     phase = np.cumsum(frequency) * (len(wave) / sample_rate)
