@@ -129,6 +129,45 @@ class AudioNotTaken(_Event, frozen=True, tag="audio_not_taken"):
     reason: WhyNotTaken
 
 
+# -- what a session that is recorded observes ----------------------------------------------------
+
+
+class CallerAudio(_Event, frozen=True, tag="caller_audio", kw_only=True, omit_defaults=True):
+    """The caller's audio of one second. It stands for the seconds after it, until the next one."""
+
+    step_kind: ClassVar[StepKind] = "audio"
+    received_ms: Measured[int] = 0
+    """So much came from LiveKit."""
+    dbfs: Measured[float | None] = None
+    """Its RMS level relative to full scale; ``None`` if it was digital silence, or nothing came."""
+    peak: Measured[float | None] = None
+    """The level of its loudest sample, likewise."""
+    sent_ms: Measured[int] = 0
+    filled_ms: Measured[int] = 0
+    """So much silence was sent because no audio came, or the caller was muted."""
+    dropped_ms: Measured[int] = 0
+    """So much will never be sent."""
+    waiting_ms: Measured[int] = 0
+    """So much is kept and has not been sent yet."""
+    rate: Public[int] = 0
+    """The sample rate of LiveKit's frames (Hz); 0 before the first."""
+    channels: Public[int] = 0
+
+
+class EventLoopLate(_Event, frozen=True, tag="event_loop_late"):
+    """Something in the process held the event loop up, and with it every session."""
+
+    step_kind: ClassVar[StepKind] = "error"
+    seconds: Measured[float]
+
+
+class RoundTrip(_Event, frozen=True, tag="round_trip"):
+    """How long a ping to Phonic and its answer took."""
+
+    step_kind: ClassVar[StepKind] = "connection"
+    seconds: Measured[float]
+
+
 # -- calls from LiveKit --------------------------------------------------------------------------
 
 
@@ -264,6 +303,7 @@ TimerEvent = Union[
     ChangesDue,
     StateOverdue,
 ]
+Observation = Union[CallerAudio, EventLoopLate, RoundTrip]
 CallEvent = Union[
     Open,
     UpdateInstructions,
@@ -290,6 +330,7 @@ Event = Union[
     ConnectionEvent,
     TimerEvent,
     AudioNotTaken,
+    Observation,
     CallEvent,
 ]
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from .._wire import codec, server
 from . import events
@@ -167,6 +167,7 @@ NO_SOCKET = "no socket is open in this state"
 NOT_CONFIGURED = "the server has no config yet and says nothing about a conversation"
 NOT_RESUMED = "the conversation has not been resumed yet; what matters is said again"
 OVER = "the session is over"
+OBSERVED = "it is recorded, and decides nothing"
 UNHEARD = "no audio of the caller has been sent yet"
 NO_TURN = "no turn of the assistant is open"
 ALREADY = "the server has said so before"
@@ -595,6 +596,11 @@ def _the_end() -> Iterator[_On]:
     yield _On(events.Close).move(others(closed), closed, ending.close).ignore(closed, OVER)
 
 
+def _observations() -> Iterator[_On]:
+    for observation in get_args(events.Observation):
+        yield _On(observation).ignore(ALL, OBSERVED)
+
+
 SECTIONS: dict[str, tuple[_On, ...]] = {
     "The connection": tuple(_connection()),
     "Settings": tuple(_settings()),
@@ -604,6 +610,7 @@ SECTIONS: dict[str, tuple[_On, ...]] = {
     "Tools": tuple(_tools()),
     "Replies that are asked for": tuple(_replies()),
     "Errors and the end": tuple(_the_end()),
+    "What is observed": tuple(_observations()),
 }
 """The table by subject, for readers."""
 

@@ -23,7 +23,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
-from .._core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event
+from .._core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event, RoundTrip
 from .._wire.client import AudioChunk, ClientMessage
 from .._wire.codec import decode_server, encode
 from .deadline import fail_after
@@ -170,7 +170,8 @@ class Connection:
                     await socket.wait_closed()
                     return
                 with anyio.fail_after(PING_INTERVAL):
-                    await (await socket.ping())
+                    seconds = await (await socket.ping())
+                self._report(RoundTrip(round(seconds, 4)))
         except TimeoutError:
             self._unanswered = True
         except (SocketClosed, AttributeError):

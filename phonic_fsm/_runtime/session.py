@@ -24,10 +24,14 @@ from .._core.events import EVENTS, Event
 from .._core.machine import SessionMachine, Step
 from .._core.states import LONGEST, State
 from .._wire.client import AudioChunk
+from .caller_meter import PERIOD, CallerMeter
 from .connection import Connection
 from .endpoint import Endpoint
 from .log import SessionLog
 from .uplink import PACE_MS, Uplink, silence
+
+LATE = 0.1
+"""If the event loop is late by more seconds than this, that is recorded."""
 
 Perform = Mapping[type[Any], Callable[[Any], None]]
 """The function that carries out an effect, by the effect's type."""
@@ -98,9 +102,12 @@ class SessionRuntime:
         self._watchdog: asyncio.TimerHandle | None = None
         self._silence, self._encoded_silence = silence(wire_format)
         self._uplink = Uplink(wire_format, self._send_audio, self._send_silence)
-        self._pacer: asyncio.TimerHandle | None = None
-        """The timer of the caller's stream. It runs while the stream must not stop."""
+        self._meter = None if recorder is None else CallerMeter()
+        self._measured = self._loop.time()
+        """When the meter was last looked at."""
         self._set_audio_gate(machine.initial_gate)
+        self._pacer = self._loop.call_at(self._loop.time(), self._keep_pace, self._loop.time())
+        """The timer of the caller's stream, and of what is observed. It runs until the end."""
         self._to_run: asyncio.Queue[Connection | None] = asyncio.Queue()
         """The connections that ``run`` starts. ``None`` ends it."""
         self._fault: Exception | None = None
@@ -211,6 +218,8 @@ class SessionRuntime:
 
     def push_audio(self, frame: rtc.AudioFrame) -> None:
         """Send the caller's audio if the gate is open."""
+        if self._meter is not None:
+            self._meter.take(frame)
         self._uplink.push(frame)
 
     @property
@@ -266,20 +275,24 @@ class SessionRuntime:
 
     def _set_audio_gate(self, effect: effects.SetAudioGate) -> None:
         self._uplink.set_gate(effect.gate, effect.keep_ms, self._loop.time())
-        if self._uplink.streams:
-            if self._pacer is None:
-                self._keep_pace_from(self._loop.time())
-        elif self._pacer is not None:
-            self._pacer.cancel()
-            self._pacer = None
 
-    def _keep_pace_from(self, now: float) -> None:
-        self._pacer = self._loop.call_at(now + PACE_MS / 1000, self._keep_pace)
-
-    def _keep_pace(self) -> None:
+    def _keep_pace(self, due: float) -> None:
         now = self._loop.time()
-        self._keep_pace_from(now)
-        self._uplink.keep_pace(now)
+        following = now + PACE_MS / 1000
+        self._pacer = self._loop.call_at(following, self._keep_pace, following)
+        if self._uplink.streams:
+            self._uplink.keep_pace(now)
+        if self._meter is not None:
+            self._observe(self._meter, now, due)
+
+    def _observe(self, meter: CallerMeter, now: float, due: float) -> None:
+        if now - due > LATE:
+            self.dispatch_unattended(events.EventLoopLate(round(now - due, 3)))
+        if now - self._measured >= PERIOD:
+            self._measured = now
+            heard = meter.look(self._uplink.take_passage())
+            if heard is not None:
+                self.dispatch_unattended(heard)
 
     def _flush_audio(self, _: effects.FlushAudio) -> None:
         self._uplink.flush()

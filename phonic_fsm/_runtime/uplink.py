@@ -26,6 +26,7 @@ from .._audio.resampler import Resampler
 from .._core.effects import Gate
 from .._wire.client import AudioChunk
 from .._wire.codec import encode
+from .caller_meter import Passage
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +93,18 @@ class Uplink:
         """How often in a row the stream was looked after and no chunk had been sent."""
         self.heard_ms = 0
         """How much of the caller's audio (ms) was sent since the last flush."""
+        self._passage = Passage()
 
     @property
     def streams(self) -> bool:
         """Whether the conversation is open, so that the stream must not stop."""
         return self._gate in ("open", "muted")
+
+    def take_passage(self) -> Passage:
+        """What became of the caller's audio since this was last called."""
+        passage, self._passage = self._passage, Passage()
+        passage.waiting = len(self._kept) * CHUNK_MS
+        return passage
 
     def set_gate(self, gate: Gate, keep_ms: int, now: float) -> None:
         """Say what happens to frames from now on.
@@ -122,6 +130,7 @@ class Uplink:
             # The first of what was kept need not wait.
             self._catch_up(PACE_MS / 1000)
         elif gate == "closed":
+            self._passage.dropped += len(self._kept) * CHUNK_MS
             self._kept.clear()
             self._dropped = 0
             self.heard_ms = 0
@@ -148,11 +157,13 @@ class Uplink:
         gap = round((now - self._filled_until) * 1000)
         for _ in range(min(gap, MAX_SILENCE_MS) // PACE_MS):
             self._deliver_silence()
+            self._passage.filled += PACE_MS
         self._filled_until = now - gap % PACE_MS / 1000
 
     def push(self, frame: rtc.AudioFrame) -> None:
         """Take a frame of PCM16 with any sample rate and any number of interleaved channels."""
         if self._gate == "closed":
+            self._passage.dropped += frame.samples_per_channel * 1000 // frame.sample_rate
             return
         if frame.sample_rate != self._frame_rate:
             self._change_rate(frame.sample_rate)
@@ -202,6 +213,7 @@ class Uplink:
     def _trim(self) -> None:
         while len(self._kept) > self._keep:
             self._kept.popleft()
+            self._passage.dropped += CHUNK_MS
             if self._gate == "holding":
                 self._dropped += 1
 
@@ -213,6 +225,7 @@ class Uplink:
 
     def _send(self, chunk: AudioChunk) -> None:
         self.heard_ms += CHUNK_MS
+        self._passage.sent += CHUNK_MS
         self._spoken = True
         self._deliver(chunk)
 

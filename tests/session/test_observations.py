@@ -1,0 +1,200 @@
+"""What a recorded session observes of the caller's audio and of its process."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from queue import Queue
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from livekit import rtc
+from support.scripted import PATIENCE, conversation, started
+
+from phonic_fsm._core.events import CallerAudio, EventLoopLate, RoundTrip
+from phonic_fsm._runtime import connection
+from phonic_fsm._runtime.caller_meter import SAME_MS, CallerMeter, Passage, are_alike
+
+EVEN = Passage(sent=1000)
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def frame(amplitude: int, *, ms: int = 20, rate: int = 24_000, channels: int = 1) -> rtc.AudioFrame:
+    samples = np.full(rate * ms // 1000 * channels, amplitude, np.int16)
+    return rtc.AudioFrame(samples.tobytes(), rate, channels, rate * ms // 1000)
+
+
+def second(meter: CallerMeter, amplitude: int, **how: int) -> None:
+    for _ in range(1000 // how.get("ms", 20)):
+        meter.take(frame(amplitude, **how))
+
+
+# -- the meter -----------------------------------------------------------------------------------
+
+
+def test_a_second_is_measured():
+    meter = CallerMeter()
+    second(meter, 16_384, rate=48_000, channels=2)
+    passage = Passage(sent=900, filled=40, dropped=20, waiting=80)
+    assert meter.look(passage) == CallerAudio(
+        received_ms=1000,
+        dbfs=-6.0,
+        peak=-6.0,
+        sent_ms=900,
+        filled_ms=40,
+        dropped_ms=20,
+        waiting_ms=80,
+        rate=48_000,
+        channels=2,
+    )
+
+
+def test_the_loudest_sample_is_told_beside_the_level():
+    meter = CallerMeter()
+    second(meter, 0)
+    meter.take(frame(-32_768))
+    seen = meter.look(EVEN)
+    assert seen is not None
+    assert seen.peak == 0.0
+    assert seen.dbfs == -17.1
+
+
+def test_digital_silence_has_no_level():
+    meter = CallerMeter()
+    second(meter, 0)
+    seen = meter.look(EVEN)
+    assert seen is not None
+    assert (seen.received_ms, seen.dbfs, seen.peak) == (1000, None, None)
+
+
+def test_an_hour_without_a_change_is_told_once():
+    meter = CallerMeter()
+    told = []
+    for _ in range(10):
+        second(meter, 30)
+        told.append(meter.look(EVEN))
+    assert [bool(seen) for seen in told] == [True] + 9 * [False]
+
+
+def test_nothing_from_the_start_is_told_by_nothing():
+    assert CallerMeter().look(Passage()) is None
+
+
+@pytest.mark.parametrize(
+    "passage",
+    [
+        Passage(sent=1000, dropped=20),
+        Passage(sent=800),
+        Passage(sent=1000, filled=200),
+        Passage(sent=1000, waiting=200),
+    ],
+)
+def test_a_change_of_what_became_of_it_is_told(passage):
+    meter = CallerMeter()
+    second(meter, 30)
+    meter.look(EVEN)
+    second(meter, 30)
+    assert meter.look(passage) is not None
+
+
+@pytest.mark.parametrize("amplitude", [0, 3, 3_000])
+def test_a_change_of_its_level_is_told(amplitude):
+    meter = CallerMeter()
+    second(meter, 30)
+    meter.look(EVEN)
+    second(meter, amplitude)
+    assert meter.look(EVEN) is not None
+
+
+def test_another_rate_is_told():
+    meter = CallerMeter()
+    second(meter, 30)
+    meter.look(EVEN)
+    second(meter, 30, rate=16_000)
+    assert meter.look(EVEN) is not None
+
+
+@given(st.lists(st.integers(0, SAME_MS - 1), min_size=1))
+def test_uneven_frames_are_no_change(uneven):
+    base = CallerAudio(received_ms=1000, sent_ms=1000, dbfs=-40.0)
+    for late in uneven:
+        assert are_alike(msgspec.structs.replace(base, received_ms=1000 - late), base)
+
+
+# -- a session -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of production: the tests' own leaves out the time for which it is held up."""
+    return "asyncio"
+
+
+class Trace:
+    """A trace's steps, as they are written."""
+
+    def __init__(self) -> None:
+        self._steps: Queue[dict[str, Any]] = Queue()
+
+    def __call__(self, session: str, line: bytes) -> None:
+        self._steps.put(msgspec.json.decode(line))
+
+    async def next(self, kind: type[T]) -> T:
+        """The next event of this type."""
+        while True:
+            step = await anyio.to_thread.run_sync(partial(self._steps.get, timeout=PATIENCE))
+            if step.get("event", {}).get("type") == kind.__struct_config__.tag:
+                return msgspec.convert(step["event"], kind)
+
+
+@pytest.mark.anyio
+async def test_a_session_tells_of_the_callers_audio(make_model, server):
+    trace = Trace()
+    async with conversation(make_model(trace=trace), server) as (session, _, _):
+        for _ in range(10):
+            session.push_audio(frame(16_384))
+        while not (heard := await trace.next(CallerAudio)).received_ms:
+            pass
+    assert heard == CallerAudio(
+        received_ms=200,
+        dbfs=-6.0,
+        peak=-6.0,
+        sent_ms=200,
+        filled_ms=heard.filled_ms,
+        rate=24_000,
+        channels=1,
+    )
+    assert heard.filled_ms > 0
+
+
+@pytest.mark.anyio
+async def test_a_session_tells_what_waits_until_phonic_is_ready(make_model, server):
+    trace = Trace()
+    async with started(make_model(trace=trace)) as (session, _):
+        session.push_audio(frame(16_384))
+        heard = await trace.next(CallerAudio)
+    assert (heard.received_ms, heard.waiting_ms, heard.sent_ms) == (20, 20, 0)
+
+
+@pytest.mark.anyio
+async def test_a_session_tells_for_how_long_the_event_loop_was_held_up(make_model, server):
+    trace = Trace()
+    async with conversation(make_model(trace=trace), server):
+        time.sleep(0.4)  # noqa: ASYNC251 - what is tested
+        late = await trace.next(EventLoopLate)
+    assert late.seconds >= 0.3
+
+
+@pytest.mark.anyio
+async def test_a_session_tells_how_long_a_ping_took(make_model, server, monkeypatch):
+    monkeypatch.setattr(connection, "PING_INTERVAL", 0.05)
+    trace = Trace()
+    async with conversation(make_model(trace=trace), server):
+        trip = await trace.next(RoundTrip)
+    assert 0 <= trip.seconds < PATIENCE
