@@ -68,17 +68,27 @@ class Result(Struct, frozen=True, kw_only=True):
 
     title: str
     rounds: dict[str, list[Figures]]
-    """By contestant, in order."""
+    """By contestant, in order. A round that came to no end has no figures."""
+
+    def values(self, contestant: str, figure: str) -> list[float]:
+        """Of the rounds that have this figure."""
+        rounds = self.rounds.get(contestant, [])
+        return [figures[figure] for figures in rounds if figure in figures]
 
     def median(self, contestant: str, figure: str) -> float:
-        return median(figures[figure] for figures in self.rounds[contestant])
+        return median(self.values(contestant, figure))
+
+    def unfinished(self, contestant: str) -> int:
+        """How many rounds came to no end."""
+        return self.rounds.get(contestant, []).count({})
 
     def ratio(self, contestant: str, figure: str, *, to: str = "phonic_fsm") -> float | None:
         """How many times as much as the other one: the median of each round's ratio."""
-        if contestant not in self.rounds or to not in self.rounds:
-            return None
-        pairs = zip(self.rounds[contestant], self.rounds[to], strict=True)
-        return median(one[figure] / other[figure] for one, other in pairs)
+        pairs = zip(self.rounds.get(contestant, []), self.rounds.get(to, []), strict=False)
+        ratios = [
+            one[figure] / other[figure] for one, other in pairs if figure in one and figure in other
+        ]
+        return median(ratios) if ratios else None
 
 
 class Cpu:
@@ -157,9 +167,10 @@ def run(benchmark: Benchmark, workers: Workers, url: str, *, rounds: int, quick:
                     contestant, benchmark.measure, url, arguments, fresh=benchmark.fresh
                 )
             except asyncio.TimeoutError as error:
-                raise TimeoutError(
-                    f"{benchmark.name} of {contestant} came to no end: {error or 'no reason given'}"
-                ) from error
+                # That too is a result, and the rounds before it are not lost.
+                why = str(error) or "no reason given"
+                print(f"\n{benchmark.name} of {contestant}: {why}", file=sys.stderr)  # noqa: T201
+                figures = {}
             taken[contestant].append(figures)
         print(f"\r{benchmark.title}: round {number + 1}", end="", file=sys.stderr)  # noqa: T201
     print(file=sys.stderr)  # noqa: T201

@@ -105,7 +105,7 @@ def rows(report: Report) -> str:
     for name, result in report.results.items():
         if name.startswith("profile_") or name in CURVE_NAMES | ROOM_NAMES:
             continue
-        for figure in result.rounds["phonic_fsm"][0]:
+        for figure in max(result.rounds["phonic_fsm"], key=len):
             if figure in UNITS:
                 suffix, unit = UNITS[figure]
                 medians = [_median(result, who, figure, f" {unit}") for who in CONTESTANTS]
@@ -128,11 +128,18 @@ def rooms(report: Report) -> str:
                 cells.append(_median(result, contestant, figure, f" {unit}"))
                 cells.append(f"{ratio:.2f} ×" if ratio else "")
             lines.append(f"| {' | '.join(cells)} |")
+        for contestant, rounds in result.rounds.items():
+            if unfinished := result.unfinished(contestant):
+                who = CONTESTANTS[contestant] if contestant != "floor" else "bare job"
+                what = (
+                    f"{unfinished} of {len(rounds)} rounds came to no end: a caller heard nothing"
+                )
+                lines.append(f"| {result.title}: {who}, {what} | | | | | |")
     return "\n".join(lines)
 
 
 def _median(result: Result, contestant: str, figure: str, unit: str = "") -> str:
-    if figure not in (result.rounds.get(contestant) or [{}])[0]:
+    if not result.values(contestant, figure):
         return ""
     value = result.median(contestant, figure)
     return f"{value:,.{0 if value >= 100 else 1}f}{unit}"

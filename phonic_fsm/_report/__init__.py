@@ -8,8 +8,8 @@
     What happened when: speech, tools, the connection, states.
 ``conversation``
     What was said.
-``findings``
-    What went wrong, found in the lanes by rules.
+``rules``
+    Finds what stands out in the lanes, as ``findings``.
 ``numbers``
     The figures of ``trace.stats`` in words.
 ``sound``

@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct, field
 
+from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
 from phonic_fsm._core.states import State
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
@@ -39,6 +41,27 @@ class Span(Struct, kw_only=True):
 
 class CallerSpeech(Span, kw_only=True):
     text: str = ""
+
+
+class CallerAudio(Span, kw_only=True):
+    """What came of the caller's audio in each second of the stretch, and what became of it."""
+
+    received_ms: int
+    dbfs: float | None
+    """``None`` for digital silence, and where nothing came."""
+    peak: float | None
+    sent_ms: int
+    filled_ms: int
+    dropped_ms: int
+    waiting_ms: int
+    rate: int
+    channels: int
+
+
+class RoundTrip(Span, kw_only=True):
+    """A ping to Phonic and its answer."""
+
+    seconds: float
 
 
 class AssistantSpeech(Span, kw_only=True):
@@ -113,9 +136,16 @@ class Lanes(Struct, kw_only=True):
     seconds: float = 0.0
     states: list[StateSpan] = field(default_factory=list)
     caller: list[CallerSpeech] = field(default_factory=list)
+    caller_audio: list[CallerAudio] = field(default_factory=list)
+    """Without a gap, from the first second that was told of; empty where a trace tells of none."""
+    typed: bool = False
+    """Whether the caller, or the agent in the caller's name, has written instead of spoken."""
     assistant: list[AssistantSpeech] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
     connection: list[Link] = field(default_factory=list)
+    trips: list[RoundTrip] = field(default_factory=list)
+    held_up: list[Span] = field(default_factory=list)
+    """When something held the event loop up."""
     troubles: list[Trouble] = field(default_factory=list)
     failed_replies: list[Trouble] = field(default_factory=list)
     empty_answers: list[Span] = field(default_factory=list)
@@ -149,6 +179,7 @@ class LaneBuilder:
         if line.event["type"] == "audio_chunk" and line.source == line.target:
             return  # nearly all of a call's steps, and no other lane's matter
         self._note_state(line)
+        self._note_observation(line)
         self._note_connection(line)
         self._note_caller(line)
         self._note_tools(line)
@@ -163,6 +194,8 @@ class LaneBuilder:
             self._end_link(lanes.seconds)
         if self._caller_speaks:
             lanes.caller[-1].end = lanes.seconds
+        if lanes.caller_audio:
+            lanes.caller_audio[-1].end = lanes.seconds
         for call in lanes.tools:
             if not call.ended:
                 call.end = lanes.seconds
@@ -223,11 +256,37 @@ class LaneBuilder:
         if "emit_speech_stopped" in effects and self._caller_speaks:
             caller[-1].end = line.t
             self._caller_speaks = False
+        for addition in line.event.get("added", ()):
+            self._lanes.typed |= addition["item"].get("role") == "user"
         if line.event["type"] in NO_ANSWER_DUE:
             self._lanes.excused.append(line.t)
         if "emit_transcript" in effects and caller:
             text = str(line.event.get("text", ""))
             caller[-1].text = f"{caller[-1].text} {text}".strip()
+
+    # -- what was observed -----------------------------------------------------------------------
+
+    def _note_observation(self, line: Line) -> None:
+        event, kind = line.event, line.event["type"]
+        if kind == "caller_audio":
+            self._note_caller_audio(line)
+        elif kind == "event_loop_late":
+            start = max(0.0, line.t - event["seconds"])
+            self._lanes.held_up.append(Span(step=line.seq, start=start, end=line.t))
+        elif kind == "round_trip":
+            took = event["seconds"]
+            trip = RoundTrip(step=line.seq, start=line.t - took, end=line.t, seconds=took)
+            self._lanes.trips.append(trip)
+
+    def _note_caller_audio(self, line: Line) -> None:
+        audio = self._lanes.caller_audio
+        # The event is about the second before it.
+        start = max(0.0, line.t - 1)
+        if audio:
+            audio[-1].end = start = max(start, audio[-1].start)
+        seen = msgspec.convert(line.event, events.CallerAudio)
+        fields = {name: getattr(seen, name) for name in seen.__struct_fields__}
+        audio.append(CallerAudio(step=line.seq, start=start, end=line.t, **fields))
 
     # -- the assistant ---------------------------------------------------------------------------
 

@@ -30,9 +30,10 @@ from phonic_fsm.trace._stats import measure
 
 from .call import Call
 from .conversation import ConversationBuilder, Entry
-from .findings import RULES, Finding, findings
+from .findings import Finding
 from .lanes import BIN, LaneBuilder, Lanes
 from .numbers import Number, numbers
+from .rules import RULES, findings
 from .sound import Sound, sound_of
 from .steps import StepColumns, Steps
 
@@ -182,7 +183,7 @@ def _with_divergence(found: list[Finding], call: Call) -> list[Finding]:
         step=step,
         start=at,
         end=at,
-        severe=True,
+        severity="error",
     )
     return [divergence, *found]
 

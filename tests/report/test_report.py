@@ -33,8 +33,8 @@ from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.states import ALL
 from phonic_fsm._core.table import SECTIONS
 from phonic_fsm._report import make_report
-from phonic_fsm._report.findings import RULES
 from phonic_fsm._report.lanes import Heard
+from phonic_fsm._report.rules import RULES
 from phonic_fsm._report.sound import LARGEST, RATES, sound_of
 from phonic_fsm._report.steps import KINDS
 from phonic_fsm._wire import server
@@ -171,14 +171,14 @@ ANSWER = (server.AssistantStartedSpeaking(), server.AudioChunk(b"\1\0" * 24_000,
 @pytest.mark.parametrize(
     ("happens", "marks"),
     [
-        ((3.5, *ANSWER), [("silence", True)]),
+        ((3.5, *ANSWER), [("silence", "error")]),
         ((2.5, *ANSWER), []),
         ((server.AssistantChoseNotToRespond(), 9.0, *ANSWER), []),
-        ((server.AssistantChoseNotToRespond(), 11.0, *ANSWER), [("silence", False)]),
+        ((server.AssistantChoseNotToRespond(), 11.0, *ANSWER), [("silence", "warning")]),
         ((*ANSWER, server.AssistantFinishedSpeaking(), 10.5, server.UserStartedSpeaking()), []),
         (
             (*ANSWER, server.AssistantFinishedSpeaking(), 11.5, server.UserStartedSpeaking()),
-            [("silence", False)],
+            [("silence", "warning")],
         ),
     ],
     ids=["late", "in time", "declined", "declined, then long", "paused", "paused for long"],
@@ -194,7 +194,7 @@ def test_silence_is_judged_by_whose_turn_it_is(happens, marks, tmp_path):
             events.Close(),
         ],
     )
-    assert [(item["rule"], item["severe"]) for item in data_of(path)["findings"]] == marks
+    assert [(item["rule"], item["severity"]) for item in data_of(path)["findings"]] == marks
 
 
 CALL = server.ToolCall("call_1", "look_up", {})
@@ -983,7 +983,7 @@ def test_the_focus_goes_through_the_page_in_its_order(show):
         page.keyboard.press("Tab")
         seen.append(page.evaluate(focused))
     assert seen[0] == "skip"
-    order = ["finding severe", "play", "next-finding", "timeline", "search", "steps"]
+    order = ["finding error", "play", "next-finding", "timeline", "search", "steps"]
     assert [name for name in dict.fromkeys(seen) if name in order] == order
 
 

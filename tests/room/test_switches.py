@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 import pytest
 from msgspec import UNSET
 from support.rooms import ask, greeted, said
 
+from phonic_fsm._report.lanes import LaneBuilder
+from phonic_fsm._report.rules import findings
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic_says
 from phonic_fsm.testing import Scenario, Turn
+from phonic_fsm.trace._reader import TraceReader
 
 pytestmark = pytest.mark.anyio
 
@@ -17,6 +22,15 @@ LONG_GREETING = "Welcome to the hotel, to the city, to the river and to the isla
 SCENARIO = Scenario(
     replies=(LONG_GREETING,), turns=(Turn(caller="Hello?", assistant="Yes, I am here."),)
 )
+
+
+def found_in(trace: Path) -> list[str]:
+    """The rules that find something in a trace."""
+    reader = TraceReader(trace)
+    builder = LaneBuilder(reader.header.settings)
+    for line in reader:
+        builder.take(line)
+    return [finding.rule for finding in findings(builder.lanes())]
 
 
 def turns(phonic) -> int:
@@ -88,6 +102,23 @@ async def test_without_aec_warmup_a_caller_is_heard_at_once(trial, simulate):
     assert turns(phonic) == 1
     assert LONG_GREETING.startswith(said(guest)[0][1].rstrip())
     assert said(guest)[0][1] != LONG_GREETING
+
+
+@pytest.mark.parametrize("warmup", [3.0, 0])
+async def test_the_trace_tells_whether_livekit_was_deaf_at_the_start(
+    warmup, trial, trial_worker, simulate, tmp_path
+):
+    await simulate(SCENARIO)
+    trace = tmp_path / "call.jsonl"
+    switches = {"aec_warmup_duration": warmup}
+    guest = await trial(session=switches, model={"trace": str(trace)}, shutdown=True)
+    await guest.until_answer()
+    await guest.say("Hello? " * 12)
+    await guest.until(lambda: said(guest)[-1][0] == "agent", "an answer")
+    room = guest.room.name
+    await guest.hang_up()
+    await trial_worker.call_ended(room)
+    assert ("deaf at the start" in found_in(trace)) is (warmup > 0)
 
 
 async def test_livekit_drops_allow_interruptions_where_phonic_detects_turns(

@@ -1,9 +1,9 @@
 """A worker whose session is set by each dispatch, to try LiveKit's switches.
 
-The dispatch's metadata is JSON: ``session`` and ``room`` hold arguments of ``AgentSession`` and
-``RoomOptions``, ``shutdown`` says whether the job ends with the session, ``say`` is spoken instead
-of a greeting and cannot be interrupted, and ``reconnect`` has the agent connect anew when the
-caller sends a chat message.
+The dispatch's metadata is JSON: ``model``, ``session`` and ``room`` hold arguments of
+``RealtimeModel``, ``AgentSession`` and ``RoomOptions``, ``shutdown`` says whether the job ends with
+the session, ``say`` is spoken instead of a greeting and cannot be interrupted, and ``reconnect``
+has the agent connect anew when the caller sends a chat message.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ server = AgentServer()
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     switches: dict[str, Any] = json.loads(ctx.job.metadata or "{}")
-    session: AgentSession[None] = AgentSession(llm=RealtimeModel(), **switches.get("session", {}))
+    model = RealtimeModel(**switches.get("model", {}))
+    session: AgentSession[None] = AgentSession(llm=model, **switches.get("session", {}))
     if switches.get("shutdown"):
         session.on("close", lambda _: ctx.shutdown("the session has closed"))
     options = room_io.RoomOptions(**switches.get("room", {}))

@@ -96,7 +96,7 @@
       el("p", { class: "headline" }, el("code", { class: "event" }, event.type),
         el("time", { class: "muted" }, clock(trace.times[step - 1]))),
       el("p", { class: "move" }, chip(source), source === target ? " stays" : [" → ", chip(target)]),
-      ...here.map((finding) => el("p", { class: `mark ${finding.severe ? "severe" : "mild"}`, dir: "auto" },
+      ...here.map((finding) => el("p", { class: `mark ${finding.severity}`, dir: "auto" },
         el("strong", {}, `${finding.title}. `), finding.sentence)),
       difference(step) ?? "",
       fields(event) ?? "",

@@ -24,8 +24,8 @@
           unheard ? el("span", { class: "hidden" }, " (what is struck through was not heard)") : null)));
   }
 
-  function gap({ title, step, severe }) {
-    return el("li", { class: `gap ${severe ? "severe" : "mild"}` },
+  function gap({ title, step, severity }) {
+    return el("li", { class: `gap ${severity}` },
       el("button", { onclick: () => cursor.toStep(step) }, title));
   }
 

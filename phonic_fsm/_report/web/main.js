@@ -95,5 +95,5 @@ function followAddress(address) {
 // Not where the page is now: the present step may just have been written into its address.
 window.addEventListener("hashchange", ({ newURL }) => followAddress(newURL));
 steps.refresh();
-if (!followAddress(location.href)) cursor.toStep(findings.find(({ severe }) => severe)?.step ?? 1);
+if (!followAddress(location.href)) cursor.toStep(findings.find(({ severity }) => severity === "error")?.step ?? 1);
 timeline.begin();

@@ -10,7 +10,7 @@ const steps = (() => {
     call.steps.event_values.some(({ type }) => call.steps.kinds[type] === kind));
   // Audio would drown everything else.
   const off = new Set(present.length > 1 ? ["audio"] : []);
-  const flagged = new Map(findings.map((finding) => [finding.step, finding.severe]).reverse());
+  const flagged = new Map(findings.map((finding) => [finding.step, finding.severity]).reverse());
   let onlyMoves = false;
   let shown = [];
 
@@ -53,7 +53,7 @@ const steps = (() => {
       el("span", { class: "nr" }, String(number)),
       el("time", {}, clock(trace.times[number - 1])),
       el("span", { class: `what k-${trace.kind(number)}`, dir: "auto" },
-        flagged.has(number) ? el("i", { class: flagged.get(number) ? "severe" : "mild", title: "Marked" }) : null,
+        flagged.has(number) ? el("i", { class: flagged.get(number), title: "Marked" }) : null,
         el("b", {}, trace.event(number).type), " ", el("span", { class: "muted" }, brief(trace.event(number)))),
       trace.moved(number) ? el("span", { class: `to s-${trace.target(number)}` }, words(trace.target(number))) : null);
       if (index === chosen && shown[index] !== cursor.step) node.classList.add("near");

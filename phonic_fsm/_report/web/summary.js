@@ -34,7 +34,7 @@ function findingFrom(step, direction) {
   findings.forEach((finding, index) => {
     list.append(el("li", {},
       el("button", {
-        class: `finding ${finding.severe ? "severe" : "mild"}`,
+        class: `finding ${finding.severity}`,
         "data-step": finding.step,
         onclick: () => { cursor.toStep(finding.step); timeline.show(finding.start, finding.end); },
       },

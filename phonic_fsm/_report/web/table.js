@@ -20,6 +20,14 @@ function aboutLink(link) {
   return `${what}, ${span(link)}${link.cause ? `: it ${link.cause}` : ""}${tries}`;
 }
 
+function aboutCallerAudio(part) {
+  const loud = part.dbfs === null
+    ? (part.received_ms ? "digital silence" : "no audio") : `${part.dbfs} dBFS, peak ${part.peak} dBFS`;
+  const rest = [["sent", part.sent_ms], ["filled with silence", part.filled_ms], ["dropped", part.dropped_ms],
+    ["waiting", part.waiting_ms]].filter(([, ms]) => ms).map(([what, ms]) => `${what} ${ms} ms`);
+  return [`Caller's audio, ${span(part)}: ${loud}`, `${part.received_ms} ms a second came`, ...rest].join("; ");
+}
+
 (() => {
   const details = byId("as-table");
   details.addEventListener("toggle", () => {
@@ -28,6 +36,7 @@ function aboutLink(link) {
     if (!details.open || holder.firstChild) return;
     const all = [
       ...lanes.caller.map((one) => ["Caller", one, one.text]),
+      ...lanes.caller_audio.map((one) => ["Caller's audio", one, aboutCallerAudio(one)]),
       ...lanes.assistant.map((one) => ["Assistant", one, one.words.map(([, word]) => word).join("")]),
       ...lanes.tools.map((one) => ["Tool", one, aboutTool(one)]),
       ...lanes.connection.map((one) => ["Connection", one, aboutLink(one)]),

@@ -12,6 +12,7 @@ const timeline = (() => {
   const SHORTEST = 0.05;
   const STRIP = 28;
   const READABLE = 12;
+  const TONES = { error: "severe", warning: "mild", note: "note" };
   const FONT = "system-ui, sans-serif";
   const whole = { from: 0, to: Math.max(lanes.seconds, ...lanes.assistant.map((speech) => speech.end), 0.1) };
   // A little air on both sides.
@@ -46,7 +47,7 @@ const timeline = (() => {
       top += caption + height + 8;
     };
     place("Marks", findings.length ? 18 : 0);
-    place("Caller", 50);
+    place("Caller", lanes.caller_audio.length ? 66 : 50);
     place("Assistant", 86);
     place("Tools", Math.max(1, Math.min(4, toolRows.length)) * 24);
     place("Connection", 22);
@@ -66,7 +67,7 @@ const timeline = (() => {
 
   function readColours() {
     const style = getComputedStyle(document.documentElement);
-    const names = ["ink", "muted", "line", "panel", "severe", "severe-soft", "mild",
+    const names = ["ink", "muted", "line", "panel", "severe", "severe-soft", "mild", "note",
       "caller", "assistant", "tool", "good", "on-colour"];
     colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
     for (const state of Object.keys(call.states)) {
@@ -164,13 +165,13 @@ const timeline = (() => {
       if (!inView(finding)) return;
       const left = Math.max(gutter, x(finding.start));
       const right = Math.min(width, x(finding.end));
-      if (finding.severe) {
+      if (finding.severity === "error") {
         pen.fillStyle = colours["severe-soft"];
         pen.fillRect(left, top + height, Math.max(2, right - left), bottom - top - height);
       }
       // Flags that would cover each other stand side by side, while they can still be told apart.
       const at = Math.max(left, free);
-      pen.fillStyle = finding.severe ? colours.severe : colours.mild;
+      pen.fillStyle = colours[TONES[finding.severity]];
       if (at - left > 44) {
         pen.fillRect(left, top + 12, 2, 6);
         return;
@@ -196,7 +197,17 @@ const timeline = (() => {
       pen.fillStyle = colours.ink;
       pen.font = `12px ${FONT}`;
       wrapped(pen, speech.text, ...readable(left, top + 22, across), 14, 3);
-      hit(left, top, across, height, `Caller, ${span(speech)}: ${speech.text || "not understood"}`, speech.step);
+      hit(left, top, across, 50, `Caller, ${span(speech)}: ${speech.text || "not understood"}`, speech.step);
+    }
+    for (const part of lanes.caller_audio) {
+      if (!inView(part)) continue;
+      const [left, across] = extent(part);
+      const size = part.dbfs === null ? 1 : 2 + Math.min(1, Math.max(0, (part.dbfs + 60) / 50)) * 10;
+      pen.globalAlpha = part.received_ms ? 0.75 : 0.3;
+      pen.fillStyle = colours.caller;
+      pen.fillRect(left, top + height - 1 - size, across, size);
+      pen.globalAlpha = 1;
+      hit(left, top + 52, across, 14, aboutCallerAudio(part), part.step);
     }
   }
 
@@ -348,7 +359,7 @@ const timeline = (() => {
       pen.fillRect(place(state.start), 8, Math.max(0.5, place(state.end) - place(state.start)), 12);
     }
     for (const finding of findings) {
-      pen.fillStyle = finding.severe ? colours.severe : colours.mild;
+      pen.fillStyle = colours[TONES[finding.severity]];
       pen.fillRect(place(finding.start), 2, Math.max(2, place(finding.end) - place(finding.start)), 4);
     }
     const left = place(view.from);

@@ -1,0 +1,103 @@
+"""The rules that find what stands out in a call, a module a subject.
+
+A new rule is its function, which reads the lanes, and a line in ``RULES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from phonic_fsm.trace._stats import HELD
+
+from ..findings import Finding
+from ..lanes import Lanes
+from . import answers, caller, connection, ending, process, silence, tools
+
+
+class Rule(NamedTuple):
+    name: str
+    when: str
+    """When the rule marks something, in words for the page."""
+    find: Callable[[Lanes], Iterator[Finding]]
+
+
+RULES = (
+    Rule(
+        "silence",
+        f"nobody is heard for {silence.OUGHT_TO_ANSWER:g} s while the caller waits, or for "
+        f"{silence.OUGHT_TO_SPEAK:g} s on the caller's turn",
+        silence.silence,
+    ),
+    Rule("outage", "the connection is lost in mid-call", connection.outage),
+    Rule(
+        "dropped audio",
+        f"an outage lasts longer than the {HELD:g} s of the caller's audio that are kept, or "
+        "audio of the assistant comes for a turn that was interrupted",
+        connection.lost_audio,
+    ),
+    Rule(
+        "slow start",
+        f"the conversation opens after more than {connection.SLOW_START:g} s or one attempt, or "
+        "never",
+        connection.slow_start,
+    ),
+    Rule(
+        "slow network",
+        f"a ping to Phonic takes more than {connection.SLOW_TRIP:g} s",
+        connection.slow_network,
+    ),
+    Rule(
+        "reply without speech",
+        "the assistant's turn has nothing in it, or a reply that was asked for does not come",
+        answers.reply_without_speech,
+    ),
+    Rule(
+        "tool without output",
+        "a tool gives no output, fails, or gives it when nobody awaits it",
+        tools.tool_without_output,
+    ),
+    Rule(
+        "caller not heard",
+        f"the caller says nothing in {caller.LONG_ENOUGH:g} s and more of conversation, or for "
+        f"{caller.LASTING:g} s nothing but digital silence comes of the caller, or no audio",
+        caller.not_heard,
+    ),
+    Rule(
+        "wrong rate",
+        "more or less audio of the caller comes than time passes, for "
+        f"{caller.LASTING:g} s: the frames name a rate that is not theirs",
+        caller.wrong_rate,
+    ),
+    Rule(
+        "caller's audio late",
+        f"more than {caller.MUCH_WAITS:g} s of the caller's audio wait while the conversation is "
+        f"open, for {caller.LASTING:g} s",
+        caller.falls_behind,
+    ),
+    Rule(
+        "deaf at the start",
+        "LiveKit hands over digital silence, and nothing else, while the assistant speaks for "
+        "the first time",
+        caller.deaf_at_the_start,
+    ),
+    Rule(
+        "process held up",
+        f"the event loop is late by {process.FELT:g} s: something blocks it",
+        process.held_up,
+    ),
+    Rule(
+        "error",
+        "the session puts out an error that it does not recover from, or warns",
+        ending.error,
+    ),
+    Rule("not closed", "the trace does not end in closed", ending.not_closed),
+)
+
+
+def findings(lanes: Lanes) -> list[Finding]:
+    """Everything that the rules find, in the order of time; of what begins together, the worst
+    first."""
+    found = [finding for rule in RULES for finding in rule.find(lanes)]
+    order = ("error", "warning", "note")
+    return sorted(found, key=lambda finding: (finding.start, order.index(finding.severity)))

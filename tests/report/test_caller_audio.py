@@ -1,0 +1,141 @@
+"""What the page finds in the caller's audio and in the process, and that it finds nothing more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.written_traces import Told, assistant, caller, opening, write
+
+from phonic_fsm._core.events import (
+    Addition,
+    CallerAudio,
+    EventLoopLate,
+    RoundTrip,
+    UpdateChatContext,
+)
+from phonic_fsm._core.history import Message
+from phonic_fsm._report.lanes import LaneBuilder
+from phonic_fsm._report.rules import RULES, findings
+from phonic_fsm.trace._reader import TraceReader
+
+SPEECH = CallerAudio(received_ms=1000, dbfs=-30.0, peak=-9.0, sent_ms=1000, rate=48_000, channels=1)
+ROOM_NOISE = CallerAudio(
+    received_ms=1000, dbfs=-66.0, peak=-54.0, sent_ms=1000, rate=48_000, channels=1
+)
+ZEROS = CallerAudio(received_ms=1000, sent_ms=1000, rate=48_000, channels=1)
+NOTHING = CallerAudio(filled_ms=1000)
+MUTED = CallerAudio(
+    received_ms=1000, dbfs=-30.0, peak=-9.0, filled_ms=1000, dropped_ms=1000, rate=48_000
+)
+TWICE = CallerAudio(received_ms=2000, dbfs=-30.0, peak=-9.0, sent_ms=2000, rate=24_000, channels=1)
+PILING_UP = CallerAudio(
+    received_ms=1000, dbfs=-30.0, peak=-9.0, sent_ms=500, waiting_ms=3000, rate=48_000, channels=1
+)
+
+TALK = [*caller(2.0, 3.0), *assistant(3.5, "Yes. ")]
+
+
+def found_in(path: Path, told: list[Told], *, close: float = 20.0) -> list[tuple[str, str, str]]:
+    """Rule, title and severity of what is found in a call in which all this happens."""
+    reader = TraceReader(write(path / "call.jsonl", [*opening(), *told], close=close))
+    builder = LaneBuilder(reader.header.settings)
+    for line in reader:
+        builder.take(line)
+    found = findings(builder.lanes())
+    assert all(finding.sentence.endswith(".") for finding in found)
+    assert {finding.rule for finding in found} <= {rule.name for rule in RULES}
+    return [
+        (finding.rule, finding.title, finding.severity)
+        for finding in found
+        if finding.rule != "silence"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("audio", "title"),
+    [
+        (NOTHING, "No audio came from the caller"),
+        (ZEROS, "Only digital silence came from the caller"),
+        (MUTED, "Nothing of the caller's audio was sent"),
+        (ROOM_NOISE, "The caller's audio was too quiet"),
+        (SPEECH, "The caller said nothing that was understood"),
+    ],
+)
+def test_a_caller_who_says_nothing_has_a_cause(audio, title, tmp_path):
+    told: list[Told] = [(1.0, audio)]
+    assert found_in(tmp_path, told) == [("caller not heard", title, "error")]
+
+
+def test_nothing_is_found_in_a_call_that_tells_nothing_of_the_caller(tmp_path):
+    assert found_in(tmp_path, []) == []
+
+
+def test_nothing_is_found_where_the_caller_writes(tmp_path):
+    typed = UpdateChatContext(added=(Addition(None, Message("m", "user", "Hello.")),))
+    assert found_in(tmp_path, [(1.0, NOTHING), (2.0, typed)]) == [
+        ("caller not heard", "No audio from the caller for 19.5 s", "note")
+    ]
+
+
+def test_a_short_call_may_pass_without_a_word(tmp_path):
+    assert found_in(tmp_path, [(1.0, SPEECH)], close=10.0) == []
+
+
+def test_a_healthy_caller_is_no_finding(tmp_path):
+    told = [*TALK, (1.0, ROOM_NOISE), (3.0, SPEECH), (4.0, ROOM_NOISE), (4.1, RoundTrip(0.04))]
+    assert found_in(tmp_path, sorted(told, key=lambda one: one[0])) == []
+
+
+@pytest.mark.parametrize(
+    ("audio", "title"),
+    [
+        (NOTHING, "No audio from the caller for 14.0 s"),
+        (ZEROS, "Digital silence from the caller for 14.0 s"),
+    ],
+)
+def test_a_microphone_that_goes_is_noted(audio, title, tmp_path):
+    told = [*TALK, (4.0, SPEECH), (7.0, audio)]
+    assert found_in(tmp_path, told) == [("caller not heard", title, "note")]
+
+
+def test_frames_that_name_another_rate_are_found(tmp_path):
+    (finding,) = found_in(tmp_path, [(1.0, TWICE), *TALK])
+    assert finding == (
+        "wrong rate",
+        "The caller's audio came 2.0 times as fast as time passes",
+        "error",
+    )
+
+
+def test_a_burst_is_no_wrong_rate(tmp_path):
+    assert found_in(tmp_path, [(1.0, TWICE), *TALK[:1], (3.0, SPEECH), *TALK[1:]]) == []
+
+
+def test_audio_that_piles_up_is_found(tmp_path):
+    (finding,) = found_in(tmp_path, [(1.0, SPEECH), *TALK, (5.0, PILING_UP)])
+    assert finding == ("caller's audio late", "The caller's audio fell behind", "warning")
+
+
+def test_the_first_seconds_in_which_livekit_is_deaf_are_noted(tmp_path):
+    greeting = assistant(1.0, *(["Hello. "] * 150))
+    told = [*greeting, (2.1, ZEROS), (5.1, SPEECH), *caller(5.2, 6.0)]
+    assert found_in(tmp_path, told) == [
+        ("deaf at the start", "The caller could not be heard while the assistant began", "note")
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(0.2, False), (1.5, True)])
+def test_a_process_that_is_held_up_is_found(seconds, found, tmp_path):
+    told = [(1.0, SPEECH), *TALK, (6.0, EventLoopLate(seconds))]
+    titles = [title for _, title, _ in found_in(tmp_path, told)]
+    assert titles == (["The process stood still for 1.5 s"] if found else [])
+
+
+def test_a_slow_network_is_found_once_for_each_stretch(tmp_path):
+    trips: list[Told] = [
+        (4.0 + number, RoundTrip(seconds)) for number, seconds in enumerate((0.1, 0.8, 0.9, 0.1))
+    ]
+    assert found_in(tmp_path, [(1.0, SPEECH), *TALK, *trips]) == [
+        ("slow network", "A round trip to Phonic took 800 ms", "warning")
+    ]
