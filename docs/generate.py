@@ -152,12 +152,17 @@ def trace_schema() -> str:
 
 
 def doubts() -> Iterator[str]:
-    """The table of open questions about the service."""
-    yield "| Name | Question | Variants | What is known |"
-    yield "|---|---|---|---|"
+    """The open questions about the service: what they are, and what a session does about them."""
     for doubt in DOUBTS:
         variants = ", ".join(f"`{variant}`" for variant in doubt.variants)
-        yield f"| `{doubt.name}` | {doubt.question} | {variants} | {doubt.source} |"
+        yield ""
+        yield f"### `{doubt.name}`"
+        yield ""
+        yield f"**{doubt.question}** {variants}"
+        yield ""
+        yield f"- What is known: {doubt.source}"
+        yield f"- What a session does: {doubt.handled}"
+    yield ""
 
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {

@@ -212,16 +212,14 @@ class Conversation:
                 for first in opening:
                     await self.channel.send(first)
                 self._watch()
-                agents, generated = self._scenario.agents, self._scenario.welcome or _STOCK_WELCOME
-                if line := welcome_line(message, agents, generated, self._doubts):
-                    whole = with_agent(message, agents)
-                    interruptible = whole.is_welcome_message_interruptible is not False
-                    self._assistant.say(line, interruptible=interruptible)
+                self._welcome(message)
             case client.Reset():
                 await self._assistant.reset()
                 self._configure(message.config, keep_mute=self._doubts.reset_mute == "kept")
                 self._tools.go_on()
                 self._watch()
+                if self._doubts.reset_welcome == "is_said":
+                    self._welcome(message.config)
             case client.Unmute():
                 await self._caller.unmute()
             case client.Mute():
@@ -248,6 +246,13 @@ class Conversation:
                 self._change_config(tools=[self._known(tool) for tool in message.tools])
             case client.AddSystemMessage():
                 pass  # the assistant says what the scenario has it say, whatever it is told
+
+    def _welcome(self, config: ConfigOptions) -> None:
+        agents, generated = self._scenario.agents, self._scenario.welcome or _STOCK_WELCOME
+        if line := welcome_line(config, agents, generated, self._doubts):
+            whole = with_agent(config, agents)
+            interruptible = whole.is_welcome_message_interruptible is not False
+            self._assistant.say(line, interruptible=interruptible)
 
     async def _check_date(self, first: client.AudioChunk) -> None:
         if has_date(first):

@@ -2,8 +2,9 @@
 
 ``Doubts`` has a field for each question. The field's type lists the variants that the simulator
 can play, its default is the one that it plays unless it is told otherwise, and its annotation says
-what is asked and why it is open. The command's help and the page about the protocol are made from
-these fields. What follows from a variant is decided where the behaviour is.
+what is asked, why it is open, and what the package does whatever the answer is. The command's help
+and the page about the protocol are made from these fields. What follows from a variant is decided
+where the behaviour is.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Doubt:
     question: str
     source: str
     """What public sources say about it."""
+    handled: str
+    """What a session does, so that it is right with every variant."""
 
     @property
     def default(self) -> str:
@@ -40,8 +43,8 @@ class Doubt:
         return self.variants[0]
 
 
-def _asked(question: str, source: str) -> Any:
-    return Meta(description=question, extra={"source": source})
+def _asked(question: str, *, source: str, handled: str) -> Any:
+    return Meta(description=question, extra={"source": source, "handled": handled})
 
 
 class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,42 +54,65 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Literal["created_first", "ready_first"],
         _asked(
             "Does `conversation_created` come before `ready_to_start_conversation`?",
-            "The published protocol gives no order.",
+            source="The published protocol gives no order.",
+            handled="The session takes the id whenever it comes.",
         ),
     ] = "created_first"
     null_welcome: Annotated[
         Literal["silences", "keeps_agents"],
         _asked(
             "Does `welcome_message: null` silence the welcome of the agent that the config names?",
-            "The protocol allows null; the SDK leaves a field that is None out.",
+            source="The protocol allows null; the SDK leaves a field that is None out.",
+            handled=(
+                "A fresh conversation and a `reset` send null. If a welcome comes all the same, it "
+                "is a turn of the assistant like any other."
+            ),
         ),
     ] = "silences"
     push_to_talk_begins: Annotated[
         Literal["muted", "listening"],
         _asked(
             "With push-to-talk, is the caller muted at first?",
-            "Nothing public says so; `unmute` “turns on listening”.",
+            source="Nothing public says so; `unmute` “turns on listening”.",
+            handled=(
+                "The session sends silence until it has sent `unmute`, so it makes no difference "
+                "to what Phonic hears."
+            ),
         ),
     ] = "muted"
     unmute_starts_speech: Annotated[
         Literal["no", "yes"],
         _asked(
             "Does `unmute` bring `user_started_speaking`, or only speech that is heard?",
-            "Nothing public says so.",
+            source="Nothing public says so.",
+            handled=(
+                "The caller's speech begins with the first of `user_started_speaking` that comes."
+            ),
         ),
     ] = "no"
     push_to_talk_pauses: Annotated[
         Literal["end_turns", "are_ignored"],
         _asked(
             "With push-to-talk, does a pause end the caller's turn, or only `mute`?",
-            "The protocol says that `mute` “starts assistant reply”, not that nothing else does.",
+            source=(
+                "The protocol says that `mute` “starts assistant reply”, not that nothing else "
+                "does."
+            ),
+            handled=(
+                "An answer that Phonic begins at a pause is the one that LiveKit gets when it "
+                "commits the turn; if none has begun, `mute` brings it."
+            ),
         ),
     ] = "end_turns"
     transcript: Annotated[
         Literal["before_answer", "after_answer_begins"],
         _asked(
             "Does `input_text` come before the answer to it, or once the answer has begun?",
-            "The published protocol gives no order; users of the service report both.",
+            source="The published protocol gives no order; users of the service report both.",
+            handled=(
+                "The caller's words stand before the answer to them in the chat context, whichever "
+                "comes first."
+            ),
         ),
     ] = "before_answer"
     interrupted_response: Annotated[
@@ -94,22 +120,30 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _asked(
             "When the caller interrupts, does `interrupted_response` come at once, after "
             "`user_finished_speaking`, or not at all?",
-            "The SDK has the message and no order; a former README of the SDK for Node places it "
-            "after `user_finished_speaking`; the published protocol lacks it.",
+            source=(
+                "The SDK has the message and no order; a former README of the SDK for Node places "
+                "it after `user_finished_speaking`; the published protocol lacks it."
+            ),
+            handled=(
+                "The interrupted message is corrected whenever the words come. Without them it "
+                "keeps what LiveKit says was played."
+            ),
         ),
     ] = "at_once"
     interrupted_turn_finishes: Annotated[
         Literal["no", "yes"],
         _asked(
             "Does `assistant_finished_speaking` come after an interruption?",
-            "The protocol says: “Not sent if interrupted by `user_started_speaking`.”",
+            source="The protocol says: “Not sent if interrupted by `user_started_speaking`.”",
+            handled="The answer ends with the interruption. An end that comes later is ignored.",
         ),
     ] = "no"
     user_message: Annotated[
         Literal["silent", "echoed"],
         _asked(
             "Does the `user_message` of `generate_reply` come back as `input_text`?",
-            "A public client of the service expects it to; the protocol is silent.",
+            source="A public client of the service expects it to; the protocol is silent.",
+            handled="A transcript that repeats what was typed is not added once more.",
         ),
     ] = "silent"
     request_in_turn: Annotated[
@@ -117,66 +151,99 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _asked(
             "What does `generate_reply` or `say` do while the assistant speaks and can be "
             "interrupted?",
-            "Nothing public says so. In a turn that cannot be interrupted `generate_reply` is "
-            "dropped, as a public client reports.",
+            source=(
+                "Nothing public says so. In a turn that cannot be interrupted `generate_reply` is "
+                "dropped, as a public client reports."
+            ),
+            handled=(
+                "If the reply has not begun when the running turn is over, it is asked for again."
+            ),
         ),
     ] = "cuts_in"
     async_output: Annotated[
         Literal["at_once", "next_turn"],
         _asked(
-            "Is the output of an async tool without `wait_for_response` spoken about at once, or "
-            "on the caller's next turn?",
-            "A public client reports the latter; the protocol is silent.",
+            "Is the output of an async tool without `wait_for_response` spoken about at once, "
+            "or on the caller's next turn?",
+            source="A public client reports the latter; the protocol is silent.",
+            handled="The answer opens a generation whenever it comes. Nothing waits for it.",
         ),
     ] = "at_once"
     reset_turn: Annotated[
         Literal["ends_silently", "finishes"],
         _asked(
             "Does a `reset` bring `assistant_finished_speaking` for the turn that it cuts off?",
-            "Nothing public says so.",
+            source="Nothing public says so.",
+            handled="The turn is closed when the `reset` is sent, whether or not Phonic says so.",
         ),
     ] = "ends_silently"
     reset_chunks: Annotated[
         Literal["stop", "arrive"],
         _asked(
             "Do chunks that were on their way at a `reset` still arrive after it?",
-            "Nothing public says so; on a network some always do.",
+            source="Nothing public says so; on a network some always do.",
+            handled="What still comes of the turn is dropped, up to its end, the next turn or 3 s.",
         ),
     ] = "stop"
     reset_calls: Annotated[
         Literal["forgotten", "kept"],
         _asked(
             "Does a `reset` forget the tool calls whose output has not come?",
-            "The protocol says that it clears “the agent's conversation memory”.",
+            source="The protocol says that it clears “the agent's conversation memory”.",
+            handled="The output is sent. If Phonic refuses it, Phonic is told of it in words.",
         ),
     ] = "forgotten"
     reset_mute: Annotated[
         Literal["as_at_first", "kept"],
         _asked(
-            "After a `reset` with push-to-talk, is the caller muted or not as at the beginning, "
-            "or as before the reset?",
-            "Nothing public says so.",
+            "After a `reset` with push-to-talk, is the caller muted or not as at the "
+            "beginning, or as before the reset?",
+            source="Nothing public says so.",
+            handled=(
+                "The session takes the caller for muted then, and sends silence until `unmute`."
+            ),
         ),
     ] = "as_at_first"
+    reset_welcome: Annotated[
+        Literal["is_silent", "is_said"],
+        _asked(
+            "Does a `reset` bring the welcome that its config, or the agent that it names, asks "
+            "for?",
+            source="The protocol says “soft-reset” and “mid-stream”, and nothing of a welcome.",
+            handled=(
+                "A `reset` asks for none: `welcome_message` is null, and "
+                "`generate_welcome_message` false."
+            ),
+        ),
+    ] = "is_silent"
     update_system_prompt: Annotated[
         Literal["taken", "warned", "refused"],
         _asked(
             "Is `update_system_prompt`, which is deprecated, still taken?",
-            "The protocol recommends `add_system_message` and gives no date.",
+            source="The protocol recommends `add_system_message` and gives no date.",
+            handled=(
+                "If it is refused, the instructions go by `add_system_message`, and so do later "
+                "ones."
+            ),
         ),
     ] = "taken"
     error: Annotated[
         Literal["leaves_open", "closes"],
         _asked(
             "Does an `error` after the start close the connection (1011)?",
-            "The protocol calls only a `warning` non-fatal, and lists no codes.",
+            source=(
+                "The protocol calls only a `warning` non-fatal, has errors that refuse a single "
+                "chunk, and lists no codes."
+            ),
+            handled="The session waits a moment for a close. If none comes, it goes on.",
         ),
     ] = "leaves_open"
     audio_bursts: Annotated[
         Literal["taken", "refused"],
         _asked(
             "Is audio refused that comes at more than three times its pace?",
-            "Nothing public says so.",
+            source="Nothing public says so.",
+            handled="Audio that was kept is sent at no more than twice its pace.",
         ),
     ] = "taken"
     idle_close: Annotated[
@@ -184,14 +251,22 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _asked(
             "With which code does the connection close after `websocket_timeout_sec`, or is it "
             "cut without one?",
-            "The protocol says that it is closed, and not how.",
+            source=(
+                "The protocol says that it is closed, and not how; the SDK names 4000 among the "
+                "intentional closes."
+            ),
+            handled=(
+                "The stream of audio never stops, so it does not come to that. A close without a "
+                "code is a lost connection, one with a code is the end of the conversation."
+            ),
         ),
     ] = "4000"
     longest_session: Annotated[
         Literal["unlimited", "an_hour"],
         _asked(
             "Does a conversation end after an hour (close code 1000)?",
-            "Nothing public says so.",
+            source="Nothing public says so.",
+            handled="It is the end of the conversation, and announced as such.",
         ),
     ] = "unlimited"
     early_resume: Annotated[
@@ -199,14 +274,16 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _asked(
             "What if a conversation is resumed before the service has noticed the loss: is it "
             "taken, or refused (4801) at first, or for good?",
-            "The SDK's reconnecting socket gives up at 4801, “invalid state”.",
+            source="The SDK's reconnecting socket gives up at 4801, “invalid state”.",
+            handled="Where Phonic refuses, a fresh conversation goes on with the history.",
         ),
     ] = "taken"
     resumed_turn: Annotated[
         Literal["is_lost", "goes_on"],
         _asked(
             "After a resume, does the service go on with the turn that the loss cut off?",
-            "Nothing public says so.",
+            source="Nothing public says so.",
+            handled="The session waits 2 s for the answer to go on, and then asks for it.",
         ),
     ] = "is_lost"
     repeated_output: Annotated[
@@ -214,14 +291,16 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _asked(
             "Is a `tool_call_output` that was taken already, and is sent again after a resume, "
             "refused or acknowledged again?",
-            "Nothing public says so.",
+            source="Nothing public says so.",
+            handled="Both count as an acknowledgement.",
         ),
     ] = "refused"
     closed_by_client: Annotated[
         Literal["is_over", "can_be_resumed"],
         _asked(
             "Can a conversation be resumed that the client has closed (1000)?",
-            "Nothing public says so.",
+            source="Nothing public says so.",
+            handled="The session closes a conversation only when it gives it up.",
         ),
     ] = "is_over"
 
@@ -271,7 +350,7 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def _described() -> Iterator[Doubt]:
     for name, hint in get_type_hints(Doubts, include_extras=True).items():
         variants, (about,) = get_args(hint.__origin__), hint.__metadata__
-        yield Doubt(name, variants, about.description, about.extra["source"])
+        yield Doubt(name, variants, about.description, **about.extra)
 
 
 DOUBTS = tuple(_described())

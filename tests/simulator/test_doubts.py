@@ -55,7 +55,8 @@ def test_the_default_is_the_first_variant() -> None:
         assert getattr(Doubts(), doubt.name) == doubt.default
         assert len(set(doubt.variants)) > 1
         assert doubt.question.endswith("?")
-        assert doubt.source
+        assert doubt.source.endswith((".", "”"))
+        assert doubt.handled.endswith(".")
 
 
 def test_choices_are_read_from_text() -> None:
@@ -392,6 +393,18 @@ async def test_reset_mute(doubts: Doubts, expected: int) -> None:
         await caller.send(client.SetExternalId(""))
         await caller.until(server.Error)
         assert caller.kinds.count("user_started_speaking") == expected
+
+
+@both("reset_welcome", {"is_silent": "Next.", "is_said": "Hi."})
+async def test_reset_welcome(doubts: Doubts, expected: str) -> None:
+    greeted = config(welcome_message="Hi.")
+    async with call(Scenario(), greeted, doubts=doubts) as (_, caller):
+        await caller.until(server.AssistantFinishedSpeaking)
+        await caller.send(client.Reset(greeted))
+        if doubts.reset_welcome == "is_silent":
+            await caller.send(client.Say("Next."))
+        await caller.until(server.AssistantFinishedSpeaking)
+        assert caller.text == f"Hi.{expected}"
 
 
 # -- settings and errors ---------------------------------------------------------------------------
