@@ -36,6 +36,7 @@ from phonic_fsm._cli import app  # noqa: E402
 from phonic_fsm._core.states import ALL, MEANINGS  # noqa: E402
 from phonic_fsm._diagram.pages import by_event, by_state  # noqa: E402
 from phonic_fsm._diagram.svg import svg  # noqa: E402
+from phonic_fsm._probe import UNPROBED  # noqa: E402
 from phonic_fsm.simulator import DOUBTS  # noqa: E402
 from phonic_fsm.trace import schema  # noqa: E402
 
@@ -162,6 +163,8 @@ def doubts() -> Iterator[str]:
         yield ""
         yield f"- What is known: {doubt.source}"
         yield f"- What a session does: {doubt.handled}"
+        if doubt.name in UNPROBED:
+            yield f"- `phonic-fsm probe` does not tell it: {UNPROBED[doubt.name]}."
     yield ""
 
 

@@ -260,6 +260,47 @@ def simulate(
     raise typer.Exit(run_simulate(host, port, scenario, doubt or []))
 
 
+@app.command(epilog="Example: phonic-fsm probe --only transcript --only error")
+def probe(
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="The server's address, such as that of the simulator. Without it: "
+            "PHONIC_BASE_URL, else Phonic's own."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write every message to this file, a JSON object a line. Without it: a file named "
+            "by the time."
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Find out about this question only. May be repeated."),
+    ] = None,
+    agent: Annotated[
+        str | None,
+        typer.Option(
+            help="The name of an agent at Phonic that has a welcome message, which one of the "
+            "questions is about."
+        ),
+    ] = None,
+) -> None:
+    """Find out how Phonic behaves where nothing public says so.
+
+    It holds some short conversations, for about a minute and a half, with the key in
+    PHONIC_API_KEY, and prints for each open question what Phonic does. They count as conversations
+    of your account.
+
+    Exit 1: Phonic refuses. Exit 2: there is no key, or something is mistyped.
+    """
+    from .probe import run_probe  # noqa: PLC0415
+
+    raise typer.Exit(run_probe(base_url, out, only or [], agent))
+
+
 @app.command(epilog="Example: phonic-fsm diagram --state speaking --event interrupt")
 def diagram(
     format: Annotated[  # noqa: A002 - the option's name

@@ -134,6 +134,11 @@ class Connection:
             self._scope.deadline = self._now() + CLOSE_TIMEOUT
             self._flush()
 
+    def cut(self) -> None:
+        """Drop the socket without a close frame, as a network does that fails."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+
     async def run(self) -> None:
         """Open the socket, and return when either side has closed it."""
         if self._ended:
