@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         Task,
     )
     from ._adapter.payloads import Dtmf, StateChanged, ToolCallSettled
-    from ._adapter.session import RealtimeSession
+    from ._adapter.session import RealtimeSession, observe
     from ._adapter.tools import PhonicToolConfig, to_phonic_tool_definitions
     from ._core.states import State
     from ._wire.config import AudioFormat
@@ -75,6 +75,7 @@ __all__ = [
     "ToolCallSettled",
     "TraceLimits",
     "__version__",
+    "observe",
     "to_phonic_tool_definitions",
 ]
 
@@ -89,7 +90,7 @@ __getattr__, __dir__ = lazy(
         "ObservabilityIntegration OutboundNumberPool PhonicModel PhonicOptions PronunciationEntry "
         "RetentionPeriod Task",
         "._adapter.payloads": "Dtmf StateChanged ToolCallSettled",
-        "._adapter.session": "RealtimeSession",
+        "._adapter.session": "RealtimeSession observe",
         "._adapter.tools": "PhonicToolConfig to_phonic_tool_definitions",
         "._core.states": "State",
         "._wire.config": "AudioFormat",

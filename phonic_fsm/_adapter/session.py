@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 import anyio
 from livekit import rtc
-from livekit.agents import NOT_GIVEN, NotGivenOr, llm
+from livekit.agents import NOT_GIVEN, AgentSession, NotGivenOr, llm
 from livekit.agents.types import TimedString
 from livekit.agents.utils import is_given
 from msgspec import UNSET, UnsetType
@@ -41,6 +41,7 @@ from .errors import error_for, failure_for
 from .generation import GenerationStreams
 from .listener import Listener
 from .metrics import SessionTimes
+from .observer import Observer
 from .options import PhonicOptions
 from .pacing import spare_the_estimate
 from .payloads import CLIENT_EVENT, SERVER_EVENT, Dtmf, StateChanged, ToolCallSettled
@@ -128,6 +129,7 @@ class RealtimeSession(
             on_step=self._tell_listeners,
         )
         self._listener = Listener(self._runtime.dispatch)
+        self._observer = Observer(self, self._runtime.dispatch_unattended)
         spare_the_estimate()
         self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
         self._running.add_done_callback(_log_crash)
@@ -705,7 +707,10 @@ class RealtimeSession(
             return
         change = StateChanged(step.source.value, step.target.value, name_of(step.event))
         self.emit("state_changed", change)
+        if step.target is State.ready:
+            self._observer.find()
         if step.target is State.closed:
+            self._observer.leave()
             self._listener.forget()
             if (metrics := self._times.ended()) is not None:
                 self.emit("metrics_collected", metrics)
@@ -715,6 +720,9 @@ class RealtimeSession(
                     effects.RejectReply(request_id, "closed", "the session is closed")
                 )
 
+    def _observe(self, session: AgentSession[Any]) -> None:
+        self._observer.follow(session)
+
     def emit(self, event: Any, *args: Any) -> None:
         """Call the listeners. What one of them raises is logged, and goes no further."""
         try:
@@ -722,6 +730,22 @@ class RealtimeSession(
         except Exception:  # noqa: BLE001 - a listener may raise anything
             # LiveKit's emitter does not catch a listener's TypeError.
             logger.exception("a listener of %s raised", event)
+
+
+def observe(session: AgentSession[Any]) -> None:
+    """Have the traces of a running ``AgentSession`` tell what was played and when tools ran.
+
+    In a job, the first ``AgentSession`` is found without this call. Call it in a script or a test,
+    and for a further ``AgentSession`` of a job, once the session has been started.
+
+    Raises:
+        TypeError: the session's agent has no realtime session of this package.
+        RuntimeError: the session has not been started.
+    """
+    used = session.current_agent.realtime_llm_session
+    if not isinstance(used, RealtimeSession):
+        raise TypeError(f"observe: the agent's realtime session is a {type(used).__name__}")
+    used._observe(session)
 
 
 def _expect(call: str, name: str, value: object, kind: type | tuple[type, ...]) -> None:

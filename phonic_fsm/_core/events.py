@@ -129,7 +129,7 @@ class AudioNotTaken(_Event, frozen=True, tag="audio_not_taken"):
     reason: WhyNotTaken
 
 
-# -- what a session that is recorded observes ----------------------------------------------------
+# -- what is observed, for the trace -------------------------------------------------------------
 
 
 class CallerAudio(_Event, frozen=True, tag="caller_audio", kw_only=True, omit_defaults=True):
@@ -166,6 +166,36 @@ class RoundTrip(_Event, frozen=True, tag="round_trip"):
 
     step_kind: ClassVar[StepKind] = "connection"
     seconds: Measured[float]
+
+
+class PlaybackStarted(_Event, frozen=True, tag="playback_started"):
+    """LiveKit's output has begun to play an answer."""
+
+    step_kind: ClassVar[StepKind] = "speech"
+
+
+class PlaybackFinished(_Event, frozen=True, tag="playback_finished"):
+    """LiveKit's output has played an answer to its end, or was told to stop."""
+
+    step_kind: ClassVar[StepKind] = "speech"
+    position: Measured[float]
+    """How much of it was played (s)."""
+    interrupted: bool
+
+
+class ToolStarted(_Event, frozen=True, tag="tool_started"):
+    """LiveKit has begun to run a tool. Before, it waits for the answer in front to be played."""
+
+    step_kind: ClassVar[StepKind] = "tool"
+    call_id: Id[str]
+
+
+class ToolEnded(_Event, frozen=True, tag="tool_ended"):
+    """A tool has returned, raised, or was cancelled."""
+
+    step_kind: ClassVar[StepKind] = "tool"
+    call_id: Id[str]
+    status: Literal["done", "error", "cancelled"]
 
 
 # -- calls from LiveKit --------------------------------------------------------------------------
@@ -303,7 +333,15 @@ TimerEvent = Union[
     ChangesDue,
     StateOverdue,
 ]
-Observation = Union[CallerAudio, EventLoopLate, RoundTrip]
+Observation = Union[
+    CallerAudio,
+    EventLoopLate,
+    RoundTrip,
+    PlaybackStarted,
+    PlaybackFinished,
+    ToolStarted,
+    ToolEnded,
+]
 CallEvent = Union[
     Open,
     UpdateInstructions,

@@ -58,6 +58,12 @@ class CallerAudio(Span, kw_only=True):
     channels: int
 
 
+class Playback(Span, kw_only=True):
+    """What LiveKit's output played without a stop, as it was observed."""
+
+    interrupted: bool = False
+
+
 class RoundTrip(Span, kw_only=True):
     """A ping to Phonic and its answer."""
 
@@ -95,6 +101,12 @@ class ToolCall(Span, kw_only=True):
     output: Any = None
     given: float | None = None
     """When the tool's output came."""
+    began: float | None = None
+    """When LiveKit began to run it, if that was observed. Before, it plays what was said."""
+    returned: float | None = None
+    """When it was done, if that was observed."""
+    status: Literal["", "done", "error", "cancelled"] = ""
+    """How it ended, if that was observed."""
     sent: float | None = None
     acknowledged: float | None = None
     unwanted: bool = False
@@ -143,6 +155,8 @@ class Lanes(Struct, kw_only=True):
     assistant: list[AssistantSpeech] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
     connection: list[Link] = field(default_factory=list)
+    playback: list[Playback] = field(default_factory=list)
+    """Empty if nobody observed it; ``assistant`` is calculated."""
     trips: list[RoundTrip] = field(default_factory=list)
     held_up: list[Span] = field(default_factory=list)
     """When something held the event loop up."""
@@ -200,6 +214,7 @@ class LaneBuilder:
             if not call.ended:
                 call.end = lanes.seconds
         self._cut_off(lanes.seconds)
+        self._end_playback(lanes.seconds, interrupted=False)
         return lanes
 
     # -- states and the connection ---------------------------------------------------------------
@@ -277,6 +292,14 @@ class LaneBuilder:
             took = event["seconds"]
             trip = RoundTrip(step=line.seq, start=line.t - took, end=line.t, seconds=took)
             self._lanes.trips.append(trip)
+        elif kind == "playback_started":
+            self._lanes.playback.append(Playback(step=line.seq, start=line.t, end=math.inf))
+        elif kind == "playback_finished":
+            self._end_playback(line.t, interrupted=event["interrupted"])
+        elif kind == "tool_started" and (call := self._calls.get(event["call_id"])) is not None:
+            call.began = line.t
+        elif kind == "tool_ended" and (call := self._calls.get(event["call_id"])) is not None:
+            call.returned, call.status = line.t, event["status"]
 
     def _note_caller_audio(self, line: Line) -> None:
         audio = self._lanes.caller_audio
@@ -287,6 +310,12 @@ class LaneBuilder:
         seen = msgspec.convert(line.event, events.CallerAudio)
         fields = {name: getattr(seen, name) for name in seen.__struct_fields__}
         audio.append(CallerAudio(step=line.seq, start=start, end=line.t, **fields))
+
+    def _end_playback(self, at: float, *, interrupted: bool) -> None:
+        playback = self._lanes.playback
+        if playback and playback[-1].end == math.inf:
+            playback[-1].end = at
+            playback[-1].interrupted = interrupted
 
     # -- the assistant ---------------------------------------------------------------------------
 

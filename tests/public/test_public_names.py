@@ -49,6 +49,7 @@ PUBLIC = {
         "ToolCallSettled": "class",
         "TraceLimits": "class",
         "__version__": "text",
+        "observe": "function",
         "to_phonic_tool_definitions": "function",
     },
     "phonic_fsm.simulator": {

@@ -9,7 +9,7 @@ import pytest
 from msgspec import UNSET
 from support.rooms import ask, greeted, said
 
-from phonic_fsm._report.lanes import LaneBuilder
+from phonic_fsm._report.lanes import LaneBuilder, Lanes
 from phonic_fsm._report.rules import findings
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic_says
@@ -24,13 +24,12 @@ SCENARIO = Scenario(
 )
 
 
-def found_in(trace: Path) -> list[str]:
-    """The rules that find something in a trace."""
+def lanes_of(trace: Path) -> Lanes:
     reader = TraceReader(trace)
     builder = LaneBuilder(reader.header.settings)
     for line in reader:
         builder.take(line)
-    return [finding.rule for finding in findings(builder.lanes())]
+    return builder.lanes()
 
 
 def turns(phonic) -> int:
@@ -118,7 +117,10 @@ async def test_the_trace_tells_whether_livekit_was_deaf_at_the_start(
     room = guest.room.name
     await guest.hang_up()
     await trial_worker.call_ended(room)
-    assert ("deaf at the start" in found_in(trace)) is (warmup > 0)
+    lanes = lanes_of(trace)
+    found = [finding.rule for finding in findings(lanes)]
+    assert ("deaf at the start" in found) is (warmup > 0)
+    assert lanes.playback[0].interrupted, "the job's AgentSession was observed"
 
 
 async def test_livekit_drops_allow_interruptions_where_phonic_detects_turns(

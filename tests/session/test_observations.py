@@ -14,11 +14,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from livekit import rtc
-from support.scripted import PATIENCE, conversation, started
+from livekit.agents import AgentSession
+from support.job import job
+from support.receptionist import call
+from support.scripted import PATIENCE, SILENCE, conversation, started
 
-from phonic_fsm._core.events import CallerAudio, EventLoopLate, RoundTrip
+from phonic_fsm import observe
+from phonic_fsm._core.events import (
+    CallerAudio,
+    EventLoopLate,
+    PlaybackFinished,
+    PlaybackStarted,
+    RoundTrip,
+    ToolEnded,
+    ToolStarted,
+)
 from phonic_fsm._runtime import connection
 from phonic_fsm._runtime.caller_meter import SAME_MS, CallerMeter, Passage, are_alike
+from phonic_fsm._wire import server as phonic
+from phonic_fsm.testing import Playback
 
 EVEN = Passage(sent=1000)
 
@@ -198,3 +212,65 @@ async def test_a_session_tells_how_long_a_ping_took(make_model, server, monkeypa
     async with conversation(make_model(trace=trace), server):
         trip = await trace.next(RoundTrip)
     assert 0 <= trip.seconds < PATIENCE
+
+
+# -- what only the AgentSession knows ------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_the_trace_tells_what_was_played(make_model, server):
+    trace = Trace()
+    async with call(make_model(trace=trace), server) as (session, peer, _):
+        observe(session)
+        await peer.speak("Good morning.")
+        await trace.next(PlaybackStarted)
+        finished = await trace.next(PlaybackFinished)
+    assert finished == PlaybackFinished(len(SILENCE) / 48_000, interrupted=False)
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_the_caller_cuts_off_is_told_as_far_as_it_was_played(
+    make_model, server
+):
+    trace = Trace()
+    async with call(make_model(trace=trace), server) as (session, peer, _):
+        observe(session)
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE * 500, "One"))
+        await trace.next(PlaybackStarted)
+        await peer.send(phonic.UserStartedSpeaking())
+        finished = await trace.next(PlaybackFinished)
+    assert finished.interrupted
+    assert finished.position < 500 * len(SILENCE) / 48_000
+
+
+@pytest.mark.anyio
+async def test_observing_needs_a_realtime_session_of_this_package():
+    session = AgentSession()
+    with pytest.raises(RuntimeError):
+        observe(session)
+
+
+@pytest.mark.anyio
+async def test_in_a_job_the_trace_tells_when_a_tool_ran(make_model, server):
+    trace = Trace()
+    async with job(make_model(trace=trace), server, Playback(24_000)) as (_, peer):
+        await peer.send(phonic.ToolCall("call_1", "opening_hours", {"day": "Monday"}))
+        assert await trace.next(ToolStarted) == ToolStarted("call_1")
+        assert await trace.next(ToolEnded) == ToolEnded("call_1", "done")
+
+
+@pytest.mark.anyio
+async def test_a_tool_that_raises_is_told(make_model, server):
+    trace = Trace()
+    async with job(make_model(trace=trace), server, Playback(24_000)) as (_, peer):
+        await peer.send(phonic.ToolCall("call_1", "opening_hours", {"wrong": 1}))
+        assert await trace.next(ToolEnded) == ToolEnded("call_1", "error")
+
+
+@pytest.mark.anyio
+async def test_after_the_end_nothing_is_followed(make_model, server):
+    async with call(make_model(), server) as (session, _, _):
+        observe(session)
+        before = len(session._events["tool_execution_updated"])
+        await session.aclose()
+        assert len(session._events["tool_execution_updated"]) == before - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from phonic_fsm._core.states import State
 
@@ -46,40 +47,69 @@ def _about_silence(lanes: Lanes, gap: Span, last: Span | None) -> Iterator[Findi
     due = isinstance(last, CallerSpeech) and not any(
         gap.start <= at <= gap.end for at in lanes.excused
     )
-    waited = due or sum(reasons.values()) >= TELLING
+    waited = due or sum(reason.seconds for reason in reasons) >= TELLING
     if not waited and took < OUGHT_TO_SPEAK:
         return
     if not waited:
         sentence = f"Nobody was heard for {duration(took)}: it was the caller's turn."
-    else:
-        rest = took - sum(reasons.values())
-        if rest >= 0.1:
-            reasons["Phonic had not begun to answer"] = rest
-        told = "; for ".join(
-            f"{duration(seconds)} {reason}"
-            for reason, seconds in sorted(reasons.items(), key=lambda item: -item[1])
-        )
-        sentence = f"Nobody was heard for {duration(took)} while the caller waited: for {told}."
-    yield found(
-        "silence",
-        f"{duration(took)} of silence",
-        sentence,
-        gap,
-        severity="error" if waited else "warning",
-    )
+        yield found("silence", f"{duration(took)} of silence", sentence, gap)
+        return
+    rest = took - sum(reason.seconds for reason in reasons)
+    if rest >= 0.1:
+        cause = f"Phonic did not answer for {duration(rest)}"
+        reasons.append(_Reason(rest, cause, "Phonic had not begun to answer"))
+    reasons.sort(key=lambda reason: -reason.seconds)
+    told = "; for ".join(f"{duration(reason.seconds)} {reason.told}" for reason in reasons)
+    sentence = f"Nobody was heard for {duration(took)} while the caller waited: for {told}."
+    title = f"{reasons[0].cause}: {duration(took)} of silence"
+    yield found("silence", title, sentence, gap, "error")
 
 
-def _reasons(lanes: Lanes, gap: Span) -> dict[str, float]:
-    """What kept the assistant from speaking, with how long each took (s)."""
-    reasons: dict[str, float] = defaultdict(float)
-    for link in lanes.connection:
-        if link.kind != "open":
-            reasons["the connection was lost"] += overlap(link, gap)
+class _Reason(NamedTuple):
+    """Something that kept the assistant from speaking."""
+
+    seconds: float
+    """For how long."""
+    cause: str
+    """In words for a title."""
+    told: str
+    """In words for a sentence, after the time."""
+
+
+def _reasons(lanes: Lanes, gap: Span) -> list[_Reason]:
+    lost = sum(overlap(link, gap) for link in lanes.connection if link.kind != "open")
+    pending: dict[str, float] = defaultdict(float)
+    announced = 0.0
     for span in lanes.states:
         if span.state == State.tool_pending.value:
             calls = sorted({call.name for call in lanes.tools if overlap(call, span) > 0})
-            who = " and ".join(calls) or "a tool"
-            reasons[f"{who} had yet to give an output"] += overlap(span, gap)
+            pending[" and ".join(calls) or "a tool"] += overlap(span, gap)
         elif span.state == State.speaking.value:
-            reasons["an answer was announced that had no audio yet"] += overlap(span, gap)
-    return {reason: seconds for reason, seconds in reasons.items() if seconds > 0.05}
+            announced += overlap(span, gap)
+    reasons = [
+        _Reason(lost, f"No connection for {duration(lost)}", "the connection was lost"),
+        _Reason(
+            announced,
+            f"An answer came without a sound for {duration(announced)}",
+            "an answer had been announced, and no audio of it came",
+        ),
+        *(
+            _Reason(
+                seconds,
+                f"{who} took {duration(_ran(lanes, who) or seconds)}",
+                f"{who} had yet to give an output",
+            )
+            for who, seconds in pending.items()
+        ),
+    ]
+    return [reason for reason in reasons if reason.seconds > 0.05]
+
+
+def _ran(lanes: Lanes, name: str) -> float | None:
+    """For how long the tool ran (s), the longest of its calls; ``None`` if nobody observed it."""
+    ran = [
+        call.returned - call.began
+        for call in lanes.tools
+        if call.name == name and call.began is not None and call.returned is not None
+    ]
+    return max(ran, default=None)

@@ -11,6 +11,13 @@ from ..numbers import duration
 
 def tool_without_output(lanes: Lanes) -> Iterator[Finding]:
     for call in lanes.tools:
+        if call.status == "error":
+            sentence = (
+                f"The tool raised an error {_after(call)}. Phonic got the error as its output."
+            )
+            yield found(
+                "tool without output", f"{call.name} raised an error", sentence, call, "error"
+            )
         if call.ended == "handed over":
             continue
         if call.problem is not None:

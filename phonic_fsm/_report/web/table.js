@@ -6,6 +6,8 @@ function aboutTool(tool) {
   const after = (moment) => inSeconds(moment - tool.start);
   return [
     `${tool.name} ${short(tool.arguments)} called at ${clock(tool.start)}`,
+    tool.began === null ? null : `LiveKit ran it after ${after(tool.began)}`,
+    tool.returned === null ? null : `it took ${inSeconds(tool.returned - tool.began)} (${tool.status})`,
     tool.given === null ? "no output" : `output after ${after(tool.given)}: ${short(tool.output)}`,
     tool.sent === null ? null : `sent after ${after(tool.sent)}`,
     tool.acknowledged === null ? null : `acknowledged after ${after(tool.acknowledged)}`,
@@ -38,6 +40,7 @@ function aboutCallerAudio(part) {
       ...lanes.caller.map((one) => ["Caller", one, one.text]),
       ...lanes.caller_audio.map((one) => ["Caller's audio", one, aboutCallerAudio(one)]),
       ...lanes.assistant.map((one) => ["Assistant", one, one.words.map(([, word]) => word).join("")]),
+      ...lanes.playback.map((one) => ["Played", one, one.interrupted ? "interrupted" : "to its end"]),
       ...lanes.tools.map((one) => ["Tool", one, aboutTool(one)]),
       ...lanes.connection.map((one) => ["Connection", one, aboutLink(one)]),
       ...lanes.states.map((one) => ["State", one, words(one.state)]),

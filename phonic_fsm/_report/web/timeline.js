@@ -114,6 +114,7 @@ const timeline = (() => {
     pen.rect(gutter, 0, width - gutter, canvas.height);
     pen.clip();
     drawCaller(pen);
+    drawPlayback(pen);
     drawAssistant(pen);
     drawTools(pen);
     drawConnection(pen);
@@ -234,6 +235,18 @@ const timeline = (() => {
     }
   }
 
+  // What LiveKit's output really played, under what is calculated from the trace.
+  function drawPlayback(pen) {
+    const { top } = rows.Assistant;
+    for (const played of lanes.playback) {
+      if (!inView(played)) continue;
+      const [left, across] = extent(played);
+      pen.fillStyle = played.interrupted ? colours.severe : colours.assistant;
+      pen.fillRect(left, top + 39, across, 3);
+      hit(left, top + 38, across, 5, `Played, ${span(played)}${played.interrupted ? ", interrupted" : ""}`, played.step);
+    }
+  }
+
   // Each bar shows the loudest of what falls into it. What was not heard is faint, and gives way.
   function drawLevels(pen, speech, middle, height, next) {
     const end = speech.unheard === null ? speech.end : Math.max(speech.end, Math.min(speech.unheard, next));
@@ -280,11 +293,12 @@ const timeline = (() => {
       const top = rows.Tools.top + rowOfTool[index] * 24;
       const [left, across] = extent(tool);
       const given = tool.given === null ? x(tool.end) : Math.max(left, x(tool.given));
+      const began = tool.began === null ? left : Math.max(left, x(tool.began));
       pen.globalAlpha = 0.28;
       pen.fillStyle = tool.problem || tool.given === null ? colours.severe : colours.tool;
       box(pen, left, top, across, 20, 4);
       pen.globalAlpha = 1;
-      box(pen, left, top, Math.max(2, given - left), 20, 4);
+      box(pen, began, top, Math.max(2, given - began), 20, 4);
       if (tool.sent !== null) tick(pen, colours.ink, x(tool.sent), top, 20);
       pen.fillStyle = colours.ink;
       pen.font = `600 12px ${FONT}`;

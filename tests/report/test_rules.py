@@ -1,22 +1,25 @@
-"""What the page finds in the caller's audio and in the process, and that it finds nothing more."""
+"""What the rules find in a call, with which cause, and that they find nothing more."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from support.written_traces import Told, assistant, caller, opening, write
+from support.written_traces import Told, assistant, caller, opening, tool, write
 
 from phonic_fsm._core.events import (
     Addition,
     CallerAudio,
     EventLoopLate,
     RoundTrip,
+    ToolEnded,
+    ToolStarted,
     UpdateChatContext,
 )
 from phonic_fsm._core.history import Message
 from phonic_fsm._report.lanes import LaneBuilder
 from phonic_fsm._report.rules import RULES, findings
+from phonic_fsm._wire import server
 from phonic_fsm.trace._reader import TraceReader
 
 SPEECH = CallerAudio(received_ms=1000, dbfs=-30.0, peak=-9.0, sent_ms=1000, rate=48_000, channels=1)
@@ -36,8 +39,11 @@ PILING_UP = CallerAudio(
 TALK = [*caller(2.0, 3.0), *assistant(3.5, "Yes. ")]
 
 
-def found_in(path: Path, told: list[Told], *, close: float = 20.0) -> list[tuple[str, str, str]]:
-    """Rule, title and severity of what is found in a call in which all this happens."""
+def found_in(
+    path: Path, told: list[Told], *, close: float = 20.0, but: tuple[str, ...] = ("silence",)
+) -> list[tuple[str, str, str]]:
+    """Rule, title and severity of what is found in a call in which all this happens, without what
+    the rules in ``but`` find."""
     reader = TraceReader(write(path / "call.jsonl", [*opening(), *told], close=close))
     builder = LaneBuilder(reader.header.settings)
     for line in reader:
@@ -48,7 +54,7 @@ def found_in(path: Path, told: list[Told], *, close: float = 20.0) -> list[tuple
     return [
         (finding.rule, finding.title, finding.severity)
         for finding in found
-        if finding.rule != "silence"
+        if finding.rule not in but
     ]
 
 
@@ -138,4 +144,54 @@ def test_a_slow_network_is_found_once_for_each_stretch(tmp_path):
     ]
     assert found_in(tmp_path, [(1.0, SPEECH), *TALK, *trips]) == [
         ("slow network", "A round trip to Phonic took 800 ms", "warning")
+    ]
+
+
+# -- tools ---------------------------------------------------------------------------------------
+
+
+def slow_tool(ran: tuple[float, float] | None) -> list[Told]:
+    """A tool that is called at 3.0 and gives its output at 11.0."""
+    told = [(1.0, SPEECH), *caller(2.0, 3.0), *tool(3.0, 11.0), *assistant(11.0, "Sunny. ")]
+    if ran is not None:
+        told += [(ran[0], ToolStarted("call_1")), (ran[1], ToolEnded("call_1", "done"))]
+    return sorted(told, key=lambda one: one[0])
+
+
+@pytest.mark.parametrize(
+    ("ran", "seconds"),
+    [(None, "8.0 s"), ((3.0, 11.0), "8.0 s"), ((7.5, 11.0), "3.5 s")],
+    ids=["not observed", "at once", "after what was said"],
+)
+def test_a_silence_names_the_tool_that_caused_it(ran, seconds, tmp_path):
+    (finding,) = found_in(tmp_path, slow_tool(ran), close=12.0, but=())
+    assert finding == ("silence", f"get_weather took {seconds}: 8.1 s of silence", "error")
+
+
+def test_a_tool_that_raises_is_found(tmp_path):
+    told = [
+        (1.0, SPEECH),
+        *caller(2.0, 3.0),
+        (3.0, server.ToolCall("call_1", "get_weather", {})),
+        (3.1, ToolStarted("call_1")),
+        (3.2, ToolEnded("call_1", "error")),
+        *tool(3.0, 3.3)[1:],
+        *assistant(3.5, "Sorry. "),
+    ]
+    assert found_in(tmp_path, told, close=5.0) == [
+        ("tool without output", "get_weather raised an error", "error")
+    ]
+
+
+def test_a_silence_after_which_nobody_waited_is_no_error(tmp_path):
+    told = [(1.0, SPEECH), *TALK]
+    assert found_in(tmp_path, told, close=14.5, but=()) == [
+        ("silence", "10.9 s of silence", "warning")
+    ]
+
+
+def test_a_silence_names_phonic_where_nothing_else_is_to_blame(tmp_path):
+    told = [(1.0, SPEECH), *caller(2.0, 3.0), *assistant(9.0, "Yes. ")]
+    assert found_in(tmp_path, told, close=10.0, but=()) == [
+        ("silence", "Phonic did not answer for 6.0 s: 6.1 s of silence", "error")
     ]
