@@ -23,30 +23,39 @@ class AudioStream(aio.Chan[rtc.AudioFrame]):
         self.response_id = response_id
         self.seconds = 0.0
         """How much audio was pushed."""
-        self.on_taken: Callable[[AudioStream], None] | None = None
-        """Is called when LiveKit reads the first frame."""
-        self._taken_at: float | None = None
-
-    @property
-    def ends_at(self) -> float:
+        self.came_at = 0.0
+        """When the first of it was pushed (s, by the event loop's clock)."""
+        self.ends_at = 0.0
         """When the audio so far has been played to its end (s, by the event loop's clock).
 
         LiveKit reads the first frame when it begins to play. 0 before that.
         """
-        return self._taken_at + self.seconds if self._taken_at is not None else 0.0
+        self.on_taken: Callable[[AudioStream], None] | None = None
+        """Is called when LiveKit reads the first frame."""
+        self._clock = asyncio.get_running_loop().time
+
+    def push(self, frame: rtc.AudioFrame, seconds: float) -> None:
+        now = self._clock()
+        if not self.seconds:
+            self.came_at = now
+        self.seconds += seconds
+        if self.ends_at:
+            # LiveKit waits for what comes later than it is needed.
+            self.ends_at = max(self.ends_at, now) + seconds
+        self.send_nowait(frame)
 
     async def __anext__(self) -> rtc.AudioFrame:
         try:
             frame = await self.recv()
         except aio.ChanClosed:
             raise StopAsyncIteration from None
-        if self._taken_at is None:
+        if not self.ends_at:
             await self._begin()
         return frame
 
     async def _begin(self) -> None:
         await until_subscribed()
-        self._taken_at = asyncio.get_running_loop().time()
+        self.ends_at = self._clock() + self.seconds
         if self.on_taken is not None:
             self.on_taken(self)
 
@@ -93,9 +102,9 @@ class GenerationStreams:
         if len(pcm) % 2:
             pcm = pcm[:-1]
         if samples:
-            self.audio.seconds += samples / self._sample_rate
-            self.audio.send_nowait(
-                rtc.AudioFrame(pcm, self._sample_rate, num_channels=1, samples_per_channel=samples)
+            self.audio.push(
+                rtc.AudioFrame(pcm, self._sample_rate, num_channels=1, samples_per_channel=samples),
+                samples / self._sample_rate,
             )
 
     def push_function_call(self, call: PushFunctionCall, arguments: str) -> None:

@@ -24,6 +24,14 @@ def agent_session() -> AgentSession[Any] | None:
         return None
 
 
+def audio_is_wanted() -> bool:
+    """Whether the ``AgentSession`` plays the assistant's audio, as far as it is known."""
+    session = agent_session()
+    if session is None:
+        return True
+    return session.output.audio is not None and session.output.audio_enabled
+
+
 def sink() -> AudioOutput | None:
     """The output that plays the assistant's audio: the last one in LiveKit's chain of outputs."""
     session = agent_session()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from .._core.events import AudioNotTaken, WhyNotTaken
 from .generation import AudioStream
-from .job import agent_session
+from .job import audio_is_wanted
 from .subscription import subscription
 
 PATIENCE = 3.0
@@ -65,20 +65,13 @@ class Listener:
         now = self._loop.time()
         if now < since + PATIENCE:
             self._timer = self._loop.call_at(since + PATIENCE, self._look)
-        elif _audio_is_wanted():
+        elif audio_is_wanted():
             self._tell(audio, now - since, _reason())
 
     def _tell(self, audio: AudioStream, seconds: float, reason: WhyNotTaken) -> None:
         if not self._reported:
             self._reported = True
             self._report(AudioNotTaken(audio.response_id, round(seconds, 1), reason))
-
-
-def _audio_is_wanted() -> bool:
-    session = agent_session()
-    if session is None:
-        return True
-    return session.output.audio is not None and session.output.audio_enabled
 
 
 def _reason() -> WhyNotTaken:

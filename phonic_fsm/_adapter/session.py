@@ -45,6 +45,7 @@ from .observer import Observer
 from .options import PhonicOptions
 from .pacing import spare_the_estimate
 from .payloads import CLIENT_EVENT, SERVER_EVENT, Dtmf, StateChanged, ToolCallSettled
+from .playback import Playback
 from .telemetry import begin_spans
 from .tools import ToolConfigs, arguments_for
 
@@ -130,6 +131,7 @@ class RealtimeSession(
         )
         self._listener = Listener(self._runtime.dispatch)
         self._observer = Observer(self, self._runtime.dispatch_unattended)
+        self._playback = Playback()
         spare_the_estimate()
         self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
         self._running.add_done_callback(_log_crash)
@@ -502,6 +504,7 @@ class RealtimeSession(
         Push-to-talk: the caller begins to speak, unless an answer is due.
         """
         self._listener.forget()
+        self._playback.stop()
         self._runtime.dispatch(events.Interrupt())
 
     def truncate(
@@ -540,6 +543,7 @@ class RealtimeSession(
             effects.PushAudio: self._push_audio,
             effects.PushFunctionCall: self._push_function_call,
             effects.CloseGeneration: self._close_generation,
+            effects.AskPlayback: self._ask_playback,
             effects.AddItem: self._add_item,
             effects.CorrectMessage: self._correct_message,
             effects.ResolveReply: self._resolve_reply,
@@ -588,6 +592,7 @@ class RealtimeSession(
         if first:
             self._times.audio()
             self._listener.expect(generation.audio)
+            self._playback.expect(generation.audio)
 
     def _push_function_call(self, effect: effects.PushFunctionCall) -> None:
         arguments = arguments_for(self._tools, effect.name, effect.arguments)
@@ -601,6 +606,9 @@ class RealtimeSession(
         metrics = self._times.closed(effect.response_id, interrupted=effect.interrupted)
         if metrics is not None:
             self.emit("metrics_collected", metrics)
+
+    def _ask_playback(self, _: effects.AskPlayback) -> None:
+        self._runtime.dispatch(events.PlaybackLeft(round(self._playback.left, 3)))
 
     @property
     def _open(self) -> GenerationStreams:
@@ -641,6 +649,7 @@ class RealtimeSession(
 
     def _emit_speech_started(self, _: effects.EmitSpeechStarted) -> None:
         self._listener.forget()
+        self._playback.stop()
         self.emit("input_speech_started", llm.InputSpeechStartedEvent())
 
     def _emit_speech_stopped(self, _: effects.EmitSpeechStopped) -> None:

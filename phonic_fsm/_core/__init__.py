@@ -6,7 +6,7 @@ The modules, in the order in which an event passes through them:
     What can happen to a session: messages from Phonic, news of the connection, timers, and calls
     from LiveKit.
 ``states``
-    The nine states that a session can be in.
+    The ten states that a session can be in.
 ``table``
     What happens on each event in each state. The machine, its tests and the generated pages all
     read this one table.

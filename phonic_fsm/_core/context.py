@@ -113,6 +113,8 @@ class Context(Struct, kw_only=True):
 
     settings: Settings
     state: State = State.connecting
+    why_over: Private[str] = ""
+    """Why the conversation is over, while the assistant's last words are played."""
     effects: list[Effect] = field(default_factory=list)
     ids: int = 0
     """How many ids were made."""

@@ -141,6 +141,12 @@ class CloseGeneration(_Effect, frozen=True, tag="close_generation"):
     interrupted: bool = False
 
 
+class AskPlayback(_Effect, frozen=True, tag="ask_playback"):
+    """Say, by the event ``playback_left``, how long what the assistant has said is still played."""
+
+    step_kind: ClassVar[StepKind] = "speech"
+
+
 # -- the chat context ----------------------------------------------------------------------------
 
 
@@ -282,6 +288,7 @@ Effect = Union[
     PushAudio,
     PushFunctionCall,
     CloseGeneration,
+    AskPlayback,
     AddItem,
     CorrectMessage,
     ResolveReply,

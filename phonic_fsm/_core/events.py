@@ -100,6 +100,12 @@ class StateOverdue(_Event, frozen=True, tag="state_overdue"):
     seconds: Public[float]
 
 
+class LastWordsOver(_Event, frozen=True, tag="last_words_over"):
+    """The conversation is over, and what was left to play can have been played."""
+
+    step_kind: ClassVar[StepKind] = "speech"
+
+
 class AnswerUnclaimed(_Event, frozen=True, tag="answer_unclaimed"):
     """Push-to-talk: LiveKit has not asked for the answer that the assistant is giving."""
 
@@ -117,6 +123,13 @@ class ChangesDue(_Event, frozen=True, tag="changes_due"):
 WhyNotTaken = Literal["not_subscribed", "given_up", "not_read"]
 """No caller has subscribed to the agent's track; LiveKit has given up waiting for that, for the
 rest of the call; or the reason is not known."""
+
+
+class PlaybackLeft(_Event, frozen=True, tag="playback_left"):
+    """How long it takes until all that the assistant has said has been played."""
+
+    step_kind: ClassVar[StepKind] = "speech"
+    seconds: Measured[float]
 
 
 class AudioNotTaken(_Event, frozen=True, tag="audio_not_taken"):
@@ -329,6 +342,7 @@ TimerEvent = Union[
     GraceOver,
     ReplyOverdue,
     TurnOverdue,
+    LastWordsOver,
     AnswerUnclaimed,
     ChangesDue,
     StateOverdue,
@@ -367,6 +381,7 @@ Event = Union[
     MalformedMessage,
     ConnectionEvent,
     TimerEvent,
+    PlaybackLeft,
     AudioNotTaken,
     Observation,
     CallEvent,

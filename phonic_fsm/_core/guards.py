@@ -17,6 +17,7 @@ from .events import (
     ConnectionClosed,
     Event,
     GenerateReply,
+    PlaybackLeft,
     SettingsEvent,
 )
 
@@ -183,6 +184,11 @@ def more_has_come(context: Context, event: Event) -> bool:
 def assistant_has_yielded(context: Context, event: Event) -> bool:
     """The caller has spoken over the open generation, and no words have come since."""
     return context.generation is not None and context.generation.phase == "overlapped"
+
+
+def something_is_still_played(context: Context, event: PlaybackLeft) -> bool:
+    """Not all that the assistant has said has been played."""
+    return event.seconds > 0
 
 
 # -- tools ---------------------------------------------------------------------------------------

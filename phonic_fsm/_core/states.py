@@ -21,6 +21,7 @@ class State(str, Enum):
     speaking = "speaking"
     tool_pending = "tool_pending"
     reconnecting = "reconnecting"
+    last_words = "last_words"
     closed = "closed"
 
 
@@ -33,6 +34,7 @@ MEANINGS = {
     State.speaking: "A generation is open: the assistant speaks, or is about to.",
     State.tool_pending: "A tool call is pending, and nobody speaks.",
     State.reconnecting: "The connection was lost; the conversation is being resumed on a new one.",
+    State.last_words: "The conversation is over; the last words of the assistant are still played.",
     State.closed: "The session is over. It cannot be opened again.",
 }
 

@@ -46,7 +46,7 @@ connecting, awaiting_inputs, config_sent = (
     State.config_sent,
 )
 ready, listening, speaking, tool_pending = CONVERSING
-reconnecting, closed = State.reconnecting, State.closed
+reconnecting, last_words, closed = State.reconnecting, State.last_words, State.closed
 
 SILENT = (ready, listening, tool_pending)
 """The conversation is open, and no generation is."""
@@ -56,6 +56,9 @@ SERVED = (config_sent, *CONVERSING)
 
 TOLD_OF_CALLS = (config_sent, ready, listening, speaking, reconnecting)
 """Where a tool call may end without an effect on the state."""
+
+ENDED = (last_words, closed)
+"""The conversation is over."""
 
 
 class Branch(NamedTuple):
@@ -168,6 +171,7 @@ NOT_CONFIGURED = "the server has no config yet and says nothing about a conversa
 NOT_RESUMED = "the conversation has not been resumed yet; what matters is said again"
 OVER = "the session is over"
 OBSERVED = "it is recorded, and decides nothing"
+NOTHING_FOLLOWS = "the conversation is over"
 UNHEARD = "no audio of the caller has been sent yet"
 NO_TURN = "no turn of the assistant is open"
 ALREADY = "the server has said so before"
@@ -210,7 +214,15 @@ def _connection() -> Iterator[_On]:
             when=when.can_be_resumed,
         )
         .move(CONVERSING, closed, ending.announce_loss, when=when.was_not_deliberate)
-        .move(CONVERSING, closed, ending.announce_end)
+        .move(
+            CONVERSING,
+            last_words,
+            ending.note_end,
+            ending.stop_listening,
+            assistant.cut_off_turn,
+            ending.ask_playback,
+        )
+        .stay(last_words, ending.stop_listening, assistant.finish_turn)
         .stay(reconnecting, connection.retry_later, when=when.may_connect_again)
         .move(reconnecting, connecting, connection.start_afresh)
         .ignore((connecting, closed), NO_SOCKET)
@@ -236,7 +248,7 @@ def _connection() -> Iterator[_On]:
         _On(events.Restart)
         .move((*SERVED, reconnecting), connecting, connection.restart)
         .ignore((connecting, awaiting_inputs), "a fresh conversation is about to begin")
-        .ignore(closed, OVER)
+        .ignore(ENDED, NOTHING_FOLLOWS)
     )
     yield (
         _On(events.StateOverdue)
@@ -244,12 +256,15 @@ def _connection() -> Iterator[_On]:
         .ignore(closed, OVER)
     )
     yield (
-        _On(server.ConversationCreated).stay(SERVED, connection.note_conversation).ignore_outside()
+        _On(server.ConversationCreated)
+        .stay(SERVED, connection.note_conversation)
+        .ignore(last_words, NOTHING_FOLLOWS)
+        .ignore_outside()
     )
     yield (
         _On(server.ReadyToStartConversation)
         .move(config_sent, ready, connection.become_ready)
-        .ignore(CONVERSING, ALREADY)
+        .ignore((*CONVERSING, last_words), ALREADY)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
         .ignore(reconnecting, "a resume is answered by conversation_reconnected")
@@ -292,27 +307,27 @@ def _settings() -> Iterator[_On]:
                 settings.cut_off_turns_for_reset,
                 settings.tell_soon,
             )
-            .ignore(closed, OVER)
+            .ignore(ENDED, NOTHING_FOLLOWS)
         )
     yield (
         _On(events.SetExternalId)
         .stay((*SERVED, reconnecting), settings.set_external_id)
         .stay((connecting, awaiting_inputs), settings.note_external_id)
-        .ignore(closed, OVER)
+        .ignore(ENDED, NOTHING_FOLLOWS)
     )
     yield (
         _On(events.ChangesDue)
         .stay(CONVERSING, settings.tell_changes)
         .ignore((connecting, awaiting_inputs), "the config will say it")
         .ignore((config_sent, reconnecting), "the changes go out once the server is ready")
-        .ignore(closed, OVER)
+        .ignore(ENDED, NOTHING_FOLLOWS)
     )
     yield (
         _On(events.UpdateChatContext)
         .stay((connecting, awaiting_inputs), tools.note_history)
         .settle(tool_pending, tools.pass_on_outputs)
         .stay(TOLD_OF_CALLS, tools.pass_on_additions)
-        .ignore(closed, OVER)
+        .ignore(ENDED, NOTHING_FOLLOWS)
     )
 
 
@@ -322,6 +337,7 @@ def _caller() -> Iterator[_On]:
         .ignore(listening, ALREADY)
         .stay(speaking, caller.start_speech_over_assistant, when=when.speech_may_overlap)
         .move((ready, speaking, tool_pending), listening, caller.start_speech)
+        .move(last_words, closed, caller.start_speech, ending.announce_end)
         .ignore_unheard()
     )
     yield (
@@ -334,17 +350,26 @@ def _caller() -> Iterator[_On]:
         )
         .stay(speaking, caller.stop_speech, when=when.caller_speaks)
         .ignore((ready, speaking, tool_pending), "the caller was not speaking")
+        .ignore(last_words, NOTHING_FOLLOWS)
         .ignore_unheard()
     )
     yield (
         _On(server.InputCancelled)
         .settle(listening, caller.cancel_input)
         .stay(speaking, caller.cancel_input, when=when.caller_speaks)
-        .stay((ready, tool_pending), caller.cancel_input, when=when.a_transcript_may_be_taken_back)
-        .ignore((ready, speaking, tool_pending), "nothing that the caller said is open")
+        .stay(
+            (ready, tool_pending, last_words),
+            caller.cancel_input,
+            when=when.a_transcript_may_be_taken_back,
+        )
+        .ignore((ready, speaking, tool_pending, last_words), "nothing that the caller said is open")
         .ignore_unheard()
     )
-    yield (_On(server.InputText).stay(CONVERSING, caller.add_transcript).ignore_unheard())
+    yield (
+        _On(server.InputText)
+        .stay((*CONVERSING, last_words), caller.add_transcript)
+        .ignore_unheard()
+    )
 
 
 def _push_to_talk() -> Iterator[_On]:
@@ -355,6 +380,7 @@ def _push_to_talk() -> Iterator[_On]:
         .stay(SILENT, push_to_talk.unmute, when=when.caller_is_muted)
         .ignore(CONVERSING, "Phonic listens already")
         .stay((config_sent, reconnecting), push_to_talk.unmute_when_ready)
+        .move(last_words, closed, ending.announce_end)
         .ignore(unconfigured, NOT_CONFIGURED)
         .ignore(closed, OVER)
     )
@@ -377,7 +403,7 @@ def _push_to_talk() -> Iterator[_On]:
         .stay((*CONVERSING, reconnecting), push_to_talk.warn_of_turn_detection)
         .ignore(config_sent, UNHEARD)
         .ignore(unconfigured, NOT_CONFIGURED)
-        .ignore(closed, OVER)
+        .ignore(ENDED, NOTHING_FOLLOWS)
     )
     yield (
         _On(events.AnswerUnclaimed)
@@ -398,7 +424,7 @@ def _push_to_talk() -> Iterator[_On]:
         .ignore((*CONVERSING, reconnecting), "nothing of the caller's audio is kept here")
         .ignore(config_sent, UNHEARD)
         .ignore(unconfigured, NOT_CONFIGURED)
-        .ignore(closed, OVER)
+        .ignore(ENDED, NOTHING_FOLLOWS)
     )
 
 
@@ -409,7 +435,7 @@ def _assistant() -> Iterator[_On]:
         .move(config_sent, speaking, assistant.open_generation, connection.become_ready)
         .move(SILENT, speaking, assistant.open_generation)
         .stay(speaking, assistant.begin_answer, when=when.generation_is_empty)
-        .stay(speaking, assistant.cut_off_turn, assistant.open_generation)
+        .stay((speaking, last_words), assistant.cut_off_turn, assistant.open_generation)
         .ignore_outside()
     )
     yield (
@@ -426,13 +452,15 @@ def _assistant() -> Iterator[_On]:
             connection.become_ready,
             when=when.has_text,
         )
-        .ignore((config_sent, *SILENT), "silence or background sound: " + NO_TURN)
+        .stay(last_words, assistant.push_chunk, when=when.turn_may_go_on)
+        .ignore((config_sent, last_words, *SILENT), "silence or background sound: " + NO_TURN)
         .ignore_outside()
     )
     yield (
         _On(server.AssistantFinishedSpeaking)
         .settle(speaking, assistant.finish_turn)
         .stay(SILENT, assistant.forget_leftover, when=when.turn_is_dropped)
+        .stay(last_words, assistant.finish_turn)
         .ignore((config_sent, *SILENT), NO_TURN)
         .ignore_outside()
     )
@@ -450,6 +478,7 @@ def _assistant() -> Iterator[_On]:
     yield (
         _On(server.InterruptedResponse)
         .settle(speaking, assistant.cut_off_and_correct)
+        .stay(last_words, assistant.cut_off_and_correct)
         .stay(SILENT, assistant.correct_interrupted)
         .ignore(config_sent, NO_TURN)
         .ignore_outside()
@@ -465,11 +494,12 @@ def _assistant() -> Iterator[_On]:
         .ignore(speaking, "the assistant is speaking after all")
         .stay(SILENT, replies.end_unanswered_reply)
         .ignore(config_sent, NO_TURN)
+        .ignore(last_words, NOTHING_FOLLOWS)
         .ignore_outside()
     )
     yield (
         _On(server.Dtmf)
-        .stay(CONVERSING, assistant.announce_digits)
+        .stay((*CONVERSING, last_words), assistant.announce_digits)
         .ignore(config_sent, NO_TURN)
         .ignore_outside()
     )
@@ -483,7 +513,8 @@ def _assistant() -> Iterator[_On]:
         .settle(speaking, assistant.discard_turn, push_to_talk.unmute, when=when.caller_may_speak)
         .settle(speaking, assistant.discard_turn)
         .stay(SILENT, push_to_talk.unmute, when=when.caller_may_speak)
-        .ignore(others(speaking), "no generation is open")
+        .move(last_words, closed, ending.announce_end)
+        .ignore(others(speaking, last_words), "no generation is open")
     )
 
 
@@ -501,19 +532,20 @@ def _tools() -> Iterator[_On]:
         )
         .settle(CONVERSING, tools.hand_over_call)
         .move(config_sent, tool_pending, tools.hand_over_call, connection.become_ready)
+        .ignore(last_words, NOTHING_FOLLOWS)
         .ignore_outside()
     )
     yield (
         _On(server.ToolCallInterrupted)
         .settle(tool_pending, tools.forget_call)
-        .stay(TOLD_OF_CALLS, tools.forget_call)
+        .stay((*TOLD_OF_CALLS, last_words), tools.forget_call)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
     )
     yield (
         _On(server.ToolCallOutputProcessed)
         .settle(tool_pending, tools.acknowledge_output)
-        .stay(TOLD_OF_CALLS, tools.acknowledge_output)
+        .stay((*TOLD_OF_CALLS, last_words), tools.acknowledge_output)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
     )
@@ -522,24 +554,24 @@ def _tools() -> Iterator[_On]:
 def _replies() -> Iterator[_On]:
     yield (
         _On(events.GenerateReply)
-        .stay(others(closed), push_to_talk.adopt_reply, when=when.claims_the_coming_answer)
+        .stay(others(*ENDED), push_to_talk.adopt_reply, when=when.claims_the_coming_answer)
         .stay(others(closed), push_to_talk.claim_answer, when=when.claims_the_answer)
         .settle(
             speaking, assistant.finish_turn, replies.request_reply, when=when.generation_is_empty
         )
-        .stay(others(closed), replies.request_reply)
-        .stay(closed, replies.refuse_reply)
+        .stay(others(*ENDED), replies.request_reply)
+        .stay(ENDED, replies.refuse_reply)
     )
     yield (
         _On(events.Say)
         .settle(speaking, assistant.finish_turn, replies.request_say, when=when.generation_is_empty)
-        .stay(others(closed), replies.request_say)
-        .stay(closed, replies.refuse_reply)
+        .stay(others(*ENDED), replies.request_say)
+        .stay(ENDED, replies.refuse_reply)
     )
     yield (
         _On(events.CancelReply)
-        .stay(others(closed), replies.withdraw_reply)
-        .ignore(closed, "every reply has ended")
+        .stay(others(*ENDED), replies.withdraw_reply)
+        .ignore(ENDED, "every reply has ended")
     )
     yield (
         _On(events.ReplyOverdue)
@@ -555,28 +587,43 @@ def _replies() -> Iterator[_On]:
             when=(when.a_reply_was_asked_for, when.time_is_left),
         )
         .stay(
-            others(closed),
+            others(*ENDED),
             replies.wait_on,
             when=(when.a_reply_is_awaited, when.time_is_left),
         )
-        .stay(others(closed), replies.give_up_reply)
-        .ignore(closed, "every reply has ended")
+        .stay(others(*ENDED), replies.give_up_reply)
+        .ignore(ENDED, "every reply has ended")
     )
 
 
 def _the_end() -> Iterator[_On]:
     yield (
         _On(server.AssistantEndedConversation)
-        .move((*SERVED, reconnecting), closed, ending.announce_end)
+        .move(speaking, last_words, ending.note_end, ending.await_rest_of_turn)
+        .move(SILENT, last_words, ending.note_end, ending.ask_playback)
+        .move((config_sent, reconnecting), closed, ending.announce_end)
+        .ignore(last_words, ALREADY)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
+    )
+    yield (
+        _On(events.PlaybackLeft)
+        .stay(last_words, ending.let_last_words_be_heard, when=when.something_is_still_played)
+        .stay(last_words, ending.await_rest_of_turn, when=when.more_has_come)
+        .move(last_words, closed, ending.announce_end)
+        .ignore(others(last_words), "it was not asked for")
+    )
+    yield (
+        _On(events.LastWordsOver)
+        .stay(last_words, ending.ask_playback)
+        .ignore(others(last_words), "no last words are played")
     )
     yield (
         _On(server.Error)
         .move((awaiting_inputs, config_sent), closed, ending.announce_refusal)
         .stay(CONVERSING, tools.give_up_output, when=when.refuses_an_output)
         .stay(CONVERSING, ending.announce_error)
-        .stay(reconnecting, ending.log_error)
+        .stay((reconnecting, last_words), ending.log_error)
         .ignore((connecting, closed), NO_SOCKET)
     )
     yield (

@@ -15,6 +15,7 @@ GRACE_OVER = name_of(events.GraceOver)
 ANSWER_OVERDUE = name_of(events.AnswerOverdue)
 REPLY_OVERDUE = name_of(events.ReplyOverdue)
 TURN_OVERDUE = name_of(events.TurnOverdue)
+LAST_WORDS_OVER = name_of(events.LastWordsOver)
 ANSWER_UNCLAIMED = name_of(events.AnswerUnclaimed)
 CHANGES_DUE = name_of(events.ChangesDue)
 
@@ -45,6 +46,12 @@ YIELDED = 1.0
 Phonic does not say that a turn is over if the caller has interrupted it. Audio comes at its pace
 here, so an assistant that speaks on is heard at once.
 """
+
+REST_OF_TURN = 1.0
+"""Seconds in which more of a turn that is still open may come once the conversation is over."""
+
+TO_THE_EAR = 0.5
+"""Seconds that the assistant's audio may take from LiveKit to the caller's ear."""
 
 SOON = 2.0
 """Seconds after a resume within which an answer that was due should begin by itself."""

@@ -1,4 +1,4 @@
-"""Where the nine states stand when the machine is drawn, and how its arrows run.
+"""Where the ten states stand when the machine is drawn, and how its arrows run.
 
 One fixed layout, so that every drawing of the machine looks the same. Units are pixels, ``y``
 grows downwards.
@@ -65,6 +65,7 @@ BOXES: dict[str, Box] = {
     State.listening.value: Box(460, 350, 150, 50),
     State.speaking.value: Box(612, 530, 140, 50),
     State.tool_pending.value: Box(460, 705, 130, 72),
+    State.last_words.value: Box(400, 825, 140, 50),
     State.closed.value: Box(110, 825, 120, 50),
     "settle": Box(460, 530, 96, 44),
     "configure": Box(132, 185, 110, 44),
@@ -82,10 +83,12 @@ _BENDS = {
     (State.config_sent.value, State.speaking.value): 0.33,
     (State.config_sent.value, State.tool_pending.value): -0.09,
     (State.connecting.value, State.closed.value): -0.24,
+    (State.listening.value, State.last_words.value): -0.22,
     (State.ready.value, State.speaking.value): 0.2,
     (State.reconnecting.value, State.closed.value): -0.11,
     (State.reconnecting.value, State.ready.value): -0.13,
     (State.reconnecting.value, "settle"): 0.22,
+    (State.speaking.value, State.last_words.value): 0.27,
     (State.tool_pending.value, State.listening.value): 0.28,
 }
 """Of arrows that would run through a box."""

@@ -39,7 +39,7 @@ WATCHDOG = events.StateOverdue(60.0)
 """Comes from outside, at any time."""
 TIMER_EVENTS = tuple(kind for kind in get_args(events.TimerEvent) if kind is not type(WATCHDOG))
 TIMERS = tuple(map(name_of, TIMER_EVENTS))
-RETRY, ANSWER, GRACE, REPLY, TURN, UNCLAIMED, CHANGES = TIMERS
+RETRY, ANSWER, GRACE, REPLY, TURN, LAST, UNCLAIMED, CHANGES = TIMERS
 
 Phase = str
 """Of the socket: none, opening, resuming, open, reopened, configured."""
@@ -65,6 +65,10 @@ class World(Struct):
     audio: effects.Gate = "holding"
     conversation: bool = False
     """Phonic has named the conversation that is, or was last, under way."""
+    asked: bool = False
+    """The machine has asked how long LiveKit still plays the last words."""
+    unplayed: bool = False
+    """LiveKit may still have some of them to play."""
 
 
 class Before(Struct):
@@ -155,6 +159,8 @@ def all_events(context: Context, world: World, bounds: Bounds) -> Iterator[tuple
         yield event, world.phase in ("opening", "resuming")
     for code in (1000, 1006):
         yield events.ConnectionClosed(code), connected
+    yield events.PlaybackLeft(0.0), world.asked
+    yield events.PlaybackLeft(2.5), world.asked and world.unplayed
     unsent = tuple(context.unacknowledged.values())
     yield events.ConnectionClosed(1006, unsent=unsent), connected and bool(unsent)
     for name in TIMERS:
@@ -188,6 +194,17 @@ def key_of(context: Context, world: World) -> Key:
     """What tells one situation from another."""
     if context.state is State.closed:
         return (State.closed, world.phase)
+    if context.state is State.last_words:
+        return (
+            State.last_words,
+            world.phase,
+            world.audio,
+            ticking(context, world),
+            world.asked,
+            world.unplayed,
+            kind_of(context.generation),
+            context.unclaimed is not None,
+        )
     # Instructions and tools are each told in a small message, and in one reset together.
     changes = "reset" if guards.a_reset_is_due(context) else "small" if context.changes else "none"
     reply = context.reply
@@ -219,7 +236,7 @@ def key_of(context: Context, world: World) -> Key:
 
 def ticking(context: Context, world: World) -> frozenset[str]:
     """The timers that run for something: others do nothing when they run out, and stop no other."""
-    idle = set()
+    idle = {REPLY, TURN, CHANGES} if context.state is State.last_words else set()
     if context.reply is None and kind_of(context.generation) != "awaited":
         idle.add(REPLY)
     if context.leftover == "none" and kind_of(context.generation) in ("none", "awaited"):
@@ -292,7 +309,8 @@ def holds_within(step: Step, before: Before, context: Context) -> None:
     effects_tell_what_changed(step, before, now)
     replies_end_once(step, before, now)
     state, source = step.target, step.source
-    assert (context.generation is not None) == (state is State.speaking)
+    if state is not State.last_words:
+        assert (context.generation is not None) == (state is State.speaking)
     if state is State.listening:
         assert now.caller_speaks
     elif state in (State.ready, State.tool_pending):
@@ -365,6 +383,12 @@ def after(world: World, step: Step) -> World:
             world.phase = "configured"
         case phonic.ConversationCreated() if world.phase == "configured":
             world.conversation = True
+        case events.LastWordsOver():
+            world.unplayed = False
+        case events.PlaybackLeft():
+            world.asked = False
+    if step.target is State.last_words is not step.source:
+        world.unplayed = True
     for effect in step.effects:
         match effect:
             case effects.Connect(resume=resumed):
@@ -386,10 +410,17 @@ def after(world: World, step: Step) -> World:
                 assert name in TIMERS
                 assert seconds >= 0
                 timers.add(name)
+            case effects.AskPlayback():
+                assert step.target is State.last_words
+                world.asked = True
+            case effects.PushAudio() if step.target is State.last_words:
+                world.unplayed = True
             case effects.StopTimer(event=name):
                 timers.discard(name)
     # The runtime stops what still runs.
     world.timers = frozenset() if step.target is State.closed else frozenset(timers)
+    if step.target is State.closed:
+        world.asked = world.unplayed = False
     return world
 
 
@@ -399,6 +430,8 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
     assert context.leftover == "none" or state not in (State.connecting, State.config_sent)
     if state in CONVERSING:
         assert world.audio == ("muted" if context.microphone == "muted" else "open")
+    elif state is State.last_words:
+        assert (world.audio == "closed") == (phase == "none")
     else:
         assert world.audio == ("closed" if state is State.closed else "holding")
     if state in CONVERSING:
@@ -417,9 +450,14 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
         State.awaiting_inputs: ("open",),
         State.config_sent: ("configured",),
         State.reconnecting: ("none", "resuming", "reopened"),
+        State.last_words: ("configured", "none"),
         State.closed: ("none",),
     }.get(state, ("configured",))
+    assert (state is State.last_words) == (LAST in timers or world.asked)
     generation, reply = context.generation, context.reply
+    if state is State.last_words:
+        assert reply is None
+        return
     if reply is not None and (reply.request_id is not None or state is not State.reconnecting):
         assert REPLY in timers
     if generation is not None and generation.phase == "awaited":
@@ -547,7 +585,7 @@ def longest_way(edges: dict[Key, list[tuple[Event, Key]]]) -> int:
 def test_the_machine_keeps_its_promises_wherever_it_gets(config, bounds, situations, edges):
     walk = Walk(config, bounds)
     seen = sum(map(len, walk.edges.values()))
-    by_itself = only(walk, *TIMER_EVENTS, *get_args(events.ConnectionEvent))
+    by_itself = only(walk, *TIMER_EVENTS, events.PlaybackLeft, *get_args(events.ConnectionEvent))
     longest = longest_way(by_itself)
     print(  # noqa: T201 - shown by pytest -rP
         f"{len(walk.edges):,} situations, {seen:,} edges, {walk.steps:,} steps; "

@@ -128,6 +128,7 @@ class Heard:
     text: list[str] = field(default_factory=list)
     times: list[tuple[int, ...]] = field(default_factory=list)
     audio: bytes = b""
+    began: float = 0.0
     rates: set[int] = field(default_factory=set)
     messages: list[str] = field(default_factory=list)
     modalities: list[str] = field(default_factory=list)
@@ -142,6 +143,7 @@ class Heard:
                 if part:
                     self.times.append(_times(part))
             async for frame in message.audio_stream:
+                self.began = self.began or anyio.current_time()
                 self.audio += bytes(frame.data)
                 self.rates.add(frame.sample_rate)
         async for call in self.event.function_stream:
@@ -151,6 +153,10 @@ class Heard:
         calls = "".join(f" {name} {call_id} {json.dumps(a)}" for name, call_id, a in self.calls)
         asked_for = " asked for" if self.event.user_initiated else ""
         return f"{''.join(self.text)!r} {self.audio!r}{calls}{asked_for}"
+
+    def is_played_after(self, moment: float) -> bool:
+        """Whether a part of it that can be noticed would have been heard only then."""
+        return self.began + len(self.audio) / 2 / RATE - moment > 0.1
 
     def form(self) -> tuple[Any, ...]:
         """What every generation has in common, or else is odd."""
@@ -189,6 +195,8 @@ class Run:
         self._metrics: list[RealtimeModelMetrics] = []
         self._barriers_seen: set[str] = set()
         self._over = False
+        self._failed_at: float | None = None
+        """When an error first said that the session is over."""
         self._changed = anyio.Event()
         self._listen()
 
@@ -332,6 +340,8 @@ class Run:
             self._barriers_seen.add(message)
         else:
             end = "recoverable" if event.recoverable else "unrecoverable"
+            if not event.recoverable and self._failed_at is None:
+                self._failed_at = anyio.current_time()
             self._events.append(f"{end} error: {message}")
 
     def _note_transcript(self, event: llm.InputTranscriptionCompleted) -> None:
@@ -394,6 +404,8 @@ class Run:
             "odd_rates": [h.rates for h in self._generations if h.rates - {RATE}],
             "empty_text": any("" in heard.text for heard in self._generations),
             "text_times": sorted({times for h in self._generations for times in h.times}),
+            "cuts_words_off": self._failed_at is not None
+            and any(heard.is_played_after(self._failed_at) for heard in self._generations),
             "connections_measured": sum(m.acquire_time > 0 for m in self._metrics),
             "replies_measured": any(m.acquire_time == 0 for m in self._metrics),
         }

@@ -564,6 +564,15 @@ async def an_assistant_that_ends_the_conversation(run: Run) -> None:
 
 
 @scenario()
+async def a_goodbye_that_is_streamed_ahead(run: Run) -> None:
+    await run.open()
+    goodbye = (STARTED, chunk("Goodbye."), chunk("", bytes(RATE)), FINISHED)
+    await run.server.say(*goodbye, {"type": "assistant_ended_conversation"})
+    await run.server.close(1000, "")
+    await run.lose_connection()
+
+
+@scenario()
 async def messages_without_meaning_for_livekit(run: Run) -> None:
     await run.open()
     await run.hear(

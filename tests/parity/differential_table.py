@@ -89,6 +89,12 @@ ENDED = Reason(
     "reports the end of the conversation as a message that it does not support",
     "reports it as `ConversationEnded`",
 )
+CUTS_GOODBYE = Reason(
+    CONNECTION,
+    "reports the end of the conversation as soon as it hears of it, so the `AgentSession` cuts off "
+    "the goodbye that is still played",
+    "reports it once the goodbye can have been heard",
+)
 REFUSED = Reason(
     CONNECTION,
     "emits an unrecoverable error if Phonic refuses the configuration, and goes on all the same",
@@ -689,6 +695,16 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
         ["generation 1", "unrecoverable error: the assistant ended the conversation"],
         ENDED,
     ),
+    ("a goodbye that is streamed ahead", "events"): both(
+        [
+            "generation 1",
+            "unrecoverable error: assistant_ended_conversation is not supported by "
+            "the Phonic realtime model with LiveKit Agents.",
+        ],
+        ["generation 1", "unrecoverable error: the assistant ended the conversation"],
+        ENDED,
+    ),
+    ("a goodbye that is streamed ahead", "cuts_words_off"): both(True, False, CUTS_GOODBYE),
     ("a close by the server", "events"): both(
         ["generation 1"],
         ["generation 1", "unrecoverable error: Phonic closed the connection (code 1000: bye)"],

@@ -51,7 +51,6 @@ async def test_the_agent_leaves_when_the_assistant_ends_the_call(worker, simulat
     await worker.call_ended(guest.room.name)
 
 
-@pytest.mark.xfail(strict=True, reason="the session closes with the goodbye still to be played")
 async def test_the_agents_last_words_are_heard(worker, simulate, call):
     await simulate(WE_PART)
     guest = await call()

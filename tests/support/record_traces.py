@@ -375,6 +375,15 @@ async def server_closes(r: Recording) -> None:
     await r.emitted.state("closed")
 
 
+async def goodbye(r: Recording) -> None:
+    await r.begin()
+    await r.peer.speak("Goodbye.")
+    await r.peer.send(phonic.AssistantEndedConversation())
+    await r.emitted.state("last_words")
+    await r.peer.close(1000)
+    await r.emitted.state("closed")
+
+
 async def closed_mid_turn(r: Recording) -> None:
     await r.begin()
     await r.peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Good "))
@@ -496,6 +505,7 @@ SCENARIOS: dict[str, Callable[[Recording], Awaitable[None]]] = {
         server_error,
         config_refused,
         server_closes,
+        goodbye,
         closed_mid_turn,
         early_audio,
         bad_input,

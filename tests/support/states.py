@@ -47,6 +47,10 @@ async def lead_to(state, session, emitted, server):
         peer.cut()
         await emitted.state("reconnecting")
         emitted.rest()
+    elif state == "last_words":
+        await peer.speak("Goodbye, ", "and thank you.", audio=SILENCE * 500)
+        await peer.send(phonic.AssistantEndedConversation())
+        await emitted.state("last_words")
     elif state == "closed":
         await session.aclose()
     return peer

@@ -53,7 +53,6 @@ def test_the_recorded_traces_take_most_rows_that_do_something():
     assert missing <= {
         "answer_unclaimed",
         "answer_overdue",
-        "assistant_ended_conversation",
         "audio_not_taken",
         "break",
         "cancel_reply",

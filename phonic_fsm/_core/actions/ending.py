@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from ..._wire import server
 from ..._wire.codec import MalformedMessage, UnknownMessage
-from .. import events
+from .. import events, timers
 from ..context import Context
-from ..effects import Disconnect, EmitError, ErrorKind, Log, SetAudioGate
+from ..effects import (
+    AskPlayback,
+    Disconnect,
+    EmitError,
+    ErrorKind,
+    Log,
+    SetAudioGate,
+    StartTimer,
+)
 from ..events import Event
 from ..turns import announce_unclaimed, end_caller_speech, end_reply, end_turn
 from ..wording import complaint, trouble
@@ -35,7 +43,38 @@ def announce_loss(context: Context, event: Event) -> None:
 def announce_end(context: Context, event: Event) -> None:
     """Close everything, and announce that Phonic has ended the conversation."""
     _finish(context)
-    context.put(EmitError("conversation_ended", trouble(event)))
+    context.put(EmitError("conversation_ended", context.why_over or trouble(event)))
+
+
+def note_end(context: Context, event: Event) -> None:
+    """Remember why the conversation is over, and fail the pending reply."""
+    context.why_over = trouble(event)
+    end_caller_speech(context)
+    end_reply(context, "closed", "the conversation ended before the reply began")
+
+
+def await_rest_of_turn(context: Context, event: Event) -> None:
+    """Wait a moment for the rest of the open turn."""
+    generation = context.generation
+    if generation is not None and generation.phase == "filled":
+        generation.phase = "quiet"
+    context.put(StartTimer(timers.LAST_WORDS_OVER, timers.REST_OF_TURN))
+
+
+def ask_playback(context: Context, event: Event) -> None:
+    """Ask how long what the assistant has said is still played."""
+    context.put(AskPlayback())
+
+
+def let_last_words_be_heard(context: Context, event: events.PlaybackLeft) -> None:
+    """Wait until the last words can have been heard."""
+    seconds = round(event.seconds + timers.TO_THE_EAR, 3)
+    context.put(StartTimer(timers.LAST_WORDS_OVER, seconds))
+
+
+def stop_listening(context: Context, event: Event) -> None:
+    """Drop the caller's audio from now on: nobody hears it."""
+    context.put(SetAudioGate("closed"))
 
 
 def announce_break(context: Context, event: events.Break) -> None:

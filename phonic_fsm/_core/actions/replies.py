@@ -90,7 +90,7 @@ def give_up_answer(context: Context, event: Event) -> None:
 
 def refuse_reply(context: Context, event: events.GenerateReply | events.Say) -> None:
     """Fail the request at once."""
-    context.put(RejectReply(event.request_id, "closed", "the session is closed"))
+    context.put(RejectReply(event.request_id, "closed", "the conversation is over"))
 
 
 def end_unanswered_reply(context: Context, event: Event) -> None:

@@ -4,6 +4,7 @@
   const MEMORY = {
     conversation_id: "conversation",
     continuing: "goes on from a lost one",
+    why_over: "letters of why it is over",
     attempts: "failed attempts to connect",
     drops: "connections lost in silence",
     held: "messages held",
