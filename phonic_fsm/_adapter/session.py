@@ -154,7 +154,11 @@ class RealtimeSession(
     # -- calls -----------------------------------------------------------------------------------
 
     async def update_instructions(self, instructions: str) -> None:
-        """Set the instructions. During a call they replace those that Phonic has."""
+        """Set the instructions. During a call they replace those that Phonic has.
+
+        Only a ``reset`` can bring Phonic instructions with a template variable (``{{name}}``); it
+        cuts off whoever speaks.
+        """
         _expect("update_instructions", "instructions", instructions, str)
         self._runtime.dispatch(events.UpdateInstructions(chat.utf8(instructions)))
 

@@ -105,6 +105,17 @@ Microphone = Literal["unmuted", "muted"]
 """Whether Phonic hears the caller. It does, except in push-to-talk before ``unmute`` and after
 ``mute``; the newest of the caller's audio is kept meanwhile."""
 
+PromptUpdates = Literal["usable", "sent", "refused"]
+"""Whether Phonic takes ``update_system_prompt``, which is deprecated.
+
+``usable``
+    Nothing is known against it.
+``sent``
+    It was sent, and what it said has not been said in another way since.
+``refused``
+    Phonic has complained of it: instructions go out as a system message.
+"""
+
 Change = Literal["instructions", "tools", "config", "history", "caller_turn"]
 
 
@@ -139,6 +150,7 @@ class Context(Struct, kw_only=True):
     history: History = field(default_factory=History)
     carried: Private[str] = ""
     """The history in the prompt that the server has: a new prompt must carry it again."""
+    prompt_updates: PromptUpdates = "usable"
 
     generation: Generation | None = None
     caller_speaks: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
+from .._wire import server
 from .._wire.server import AudioChunk, Error, ToolCall
 from .context import Context
 from .events import (
@@ -20,6 +21,7 @@ from .events import (
     PlaybackLeft,
     SettingsEvent,
 )
+from .prompt import has_variables
 
 ABNORMAL_CLOSURE = 1006
 SERVICE_RESTART = 1012
@@ -86,14 +88,18 @@ def a_reset_is_due(context: Context, event: Event | None = None) -> bool:
     changes = context.changes
     if changes == {"instructions"}:
         # update_system_prompt cannot contain template variables (the SDK's docstring).
-        variables = context.config.template_variables
-        return bool(variables) and "{{" in (context.instructions or "")
+        return has_variables(context.instructions or "")
     return bool(changes) and changes != {"tools"}
 
 
 def another_agent_takes_over(context: Context, event: SettingsEvent) -> bool:
     """The event brings a chat context of its own: this is a handoff."""
     return getattr(event, "items", UNSET) is not UNSET
+
+
+def names_the_prompt_update(context: Context, event: server.Error | server.Warning) -> bool:
+    """Phonic complains of ``update_system_prompt``, which is deprecated."""
+    return event.names == "update_system_prompt"
 
 
 # -- push-to-talk --------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from . import timers
 from .context import Context, Reply
 from .effects import FlushAudio, Log, Send, SetAudioGate, StartTimer, StopTimer
 from .guards import a_reset_is_due
-from .prompt import render_history, system_prompt
+from .prompt import render_history, render_new_instructions, system_prompt
 
 KEPT_UNTIL_READY_MS = 10_000
 """Of the caller's audio, until Phonic is ready: what LiveKit recorded before the agent joined, and
@@ -121,12 +121,20 @@ def tell_changes(context: Context) -> None:
         if withdrawn or context.microphone != microphone:
             context.put(gate_when_open(context))
     elif "instructions" in context.changes:
-        prompt = system_prompt(context.instructions or "", context.carried)
-        context.put(Send(client.UpdateSystemPrompt(prompt)))
+        _tell_instructions(context)
     else:
         context.put(Send(client.UpdateToolsSubset(_tools(context))))
     context.changes.clear()
     context.put(StopTimer(timers.CHANGES_DUE))
+
+
+def _tell_instructions(context: Context) -> None:
+    instructions = context.instructions or ""
+    if context.prompt_updates == "refused":
+        context.put(Send(client.AddSystemMessage(render_new_instructions(instructions))))
+    else:
+        context.prompt_updates = "sent"
+        context.put(Send(client.UpdateSystemPrompt(system_prompt(instructions, context.carried))))
 
 
 def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
@@ -137,6 +145,8 @@ def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
     # What the user typed goes out later, with the request for the reply to it.
     context.carried = render_history(i for i in context.history if i.id not in context.typed)
     context.changes.clear()
+    if context.prompt_updates == "sent":
+        context.prompt_updates = "usable"
     context.microphone = "muted" if context.push_to_talk else "unmuted"
     options = structs.replace(
         context.config,

@@ -2,7 +2,8 @@
 
 Phonic has no message that adds past turns, so they travel in the prompt, as one JSON object a line
 between two marks. JSON escapes line breaks, and ``<`` is escaped as well. So nothing that was said
-can end the list, forge a turn or look like an instruction.
+can end the list, forge a turn or look like an instruction. The braces of ``{{name}}`` are escaped,
+too: only the instructions can hold template variables.
 """
 
 from __future__ import annotations
@@ -25,6 +26,27 @@ _INTRODUCTION = (
 
 _LATE_OUTPUT = "The tool call below, made earlier in the conversation, has now given its output."
 
+_NEW_INSTRUCTIONS = "Your instructions have changed. These take the place of all earlier ones:"
+
+TEMPLATE = "{{"
+"""Begins a template variable."""
+
+_ESCAPES = {"<": "\\u003c", TEMPLATE: "{\\u007b", "}}": "}\\u007d"}
+"""What must not stand in the prompt as it was said, and how JSON can say it."""
+
+
+def has_variables(instructions: str) -> bool:
+    """Whether Phonic may find a template variable in the instructions: its own, the agent's, ours.
+
+    Which names exist is known to Phonic alone.
+    """
+    return TEMPLATE in instructions
+
+
+def literal(text: str) -> str:
+    """The text for a system message, in which nothing is a template variable."""
+    return text.replace(TEMPLATE, "{ {")
+
 
 def system_prompt(instructions: str, history: str) -> str:
     """The instructions, and behind them the history if there is one."""
@@ -39,6 +61,11 @@ def render_history(items: Iterable[Item]) -> str:
     return "\n".join((_INTRODUCTION, "<conversation>", *lines, "</conversation>"))
 
 
+def render_new_instructions(instructions: str) -> str:
+    """Instructions for a system message, where they cannot become the prompt."""
+    return f"{_NEW_INSTRUCTIONS}\n{instructions}"
+
+
 def render_late_output(output: FunctionCallOutput) -> str:
     """A tool's output for a conversation in which the call was not made."""
     [line] = _lines([output])
@@ -46,9 +73,13 @@ def render_late_output(output: FunctionCallOutput) -> str:
 
 
 def _lines(items: Iterable[Item]) -> list[str]:
-    return [
-        msgspec.json.encode(entry).decode().replace("<", "\\u003c") for entry in _entries(items)
-    ]
+    return [_escaped(msgspec.json.encode(entry).decode()) for entry in _entries(items)]
+
+
+def _escaped(line: str) -> str:
+    for said, escape in _ESCAPES.items():
+        line = line.replace(said, escape)
+    return line
 
 
 def _entries(items: Iterable[Item]) -> Iterator[dict[str, object]]:

@@ -621,6 +621,20 @@ def _the_end() -> Iterator[_On]:
     yield (
         _On(server.Error)
         .move((awaiting_inputs, config_sent), closed, ending.announce_refusal)
+        .settle(
+            CONVERSING,
+            ending.log_error,
+            settings.replace_prompt_update,
+            settings.cut_off_turns_for_reset,
+            settings.tell_soon,
+            when=when.names_the_prompt_update,
+        )
+        .stay(
+            reconnecting,
+            ending.log_error,
+            settings.replace_prompt_update,
+            when=when.names_the_prompt_update,
+        )
         .stay(CONVERSING, tools.give_up_output, when=when.refuses_an_output)
         .stay(CONVERSING, ending.announce_error)
         .stay((reconnecting, last_words), ending.log_error)
@@ -628,6 +642,20 @@ def _the_end() -> Iterator[_On]:
     )
     yield (
         _On(server.Warning)
+        .settle(
+            CONVERSING,
+            ending.log_warning,
+            settings.replace_prompt_update,
+            settings.cut_off_turns_for_reset,
+            settings.tell_soon,
+            when=when.names_the_prompt_update,
+        )
+        .stay(
+            reconnecting,
+            ending.log_warning,
+            settings.replace_prompt_update,
+            when=when.names_the_prompt_update,
+        )
         .stay(others(connecting, closed), ending.log_warning)
         .ignore((connecting, closed), NO_SOCKET)
     )

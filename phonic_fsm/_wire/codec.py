@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, ClassVar, Generic, TypeVar, Union, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from . import server
 from .client import ClientMessage
 from .facts import Public, StepKind
 from .server import ServerMessage
@@ -33,6 +34,9 @@ class MalformedMessage(Struct, frozen=True, tag="malformed_message", tag_field="
     message_type: Public[str | None]
     problem: Public[str]
     """What is wrong, and the path to the bad value, such as ``$.text``."""
+
+
+Undecodable = Union[UnknownMessage, MalformedMessage]
 
 
 class _Envelope(Struct):
@@ -85,13 +89,24 @@ def refuse_too_deep(frame: bytes | bytearray | str, levels: int) -> None:
         raise msgspec.ValidationError(f"Nested more than {levels} levels deep - at `$`")
 
 
-decode_server: _Decoder[ServerMessage] = _Decoder(ServerMessage)
-"""Decodes a frame from the server."""
+_decode_server: _Decoder[ServerMessage] = _Decoder(ServerMessage)
+
+
+def decode_server(frame: bytes | bytearray | str) -> ServerMessage | Undecodable:
+    """Decode a frame from the server.
+
+    What the machine has to know of a complaint's text becomes a field, since the text is private
+    and a trace may lack it.
+    """
+    message = _decode_server(frame)
+    if isinstance(message, (server.Error, server.Warning)):
+        named = b"update_system_prompt" in encode(message)
+        return structs.replace(message, names="update_system_prompt" if named else None)
+    return message
+
 
 decode_client: _Decoder[ClientMessage] = _Decoder(ClientMessage)
 """Decodes a frame from the client, for the simulator."""
 
 encode = msgspec.json.Encoder().encode
 """Encodes a message of either side as the bytes of a text frame."""
-
-Undecodable = Union[UnknownMessage, MalformedMessage]

@@ -8,7 +8,7 @@ default, and so have those that it might fill with ``null``; fields that it may 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar, Literal, Union
 
 from msgspec import Struct
 
@@ -149,16 +149,20 @@ class Problem(Struct, frozen=True):
     code: Public[str | None] = None
 
 
-class Error(_ServerMessage, frozen=True, tag="error"):
+class Error(_ServerMessage, frozen=True, tag="error", omit_defaults=True):
     step_kind: ClassVar[StepKind] = "error"
     error: Problem
     param_errors: Private[dict[str, str] | None] = None
     """What is wrong with single fields, by their path."""
+    names: Literal["update_system_prompt"] | None = None
+    """The message from the client that its text names. The decoder says so, not the server."""
 
 
-class Warning(_ServerMessage, frozen=True, tag="warning"):
+class Warning(_ServerMessage, frozen=True, tag="warning", omit_defaults=True):
     step_kind: ClassVar[StepKind] = "error"
     warning: Problem
+    names: Literal["update_system_prompt"] | None = None
+    """As in ``Error``."""
 
 
 ServerMessage = Union[

@@ -12,8 +12,8 @@ from phonic_fsm._core.context import Context, Generation, Settings
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.states import State
 from phonic_fsm._core.table import CHOICES
-from phonic_fsm._wire import server
-from phonic_fsm._wire.config import ConfigOptions
+from phonic_fsm._wire import client, server
+from phonic_fsm._wire.config import ConfigOptions, InlineTool
 
 SETTINGS = Settings(id_seed="seed")
 
@@ -74,3 +74,17 @@ def test_what_was_on_its_way_at_a_reset_opens_no_turn():
     assert machine.step(server.AudioChunk(b"\0\0", "on. ")).effects == []
     machine.step(server.AssistantStartedSpeaking())
     assert machine.step(server.AudioChunk(b"\0\0", "Hello. ")).target is State.speaking
+
+
+def test_a_refused_prompt_and_another_change_in_its_tick_are_one_reset():
+    machine = conversing()
+    machine.step(events.UpdateInstructions("Be brief."))
+    machine.step(events.ChangesDue())
+    machine.step(server.AssistantStartedSpeaking())
+    refused = server.Problem("update_system_prompt is deprecated")
+    machine.step(server.Warning(refused, names="update_system_prompt"))
+    machine.step(events.UpdateTools((InlineTool({"type": "function"}),)))
+    assert machine.state is State.ready
+    [reset] = (e for e in machine.step(events.ChangesDue()).effects if isinstance(e, effects.Send))
+    assert isinstance(reset.message, client.Reset)
+    assert reset.message.config.system_prompt == "Be brief."

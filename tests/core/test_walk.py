@@ -102,6 +102,7 @@ SERVER: tuple[Event, ...] = (
     phonic.AssistantEndedConversation(),
     phonic.Error(phonic.Problem("bad"), {"voice_id": "unknown"}),
     phonic.Warning(phonic.Problem("hm")),
+    phonic.Warning(phonic.Problem("update_system_prompt"), names="update_system_prompt"),
     codec.UnknownMessage("new"),
     codec.MalformedMessage("audio_chunk", "$.audio"),
 )

@@ -233,8 +233,8 @@ ONE_WELCOME = Reason(
 AS_JSON = Reason(
     CHANGES,
     "writes the history into the prompt as plain lines",
-    "writes it as one JSON object a line, so nothing that was said can pass for another turn or "
-    "for an instruction",
+    "writes it as one JSON object a line, so nothing that was said can pass for another turn, for "
+    "an instruction or for a template variable",
 )
 NO_TOOLS = Reason(
     CHANGES,

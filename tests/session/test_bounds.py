@@ -88,28 +88,52 @@ async def test_a_message_that_is_too_long_is_named_and_the_conversation_resumed(
         await emitted.next("session_reconnected")
 
 
+async def add_system_message(session, text):
+    context = session.chat_ctx
+    context.add_message(role="system", content=text)
+    await session.update_chat_ctx(context)
+
+
 async def test_a_socket_that_takes_nothing_is_given_up_and_nothing_is_lost(
     make_model, server, monkeypatch, caplog
 ):
     monkeypatch.setattr(connection, "PING_INTERVAL", 0.2)
     async with conversation(make_model(), server) as (session, peer, emitted):
         peer._socket.transport.pause_reading()
-        prompt = "x" * 2**19
+        text = "x" * 2**19
         for number in range(24):
-            await session.update_instructions(f"{number} {prompt}")
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await add_system_message(session, f"{number} {text}")
         await emitted.state("reconnecting")
         peer._socket.transport.resume_reading()
         told = []
         while (message := await peer.receive()) is not None:
-            told.append(message.system_prompt)
+            told.append(message.system_message)
         resumed = await server.accept()
         await resumed.send(phonic.ConversationReconnected())
         while len(told) < 24:
-            told.append((await resumed.expect(client.UpdateSystemPrompt)).system_prompt)
-        assert told == [f"{number} {prompt}" for number in range(24)]
+            told.append((await resumed.expect(client.AddSystemMessage)).system_message)
+        assert told == [f"{number} {text}" for number in range(24)]
     assert "no answer to a ping within 0.2 s" in caplog.text
+
+
+async def test_settings_that_did_not_leave_do_not_undo_newer_ones(make_model, server, monkeypatch):
+    monkeypatch.setattr(connection, "PING_INTERVAL", 0.2)
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        peer._socket.transport.pause_reading()
+        for _ in range(12):
+            await add_system_message(session, "x" * 2**19)
+        await session.update_instructions("Be brief.")
+        await emitted.state("reconnecting")
+        await session.update_instructions("Be loud.")
+        resumed = await server.accept()
+        await resumed.send(phonic.ConversationReconnected())
+        await emitted.next("session_reconnected")
+        session.set_external_id("last")
+        peer.cut()
+        assert await resumed.receive() == client.UpdateSystemPrompt("Be loud.")
+        while isinstance(message := await resumed.receive(), client.AddSystemMessage):
+            pass
+        assert message == client.SetExternalId("last"), "and the older prompt is not among them"
 
 
 async def test_a_connection_that_answers_no_ping_is_given_up(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from livekit.agents import function_tool, llm
@@ -10,6 +11,7 @@ from msgspec import UNSET
 from support.scripted import SILENCE, conversation, read, settle, started
 
 from phonic_fsm import State
+from phonic_fsm._core.prompt import render_new_instructions
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 
@@ -78,6 +80,87 @@ async def test_instructions_with_template_variables_need_a_reset(make_model, ser
         reset = await peer.expect(client.Reset)
     assert reset.config.system_prompt == "You work for {{shop}}."
     assert reset.config.template_variables == {"shop": "Rossi"}
+
+
+@pytest.mark.parametrize("name", ["{{system_time}}", "{{ the_agents_own }}", "{{shop}}"])
+async def test_any_template_variable_needs_a_reset(name, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        await session.update_instructions(f"It is {name}.")
+        reset = await peer.expect(client.Reset)
+    assert reset.config.system_prompt == f"It is {name}."
+
+
+async def test_nothing_that_was_said_becomes_a_template_variable(make_model, server):
+    async with conversation(make_model(), server, tools=[look_up_weather]) as (
+        session,
+        peer,
+        emitted,
+    ):
+        await peer.send(phonic.InputText("{{secret}} {{{x}}}"))
+        await peer.send(phonic.ToolCall("c1", "look_up_weather", {"city": "{{secret}}"}))
+        await read(await emitted.next("generation_created"))
+        context = session.chat_ctx
+        context.items.append(
+            llm.FunctionCallOutput(call_id="c1", output="}} {{secret}}", is_error=False)
+        )
+        context.add_message(role="system", content="The caller wrote {{secret}}.")
+        await session.update_chat_ctx(context)
+        await peer.expect(client.ToolCallOutput)
+        told = await peer.expect(client.AddSystemMessage)
+        session.generate_reply(instructions="Say {{secret}}.")
+        asked = await peer.expect(client.GenerateReply)
+        await session.update_instructions("It is {{system_time}}.")
+        prompt = (await peer.expect(client.Reset)).config.system_prompt
+    instructions, history = prompt.split("\n\n", 1)
+    assert instructions == "It is {{system_time}}."
+    assert "{{" not in history + told.system_message + asked.system_message
+    assert "}}" not in history
+    said = [json.loads(line) for line in history.splitlines() if line.startswith("{")]
+    assert said[0]["text"] == "{{secret}} {{{x}}}"
+    assert json.loads(said[1]["arguments"]) == {"city": "{{secret}}"}
+
+
+WARNED = phonic.Warning(phonic.Problem("update_system_prompt is deprecated: it was ignored"))
+REFUSED = phonic.Error(phonic.Problem("deprecated"), {"type": "update_system_prompt is deprecated"})
+
+
+def named(instructions):
+    return client.AddSystemMessage(render_new_instructions(instructions))
+
+
+@pytest.mark.parametrize("complaint", [WARNED, REFUSED])
+async def test_instructions_whose_update_is_refused_become_a_system_message(
+    complaint, make_model, server
+):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await session.update_instructions("Be brief.")
+        await peer.expect(client.UpdateSystemPrompt)
+        session.set_external_id("in between")
+        await peer.expect(client.SetExternalId)
+        await peer.send(complaint)
+        assert await peer.receive() == named("Be brief.")
+        await session.update_instructions("Be loud.")
+        assert await peer.receive() == named("Be loud.")
+        await peer.send(complaint)
+        await settle(peer, emitted)
+        assert "error" not in [name for name, _ in emitted.rest()]
+        await session.update_instructions("It is {{system_time}}.")
+        reset = await peer.expect(client.Reset)
+        assert reset.config.system_prompt.startswith("It is {{system_time}}.")
+    assert await peer.receive() is None
+
+
+async def test_a_refused_update_that_a_reset_has_replaced_is_not_told_again(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await session.update_instructions("Be brief.")
+        await peer.expect(client.UpdateSystemPrompt)
+        session.update_options(voice="ann")
+        await peer.expect(client.Reset)
+        await peer.send(WARNED)
+        await settle(peer, emitted)
+        await session.update_instructions("Be loud.")
+        assert await peer.receive() == named("Be loud.")
+    assert await peer.receive() is None
 
 
 async def test_instructions_that_use_no_variable_need_no_reset(make_model, server):

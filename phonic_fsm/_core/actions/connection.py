@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..._wire import client, server
 from .. import events, outgoing, timers
-from ..context import Context, Reply
+from ..context import Change, Context, Reply
 from ..effects import (
     Connect,
     Disconnect,
@@ -100,8 +100,13 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
         context.reply = Reply(None, client.GenerateReply(), "asked")
     end_turn(context, interrupted=True)
     end_caller_speech(context)
-    context.held.extend(event.unsent)
     for message in event.unsent:
+        change = TOLD_BY.get(type(message))
+        if change is not None:
+            # It is told as it will be then: behind a newer change, the message would undo it.
+            context.changes.add(change)
+            continue
+        context.held.append(message)
         if isinstance(message, client.ToolCallOutput):
             context.unacknowledged.pop(message.tool_call_id, None)
     context.put(
@@ -109,6 +114,14 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
         EmitError("connection_lost", f"{trouble(event)}; resuming", recoverable=True),
         StartTimer(timers.GRACE_OVER, timers.GRACE),
     )
+
+
+TOLD_BY: dict[type[client.ClientMessage], Change] = {
+    client.UpdateSystemPrompt: "instructions",
+    client.UpdateToolsSubset: "tools",
+    client.Reset: "config",
+}
+"""What each of the messages tells that hold settings."""
 
 
 def start_afresh(context: Context, event: Event) -> None:

@@ -10,6 +10,7 @@ from ..context import Context, Reply
 from ..effects import Log, RejectReply, Send, StartTimer, StopTimer, SupersedeReply
 from ..events import Event
 from ..guards import answer_has_not_begun
+from ..prompt import literal
 from ..turns import ask, end_reply, end_turn
 
 
@@ -21,7 +22,7 @@ def request_reply(context: Context, event: events.GenerateReply) -> None:
         context,
         event.request_id,
         client.GenerateReply(
-            system_message=event.instructions or UNSET, user_message=text or UNSET
+            system_message=literal(event.instructions or "") or UNSET, user_message=text or UNSET
         ),
     )
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from msgspec import UNSET, structs
 
-from ..._wire import client
+from ..._wire import client, server
 from .. import events, outgoing, timers
 from ..context import Change, Context
-from ..effects import StartTimer
+from ..effects import Log, StartTimer
 from ..events import Event
 from ..guards import a_reset_is_due
 from ..turns import end_caller_speech, end_turn
@@ -29,6 +29,17 @@ def tell_soon(context: Context, event: Event) -> None:
     """Tell Phonic at the end of the tick, together with other changes."""
     if context.changes:
         context.put(StartTimer(timers.CHANGES_DUE, 0.0))
+
+
+def replace_prompt_update(context: Context, event: server.Error | server.Warning) -> None:
+    """Note that Phonic refuses ``update_system_prompt``, and tell what it said in another way."""
+    if context.prompt_updates == "sent":
+        context.changes.add("instructions")
+    if context.prompt_updates != "refused":
+        context.prompt_updates = "refused"
+        context.put(
+            Log("info", "Phonic refuses update_system_prompt; instructions become system messages")
+        )
 
 
 def cut_off_turns(context: Context, event: Event) -> None:

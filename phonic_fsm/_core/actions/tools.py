@@ -10,7 +10,7 @@ from ..context import Context, Reply
 from ..effects import AddItem, EmitToolCallSettled, Log, PushFunctionCall, ToolCallOutcome
 from ..guards import refused_outputs
 from ..history import FunctionCall, FunctionCallOutput, Item, Message, OtherItem
-from ..prompt import render_late_output
+from ..prompt import literal, render_late_output
 from ..turns import ask, end_turn, expect_answer, open_for_answer
 from ..wording import complaint
 from .assistant import open_generation
@@ -108,7 +108,7 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
             told = True
         elif isinstance(item, Message) and item.text.strip():
             if item.role in ("system", "developer"):
-                outgoing.deliver(context, client.AddSystemMessage(item.text))
+                outgoing.deliver(context, client.AddSystemMessage(literal(item.text)))
                 told = True
             elif item.role == "user" and position == len(added):
                 context.typed[item.id] = item.text

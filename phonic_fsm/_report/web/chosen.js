@@ -11,6 +11,7 @@
     microphone: "caller's microphone",
     changes: "changes not yet told",
     carried: "characters of history in the prompt",
+    prompt_updates: "update_system_prompt",
     generation: "open answer",
     "generation.phase": "… how far",
     "generation.text": "… characters of text",
