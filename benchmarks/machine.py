@@ -13,6 +13,7 @@ from transitions import Machine
 from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
 from phonic_fsm._core.machine import SessionMachine
+from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm._wire import server
 from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import replay
@@ -91,7 +92,7 @@ async def _record(path: Path) -> float:
     """The step with a trace (µs): the thread that writes it counts too."""
     settings = _settings()
     machine = SessionMachine(settings)
-    recorder = TraceRecorder(checked_recording(path), settings)
+    recorder = TraceRecorder(checked_recording(path), settings, Secrets())
     for event in BEGINNING:
         recorder.record(machine.step(event))
     cpu = Cpu()

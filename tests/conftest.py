@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,10 +11,14 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from livekit.agents.telemetry import set_tracer_provider, tracer
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from support import processes
 from support.clock import PatientLoop
 from support.published import Watch
 from support.scripted import KEY, PATIENCE, PhonicServer
+from support.spans import Exported
 
 from phonic_fsm import RealtimeModel
 from phonic_fsm.trace import _recorder
@@ -57,8 +62,9 @@ def _messages_are_as_published(watch: Watch) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PHONIC_API_KEY", "PHONIC_BASE_URL", "PHONIC_FSM_TRACE"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [*os.environ]:
+        if name.startswith("PHONIC_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -77,14 +83,33 @@ def make_model(server: PhonicServer) -> Callable[..., RealtimeModel]:
     return make
 
 
+@pytest.fixture
+def set_provider() -> Iterator[Callable[..., None]]:
+    """Sets LiveKit's tracer provider for one test."""
+    former = tracer._tracer_provider
+    yield set_tracer_provider
+    tracer.set_provider(former)
+
+
+@pytest.fixture
+def exported(set_provider: Callable[..., None]) -> Exported:
+    """The spans of one test, with what was said in them."""
+    exported = Exported()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exported.exporter))
+    set_provider(provider, allow_pii=True)
+    return exported
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody has signed; its key is beside it."""
+    """A certificate for 127.0.0.1 and phonic.test that nobody has signed; its key is beside it."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl to make a certificate")
     command = (
         "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
-        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
+        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1,DNS:phonic.test "
+        "-keyout key.pem -out cert.pem"
     )
     folder = tmp_path_factory.mktemp("tls")
     made = processes.run(*command.split(), cwd=folder)

@@ -105,7 +105,7 @@ async def main() -> None:
         network = Network(urlsplit(simulator.url).port or 0)
         port = await network.up()
         model = RealtimeModel(
-            api_key="simulated",
+            api_key="any",
             base_url=f"ws://127.0.0.1:{port}",
             welcome_message="Hotel Miramar, good evening. How can I help?",
             trace=TRACE,

@@ -20,6 +20,7 @@ from livekit.agents.utils import is_given, shortuuid
 
 from .._core.context import Settings
 from .._runtime.endpoint import Endpoint
+from .._runtime.secrets import Secrets
 from .._wire.config import AudioFormat
 from ..trace._recorder import TraceRecorder
 from ..trace._recording import checked_recording
@@ -62,7 +63,8 @@ class RealtimeModel(llm.RealtimeModel):
         documented range is sent, with a warning in the log.
 
         Args:
-            api_key: Phonic's key. Default: the environment variable ``PHONIC_API_KEY``.
+            api_key: Phonic's key. Default: the environment variable ``PHONIC_API_KEY``. White space
+                around it is taken off.
             base_url: The server's address, such as that of the simulator: ``ws://`` or ``wss://``,
                 host and port. Default: ``PHONIC_BASE_URL``, else Phonic's own.
             audio_format: The audio on the wire, in both directions, mono: PCM16 of this rate (Hz),
@@ -177,15 +179,14 @@ class RealtimeModel(llm.RealtimeModel):
 
         Raises:
             TypeError: an option does not exist.
-            ValueError: there is no API key, or an option has a value that Phonic cannot take. The
-                message names the option, the value and the rule.
+            ValueError: there is no API key, the key or the address cannot work, or an option has a
+                value that Phonic cannot take. The message names the option, the value and the rule;
+                it shows nothing of the key.
         """
         self._options = checked(options)
         warn_of_the_undocumented(self._options)
         super().__init__(capabilities=_capabilities(self._options))
         key = (api_key if is_given(api_key) else None) or os.environ.get("PHONIC_API_KEY")
-        if not key:
-            raise ValueError("a Phonic API key is required: pass api_key or set PHONIC_API_KEY")
         if audio_format not in get_args(AudioFormat):
             raise ValueError(
                 f"audio_format must be one of {', '.join(get_args(AudioFormat))}, "
@@ -198,7 +199,7 @@ class RealtimeModel(llm.RealtimeModel):
             )
         self._unmute_prebuffer_ms = unmute_prebuffer_ms
         url = base_url if is_given(base_url) else os.environ.get("PHONIC_BASE_URL")
-        self._endpoint = Endpoint(key, url) if url else Endpoint(key)
+        self._endpoint = Endpoint(key or "", url) if url else Endpoint(key or "")
         self._audio_format = audio_format
         to_config(self._options, audio_format)
         target = trace if is_given(trace) else os.environ.get("PHONIC_FSM_TRACE") or None
@@ -237,14 +238,17 @@ class RealtimeModel(llm.RealtimeModel):
             answer_timeout=self._conn_options.timeout,
             unmute_prebuffer_ms=self._unmute_prebuffer_ms,
         )
+        secrets = Secrets(self._endpoint.api_key)
+        secrets.learn(config)
         recorder = None
         if self._recording is not None:
             job, room = _job_and_room()
-            recorder = TraceRecorder(self._recording, settings, job=job, room=room)
+            recorder = TraceRecorder(self._recording, settings, secrets, job=job, room=room)
         session = RealtimeSession(
             self,
             settings,
             self._endpoint,
+            secrets=secrets,
             options=options,
             tool_configs=tool_configs,
             audio_format=self._audio_format,

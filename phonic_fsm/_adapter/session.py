@@ -8,6 +8,7 @@ this class.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
 import sys
@@ -29,8 +30,10 @@ from .._core.events import name_of
 from .._core.machine import SessionMachine, Step
 from .._core.states import State
 from .._runtime.endpoint import Endpoint
+from .._runtime.faults import log_fault_of_others
 from .._runtime.log import logger
 from .._runtime.printable import printable
+from .._runtime.secrets import Secrets
 from .._runtime.session import Recorder, SessionRuntime
 from .._wire.codec import encode
 from .._wire.config import InlineTool
@@ -96,6 +99,7 @@ class RealtimeSession(
         settings: Settings,
         endpoint: Endpoint,
         *,
+        secrets: Secrets,
         options: dict[str, Any],
         tool_configs: ToolConfigs,
         audio_format: str,
@@ -105,6 +109,7 @@ class RealtimeSession(
         super().__init__(model)
         self._wire_format = WIRE_FORMATS[audio_format]
         self._audio_format = audio_format
+        self._secrets = secrets
         self._options = options
         self._tool_configs = tool_configs
         self._tools: llm.ToolContext | None = None
@@ -116,13 +121,14 @@ class RealtimeSession(
         self._collecting: set[asyncio.Task[None]] = set()
         """One task for each stream of text that ``say`` reads."""
         self._times = SessionTimes(model)
-        self._spans = begin_spans(model)
+        self._spans = begin_spans(model, secrets)
         self._warned: set[str] = set()
         machine = SessionMachine(settings)
         self._chat = chat.SessionChat(machine.context.history)
         self._runtime = SessionRuntime(
             machine,
             endpoint,
+            secrets=secrets,
             perform=self._performers(),
             wire_format=self._wire_format,
             connect_timeout=connect_timeout,
@@ -134,7 +140,6 @@ class RealtimeSession(
         self._playback = Playback()
         spare_the_estimate()
         self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
-        self._running.add_done_callback(_log_crash)
 
     @property
     def state(self) -> State:
@@ -342,6 +347,7 @@ class RealtimeSession(
 
         def make_changes() -> None:
             if changes:
+                self._secrets.learn(config)
                 self._options, self._tool_configs = updated, tool_configs
                 self._runtime.dispatch(
                     events.UpdateOptions(config=config, tools=self._inline_tools())
@@ -451,12 +457,14 @@ class RealtimeSession(
                 # If the reply is not done, the stream itself was cancelled: then the reply is, too.
                 reply.cancel()
                 raise
-            except Exception as error:  # noqa: BLE001 - a user's stream may raise anything
+            except BaseException as error:
                 if reply.done():
                     logger.debug("a stream of text for say() raised when stopped: %r", error)
                 else:
                     del self._replies[request_id]
                     reply.set_exception(error)
+                if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                    raise  # The process is to end.
                 return
             self._runtime.dispatch_unattended(
                 events.Say(request_id, chat.utf8(words), interruptible)
@@ -641,10 +649,11 @@ class RealtimeSession(
     def _reject_reply(self, effect: effects.RejectReply) -> None:
         reply = self._replies.pop(effect.request_id, None)
         if reply is not None and not reply.done():
-            reply.set_exception(failure_for(effect, self._runtime.circumstances()))
+            failure = failure_for(self._secrets.out_of(effect), self._runtime.circumstances())
+            reply.set_exception(failure)
             # The log says it if nobody looks at the future; asyncio need not complain as well.
             reply.exception()
-            logger.debug("%s: %s", effect.request_id, printable(effect.problem))
+            logger.debug("%s: %s", effect.request_id, printable(failure.message))
 
     def _supersede_reply(self, effect: effects.SupersedeReply) -> None:
         reply = self._replies.pop(effect.request_id, None)
@@ -678,6 +687,7 @@ class RealtimeSession(
         self.emit("dtmf", Dtmf(effect.digits))
 
     def _emit_tool_call_settled(self, effect: effects.EmitToolCallSettled) -> None:
+        effect = self._secrets.out_of(effect)
         self.emit(
             "tool_call_settled",
             ToolCallSettled(
@@ -695,7 +705,7 @@ class RealtimeSession(
 
     def _emit_error(self, effect: effects.EmitError) -> None:
         level = logging.WARNING if effect.recoverable else logging.ERROR
-        error = error_for(effect, self._runtime.circumstances())
+        error = error_for(self._secrets.out_of(effect), self._runtime.circumstances())
         logger.log(level, "%s: %s", effect.kind, printable(str(error)))
         self.emit(
             "error",
@@ -737,12 +747,12 @@ class RealtimeSession(
         self._observer.follow(session)
 
     def emit(self, event: Any, *args: Any) -> None:
-        """Call the listeners. What one of them raises is logged, and goes no further."""
-        try:
-            super().emit(event, *args)
-        except Exception:  # noqa: BLE001 - a listener may raise anything
-            # LiveKit's emitter does not catch a listener's TypeError.
-            logger.exception("a listener of %s raised", event)
+        """Call the listeners. What one of them raises is logged, and costs nothing but itself."""
+        for listener in list(self._events.get(event, ())):
+            try:
+                listener(*_wanted(listener, args))
+            except BaseException as error:  # noqa: BLE001 - a listener may raise anything
+                log_fault_of_others(f"a listener of {event} raised", error, self._secrets)
 
 
 def observe(session: AgentSession[Any]) -> None:
@@ -768,11 +778,15 @@ def _expect(call: str, name: str, value: object, kind: type | tuple[type, ...]) 
         raise TypeError(f"{call}: {name} must be {wanted}, got {type(value).__name__}")
 
 
+def _wanted(listener: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments that a listener gets: as many as it takes, as with LiveKit's emitter."""
+    parameters = inspect.signature(listener).parameters.values()
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return args
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return args[: sum(parameter.kind in positional for parameter in parameters)]
+
+
 def _as_dict(message: Any) -> dict[str, Any]:
     decoded: dict[str, Any] = json.loads(encode(message))
     return decoded
-
-
-def _log_crash(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("the Phonic session broke", exc_info=error)

@@ -16,7 +16,6 @@ none are made. A fault in what records them ends the spans, never the call.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -30,9 +29,9 @@ from .._core.events import name_of
 from .._core.history import FunctionCallOutput
 from .._core.machine import Step
 from .._core.states import CONVERSING, State
+from .._runtime.faults import log_fault_of_others
+from .._runtime.secrets import Secrets
 from .._wire.server import ConversationCreated
-
-logger = logging.getLogger("phonic_fsm")
 
 CONVERSATION_ID = "phonic.conversation_id"
 RESPONSE_ID = trace_types.ATTR_GEN_AI_RESPONSE_ID
@@ -48,7 +47,7 @@ ERROR = "lk.pii.error"
 DIGITS = "lk.pii.digits"
 
 
-def begin_spans(model: llm.RealtimeModel) -> SessionSpans | None:
+def begin_spans(model: llm.RealtimeModel, secrets: Secrets) -> SessionSpans | None:
     """Begin the spans of a session, as children of the current span.
 
     ``None`` if nobody records spans.
@@ -61,9 +60,9 @@ def begin_spans(model: llm.RealtimeModel) -> SessionSpans | None:
                 trace_types.ATTR_GEN_AI_REQUEST_MODEL: model.model,
             },
         )
-        return SessionSpans(session) if session.is_recording() else None
-    except Exception:  # an exporter or processor may raise anything; the call goes on
-        logger.exception("this session has no spans")
+        return SessionSpans(session, secrets) if session.is_recording() else None
+    except BaseException as error:  # noqa: BLE001 - an exporter or processor may raise anything
+        log_fault_of_others("this session has no spans", error, secrets)
         return None
 
 
@@ -77,8 +76,9 @@ class _GenerationSpan:
 class SessionSpans:
     """The spans of one session, made step by step."""
 
-    def __init__(self, session: Span) -> None:
+    def __init__(self, session: Span, secrets: Secrets) -> None:
         self._session = session
+        self._secrets = secrets
         self._context = trace.set_span_in_context(session)
         self._state = self._begin_state(State.connecting, "open")
         self._generation: _GenerationSpan | None = None
@@ -106,21 +106,22 @@ class SessionSpans:
         """Record one step. This never raises: a fault ends the spans, and the log says so."""
         try:
             self._record(step)
-        except Exception:  # see begin_spans
-            logger.exception("the spans of this session end here")
+        except BaseException as error:  # noqa: BLE001 - see begin_spans
+            log_fault_of_others("the spans of this session end here", error, self._secrets)
             self._record = _ignore
 
     def _tell(self, step: Step) -> None:
         event = step.event
         if isinstance(event, ConversationCreated):
-            self._session.set_attribute(CONVERSATION_ID, event.conversation_id)
+            conversation_id = self._secrets.hide(event.conversation_id)
+            self._session.set_attribute(CONVERSATION_ID, conversation_id)
         elif isinstance(event, events.UpdateChatContext):
-            self._tell_outputs(event)
+            self._tell_outputs(self._secrets.out_of(event))
         cause = name_of(event)
         for effect in step.effects:
             teller = self._tellers.get(type(effect))
             if teller is not None:
-                teller(effect, cause)
+                teller(self._secrets.out_of(effect), cause)
         if step.source is not step.target:
             self._move(step, cause)
 

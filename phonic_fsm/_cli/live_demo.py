@@ -63,7 +63,7 @@ class Demo:
     async def run(self, trace: Path) -> None:
         async with PhonicSimulator(self._scenario) as simulator:
             model = RealtimeModel(
-                api_key="simulated",
+                api_key="any",
                 base_url=simulator.url,
                 trace=trace,
                 generate_welcome_message=self._scenario.welcome is not None,

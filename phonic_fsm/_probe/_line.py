@@ -18,6 +18,7 @@ from .._audio.formats import WIRE_FORMATS
 from .._core.events import ConnectFailed, ConnectionClosed, ConnectionOpened
 from .._runtime.connection import Connection
 from .._runtime.endpoint import Endpoint
+from .._runtime.secrets import Secrets
 from .._wire import client, server
 
 FORMAT = WIRE_FORMATS["pcm_24000"]
@@ -75,8 +76,9 @@ class Line:
         self._has_spoken = False
         self._changed = anyio.Event()
         self._ended = anyio.Event()
+        self._secrets = Secrets(endpoint.api_key)
         self._connection = Connection(
-            endpoint, self._note, resume=resume, connect_timeout=CONNECT_TIMEOUT_S
+            endpoint, self._secrets, self._note, resume=resume, connect_timeout=CONNECT_TIMEOUT_S
         )
 
     # -- speaking --------------------------------------------------------------------------------
@@ -198,6 +200,7 @@ class Line:
         self._changed = anyio.Event()
 
     def _note(self, event: Any) -> None:
+        event = self._secrets.out_of(event)
         self._transcript.write(self._name, "in", event)
         if isinstance(event, ConnectFailed):
             self._failed = event

@@ -6,11 +6,11 @@
     One attempt to connect and, if it succeeds, the connection; how long the attempt may take.
 ``socket`` and ``outbox``
     The websocket, and the messages that wait until it takes more.
-``endpoint``
-    The address of Phonic, and the headers of the handshake.
+``endpoint`` and ``proxy``
+    The address of Phonic, the headers of the handshake, and the proxy on the way.
 ``uplink``
     The caller's audio on its way to Phonic.
-``log`` and ``printable``
+``log``, ``printable`` and ``secrets``
     The log, and how foreign text is made safe for it.
 
 Nothing here knows LiveKit's sessions and chat contexts.

@@ -13,14 +13,22 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from urllib.parse import urljoin, urlsplit
 
 import anyio
 from websockets.asyncio.client import connect
 from websockets.exceptions import (
     ConnectionClosed as SocketClosed,
 )
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidProxyStatus,
+    InvalidStatus,
+    InvalidURI,
+)
 from websockets.frames import CloseCode
+from websockets.http11 import Response
 from websockets.protocol import State
 
 from .._core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event, RoundTrip
@@ -29,6 +37,8 @@ from .._wire.codec import decode_server, encode
 from .deadline import fail_after
 from .endpoint import Endpoint
 from .outbox import Outbox
+from .proxy import Proxy, UnusableProxy, proxy_for
+from .secrets import Secrets
 from .socket import WRITE_LIMIT, Socket
 
 MAX_MESSAGE_BYTES = 16 * 2**20
@@ -48,6 +58,12 @@ HOPELESS_STATUS = {
     404: "there is no such endpoint; check base_url or PHONIC_BASE_URL",
 }
 
+MOVED_FOR_GOOD = (301, 308)
+
+REDIRECTS = (300, 301, 302, 303, 307, 308)
+
+PROXY_WANTS_A_PASSWORD = 407
+
 # websockets logs handshake headers at DEBUG, and the key is one of them.
 _socket_logger = logging.getLogger(f"{__name__}.websocket")
 _socket_logger.setLevel(logging.INFO)
@@ -61,12 +77,14 @@ class Connection:
     def __init__(
         self,
         endpoint: Endpoint,
+        secrets: Secrets,
         report: Callable[[Event], None],
         *,
         resume: str | None,
         connect_timeout: float,
     ) -> None:
         self._endpoint = endpoint
+        self._secrets = secrets
         self._report = report
         self._resume = resume
         self._connect_timeout = connect_timeout
@@ -145,9 +163,12 @@ class Connection:
             return
         with anyio.CancelScope() as self._scope:
             began = self._now()
-            socket = self._socket = await self._open()
-            if socket is None:
+            opened = await self._open()
+            if isinstance(opened, ConnectFailed):
+                # Not where the error was caught: what a listener raises then would carry it along.
+                self._report(opened)
                 return
+            socket = self._socket = opened
             try:
                 self._report(ConnectionOpened(round(self._now() - began, 6)))
                 socket.start(self._receive, self._flush)
@@ -197,15 +218,22 @@ class Connection:
 
     def _receive(self, frame: bytes | bytearray) -> None:
         self.last_heard = self._now()
-        self._report(decode_server(frame))
+        self._report(decode_server(self._secrets.keep_key_out(frame)))
 
-    async def _open(self) -> Socket | None:
+    async def _open(self) -> Socket | ConnectFailed:
         url, headers = self._endpoint.request(self._resume)
         try:
+            proxy = None if self._endpoint.is_on_this_machine else proxy_for(url)
+        except UnusableProxy as problem:
+            return _failure(str(problem), retryable=False)
+        if proxy is not None:
+            self._secrets.learn_proxy(proxy.address)
+        try:
             with fail_after(self._connect_timeout):
-                socket = await connect(
+                socket = await _Opening(
                     url,
                     create_connection=Socket,
+                    proxy=proxy and proxy.address,
                     ssl=_tls() if url.startswith("wss:") else None,
                     additional_headers=headers,
                     user_agent_header=None,
@@ -221,24 +249,69 @@ class Connection:
                 assert isinstance(socket, Socket)
                 return socket
         except InvalidStatus as error:
-            status = error.response.status_code
-            advice = HOPELESS_STATUS.get(status)
-            problem = f"Phonic refused the connection with HTTP {status}"
-            self._fail(
-                f"{problem}: {advice}" if advice else problem,
-                retryable=advice is None,
-                retry_after=_seconds(error.response.headers.get("Retry-After")),
-            )
+            return _refusal(url, error.response)
+        except InvalidProxyStatus as error:
+            return _refusal_by_proxy(proxy, error.response)
         except TimeoutError:
-            self._fail(f"Phonic did not answer within {self._connect_timeout:g} s")
+            way = f", through {proxy}," if proxy is not None else ""
+            return _failure(f"Phonic{way} did not answer within {self._connect_timeout:g} s")
+        except InvalidProxy as error:
+            # Its text has the whole address.
+            return _failure(f"{proxy} cannot be used: {error.msg}", retryable=False)
         except (OSError, InvalidHandshake, InvalidURI, EOFError) as error:
-            self._fail(f"no connection to {self._endpoint.base_url}: {_one_line(error)}")
-        return None
+            way = f" through {proxy}" if proxy is not None else ""
+            return _failure(f"no connection to {self._endpoint.base_url}{way}: {_one_line(error)}")
 
-    def _fail(
-        self, problem: str, *, retryable: bool = True, retry_after: float | None = None
-    ) -> None:
-        self._report(ConnectFailed(problem, retryable, retry_after, _chance()))
+
+class _Opening(connect):
+    """Opens a websocket, and follows no redirect: key and conversation are for one host."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+def _refusal(url: str, response: Response) -> ConnectFailed:
+    status = response.status_code
+    problem = f"Phonic refused the connection with HTTP {status}"
+    advice = HOPELESS_STATUS.get(status)
+    if status in REDIRECTS:
+        advice = (
+            f"a redirect to {_target(url, response)}, which is not followed; if that is the right "
+            "server, set base_url or PHONIC_BASE_URL"
+        )
+    return _failure(
+        f"{problem}: {advice}" if advice else problem,
+        retryable=status not in HOPELESS_STATUS and status not in MOVED_FOR_GOOD,
+        retry_after=_seconds(_header(response, "Retry-After")),
+    )
+
+
+def _refusal_by_proxy(proxy: Proxy | None, response: Response) -> ConnectFailed:
+    status = response.status_code
+    problem = f"{proxy} refused the connection with HTTP {status}"
+    if status == PROXY_WANTS_A_PASSWORD:
+        return _failure(f"{problem}: check user and password in its address", retryable=False)
+    return _failure(problem)
+
+
+def _target(url: str, response: Response) -> str:
+    """The host that a redirect leads to. The rest of its address may hold secrets."""
+    try:
+        host = urlsplit(urljoin(url, _header(response, "Location") or "")).hostname
+    except ValueError:
+        host = None
+    return f"host {host[:100]}" if host else "an address that cannot be read"
+
+
+def _header(response: Response, name: str) -> str | None:
+    """The header's value; of several, the first."""
+    return next(iter(response.headers.get_all(name)), None)
+
+
+def _failure(
+    problem: str, *, retryable: bool = True, retry_after: float | None = None
+) -> ConnectFailed:
+    return ConnectFailed(problem, retryable, retry_after, _chance())
 
 
 @cache

@@ -8,6 +8,7 @@ from .._core.effects import Log
 from .._core.events import Event
 from .._wire.codec import MalformedMessage
 from .printable import printable
+from .secrets import Secrets
 
 logger = logging.getLogger("phonic_fsm")
 
@@ -18,7 +19,8 @@ ALWAYS = 5
 class SessionLog:
     """Writes the lines of one session. A server that sends nonsense cannot flood the log."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
         self._malformed = 0
 
     def write(self, line: Log, cause: Event) -> None:
@@ -35,4 +37,4 @@ class SessionLog:
                 if str(number).strip("0") != "1":
                     return
                 text = f"{text} (the {number}th message that cannot)"
-        getattr(logger, line.level)("%s", printable(text))
+        getattr(logger, line.level)("%s", printable(self._secrets.hide(text)))

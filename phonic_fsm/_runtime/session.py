@@ -27,7 +27,9 @@ from .._wire.client import AudioChunk
 from .caller_meter import PERIOD, CallerMeter
 from .connection import Connection
 from .endpoint import Endpoint
-from .log import SessionLog
+from .faults import log_fault
+from .log import SessionLog, logger
+from .secrets import Secrets
 from .uplink import PACE_MS, Uplink, silence
 
 LATE = 0.1
@@ -62,6 +64,7 @@ class SessionRuntime:
         machine: SessionMachine,
         endpoint: Endpoint,
         *,
+        secrets: Secrets,
         perform: Perform,
         wire_format: WireFormat,
         connect_timeout: float,
@@ -74,6 +77,7 @@ class SessionRuntime:
         """
         self._machine = machine
         self._endpoint = endpoint
+        self._secrets = secrets
         self._connect_timeout = connect_timeout
         self._recorder = recorder
         self._on_step = on_step
@@ -98,7 +102,7 @@ class SessionRuntime:
         self._stepping_from = machine.state
         self._cause: Event = events.Open()
         """The event of the current step."""
-        self._log = SessionLog()
+        self._log = SessionLog(secrets)
         self._watchdog: asyncio.TimerHandle | None = None
         self._silence, self._encoded_silence = silence(wire_format)
         self._uplink = Uplink(wire_format, self._send_audio, self._send_silence)
@@ -110,8 +114,8 @@ class SessionRuntime:
         """The timer of the caller's stream, and of what is observed. It runs until the end."""
         self._to_run: asyncio.Queue[Connection | None] = asyncio.Queue()
         """The connections that ``run`` starts. ``None`` ends it."""
-        self._fault: Exception | None = None
-        """What ``dispatch_unattended`` has caught; ``run`` raises it."""
+        self._fault: BaseException | None = None
+        """What has failed in this package; the session ends with it."""
         self.dispatch(events.Open())
 
     @property
@@ -121,31 +125,44 @@ class SessionRuntime:
     async def run(self) -> None:
         """Run the session. Returns when it is closed and has left nothing behind."""
         try:
+            await self._run_connections()
+        finally:
+            # If the session is not closed, its task was cancelled, or something has failed.
+            # Whoever waits for the session must learn that it ends.
+            if self._fault is not None:
+                log_fault("the Phonic session broke", self._fault, self._secrets)
+                self._end(events.Break(f"{type(self._fault).__name__} in the session's task"))
+            elif self.state is not State.closed:
+                logger.info("the session's task was cancelled, so the session ends")
+                self._end(events.Close())
+            for timer in (*self._timers.values(), self._watchdog, self._pacer):
+                if timer is not None:
+                    timer.cancel()
+            self._timers.clear()
+            if self._recorder is not None:
+                self._recorder.close()
+        if self._recorder is not None:
+            await self._recorder.written()
+
+    async def _run_connections(self) -> None:
+        """Run connections until the session is closed, or something has failed."""
+        try:
             async with anyio.create_task_group() as tasks:
                 # Connections are started here because anyio starts tasks from tasks only, and
                 # often it is a timer that asks for a connection.
                 while (connection := await self._to_run.get()) is not None:
                     tasks.start_soon(connection.run)
                 if self._fault is not None:
-                    raise self._fault
-        except Exception as error:
-            # A fault in this package. The session reports it and ends.
-            self.dispatch(events.Break(f"{type(error).__name__} in the session's task"))
-            raise
-        finally:
-            try:
-                if self.state is not State.closed:
-                    # The task was cancelled. Whoever waits for the session must learn that it ends.
-                    self.dispatch(events.Close())
-            finally:
-                for timer in (*self._timers.values(), self._watchdog, self._pacer):
-                    if timer is not None:
-                        timer.cancel()
-                self._timers.clear()
-                if self._recorder is not None:
-                    self._recorder.close()
-        if self._recorder is not None:
-            await self._recorder.written()
+                    tasks.cancel_scope.cancel()
+        except Exception as error:  # noqa: BLE001 - a fault in this package, whatever it is
+            self._fault = self._fault or error
+
+    def _end(self, event: events.Break | events.Close) -> None:
+        """Take the last step. What fails in it is logged, and the rest of it is carried out."""
+        try:
+            self.dispatch(event)
+        except Exception as error:  # noqa: BLE001 - the session ends in any case
+            log_fault("the end of the Phonic session failed in part", error, self._secrets)
 
     def dispatch(self, event: Event) -> None:
         """Feed an event to the machine, and carry out the effects.
@@ -172,9 +189,11 @@ class SessionRuntime:
             return
         try:
             self.dispatch(event)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the session ends with it
+        except BaseException as error:
             self._fault = error
             self._to_run.put_nowait(None)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise  # The process is to end.
 
     def _step(self, event: Event) -> None:
         step = self._machine.step(event)
@@ -183,14 +202,21 @@ class SessionRuntime:
         self._stepping_from = step.source
         self._cause = event
         perform = self._perform
+        fault: BaseException | None = None
         for effect in step.effects:
-            perform[type(effect)](effect)
+            try:
+                perform[type(effect)](effect)
+            except BaseException as error:  # noqa: BLE001 - raised below
+                # The others are carried out nevertheless: one of them may tell that it is the end.
+                fault = fault or error
         if step.source is not step.target:
             self._enter(step.target)
         if self._on_step is not None:
             self._on_step(step)
         if step.target is State.closed:
             self._to_run.put_nowait(None)
+        if fault is not None:
+            raise fault
 
     def _enter(self, state: State) -> None:
         self._entered = self._loop.time()
@@ -234,6 +260,7 @@ class SessionRuntime:
             self._last_heard = self._connection.last_heard or self._last_heard
         self._connection = Connection(
             self._endpoint,
+            self._secrets,
             self.dispatch_unattended,
             resume=effect.resume,
             connect_timeout=self._connect_timeout,

@@ -90,7 +90,7 @@ def phonic_simulator(
     ) -> AsyncIterator[PhonicSimulator]:
         async with PhonicSimulator(scenario, **options) as simulator:
             with monkeypatch.context() as environment:
-                environment.setenv("PHONIC_API_KEY", "simulated")
+                environment.setenv("PHONIC_API_KEY", "any")
                 environment.setenv("PHONIC_BASE_URL", simulator.url)
                 yield simulator
 

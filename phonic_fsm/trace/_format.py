@@ -26,6 +26,7 @@ from .._core.effects import Effect, PushAudio
 from .._core.events import EVENTS, Event
 from .._core.machine import Step
 from .._wire import codec
+from .._wire.facts import Private
 from .._wire.server import AudioChunk
 
 VERSION = 1
@@ -97,7 +98,7 @@ class RecordedAudioChunk(
     Struct, frozen=True, tag="audio_chunk", tag_field="type", omit_defaults=True
 ):
     audio: AudioLength
-    text: str | None = ""
+    text: Private[str | None] = ""
     timings: dict[str, float] | None = None
 
 

@@ -1,12 +1,13 @@
-"""Masks secrets in every trace: the values of a ``configuration_endpoint``'s headers.
+"""Masks what a ``configuration_endpoint`` holds of secrets, in every trace and however short it is.
 
-Each value of a session gets a mask of its own (``***1``, ``***2``). So if only a secret changes,
-the replay sees a change, too. A mask tells nothing about the value.
+These are the values of its headers and of its URL's query. Where else a secret may stand, it is
+looked for (``_runtime.secrets``).
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from msgspec import structs
 
@@ -14,6 +15,7 @@ from .._core.context import Settings
 from .._core.effects import Effect, Send
 from .._core.events import ConnectionClosed, Event, UpdateOptions
 from .._core.machine import Step
+from .._runtime.secrets import Secrets
 from .._wire.client import ClientMessage, Config, Reset
 from .._wire.config import ConfigOptions
 
@@ -23,8 +25,8 @@ C = TypeVar("C", bound=ConfigOptions)
 class Masking:
     """Masks one session's settings and steps."""
 
-    def __init__(self) -> None:
-        self._masks: dict[str, str] = {}
+    def __init__(self, secrets: Secrets) -> None:
+        self._mask = secrets.mask
 
     def settings(self, settings: Settings) -> Settings:
         return structs.replace(settings, config=self._config(settings.config))
@@ -54,10 +56,14 @@ class Masking:
 
     def _config(self, config: C) -> C:
         endpoint = config.configuration_endpoint
-        if not isinstance(endpoint, dict) or not endpoint.get("headers"):
+        if not isinstance(endpoint, dict):
             return config
-        headers = {name: self._mask(value) for name, value in endpoint["headers"].items()}
-        return structs.replace(config, configuration_endpoint={**endpoint, "headers": headers})
+        masked: dict[str, Any] = {**endpoint, "url": self._url(endpoint["url"])}
+        if endpoint.get("headers"):
+            masked["headers"] = {n: self._mask(value) for n, value in endpoint["headers"].items()}
+        return structs.replace(config, configuration_endpoint=masked)
 
-    def _mask(self, value: str) -> str:
-        return self._masks.setdefault(value, f"***{len(self._masks) + 1}")
+    def _url(self, url: str) -> str:
+        parts = urlsplit(url)
+        query = [(name, self._mask(value)) for name, value in parse_qsl(parts.query)]
+        return parts._replace(query=urlencode(query, safe="*")).geturl() if query else url

@@ -19,6 +19,7 @@ from .._core.context import Settings
 from .._core.events import Event
 from .._core.machine import Step
 from .._core.states import State
+from .._runtime.secrets import Secrets
 from .._version import __version__
 from .._wire.config import DEFAULT_FORMAT
 from .._wire.server import AudioChunk
@@ -48,13 +49,16 @@ class _RecordedStep(Struct, frozen=True, rename={"source": "from", "target": "to
 class TraceOutput:
     """One session's trace, while it is being written."""
 
-    def __init__(self, recording: Recording, settings: Settings, job: str, room: str) -> None:
+    def __init__(
+        self, recording: Recording, settings: Settings, secrets: Secrets, job: str, room: str
+    ) -> None:
         """``job`` and ``room`` are for the file's name."""
         self.path: Path | None = None
         """The file's path, once the file is open."""
         self._call = (job, room)
         self._recording = recording
         self._settings = settings
+        self._secrets = secrets
         self._started = datetime.now(timezone.utc)
         self._wire_format = WIRE_FORMATS[settings.config.output_format or DEFAULT_FORMAT]
         self._steps = 0
@@ -103,7 +107,7 @@ class TraceOutput:
             settings = redaction.settings
             self._told = lambda step: redaction.step(step.event)
         else:
-            masking = Masking()
+            masking = Masking(self._secrets)
             settings = masking.settings(self._settings)
             self._told = masking.step
         header = Header(
@@ -114,7 +118,7 @@ class TraceOutput:
             settings=settings,
             redacted=self._recording.redact,
         )
-        self._sink.write([_encode(header) + b"\n"])
+        self._sink.write([self._encode(header)])
 
     def write(self, queued: list[tuple[float, Step | bytes]]) -> bool:
         """Write steps and audio of the caller, each with its time (s since the trace began).
@@ -177,7 +181,13 @@ class TraceOutput:
             told.target,
             [recorded_effect(effect) for effect in told.effects],
         )
-        return _encode(line) + b"\n"
+        return self._encode(line)
+
+    def _encode(self, line: Header | _RecordedStep) -> bytes:
+        data = _encode(line)
+        if self._secrets.are_in(data):
+            data = _encode(self._secrets.out_of(line))
+        return data + b"\n"
 
     def _samples(self, event: Event) -> bytes:
         """The event's audio, without a last sample that is not whole; empty for other events."""

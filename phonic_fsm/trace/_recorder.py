@@ -17,6 +17,7 @@ from typing import Literal
 
 from .._core.context import Settings
 from .._core.machine import Step
+from .._runtime.secrets import Secrets
 from .._wire.server import AudioChunk
 from ._output import TraceOutput
 from ._recording import Recording
@@ -39,10 +40,17 @@ class TraceRecorder:
     """Records one session."""
 
     def __init__(
-        self, recording: Recording, settings: Settings, *, job: str = "", room: str = ""
+        self,
+        recording: Recording,
+        settings: Settings,
+        secrets: Secrets,
+        *,
+        job: str = "",
+        room: str = "",
     ) -> None:
         """``job`` and ``room`` are for the file's name."""
-        self._output = TraceOutput(recording, settings, job, room)
+        self._output = TraceOutput(recording, settings, secrets, job, room)
+        self._secrets = secrets
         self._wants_audio = recording.audio
         self._began = time.monotonic()
         self._queue: deque[tuple[float, Step | bytes]] = deque()
@@ -106,7 +114,7 @@ class TraceRecorder:
                 if self._output.is_open
                 else "no trace is recorded"
             )
-            logger.warning("%s: %s", ends, error)
+            logger.warning("%s: %s", ends, self._secrets.hide(str(error)))
             self._output.abandon()
         self._ending = self._ending or "closed"
         self._queue.clear()

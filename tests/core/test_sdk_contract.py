@@ -378,11 +378,11 @@ def test_the_wire_types_cover_all_of_the_sdk():
 @pytest.mark.parametrize("resume", [None, "conv_1", "a b&c=d/é"])
 @pytest.mark.parametrize("base_url", [PhonicEnvironment.DEFAULT.production, "ws://127.0.0.1:1"])
 def test_the_handshake_is_the_sdks(base_url: str, resume: str | None) -> None:
-    url, headers = Endpoint("the key", base_url).request(resume)
+    url, headers = Endpoint("the-key", base_url).request(resume)
 
     environment = PhonicEnvironment(base="", production=base_url)
     sdk_url, sdk_headers = build_sts_websocket_url_and_headers(
-        BaseClientWrapper(api_key="the key", environment=environment), reconnect_conv_id=resume
+        BaseClientWrapper(api_key="the-key", environment=environment), reconnect_conv_id=resume
     )
     assert url == sdk_url
     about_the_sdk = {name for name in sdk_headers if name.startswith("X-Fern-")} | {"User-Agent"}
@@ -394,4 +394,4 @@ def test_the_handshake_is_the_sdks(base_url: str, resume: str | None) -> None:
 
 
 def test_the_default_address_is_the_sdks() -> None:
-    assert Endpoint("the key").base_url == PhonicEnvironment.DEFAULT.production
+    assert Endpoint("the-key").base_url == PhonicEnvironment.DEFAULT.production

@@ -141,6 +141,7 @@ async def test_a_refused_handshake_ends_it(server):
     ("says", "reason"),
     [
         (phonic.Error(phonic.Problem("no such voice")), "refused the configuration: no such voice"),
+        (phonic.Error(phonic.Problem(f"bad {KEY}")), "refused the configuration: bad ***"),
         (None, "closed the connection (4003: no credits left)"),
     ],
 )
@@ -199,12 +200,24 @@ def test_the_command_needs_a_key():
     assert_is_one_line_and_exit_2(run_process("probe"), says="PHONIC_API_KEY is not set")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [(f"\ufeff{KEY}", "character 1 is an invisible one (U+FEFF)"), (" ", "key is required")],
+)
+def test_a_key_that_cannot_work_is_refused_and_not_shown(wrong, says, monkeypatch):
+    monkeypatch.setenv("PHONIC_API_KEY", wrong)
+    result = run_process("probe")
+    assert_is_one_line_and_exit_2(result, says=says)
+    assert KEY not in result.stderr
+
+
 @pytest.mark.usefixtures("key")
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--base-url", "https://api.phonic.ai"), "base_url must be a websocket URL"),
         (("--only", "weather"), "no doubt is named 'weather'; there are opening, "),
+        (("--base-url", "wss://api.phonic.ai?token=t"), "base_url must end before the query"),
         (("--out", "nowhere/probe.jsonl"), "nowhere/probe.jsonl: No such file"),
     ],
 )

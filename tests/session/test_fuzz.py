@@ -17,6 +17,7 @@ from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
 from phonic_fsm._core.events import Event
 from phonic_fsm._core.machine import SessionMachine
+from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.codec import MalformedMessage, UnknownMessage, decode_server
 from phonic_fsm.trace import TraceError, replay
@@ -143,7 +144,7 @@ def test_whatever_was_read_is_taken_in_every_state_recorded_and_replayed(frame, 
     path = tmp_path / "call.jsonl"
     path.unlink(missing_ok=True)
     machine = SessionMachine(Settings(id_seed="seed"))
-    recorder = TraceRecorder(checked_recording(path), machine.context.settings)
+    recorder = TraceRecorder(checked_recording(path), machine.context.settings, Secrets())
     for event in (*WAY_TO[state], decode_server(frame)):
         step = machine.step(event)
         recorder.record(step)

@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 import logging
 import traceback
+from urllib.parse import quote
 
 import pytest
 from livekit.agents import APIConnectOptions, llm
 from support.commands import run
-from support.scripted import KEY, Emitted, conversation, settle, started
+from support.http import answering
+from support.scripted import KEY, SILENCE, Emitted, conversation, settle, started
 from websockets.asyncio.server import serve
 
-from phonic_fsm import ConnectionFailed
+from phonic_fsm import (
+    ConfigurationEndpoint,
+    ConnectionFailed,
+    RealtimeModel,
+    ReplyFailed,
+    ToolCallSettled,
+)
+from phonic_fsm._core import effects
+from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
-from phonic_fsm.trace import replay
+from phonic_fsm.trace import TraceReader, replay
 
 pytestmark = pytest.mark.anyio
 
@@ -101,6 +111,249 @@ async def test_the_key_is_nowhere(make_model, server, all_logs, tmp_path):
         assert KEY.encode() not in file.read_bytes()
 
 
+# -- the key as it is given ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("padding", ["\n", "\r\n", " ", "\t", "\xa0", "\u2028"])
+async def test_white_space_around_the_key_is_taken_off(padding, make_model, server):
+    async with started(make_model(api_key=f"{padding}{KEY}{padding}")):
+        assert (await server.accept()).headers["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (KEY, f"\n{KEY}", "character 31 is white space or a line break"),
+        (KEY, "\r\nX-Admin: yes", "white space or a line break"),
+        (KEY, " of mine", "white space or a line break"),
+        ("\ufeff", KEY, "character 1 is an invisible one (U+FEFF)"),
+        (KEY, "\u200b", "an invisible one (U+200B)"),
+        ('"', KEY + '"', "character 1 is a quote or a backslash"),
+        ("'", KEY + "'", "a quote or a backslash"),
+        (KEY, "\\n", "a quote or a backslash"),
+        (KEY, "\0", "a control character"),
+        (KEY, "\x1b[2J", "a control character"),
+        (KEY, "\x7f", "a control character"),
+        (KEY, "é", "not in ASCII"),
+        (KEY, "\udc80", "not in ASCII"),
+    ],
+)
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(before, after, says, monkeypatch):
+    monkeypatch.setenv("PHONIC_API_KEY", "")
+    with pytest.raises(ValueError, match="api_key") as caught:
+        RealtimeModel(api_key=before + after)
+    assert says in str(caught.value)
+    assert KEY not in spelled_out(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("key", [7, KEY.encode(), [KEY]])
+def test_a_key_that_is_no_text_is_refused_and_not_shown(key):
+    with pytest.raises(ValueError, match="api_key must be a string, got") as caught:
+        RealtimeModel(api_key=key)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["", "\n", " "])
+def test_a_blank_key_is_none(key):
+    with pytest.raises(ValueError, match="a Phonic API key is required"):
+        RealtimeModel(api_key=key)
+
+
+# -- what others say -----------------------------------------------------------------------------
+
+HEADER = "tk-0123456789-of-the-endpoint"
+QUERY = "qv-0123456789-of-the-endpoint"
+LATER = 'Digest realm="<later>", tk-9876543210'
+
+ENDPOINT: ConfigurationEndpoint = {
+    "url": f"https://example.com/config?token={QUERY}",
+    "headers": {"Authorization": f"Bearer {HEADER}"},
+}
+CHANGED_ENDPOINT: ConfigurationEndpoint = {**ENDPOINT, "headers": {"Authorization": LATER}}
+
+SECRETS = (KEY, HEADER, QUERY, LATER)
+
+ECHO = f"you sent {KEY}, Bearer {HEADER}, {QUERY}, {quote(LATER, safe='')} and {LATER}"
+"""What a server says that repeats what it was sent."""
+
+ECHOES = (
+    phonic.Error(phonic.Problem(ECHO, ECHO), {ECHO: ECHO}),
+    phonic.Warning(phonic.Problem(ECHO, ECHO)),
+    phonic.UserStartedSpeaking(),
+    phonic.UserFinishedSpeaking(),
+    phonic.InputText(ECHO, ECHO),
+    phonic.AssistantStartedSpeaking(),
+    phonic.AudioChunk(SILENCE, ECHO),
+    phonic.AssistantFinishedSpeaking(),
+    phonic.InterruptedResponse(ECHO),
+    phonic.Dtmf(ECHO),
+    phonic.ToolCall("c1", "t", {ECHO: ECHO}),
+    phonic.ToolCallInterrupted("c1", ECHO),
+    phonic.ToolCall("c2", ECHO),
+    phonic.ToolCallOutputProcessed(
+        tool_call_id="c2",
+        tool=phonic.CalledTool(ECHO, ECHO),
+        tool_config={"a": ECHO},
+        endpoint_url=ECHO,
+        query_params={"a": ECHO},
+        response_body=[ECHO],
+        error_message=ECHO,
+    ),
+    phonic.ToolCallOutputProcessed(tool_call_id=ECHO, error_message=ECHO),
+    phonic.ConversationCreated(ECHO),
+)
+
+
+def assert_holds_none(said, secrets=SECRETS):
+    """No secret is in what was said, as it is, in JSON, or in JSON that is in JSON."""
+    for secret in secrets:
+        inner = json.dumps(secret)[1:-1]
+        for form in (secret, inner, json.dumps(inner)[1:-1], quote(secret, safe="")):
+            assert form not in said
+
+
+@pytest.mark.parametrize("redacted", [False, True], ids=["plain", "redacted"])
+async def test_what_a_server_repeats_of_secrets_is_told_nowhere(  # noqa: PLR0917
+    redacted, make_model, server, all_logs, exported, tmp_path
+):
+    path = tmp_path / "call.jsonl"
+    model = make_model(
+        trace=path, redact_trace=redacted, configuration_endpoint=ENDPOINT, conn_options=ONCE
+    )
+    async with conversation(model, server) as (session, peer, emitted):
+        told = everything_emitted(session)
+        session.on("input_audio_transcription_completed", tell_by_raising)
+        session.on("error", tell_by_raising)
+        session.update_options(configuration_endpoint=CHANGED_ENDPOINT)
+        await peer.expect(client.Reset)
+        await peer.send(*ECHOES)
+        await peer.send_raw(json.dumps({"type": ECHO}))
+        await peer.send_raw(json.dumps({"type": "input_text", "text": {ECHO: ECHO}}))
+        await settle(peer, emitted)
+        said_by_the_server = list(told)
+        await session.update_instructions(f"Say {ECHO}.")
+        reply = session.generate_reply()
+        await peer.expect(client.UpdateSystemPrompt)
+        await peer.close(4000, f"{KEY} {HEADER} {QUERY}")
+        await emitted.state("closed")
+        with pytest.raises(ReplyFailed):
+            await reply
+
+    errors = [told_of.error for told_of in told if isinstance(told_of, llm.RealtimeModelError)]
+    assert len(errors) == 2
+    settled = [told_of for told_of in told if isinstance(told_of, ToolCallSettled)]
+    assert [call.outcome for call in settled] == ["interrupted", "failed", "failed"]
+    for value in (*errors, *settled):
+        assert_holds_none(spelled_out(value))
+    # What is said in a conversation stays as it is, but for the key.
+    assert HEADER in spelled_out([t for t in told if hasattr(t, "transcript")])
+    for value in said_by_the_server:
+        assert KEY not in spelled_out(value)
+
+    assert len([record for record in all_logs.records if "***" in record.getMessage()]) > 8
+    for record in all_logs.records:
+        if record.name != "websockets.server":
+            assert_holds_none(all_logs.handler.format(record) + repr(vars(record)))
+
+    assert_holds_none(path.read_text())
+    assert [step.difference for step in replay(path)].count(None) == len(list(replay(path)))
+    spans = exported.everything()
+    assert spans.count("***") > 8
+    assert_holds_none(spans)
+    page = tmp_path / "page.html"
+    for command in (
+        ("replay", path, "--full"),
+        ("replay", path, "--json"),
+        ("stats", path),
+        ("report", path, "--out", page),
+    ):
+        result = run(*command)
+        assert result.returncode == 0, result.stderr
+        assert_holds_none(result.stdout + result.stderr)
+    assert_holds_none(page.read_text())
+
+
+def tell_by_raising(told):
+    if isinstance(told, llm.RealtimeModelError):
+        raise told.error
+    raise LookupError(told)
+
+
+async def test_short_secrets_are_masked_where_they_stand_and_spoil_no_trace(
+    make_model, server, tmp_path
+):
+    path = tmp_path / "call.jsonl"
+    endpoint = {"url": "https://example.com/?pin=1", "headers": {"X-Mode": "event", "X-N": "00"}}
+    model = make_model(trace=path, configuration_endpoint=endpoint)
+    async with conversation(model, server) as (_, peer, emitted):
+        await peer.speak("event 001")
+        await settle(peer, emitted)
+    assert [step.difference for step in replay(path)].count(None) == len(list(replay(path)))
+    config = TraceReader(path).header.settings.config
+    assert config.configuration_endpoint == {
+        "url": "https://example.com/?pin=***3",
+        "headers": {"X-Mode": "***1", "X-N": "***2"},
+    }
+    assert '"text":"event 001"' in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {KEY}\r\n\r\n",
+        f"HTTP/1.1 101 {KEY}\r\nConnection: {KEY}\r\n\r\n",
+        f"HTTP/1.1 999 {KEY}\r\n\r\n",
+        f"HTTP/1.1 401 {KEY}\r\nRetry-After: 1\r\nRetry-After: {KEY}\r\n\r\n",
+        f"{KEY}\r\n\r\n",
+        f"HTTP/1.1 200 OK\r\n{KEY}\r\n\r\n",
+    ],
+)
+async def test_a_handshake_that_repeats_the_key_tells_nobody(answer, make_model, all_logs):
+    async with answering(answer) as address:
+        model = make_model(base_url=f"ws://{address}", conn_options=ONCE)
+        async with started(model) as (session, emitted):
+            session.on("error", tell_by_raising)
+            error = (await emitted.next("error")).error
+            await emitted.state("closed")
+    assert isinstance(error, ConnectionFailed)
+    assert KEY not in spelled_out(error)
+    assert "a listener of error raised" in all_logs.text
+    for record in all_logs.records:
+        assert KEY not in all_logs.handler.format(record) + repr(vars(record))
+
+
+async def test_a_fault_that_quotes_a_secret_is_logged_without_it(make_model, server, all_logs):
+    model = make_model(configuration_endpoint=ENDPOINT)
+    async with conversation(model, server) as (session, peer, emitted):
+
+        def fail(_):
+            raise LookupError(f"no {KEY}\x1b[2J") from ValueError(f"no {HEADER}")
+
+        session._runtime._perform[effects.PushText] = fail
+        await peer.send(phonic.AudioChunk(SILENCE, "Hello."))
+        await emitted.state("closed")
+    assert "LookupError: no ***\\x1b[2J" in all_logs.text
+    assert "ValueError: no ***" in all_logs.text
+    for record in all_logs.records:
+        if record.name != "websockets.server":
+            assert_holds_none(all_logs.handler.format(record) + repr(vars(record)), (KEY, HEADER))
+
+
+async def test_a_trace_function_that_quotes_a_secret_is_reported_without_it(
+    make_model, server, all_logs
+):
+    def collect(session, line):
+        raise OSError(f"the collector refuses {KEY}")
+
+    async with conversation(make_model(trace=collect), server):
+        pass
+    assert "the collector refuses ***" in all_logs.text
+
+
+# -- who gets the key ----------------------------------------------------------------------------
+
+
 async def test_a_server_that_cannot_prove_who_it_is_never_gets_the_key(make_model, own_certificate):
     requests = []
 
@@ -120,6 +373,48 @@ async def test_a_server_that_cannot_prove_who_it_is_never_gets_the_key(make_mode
     assert "certificate verify failed" in str(event.error)
     assert url in str(event.error)
     assert requests == []
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+async def test_a_redirect_is_told_and_not_followed(status, make_model, all_logs):
+    requests = []
+    async with answering("HTTP/1.1 503 Busy\r\n\r\n", requests) as elsewhere:
+        target = elsewhere.replace("127.0.0.1", "localhost")
+        answer = f"HTTP/1.1 {status} Moved\r\nLocation: ws://u:p@{target}/x?token=t0ken\r\n\r\n"
+        async with answering(answer) as address:
+            model = make_model(base_url=f"ws://{address}", conn_options=ONCE)
+            async with started(model) as (_, emitted):
+                error = (await emitted.next("error")).error
+                await emitted.state("closed")
+    assert requests == []
+    assert f"HTTP {status}: a redirect to host localhost, which is not followed" in str(error)
+    assert "set base_url or PHONIC_BASE_URL" in str(error)
+    assert "t0ken" not in spelled_out(error) + all_logs.text
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(301, 1), (302, 3), (307, 3), (308, 1)])
+async def test_only_a_redirect_that_may_pass_is_tried_again(status, attempts, make_model):
+    requests = []
+    answer = f"HTTP/1.1 {status} Moved\r\nLocation: /elsewhere\r\n\r\n"
+    async with answering(answer, requests) as address:
+        options = APIConnectOptions(max_retry=2, retry_interval=0, timeout=5)
+        async with started(make_model(base_url=f"ws://{address}", conn_options=options)) as (
+            _,
+            emitted,
+        ):
+            error = (await emitted.next("error")).error
+            await emitted.state("closed")
+    assert len(requests) == attempts
+    assert "a redirect to host 127.0.0.1" in str(error)
+
+
+@pytest.mark.parametrize("location", ["Location: wss://[::1/", "X-No: location"])
+async def test_a_redirect_to_nowhere_is_told(location, make_model):
+    async with answering(f"HTTP/1.1 302 Found\r\n{location}\r\n\r\n") as address:
+        model = make_model(base_url=f"ws://{address}", conn_options=ONCE)
+        async with started(model) as (_, emitted):
+            error = (await emitted.next("error")).error
+    assert "HTTP 302: a redirect to " in str(error)
 
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\n\t\"'</script>\u202e\x00\x9b31m\u2028{}%s"

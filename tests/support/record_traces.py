@@ -537,7 +537,7 @@ async def record(name: str, path: Path) -> None:
         if name == "connection_refused":
             server.refuse = 503
         session = RealtimeModel(
-            api_key="recorded",
+            api_key="recording-key",
             base_url=server.url,
             welcome_message="Welcome aboard.",
             conn_options=APIConnectOptions(max_retry=1, retry_interval=0.01),

@@ -23,6 +23,7 @@ from phonic_fsm import RealtimeModel, RealtimeSession
 from phonic_fsm._adapter.config import to_config
 from phonic_fsm._audio.formats import WIRE_FORMATS
 from phonic_fsm._core.context import Settings
+from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm._runtime.uplink import silence
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.codec import decode_client, encode
@@ -286,6 +287,7 @@ class Impatient:
             model,
             settings,
             model._endpoint,
+            secrets=Secrets(KEY),
             options=self.options,
             tool_configs=tool_configs,
             audio_format="pcm_24000",

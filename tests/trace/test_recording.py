@@ -25,6 +25,7 @@ from support.scripted import KEY, PATIENCE, SILENCE, conversation, read, settle
 from phonic_fsm import RealtimeModel, State, TraceLimits
 from phonic_fsm._core import events
 from phonic_fsm._core.machine import Step
+from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.config import ConfigOptions
@@ -253,7 +254,7 @@ def test_secrets_in_what_a_lost_connection_did_not_send_are_masked():
     endpoint = {"url": "https://example.com", "headers": {"Authorization": "secret"}}
     reset = client.Reset(ConfigOptions(configuration_endpoint=endpoint))
     closed = events.ConnectionClosed(1006, unsent=(client.Say("Hi."), reset))
-    step = Masking().step(Step(closed, State.ready, State.reconnecting, []))
+    step = Masking(Secrets()).step(Step(closed, State.ready, State.reconnecting, []))
     assert "secret" not in repr(step)
     assert step.event.unsent[0] == client.Say("Hi.")
 

@@ -153,6 +153,6 @@ def test_unknown_fields_of_a_later_version_are_read_over(tmp_path):
 
 def test_a_header_holds_no_secret():
     for path in RECORDED:
-        assert b"recorded" not in path.read_bytes().replace(path.stem.encode(), b"")
+        assert b"recording-key" not in path.read_bytes()
         assert "api_key" not in msgspec.to_builtins(TraceReader(path).header)
         assert isinstance(TraceReader(path).header, Header)

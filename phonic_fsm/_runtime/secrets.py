@@ -1,0 +1,138 @@
+"""Takes secrets out of text before anybody is told of it, in a log, an error, a trace or a span.
+
+A library's error may quote a header or an address, and a server may repeat what it was sent. So
+whatever others wrote goes through here before it is told; no other place looks for secrets in text.
+
+Secrets are the API key, what the option ``configuration_endpoint`` has in its headers and in the
+query of its URL, and a proxy's user and password.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from msgspec import Struct, structs
+
+from .._wire.codec import encode
+from .._wire.config import ConfigOptions
+from .._wire.facts import fields_of
+
+SHORTEST = 8
+"""Characters. A shorter value is not looked for in text: it may be part of any word or number."""
+
+MASK = "***"
+"""Stands for the key. The other secrets of a session are numbered: ``***1``, ``***2``. So if only
+a secret changes, the replay of a trace sees a change, too. A mask tells nothing about the value."""
+
+S = TypeVar("S", bound=Struct)
+
+
+class Secrets:
+    """The secrets of one session."""
+
+    def __init__(self, key: str = "") -> None:
+        self._key = key.encode() if len(key) >= SHORTEST else None
+        self._numbers: dict[str, int] = {}
+        self._masks: list[tuple[str, str]] = []
+        """Every form in which a secret may stand in text, and its mask; long ones come first."""
+        self._in_json: list[bytes] = []
+        """The same forms as they are in JSON."""
+        self._look_for(MASK, key)
+
+    def learn(self, config: ConfigOptions) -> None:
+        """Note the secrets that these options hold."""
+        endpoint = config.configuration_endpoint
+        if isinstance(endpoint, dict):
+            for value in (endpoint.get("headers") or {}).values():
+                # ``Bearer abc`` may be repeated without its first word.
+                self._look_for(self.mask(value), value, *value.split()[1:])
+            for value in query_values(endpoint["url"]):
+                self._look_for(self.mask(value), value)
+
+    def learn_proxy(self, address: str) -> None:
+        """Note the user and the password that a proxy's address holds."""
+        parts = urlsplit(address)
+        user, password = parts.username or "", parts.password or ""
+        plain = f"{unquote(user)}:{unquote(password)}"
+        for value in (b64encode(plain.encode()).decode(), user, password, *plain.split(":", 1)):
+            if value:
+                self._look_for(self.mask(value), value)
+
+    def mask(self, value: str) -> str:
+        """What stands for a secret of this value. The same value has the same mask."""
+        return f"{MASK}{self._numbers.setdefault(value, len(self._numbers) + 1)}"
+
+    # -- text ------------------------------------------------------------------------------------
+
+    def hide(self, text: str) -> str:
+        """The text, with a mask in the place of every secret."""
+        for secret, mask in self._masks:
+            if secret in text:
+                text = text.replace(secret, mask)
+        return text
+
+    def out_of(self, value: S) -> S:
+        """An event, an effect or a message, with masks in the place of secrets.
+
+        Numbers, fixed words and the names of fields and types stay as they are.
+        """
+        kind = type(value)
+        facts = fields_of(kind)
+        changed = {}
+        for name, known in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
+            part = getattr(value, name)
+            without = self._out_of(part, is_text=bool(facts[known].facts))
+            if without is not part:
+                changed[name] = without
+        return structs.replace(value, **changed) if changed else value
+
+    def _out_of(self, value: Any, *, is_text: bool) -> Any:
+        if isinstance(value, Struct):
+            return self.out_of(value)
+        if isinstance(value, str):
+            return self.hide(value) if is_text else value
+        if isinstance(value, dict):
+            return {
+                self.hide(name): self._out_of(part, is_text=is_text) for name, part in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._out_of(part, is_text=is_text) for part in value)
+        return value
+
+    # -- JSON ------------------------------------------------------------------------------------
+
+    def are_in(self, data: bytes) -> bool:
+        """Whether this JSON holds a secret."""
+        return any(secret in data for secret in self._in_json)
+
+    def keep_key_out(self, frame: bytes | bytearray) -> bytes | bytearray:
+        """A message from the server without the key.
+
+        Nothing in a conversation can need the key. Other secrets stay: a header's value may be an
+        ordinary name that somebody says.
+        """
+        key = self._key
+        return frame.replace(key, MASK.encode()) if key is not None and key in frame else frame
+
+    def _look_for(self, mask: str, *values: str) -> None:
+        found = dict(self._masks)
+        for value in values:
+            for form in _forms(value):
+                if len(form) >= SHORTEST:
+                    found.setdefault(form, mask)
+        self._masks = sorted(found.items(), key=lambda item: len(item[0]), reverse=True)
+        self._in_json = [encode(secret)[1:-1] for secret, _ in self._masks]
+
+
+def query_values(url: str) -> list[str]:
+    """The values in the query of a URL."""
+    return [value for _, value in parse_qsl(urlsplit(url).query)]
+
+
+def _forms(value: str) -> Iterator[str]:
+    """The value as it is, in JSON (also as in a prompt), and in a URL."""
+    in_json = encode(value)[1:-1].decode()
+    yield from dict.fromkeys((value, in_json, in_json.replace("<", "\\u003c"), quote(value, "")))

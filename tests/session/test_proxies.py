@@ -1,0 +1,164 @@
+"""Through a proxy, past it, and what is said where it cannot be used."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+
+import pytest
+from livekit.agents import APIConnectOptions
+from support.http import answering
+from support.proxy import proxy
+from support.scripted import KEY, PhonicServer, conversation, read, started
+
+from phonic_fsm import ConnectionFailed
+from phonic_fsm._runtime import connection
+
+pytestmark = pytest.mark.anyio
+
+PASSWORD = "p4ss/word-of-the-proxy"
+QUOTED = "p4ss%2Fword-of-the-proxy"
+
+AT_ONCE = APIConnectOptions(max_retry=1, retry_interval=0, timeout=5)
+
+FAR = "ws://phonic.test"
+"""An address that only a proxy can find."""
+
+
+def assert_shows_no_password(caplog, *said):
+    for text in (caplog.text, *map(str, said), *map(repr, said)):
+        for secret in (PASSWORD, QUOTED, KEY):
+            assert secret not in text
+
+
+async def failure(model):
+    """The errors of a session that cannot connect."""
+    async with started(model) as (_, emitted):
+        errors = [payload for name, payload in await emitted.before("state_changed")]
+    assert all(isinstance(error.error, ConnectionFailed) for error in errors)
+    return errors
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTPS_PROXY", "ws_proxy"])
+async def test_a_session_goes_through_the_proxy(variable, make_model, server, monkeypatch, caplog):
+    async with proxy(server.url, user=f"agent:{PASSWORD}") as between:
+        monkeypatch.setenv(variable, f"http://agent:{QUOTED}@{between.address}")
+        async with conversation(make_model(base_url=FAR), server) as (_, peer, emitted):
+            await peer.speak("Hello.")
+            assert (await read(await emitted.next("generation_created"))).text == "Hello."
+    [request] = between.requests
+    assert request.startswith("CONNECT phonic.test:80 ")
+    assert KEY not in request
+    assert_shows_no_password(caplog)
+
+
+async def test_a_session_over_tls_goes_through_the_proxy(
+    make_model, certificate, own_certificate, monkeypatch
+):
+    trusting = ssl.create_default_context(cafile=certificate)
+    monkeypatch.setattr(connection, "_tls", lambda: trusting)
+    async with PhonicServer(own_certificate) as server, proxy(server.url) as between:
+        monkeypatch.setenv("https_proxy", f"http://{between.address}")
+        model = make_model(base_url="wss://phonic.test")
+        async with conversation(model, server) as (_, peer, emitted):
+            words = [f"word {number} " for number in range(100)]
+            await peer.speak(*words)
+            assert (await read(await emitted.next("generation_created"))).text == "".join(words)
+    [request] = between.requests
+    assert request.startswith("CONNECT phonic.test:443 ")
+
+
+@pytest.mark.parametrize("value", ["http://127.0.0.1:9", "nonsense", "socks5h://127.0.0.1:9"])
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "all_proxy", "socks_proxy"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_this_machine_is_never_behind_a_proxy(  # noqa: PLR0917
+    variable, value, host, make_model, server, monkeypatch
+):
+    monkeypatch.setenv(variable, value)
+    model = make_model(base_url=server.url.replace("127.0.0.1", host))
+    async with conversation(model, server) as (_, peer, _):
+        assert peer.path == "/v1/sts/ws"
+
+
+async def test_a_host_that_is_excluded_is_reached_directly(make_model, monkeypatch, server):
+    monkeypatch.setenv("no_proxy", "phonic.test")
+    async with proxy(server.url) as between:
+        monkeypatch.setenv("http_proxy", f"http://{between.address}")
+        [_, error] = await failure(make_model(base_url=FAR, conn_options=AT_ONCE))
+    assert between.requests == []
+    assert "proxy" not in str(error.error)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        (f"agent:{PASSWORD}@127.0.0.1:3128", "its address must begin with http://, https://, s"),
+        ("127.0.0.1:3128", "its address must begin with http://"),
+        ("ftp://127.0.0.1:3128", "its address must begin with http://"),
+        (f"http://agent:{PASSWORD}@127.0.0.1:3128", "in a password, : / ? # @ are written as"),
+        (f"http://agent:{QUOTED}@127.0.0.1:99999", "its host or its port is wrong"),
+        (f"http://agent:{QUOTED}@127.0.0.1:port", "its host or its port is wrong"),
+        (f"http://agent:{QUOTED}@[::1:3128", "its host or its port is wrong"),
+        (f"http://agent:{QUOTED}@proxy..test:3128", "its host or its port is wrong"),
+        (f"http://agent:{QUOTED}@127.0.0.1:0", "must have a host, and a port from 1 to 65535"),
+        (f"http://agent:{QUOTED}@", "must have a host, and a port from 1 to 65535"),
+        (f"http://agent:{QUOTED}@127.0.0.1:3128/x", "its address must end with the port"),
+        (f"http://agent:{QUOTED}@127.0.0.1:3128?x", "its address must end with the port"),
+        (f"http://{QUOTED}@127.0.0.1:3128", "a colon and the password are missing"),
+        (f"socks5h://agent:{QUOTED}@127.0.0.1:1080", 'pip install "python-socks[asyncio]"'),
+    ],
+)
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy"])
+async def test_a_proxy_that_cannot_be_used_is_named_with_what_to_change(  # noqa: PLR0917
+    variable, address, says, make_model, monkeypatch, caplog
+):
+    monkeypatch.setitem(sys.modules, "python_socks", None)
+    monkeypatch.setenv(variable, address)
+    [error] = await failure(make_model(base_url=FAR, conn_options=AT_ONCE))
+    assert not error.recoverable
+    assert f"the proxy in {variable} cannot be used: " in str(error.error)
+    assert says in str(error.error)
+    assert "fault" not in str(error.error)
+    assert_shows_no_password(caplog, error.error)
+
+
+async def test_a_proxy_that_wants_another_password_is_named(
+    make_model, server, monkeypatch, caplog
+):
+    async with proxy(server.url, user="agent:another") as between:
+        monkeypatch.setenv("http_proxy", f"http://agent:{QUOTED}@{between.address}")
+        [error] = await failure(make_model(base_url=FAR, conn_options=AT_ONCE))
+    assert not error.recoverable
+    assert (
+        f"the proxy {between.address} (http_proxy) refused the connection with HTTP 407: check "
+        "user and password in its address"
+    ) in str(error.error)
+    assert_shows_no_password(caplog, error.error)
+
+
+async def test_a_proxy_that_is_down_is_named_and_tried_again(make_model, monkeypatch, caplog):
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{reserved.getsockname()[1]}"
+        monkeypatch.setenv("http_proxy", f"http://agent:{QUOTED}@{address}")
+        errors = await failure(make_model(base_url=FAR, conn_options=AT_ONCE))
+    assert [error.recoverable for error in errors] == [True, False]
+    for error in errors:
+        assert f"no connection to {FAR} through the proxy {address} (http_proxy)" in str(
+            error.error
+        )
+        assert_shows_no_password(caplog, error.error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["HTTP/1.1 502 {0}\r\nX: {0}\r\n\r\n", "{0}\r\n\r\n", "HTTP/1.1 200 OK\r\n{0}\r\n\r\n"],
+)
+async def test_what_a_proxy_repeats_of_secrets_is_told_nowhere(
+    answer, make_model, monkeypatch, caplog
+):
+    async with answering(answer.format(f"{PASSWORD} {QUOTED} {KEY}")) as address:
+        monkeypatch.setenv("http_proxy", f"http://agent:{QUOTED}@{address}")
+        errors = await failure(make_model(base_url=FAR, conn_options=AT_ONCE))
+    assert_shows_no_password(caplog, *(error.error for error in errors))
