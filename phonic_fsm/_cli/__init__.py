@@ -114,13 +114,21 @@ def replay(
     json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object for each step, then the result.")
     ] = False,
+    fail_on: Annotated[
+        Literal["error", "warning", "note"] | None,
+        typer.Option(
+            "--fail-on", help="Exit 1 if something stands out that is as bad as this, or worse."
+        ),
+    ] = None,
 ) -> None:
     """Replay a trace: feed its events to the machine again, and compare every state and effect.
 
-    Exit 0: all are identical. Exit 1: one differs. Exit 2: the trace cannot be read.
+    At the end it says what stands out in the call, and why. Exit 0: all are identical. Exit 1: one
+    differs, or --fail-on applies. Exit 2: the trace cannot be read.
     """
     if step:
-        used_alone("--step", {"--follow": follow, "--json": json, "--full": full})
+        others = {"--follow": follow, "--json": json, "--full": full, "--fail-on": fail_on}
+        used_alone("--step", others)
     if json:
         used_alone("--json", {"--full": full, "--all": every_chunk})
     if only:
@@ -135,6 +143,7 @@ def replay(
         step=step,
         follow=follow,
         as_json=json,
+        fail_on=fail_on,
     )
     raise typer.Exit(run_replay(trace, view))
 
@@ -147,7 +156,8 @@ def report(
     out: Annotated[
         Path,
         typer.Option(
-            help="The HTML file to write. For a directory of traces: the directory for their pages."
+            help="The HTML file to write. For a directory of traces: the directory for their "
+            "pages, and for index.html, which lists them."
         ),
     ],
 ) -> None:
@@ -169,14 +179,21 @@ def stats(
     json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object for each trace, then the summary.")
     ] = False,
+    fail_on: Annotated[
+        Literal["error", "warning", "note"] | None,
+        typer.Option(
+            "--fail-on", help="Exit 1 if something stands out that is as bad as this, or worse."
+        ),
+    ] = None,
 ) -> None:
-    """Measure recorded calls: time to ready, latencies, tools, interruptions, outages.
+    """Measure recorded calls: time to ready, latencies, tools, interruptions, outages, findings.
 
-    Traces that cannot be read are named and left out. Exit 2: none can be read.
+    Traces that cannot be read are named and left out. Exit 1: --fail-on applies. Exit 2: none can
+    be read.
     """
     from .stats import run_stats  # noqa: PLC0415
 
-    raise typer.Exit(run_stats(traces, as_json=json))
+    raise typer.Exit(run_stats(traces, as_json=json, fail_on=fail_on))
 
 
 @app.command(epilog="Example: phonic-fsm diff before.jsonl after.jsonl")

@@ -13,6 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from phonic_fsm._core.states import State
+from phonic_fsm._report.findings import Finding, Severity
+from phonic_fsm._report.lanes import LaneBuilder
+from phonic_fsm._report.rules import findings
 from phonic_fsm.trace._follow import FollowedTrace
 from phonic_fsm.trace._kinds import kinds_of
 from phonic_fsm.trace._reader import TraceError, TraceReader
@@ -20,6 +23,7 @@ from phonic_fsm.trace._replay import ReplayedStep, replay
 
 from .entries import Entry, chosen_kinds, entries
 from .failure import CommandFailed
+from .findings import as_json, as_text, exit_code
 from .painter import Painter, put
 from .stepper import Stepper
 from .text import printable
@@ -38,6 +42,7 @@ class View:
     step: bool = False
     follow: bool = False
     as_json: bool = False
+    fail_on: Severity | None = None
 
 
 def run_replay(path: Path, view: View) -> int:
@@ -52,10 +57,11 @@ def run_replay(path: Path, view: View) -> int:
         _check_terminal(console)
     try:
         reader = FollowedTrace(path) if view.follow else TraceReader(path)
-        replayed = _Replayed(replay(reader), None if view.step else view.until)
+        lanes = LaneBuilder(reader.header.settings)
+        replayed = _Replayed(replay(reader), None if view.step else view.until, lanes)
         if view.as_json:
-            _print_json(replayed, only)
-            return replayed.exit_code
+            found = _print_json(replayed, only)
+            return max(replayed.exit_code, exit_code(found, view.fail_on))
         shown = entries(replayed, only=only, every_chunk=view.every_chunk)
         if view.step:
             Stepper(shown, reader.header, console).run(view.until or 1)
@@ -69,8 +75,11 @@ def run_replay(path: Path, view: View) -> int:
             former = entry
     except TraceError as error:
         raise CommandFailed(printable(str(error))) from error
+    found = replayed.findings()
+    for line in as_text(found):
+        console.print(line)
     _print_verdict(replayed, console)
-    return replayed.exit_code
+    return max(replayed.exit_code, exit_code(found, view.fail_on))
 
 
 def _check_terminal(console: Console) -> None:
@@ -81,17 +90,28 @@ def _check_terminal(console: Console) -> None:
 class _Replayed:
     """Gives the replayed steps up to a number, and remembers the last."""
 
-    def __init__(self, steps: Iterator[ReplayedStep], until: int | None) -> None:
+    def __init__(
+        self, steps: Iterator[ReplayedStep], until: int | None, lanes: LaneBuilder
+    ) -> None:
         self._steps = steps
+        self._lanes = lanes
         self.until = until
         self.last: ReplayedStep | None = None
 
     def __iter__(self) -> Iterator[ReplayedStep]:
         for step in self._steps:
             self.last = step
+            self._lanes.take(step.line)
             yield step
             if step.line.seq == self.until:
                 return
+
+    def findings(self) -> list[Finding]:
+        """What stands out in the call; nothing is said of a part of it."""
+        last = self.last
+        if last is not None and (last.line.seq == self.until or last.difference is not None):
+            return []
+        return findings(self._lanes.lanes())
 
     @property
     def exit_code(self) -> int:
@@ -113,7 +133,7 @@ def _print_verdict(replayed: _Replayed, console: Console) -> None:
         console.print(Text(f"identical: {steps} replayed{end}", "green"))
 
 
-def _print_json(replayed: _Replayed, only: frozenset[str]) -> None:
+def _print_json(replayed: _Replayed, only: frozenset[str]) -> list[Finding]:
     for step in replayed:
         line = step.line
         if step.difference is None and only and not kinds_of(line) & only:
@@ -139,7 +159,9 @@ def _print_json(replayed: _Replayed, only: frozenset[str]) -> None:
             "expected": difference.expected,
             "got": difference.got,
         }
-    _emit(verdict)
+    found = replayed.findings()
+    _emit({**verdict, "findings": as_json(found)})
+    return found
 
 
 def _emit(value: dict[str, Any]) -> None:

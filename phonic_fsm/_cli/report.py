@@ -1,4 +1,4 @@
-"""``phonic-fsm report``: a call as a page, or a page for each call of a directory."""
+"""``phonic-fsm report``: a call as a page, or an index and a page for each call of a directory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from phonic_fsm._report import Report, make_report
+from phonic_fsm._report.index import Listed, make_index
 from phonic_fsm.trace._reader import TraceError
 
 from .failure import CommandFailed
@@ -37,37 +38,43 @@ def run_report(trace: Path, out: Path) -> int:
 
 
 def _report_on_all(directory: Path, out: Path) -> int:
-    """A page for each trace in the directory and below, in the same folders under ``out``."""
+    """A page for each trace in the directory and below, in the same folders under ``out``, and
+    ``index.html``, which lists them."""
     traces = find_traces([directory])
     if out.exists() and not out.is_dir():
         raise CommandFailed(printable(f"{out} is no directory; the pages need one"))
     unread = Console(stderr=True, highlight=False, soft_wrap=True)
-    codes = []
+    codes, listed = [], []
     for trace in traces:
+        name = trace.relative_to(directory)
         try:
-            report = _made(trace)
+            report = _made(trace, index="../" * (len(name.parts) - 1) + "index.html")
         except CommandFailed as problem:
             unread.print(Text(f"not readable: {problem}", "yellow"))
             continue
-        page = out / trace.relative_to(directory).with_name(f"{trace.name}.html")
+        page = out / name.with_name(f"{trace.name}.html")
         try:
             page.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CommandFailed(printable(f"{page.parent}: {error.strerror or error}")) from error
         _write(page, report.html)
+        address = page.relative_to(out).as_posix()
+        listed.append(Listed(name=name.as_posix(), page=address, overview=report.overview))
         if report.problem is not None:
             cut = printable(f"not readable: {report.problem}; {page} has the steps before it")
             unread.print(Text(cut, "yellow"))
         else:
             codes.append(_tell(report, page))
+    if listed:
+        _write(out / "index.html", make_index(listed))
     if not codes:
         raise CommandFailed("not one trace can be read to its end")
     return max(codes)
 
 
-def _made(trace: Path) -> Report:
+def _made(trace: Path, *, index: str = "") -> Report:
     try:
-        return make_report(trace)
+        return make_report(trace, index=index)
     except TraceError as error:
         raise CommandFailed(printable(str(error))) from error
 

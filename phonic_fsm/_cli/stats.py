@@ -15,19 +15,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from phonic_fsm.trace._stats import Figures, measure, percentile
+from phonic_fsm._report.findings import SEVERITIES, Severity
+from phonic_fsm._report.overview import Overview, overview
+from phonic_fsm.trace._stats import percentile
 
+from . import findings
+from .findings import NOTHING_AS_BAD, exit_code
 from .text import printable
 from .traces import Reading, find_traces, read_all
 
 
-def run_stats(named: Sequence[Path], *, as_json: bool) -> int:
+def run_stats(named: Sequence[Path], *, as_json: bool, fail_on: Severity | None) -> int:
     """Print the figures; returns the exit code.
 
     Raises:
         CommandFailed: a name leads nowhere, or none of the traces can be read.
     """
-    readings = list(read_all(find_traces(named), measure))
+    readings = list(read_all(find_traces(named), overview))
     summary = Summary()
     for reading in readings:
         summary.add(reading)
@@ -37,7 +41,10 @@ def run_stats(named: Sequence[Path], *, as_json: bool) -> int:
             sys.stdout.write(json.dumps(line) + "\n")
     else:
         summary.print(Console(highlight=False))
-    return 0
+    return max(
+        (exit_code(reading.result.findings, fail_on) for reading in readings if reading.result),
+        default=NOTHING_AS_BAD,
+    )
 
 
 class Durations:
@@ -74,12 +81,16 @@ class Summary:
             name: Durations()
             for name in ("time_to_ready", "response_latency", "tool_duration", "outage")
         }
+        self.found: dict[tuple[Severity, str], list[str]] = {}
+        """The traces with a finding, by its severity and its rule."""
 
-    def add(self, reading: Reading[Figures]) -> None:
-        figures, path = reading.result, reading.path
-        if figures is None:
+    def add(self, reading: Reading[Overview]) -> None:
+        if reading.result is None:
             self.unreadable += 1
             return
+        figures, path = reading.result.figures, reading.path
+        for kind in {(finding.severity, finding.rule) for finding in reading.result.findings}:
+            self.found.setdefault(kind, []).append(path)
         self.traces += 1
         self.seconds += figures.seconds
         self.steps += figures.steps
@@ -103,6 +114,10 @@ class Summary:
             "interruptions": self.interruptions,
             "dropped_audio_ms": self.dropped_audio_ms,
             **{name: durations.as_json() for name, durations in self.durations.items()},
+            "findings": [
+                {"severity": severity, "rule": rule, "traces": len(paths)}
+                for severity, rule, paths in self._found()
+            ],
         }
 
     def print(self, console: Console) -> None:
@@ -115,6 +130,15 @@ class Summary:
         console.print(f"audio dropped   {self.dropped_audio_ms / 1000:.1f} s")
         if self.never_ready:
             console.print(f"never ready     {self.never_ready:,}", style="red")
+        for severity, rule, paths in self._found():
+            where = printable(paths[0])
+            more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+            console.print(Text(f"{severity:<15} {rule} in {where}{more}"), soft_wrap=True)
+
+    def _found(self) -> list[tuple[Severity, str, list[str]]]:
+        """What was found, the worst and the most frequent first."""
+        found = [(*kind, paths) for kind, paths in self.found.items()]
+        return sorted(found, key=lambda one: (SEVERITIES.index(one[0]), -len(one[2]), one[1]))
 
     def _table(self) -> Table:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -135,7 +159,9 @@ class Summary:
         return table
 
 
-def _trace_as_json(reading: Reading[Figures]) -> dict[str, Any]:
-    if reading.result is None:
+def _trace_as_json(reading: Reading[Overview]) -> dict[str, Any]:
+    seen = reading.result
+    if seen is None:
         return {"trace": reading.path, "problem": reading.problem}
-    return {"trace": reading.path, **msgspec.to_builtins(reading.result)}
+    figures = msgspec.to_builtins(seen.figures)
+    return {"trace": reading.path, **figures, "findings": findings.as_json(seen.findings)}

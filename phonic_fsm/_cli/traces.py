@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 
-from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._reader import TraceError, TraceReader
 
 from .failure import CommandFailed
@@ -66,7 +65,7 @@ def _within(directory: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
-def read_all(paths: list[Path], work: Callable[[Iterable[Line]], R]) -> Iterator[Reading[R]]:
+def read_all(paths: list[Path], work: Callable[[TraceReader], R]) -> Iterator[Reading[R]]:
     """Do the work on every trace; the results come in the order of the traces.
 
     On stderr it names the traces that cannot be read, and shows a progress bar if that is a
@@ -99,7 +98,7 @@ def read_all(paths: list[Path], work: Callable[[Iterable[Line]], R]) -> Iterator
         raise CommandFailed(problem if len(paths) == 1 else "not one trace can be read")
 
 
-def _readings(paths: list[Path], work: Callable[[Iterable[Line]], R]) -> Iterator[Reading[R]]:
+def _readings(paths: list[Path], work: Callable[[TraceReader], R]) -> Iterator[Reading[R]]:
     read = partial(_read, work)
     if len(paths) <= FEW:
         yield from map(read, paths)
@@ -116,7 +115,7 @@ def _leave_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _read(work: Callable[[Iterable[Line]], R], path: Path) -> Reading[R]:
+def _read(work: Callable[[TraceReader], R], path: Path) -> Reading[R]:
     try:
         return Reading(path, work(TraceReader(path)))
     except TraceError as error:

@@ -15,7 +15,11 @@
 ``sound``
     The call's audio, if it was recorded.
 ``page``
-    Puts all of it, and the page's own code from ``web/``, into one file that needs nothing else.
+    The page of a call: all of it, and the page's own code from ``web/``.
+``overview``, ``index``
+    A call among many, and the page that lists them.
+``document``
+    Makes one HTML file of a page that needs nothing else.
 
 Nothing here runs a session or knows LiveKit. Nothing in ``web/`` decides what a call means.
 """

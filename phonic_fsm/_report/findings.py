@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -11,6 +11,9 @@ from .lanes import Lanes, Span
 Severity = Literal["error", "warning", "note"]
 """An ``error`` is heard by the caller, or ends the call. A ``warning`` may be. A ``note`` is there
 for whoever looks for the cause of something else; a healthy call may have some."""
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""The worst first."""
 
 
 class Finding(Struct, kw_only=True):

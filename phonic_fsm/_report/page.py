@@ -1,23 +1,13 @@
-"""The page: one HTML file that holds its style, its code and the call's data.
-
-The page loads nothing. Its content security policy forbids every request, and allows only the
-style and the script whose hashes it names. The page holds what was said as JSON, in which no text
-can end the element, and shows it as text only. If the audio was recorded, the page holds it, too;
-only then does the policy allow it to play audio.
-"""
+"""The page of a call. If the call's audio was recorded, the page holds it, too."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
-import re
 from collections.abc import Iterator
-from importlib import resources
 from os import PathLike
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from phonic_fsm._core.states import CONVERSING, MEANINGS
@@ -30,9 +20,11 @@ from phonic_fsm.trace._stats import measure
 
 from .call import Call
 from .conversation import ConversationBuilder, Entry
+from .document import document
 from .findings import Finding
 from .lanes import BIN, LaneBuilder, Lanes
 from .numbers import Number, numbers
+from .overview import Overview, summed_up
 from .rules import RULES, findings
 from .sound import Sound, sound_of
 from .steps import StepColumns, Steps
@@ -61,6 +53,7 @@ class Report(Struct, frozen=True):
     """The last step that the machine took. If the replay diverged, it holds the difference."""
     problem: TraceError | None
     """Why the trace cannot be read to its end. The page shows the steps before."""
+    overview: Overview
 
 
 class _Difference(Struct):
@@ -102,8 +95,8 @@ class _Data(Struct):
     numbers: list[Number]
 
 
-def make_report(trace: str | PathLike[str]) -> Report:
-    """Replay a trace and make its page.
+def make_report(trace: str | PathLike[str], *, index: str = "") -> Report:
+    """Replay a trace and make its page. ``index`` is the address that it links to, if any.
 
     Raises:
         TraceError: there is no such file, or its first line is not a trace's header.
@@ -122,6 +115,7 @@ def make_report(trace: str | PathLike[str]) -> Report:
 
     figures = measure(lines())
     lanes = builder.lanes()
+    found = _with_divergence(findings(lanes), call)
     data = _Data(
         name=reader.path.name,
         package=reader.header.package,
@@ -134,14 +128,25 @@ def make_report(trace: str | PathLike[str]) -> Report:
         lanes=lanes,
         bin=BIN,
         conversation=conversation.entries(lanes),
-        findings=_with_divergence(findings(lanes), call),
+        findings=found,
         rules=[(rule.name, rule.when) for rule in RULES],
         numbers=numbers(figures),
     )
     # A redacted trace may lie beside the audio of the call, which is not redacted.
     silent = reader.header.redacted
     sound = Sound() if silent else sound_of(reader.path, builder.heard, lanes.seconds)
-    return Report(_page(data, sound), call.last, call.problem)
+    page = document(
+        "page.html",
+        name=data.name,
+        styles=("page.css",),
+        scripts=_SCRIPTS,
+        data=data,
+        media=bool(sound.wav),
+        sound=_player(sound),
+        home=f'<a href="{html.escape(index)}">All calls</a>' if index else "",
+    )
+    seen = summed_up(reader, lanes, figures, found)
+    return Report(page, call.last, call.problem, seen)
 
 
 def _difference(last: ReplayedStep | None) -> _Difference | None:
@@ -188,25 +193,6 @@ def _with_divergence(found: list[Finding], call: Call) -> list[Finding]:
     return [divergence, *found]
 
 
-def _page(data: _Data, sound: Sound) -> str:
-    web = resources.files(__package__) / "web"
-    style = (web / "page.css").read_text(encoding="utf-8")
-    script = "".join((web / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    script = f'(() => {{\n"use strict";\n{script}}})();\n'
-    parts = {
-        "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
-        + ("; media-src data:" if sound.wav else ""),
-        "name": html.escape(data.name),
-        "style": style,
-        "data": msgspec.json.encode(data).replace(b"<", b"\\u003c").decode(),
-        "script": script,
-        "sound": _player(sound),
-    }
-    template = (web / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
-
-
 def _player(sound: Sound) -> str:
     if sound.wav:
         wav = base64.b64encode(sound.wav).decode()
@@ -214,8 +200,3 @@ def _player(sound: Sound) -> str:
     if sound.remark:
         return f'<p class="muted">Without the call\'s audio: {html.escape(sound.remark)}.</p>'
     return ""
-
-
-def _hash(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"sha256-{digest}"

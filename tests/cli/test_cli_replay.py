@@ -70,7 +70,7 @@ def test_it_as_json_is_json_to_the_last_line():
     *steps, verdict = lines
     assert [step["seq"] for step in steps] == list(range(1, len(steps) + 1))
     assert all(step["identical"] for step in steps)
-    assert verdict == {"verdict": "identical", "steps": len(steps)}
+    assert verdict == {"verdict": "identical", "steps": len(steps), "findings": []}
 
 
 def test_nothing_in_a_trace_reaches_the_terminal_as_a_control_sequence(tmp_path):
@@ -144,7 +144,8 @@ def test_only_holds_for_json_too(call):
         for line in run("replay", call, "--only", "tool", "--json").stdout.splitlines()
     ]
     assert [line["seq"] for line in lines[:-1]] == [9, 10, 11]
-    assert lines[-1] == {"verdict": "identical", "steps": 17}
+    assert lines[-1]["verdict"] == "identical"
+    assert lines[-1]["steps"] == 17
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are(call):
@@ -173,7 +174,7 @@ def test_until_stops_at_a_step(call):
 @pytest.mark.parametrize("columns", [60, 100])
 def test_lines_are_cut_at_the_terminals_width_or_whole(columns, tmp_path):
     text = "说" * 100 + "完"
-    path = write(tmp_path / "call.jsonl", [*opening(), *caller(2.0, 3.0, text)])
+    path = write(tmp_path / "call.jsonl", [*opening(), *caller(2.0, 3.0, text)], close=4.0)
     cut = run("replay", path, columns=columns).stdout
     # A Chinese character takes two columns.
     widths = [len(line) + len(re.findall("说", line)) for line in cut.splitlines()[:-1]]
@@ -392,3 +393,51 @@ def test_ctrl_c_ends_stepping(call):
         terminal.page("1     0.000  open")
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.exit_code() == 130
+
+
+# -- what stands out -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def late(tmp_path):
+    """A call that is answered 5 s late."""
+    told = [*opening(), *caller(2.0, 3.0), *assistant(8.0, "Hi.")]
+    return write(tmp_path / "late.jsonl", told, close=9.0)
+
+
+def test_it_says_what_stands_out_and_why(late):
+    *_, finding, sentence, verdict = run("replay", late, "--only", "error").stdout.splitlines()
+    assert finding == (
+        "error at 3.000 s, step 7: Phonic did not answer for 5.0 s: 5.1 s of silence"
+    )
+    assert sentence.startswith("    Nobody was heard for 5.1 s while the caller waited")
+    assert verdict.startswith("identical")
+
+
+def test_nothing_is_said_of_a_part_of_a_call(late):
+    assert "silence" not in run("replay", late, "--until", 6).stdout
+
+
+def test_a_script_learns_what_stands_out(late):
+    verdict = json.loads(run("replay", late, "--json").stdout.splitlines()[-1])
+    [finding] = verdict["findings"]
+    assert (finding["rule"], finding["severity"], finding["step"]) == ("silence", "error", 7)
+
+
+@pytest.mark.parametrize("json_too", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize(
+    ("fail_on", "code"), [(None, 0), ("error", 1), ("warning", 1), ("note", 1)]
+)
+def test_it_fails_on_what_it_is_told_to(fail_on, code, json_too, late):
+    options = [*json_too, *(("--fail-on", fail_on) if fail_on else ())]
+    assert run("replay", late, *options).returncode == code
+    assert run("stats", late, *options).returncode == code
+
+
+def test_a_call_without_findings_fails_on_nothing():
+    assert run("replay", TRACE, "--fail-on", "note").returncode == 0
+    assert run("stats", TRACE, "--fail-on", "note").returncode == 0
+
+
+def test_an_unknown_severity_is_refused(late):
+    assert_is_one_line_and_exit_2(run("replay", late, "--fail-on", "bad"), says="--fail-on")

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from anyio.from_thread import start_blocking_portal
 from livekit import rtc
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from support.browser import NARROW, WIDE
 from support.commands import assert_is_one_line_and_exit_2, run, run_process
 from support.record_traces import TRACES
 from support.scripted import KEY, PhonicServer, conversation, settle
@@ -540,31 +541,6 @@ def test_of_a_directory_what_cannot_be_read_is_named_and_left_out(tmp_path):
 
 
 # -- the page in a browser ----------------------------------------------------------------------
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-
-WIDE = {"width": 1280, "height": 900}
-NARROW = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is there; Debian's package is called chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            # As root, and without looking for updates.
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
-
-
-expect.set_options(timeout=60_000)
-"""Until it never comes: a browser is slow where the machine is busy."""
 
 Show = Callable[..., Page]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from phonic_fsm.trace._stats import HELD
 
-from ..findings import Finding
+from ..findings import SEVERITIES, Finding
 from ..lanes import Lanes
 from . import answers, caller, connection, ending, process, silence, tools
 
@@ -99,5 +99,4 @@ def findings(lanes: Lanes) -> list[Finding]:
     """Everything that the rules find, in the order of time; of what begins together, the worst
     first."""
     found = [finding for rule in RULES for finding in rule.find(lanes)]
-    order = ("error", "warning", "note")
-    return sorted(found, key=lambda finding: (finding.start, order.index(finding.severity)))
+    return sorted(found, key=lambda finding: (finding.start, SEVERITIES.index(finding.severity)))

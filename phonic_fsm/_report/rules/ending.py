@@ -6,22 +6,23 @@ from collections.abc import Iterator
 
 from phonic_fsm._core.states import State
 
-from ..findings import Finding, found
+from ..findings import Finding, Severity, found
 from ..lanes import Lanes, Span
+
+LONGEST_TITLE = 90
+"""Characters of an error's text that stand in a title. The sentence has all of it."""
 
 
 def error(lanes: Lanes) -> Iterator[Finding]:
     for trouble in lanes.troubles:
         span = Span(step=trouble.step, start=trouble.at, end=trouble.at)
-        title = "The session ended with an error" if trouble.severe else "Error or warning"
-        text = trouble.text[:1].upper() + trouble.text[1:]
-        yield found(
-            "error",
-            title,
-            f"{text.rstrip('.')}.",
-            span,
-            severity="error" if trouble.severe else "warning",
-        )
+        text = (trouble.text[:1].upper() + trouble.text[1:]).rstrip(".")
+        title = text if len(text) <= LONGEST_TITLE else f"{text[:LONGEST_TITLE]}…"
+        sentence = f"{text}."
+        if trouble.severe:
+            sentence += " The session ended with this error."
+        severity: Severity = "error" if trouble.severe else "warning"
+        yield found("error", title, sentence, span, severity)
 
 
 def not_closed(lanes: Lanes) -> Iterator[Finding]:

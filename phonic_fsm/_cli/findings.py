@@ -1,0 +1,39 @@
+"""What stands out in a call, as commands print it, and the exit code that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from phonic_fsm._report.findings import SEVERITIES, Finding, Severity
+
+from .text import printable
+
+NOTHING_AS_BAD, FOUND = 0, 1
+
+_STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def exit_code(found: Iterable[Finding], fail_on: Severity | None) -> int:
+    """1 if a finding is as bad as ``fail_on``, or worse."""
+    if fail_on is None:
+        return NOTHING_AS_BAD
+    worst = SEVERITIES.index(fail_on)
+    bad = any(SEVERITIES.index(finding.severity) <= worst for finding in found)
+    return FOUND if bad else NOTHING_AS_BAD
+
+
+def as_text(found: Iterable[Finding]) -> Iterable[Text]:
+    """Two lines for each."""
+    for finding in found:
+        at = f"{finding.severity} at {finding.start:.3f} s, step {finding.step}: "
+        yield Text(at, _STYLES[finding.severity]).append(printable(finding.title), "bold")
+        yield Text(f"    {printable(finding.sentence)}", "default")
+
+
+def as_json(found: Iterable[Finding]) -> list[dict[str, Any]]:
+    plain: list[dict[str, Any]] = msgspec.to_builtins(list(found))
+    return plain

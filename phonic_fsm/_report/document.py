@@ -1,0 +1,60 @@
+"""A page as one HTML file that holds its style, its code and its data, and loads nothing.
+
+Its content security policy forbids every request, and allows only the style and the script whose
+hashes it names. Its data stands in it as JSON, in which no text can end the element; its code shows
+text as text only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Iterable
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+
+def document(
+    template: str,
+    *,
+    name: str,
+    styles: Iterable[str],
+    scripts: Iterable[str],
+    data: Any,
+    media: bool = False,
+    **parts: str,
+) -> str:
+    """Fill in a template of ``web/``.
+
+    Args:
+        template, styles, scripts: files in ``web/``; each script may use those before it.
+        name: the page's name, as plain text.
+        data: what the scripts find in the element ``data``.
+        media: whether the page plays audio that it holds.
+        parts: further parts of the template, as HTML.
+    """
+    web = resources.files(__package__) / "web"
+    style = "".join((web / file).read_text(encoding="utf-8") for file in styles)
+    script = "".join((web / file).read_text(encoding="utf-8") for file in scripts)
+    script = f'(() => {{\n"use strict";\n{script}}})();\n'
+    filled = {
+        "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+        + ("; media-src data:" if media else ""),
+        "name": html.escape(name),
+        "style": style,
+        "data": msgspec.json.encode(data).replace(b"<", b"\\u003c").decode(),
+        "script": script,
+        **parts,
+    }
+    text = (web / template).read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: filled[found[1]], text)
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"sha256-{digest}"

@@ -1,0 +1,63 @@
+"""One call among many: what the index of calls, ``stats`` and ``replay`` tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from phonic_fsm.trace._format import Line
+from phonic_fsm.trace._reader import TraceReader
+from phonic_fsm.trace._stats import Figures, measure
+
+from .findings import SEVERITIES, Finding, Severity
+from .lanes import LaneBuilder, Lanes
+from .rules import findings
+
+
+class Overview(Struct, kw_only=True):
+    started: str
+    """ISO 8601, UTC."""
+    seconds: float
+    state: str
+    """The state that the last step leads to; empty without a step."""
+    turns: int
+    """How often the caller spoke."""
+    findings: list[Finding]
+    figures: Figures
+
+    @property
+    def worst(self) -> Severity | None:
+        """The severity of the worst finding."""
+        return min((one.severity for one in self.findings), key=SEVERITIES.index, default=None)
+
+
+def overview(reader: TraceReader) -> Overview:
+    """Read a trace and say what stands out in it. Nothing is replayed.
+
+    Raises:
+        TraceError: the trace cannot be read to its end.
+    """
+    builder = LaneBuilder(reader.header.settings)
+
+    def lines() -> Iterator[Line]:
+        for line in reader:
+            builder.take(line)
+            yield line
+
+    figures = measure(lines())
+    return summed_up(reader, builder.lanes(), figures)
+
+
+def summed_up(
+    reader: TraceReader, lanes: Lanes, figures: Figures, found: Iterable[Finding] | None = None
+) -> Overview:
+    """The overview of a trace that has been read."""
+    return Overview(
+        started=reader.header.started,
+        seconds=lanes.seconds,
+        state=lanes.states[-1].state if lanes.states else "",
+        turns=len(lanes.caller),
+        findings=list(found) if found is not None else findings(lanes),
+        figures=figures,
+    )
