@@ -113,6 +113,33 @@ class SayGoodbye:
 
 
 @dataclass(frozen=True)
+class Swallow:
+    """The message does not arrive; all behind it does."""
+
+    async def befall(self, lane: Lane, data: bytes) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Bloat:
+    """A frame comes first that is far larger than any message of Phonic's."""
+
+    seed: int = 0
+
+    async def befall(self, lane: Lane, data: bytes) -> None:
+        size = 200_000
+        hostile = [
+            b'{"type":"warning","warning":{"message":"%s"}}' % (b"x" * size),
+            b'{"type":"brand_new","data":[%s[]]}' % (b"[]," * (size // 3)),
+            b"[" * size,
+            b'{"type":"input_cancelled","note":%s%s}' % (b"[" * 5_000, b"]" * 5_000),
+            b'{"type":"%s"}' % (b"y" * size),
+        ]
+        frame = Frame(Opcode.TEXT, hostile[self.seed % len(hostile)])
+        await lane.write(frame.serialize(mask=bool(lane.masks)) + data)
+
+
+@dataclass(frozen=True)
 class Duplicate:
     """The message comes twice."""
 

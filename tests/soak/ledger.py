@@ -30,6 +30,9 @@ SILENCE = bytes(len(SOUND))
 """20 ms of 8 kHz, as ``SOUND``."""
 
 
+OUTPUT = "tool_call_output"
+
+
 @llm.function_tool
 async def look_up(city: str) -> str:
     """Look up the weather."""
@@ -137,6 +140,10 @@ class Ledger:
                 made.clear()  # what is open of them is in the history
         return made & set(self.calls) - set(_ends(conversations)) - set(self.settled)
 
+    def count(self, way: str, kind: str) -> int:
+        """How many messages of this type went this way."""
+        return sum((way, kind) == message[:2] for message in self.messages)
+
     @property
     def closed(self) -> bool:
         return self.session.state is State.closed
@@ -156,6 +163,7 @@ class Ledger:
             self._note("in", message)
         elif message["text"]:
             self.words.append(message["text"])
+            self._news()
 
     def _generate(self, generation: llm.GenerationCreatedEvent) -> None:
         self.open_generations += 1
@@ -238,12 +246,16 @@ class Ledger:
                 given.clear()
             elif kind == "tool_call_output_processed":
                 acknowledged.add(message["tool_call_id"])
-            elif kind == "tool_call_output":
+            elif kind == OUTPUT:
                 if message["tool_call_id"] in given | acknowledged:
                     losses.append(f"the output of call {message['tool_call_id']} went out again")
                 given.add(message["tool_call_id"])
+        # An output that is sent again after a resume may be acknowledged again.
+        sent = Counter(m["tool_call_id"] for _, kind, m in self.messages if kind == OUTPUT)
         ends = _ends(conversations)
-        return losses + [f"call {call} ended {n} times" for call, n in ends.items() if n > 1]
+        return losses + [
+            f"call {call} ended {n} times" for call, n in ends.items() if n > max(1, sent[call])
+        ]
 
     def _lost_ends(self) -> list[str]:
         losses = []

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -40,8 +41,10 @@ from soak.ledger import Ledger, failure_of, look_up
 from support.clock import PatientLoop
 
 from phonic_fsm import RealtimeModel, State
+from phonic_fsm._adapter import model
 from phonic_fsm._adapter.session import Reply
 from phonic_fsm._core import timers
+from phonic_fsm._core.context import Settings
 from phonic_fsm._runtime import connection
 from phonic_fsm._wire import client
 from phonic_fsm._wire.codec import MalformedMessage
@@ -144,6 +147,7 @@ def in_a_hurry() -> Iterator[None]:
     with (
         patch.object(connection, "PING_INTERVAL", 0.5),
         patch.object(timers, "SOON", 0.2),
+        patch.object(model, "Settings", partial(Settings, turn_timeout=1.0)),
     ):
         yield
 

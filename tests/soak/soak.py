@@ -1,4 +1,5 @@
-"""Many sessions at once, each through faults at random points, and nothing may be lost.
+"""Many sessions at once, each through faults at random points and under the random variants of what
+is not known about Phonic; beside them, calls in which next to nothing is said. Nothing may be lost.
 
 A few seconds of it are ``test_soak.py``; the long form is ``tox -e soak``, or::
 
@@ -12,6 +13,7 @@ import asyncio
 import ctypes
 import gc
 import logging
+import math
 import os
 import random
 import sys
@@ -26,6 +28,8 @@ from statistics import mean
 import anyio
 from livekit.agents import APIConnectOptions, llm
 from soak.fault_proxy import (
+    Afterwards,
+    Bloat,
     Corrupt,
     Cut,
     CutMidFrame,
@@ -38,13 +42,15 @@ from soak.fault_proxy import (
     Reorder,
     SayGoodbye,
     Stall,
+    Swallow,
 )
 from soak.ledger import SILENCE, SOUND, Ledger, failure_of, look_up
+from soak.long_calls import CALLS, stay
 from soak.reliability import in_a_hurry
 
 from phonic_fsm import RealtimeModel, RealtimeSession
 from phonic_fsm._adapter.session import Reply
-from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn
+from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
 from phonic_fsm.trace import replay
 
 WORKERS = 32
@@ -95,7 +101,19 @@ HANDSHAKE = (
     (0.2, Refuse(401)),
 )
 TO_SERVER = (*MENDABLE, *LAST, (6, Delay()))
-TO_CLIENT = (*TO_SERVER, (6, Duplicate()), (6, Reorder()), *((2, Corrupt(n)) for n in range(3)))
+TO_CLIENT = (
+    *TO_SERVER,
+    (6, Duplicate()),
+    (6, Reorder()),
+    *((2, Corrupt(n)) for n in range(3)),
+    *((1, Bloat(n)) for n in range(5)),
+)
+
+FLAPS = 0.05
+"""How often a session's connections are cut again and again, as soon as it has been resumed."""
+
+STALLS = 0.1
+"""How often an answer stalls: from some chunk on, nothing more of it comes, and no end."""
 
 
 class Chance:
@@ -103,9 +121,16 @@ class Chance:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
+        self._flaps = rng.random() < FLAPS
+        self._until_it_stalls = math.inf
+        """Chunks of the answer that still pass."""
         self.enough = False
 
     def __call__(self, passing: Passing) -> Fault | None:
+        if passing.way == "to_client" and self._has_stalled(passing.kind):
+            return Swallow()
+        if self._flaps and not self.enough and passing.kind == "conversation_reconnected":
+            return Afterwards(Cut())
         often = {"handshake": 0.1, "audio_chunk": 0.002}.get(passing.kind, 0.04)
         if self.enough or self._rng.random() > often:
             return None
@@ -115,6 +140,16 @@ class Chance:
         weights, choices = zip(*(HANDSHAKE if passing.kind == "handshake" else faults), strict=True)
         chosen: Fault | None = self._rng.choices(choices, weights)[0]
         return chosen
+
+    def _has_stalled(self, kind: str) -> bool:
+        """Whether this message of the assistant's answer is one of those that do not come."""
+        if kind == "assistant_started_speaking":
+            stalls = not self.enough and self._rng.random() < STALLS
+            self._until_it_stalls = self._rng.randint(1, 20) if stalls else math.inf
+        elif kind == "audio_chunk":
+            self._until_it_stalls -= 1
+            return self._until_it_stalls < 0
+        return kind == "assistant_finished_speaking" and self._until_it_stalls < math.inf
 
 
 # -- one session ---------------------------------------------------------------------------------
@@ -304,24 +339,34 @@ class Worker:
     async def run(self) -> None:
         self._traces.mkdir()
         async with FaultProxy() as proxy:
-            # The model is the same all the time: what it kept of its sessions would show.
-            model = RealtimeModel(
-                api_key="any",
-                base_url=proxy.url,
-                trace=self._traces,
-                audio_format="pcm_8000",
-                vad_min_silence_duration_ms=60,
-                conn_options=APIConnectOptions(max_retry=3, retry_interval=0.3, timeout=2),
-            )
+            # The models are the same all the time: what they kept of their sessions would show.
+            # Where audio comes at its pace, a reset falls into the middle of a line.
+            models = [
+                RealtimeModel(
+                    api_key="any",
+                    base_url=proxy.url,
+                    trace=self._traces,
+                    audio_format="pcm_8000",
+                    vad_min_silence_duration_ms=60,
+                    stream_ahead_of_real_time=ahead,
+                    conn_options=APIConnectOptions(max_retry=3, retry_interval=0.3, timeout=2),
+                )
+                for ahead in (True, True, False)
+            ]
             number = 0
             while anyio.current_time() < self._until:
                 number += 1
+                model = models[number % len(models)]
                 await self._have_a_session(f"{self._name}-{number}", model, proxy)
 
     async def _have_a_session(self, name: str, model: RealtimeModel, proxy: FaultProxy) -> None:
         rng = random.Random(name)
         losses = []
-        async with PhonicSimulator(SCENARIO) as simulator, anyio.create_task_group() as tasks:
+        doubts = Doubts.at_random(rng.randrange(10**6)) if rng.random() < 0.5 else Doubts()
+        async with (
+            PhonicSimulator(SCENARIO, doubts=doubts) as simulator,
+            anyio.create_task_group() as tasks,
+        ):
             proxy.connect(simulator.url, chance := Chance(rng))
             push_to_talk = rng.random() < 0.2
             session = model.session(turn_detection_disabled=push_to_talk)
@@ -381,8 +426,13 @@ async def soak(
     keep: Path | None = None,
     samples: int = SAMPLES,
 ) -> Figures:
-    """Have so many sessions at a time for so long; ``keep`` gets the traces of what was lost."""
+    """Have so many sessions at a time for so long, and beside them calls without trouble in which
+    next to nothing is said; ``keep`` gets the traces of what was lost."""
     figures = Figures()
+
+    async def stay_quiet(name: str) -> None:
+        figures.losses += await stay(name, seconds)
+
     before = _count()
     until = anyio.current_time() + seconds
     with tempfile.TemporaryDirectory() as traces:
@@ -392,6 +442,8 @@ async def soak(
                     f"{seed}-{number}", figures, traces=Path(traces), keep=keep, until=until
                 )
                 tasks.start_soon(worker.run)
+            for name in CALLS:
+                tasks.start_soon(stay_quiet, name)
             while anyio.current_time() < until:
                 await anyio.sleep(seconds / samples)
                 figures.samples.append(_count())

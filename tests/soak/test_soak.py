@@ -1,12 +1,17 @@
-"""The soak's short form: some seconds of sessions in trouble. The long form: ``tox -e soak``."""
+"""The soak in short: some seconds of sessions in trouble, and minutes by a clock that runs fast.
+The long form is ``tox -e soak``."""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 
+import anyio
 import pytest
+from soak.long_calls import CALLS, stay
 from soak.reliability import in_a_hurry
 from soak.soak import soak
+from support.clock import PatientLoop
 
 SECONDS = 1.5
 """By the tests' clock: a busy machine takes longer for as many sessions and faults."""
@@ -21,3 +26,10 @@ async def test_nothing_is_lost_whatever_goes_wrong():
     assert not any(figures.left.values()), figures.left
     assert figures.sessions >= 8
     assert len(figures.faults) > 1
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_in_which_next_to_nothing_is_said_lasts(name):
+    """Longer than Phonic waits for a word. All waiting is by the loop's clock, on both sides."""
+    fast = {"loop_factory": partial(PatientLoop, speed=40)}
+    assert anyio.run(stay, name, 200.0, backend_options=fast) == []
