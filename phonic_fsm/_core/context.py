@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from .._wire.client import ClientMessage, GenerateReply, Mute, Say
+from .._wire.client import ClientMessage, GenerateReply, Mute, Say, ToolCallOutput
 from .._wire.config import ConfigOptions, InlineTool
 from .._wire.facts import Id, Private, Public
 from .effects import Effect
@@ -88,6 +88,27 @@ class Reply(Struct):
     phase: ReplyPhase = "waiting"
 
 
+CallPhase = Literal["pending", "answered", "late"]
+"""How far a tool call is.
+
+``pending``
+    Its output is awaited.
+``answered``
+    Its output was given, and Phonic has not taken note of it: it was sent, or is held.
+``late``
+    Phonic no longer waits for its output. Once it comes, Phonic is told it in words.
+"""
+
+
+class Call(Struct):
+    """A tool call that is not over."""
+
+    name: str
+    phase: CallPhase = "pending"
+    output: ToolCallOutput | None = None
+    """Once it is answered."""
+
+
 Wait = Literal["first_half", "second_half"]
 """How much of its time to begin an answer has had: after the first half it is asked for again,
 after the second it is given up."""
@@ -161,12 +182,8 @@ class Context(Struct, kw_only=True):
     """The assistant's last message. Audio is streamed ahead of playback, so the caller may cut it
     off after its turn has ended; what was really spoken of it comes then."""
 
-    pending_calls: dict[str, str] = field(default_factory=dict)
-    """Call id → tool name, for calls whose output is awaited."""
-    orphaned_calls: set[str] = field(default_factory=set)
-    """Ids of calls that a lost conversation made: their outputs go to the fresh one in words."""
-    unacknowledged: dict[str, ClientMessage] = field(default_factory=dict)
-    """Call id → output that was sent and that the server has not yet taken note of."""
+    calls: dict[str, Call] = field(default_factory=dict)
+    """The tool calls that are not over, by their ids, the oldest first."""
 
     unclaimed: str | None = None
     """The generation that answers the caller and waits for LiveKit to ask for it."""
@@ -180,6 +197,10 @@ class Context(Struct, kw_only=True):
     def conversing(self) -> bool:
         """Whether the server is ready, so that messages and the caller's audio can go out."""
         return self.state in CONVERSING
+
+    def calls_in(self, phase: CallPhase) -> dict[str, Call]:
+        """The tool calls in this phase, by their ids."""
+        return {call_id: call for call_id, call in self.calls.items() if call.phase == phase}
 
     @property
     def push_to_talk(self) -> bool:

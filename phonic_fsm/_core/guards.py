@@ -202,7 +202,7 @@ def something_is_still_played(context: Context, event: PlaybackLeft) -> bool:
 
 def calls_are_too_many(context: Context, event: Event) -> bool:
     """So many calls are pending that something must be wrong."""
-    return len(context.pending_calls) >= MAX_PENDING_CALLS
+    return len(context.calls_in("pending")) >= MAX_PENDING_CALLS
 
 
 def turn_may_go_on(context: Context, event: AudioChunk) -> bool:
@@ -212,19 +212,17 @@ def turn_may_go_on(context: Context, event: AudioChunk) -> bool:
 
 def is_a_known_call(context: Context, event: ToolCall) -> bool:
     """The call was handed over before; after a resume, the server may send it again."""
-    return (
-        event.tool_call_id in context.pending_calls or event.tool_call_id in context.unacknowledged
-    )
+    return event.tool_call_id in context.calls
 
 
 def refused_outputs(context: Context, event: Error) -> list[str]:
-    """The unacknowledged outputs that the error is about, by call id.
+    """The outputs that were given that the error is about, by call id.
 
     The server refuses an output if its call is over already, or if it has had the output before:
     the news may have crossed, or an acknowledgement was lost and the output was sent again.
     """
     said = " ".join((event.error.message, *(event.param_errors or {}).values()))
-    return [call_id for call_id in context.unacknowledged if call_id in said]
+    return [call_id for call_id in context.calls_in("answered") if call_id in said]
 
 
 def refuses_an_output(context: Context, event: Error) -> bool:

@@ -43,7 +43,7 @@ def deliver(context: Context, message: client.ClientMessage) -> None:
     """Send a message, or keep it until the server is ready."""
     if context.conversing:
         tell_changes(context)
-        _send(context, message)
+        context.put(Send(message))
     elif len(context.held) < MAX_HELD_MESSAGES:
         context.held.append(message)
     else:
@@ -54,8 +54,7 @@ def deliver(context: Context, message: client.ClientMessage) -> None:
 def release(context: Context) -> None:
     """Send what has waited: changed settings, then held messages, then a request for a reply."""
     tell_changes(context)
-    for message in context.held:
-        _send(context, message)
+    context.put(*map(Send, context.held))
     context.held.clear()
     if context.reply is not None and context.reply.phase == "waiting":
         send_request(context, context.reply)
@@ -161,9 +160,3 @@ def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
 
 def _tools(context: Context) -> list[ToolDefinition]:
     return [*(context.config.tools or ()), *(context.tools or ())]
-
-
-def _send(context: Context, message: client.ClientMessage) -> None:
-    if isinstance(message, client.ToolCallOutput):
-        context.unacknowledged[message.tool_call_id] = message
-    context.put(Send(message))

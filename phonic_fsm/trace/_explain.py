@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from .._core.context import Context
+from .._core.context import Call, Context
 from .._core.events import Event, name_of
 from .._core.machine import Answers, SessionMachine, Step
 from .._core.table import Row, rows_for
@@ -77,13 +77,14 @@ _SHOWN = {name: field for name, field in fields_of(Context).items() if name not 
 
 
 def _plain(field: Field, value: Any) -> Any:
+    if isinstance(value, Call):
+        return f"{value.name}: {value.phase}"
     if isinstance(value, Struct):
         return value.__struct_config__.tag
     if isinstance(value, list):
         return [_plain(field, item) for item in value]
     if isinstance(value, dict):
-        # Of messages, the ids that they are kept under tell enough.
-        return {key: part for key, part in value.items() if isinstance(part, str)} or list(value)
+        return {key: _plain(field, part) for key, part in value.items()}
     if isinstance(value, set):
         return sorted(value)
     if isinstance(value, float):

@@ -370,10 +370,10 @@ def test_rest_follows_from_the_context(history):
         if context.state is State.listening:
             assert context.caller_speaks
         if context.state is State.tool_pending:
-            assert context.pending_calls
+            assert context.calls_in("pending")
             assert not context.caller_speaks
         if context.state is State.ready:
-            assert not context.pending_calls
+            assert not context.calls_in("pending")
             assert not context.caller_speaks
 
 

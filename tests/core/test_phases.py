@@ -8,7 +8,7 @@ import pytest
 
 from phonic_fsm._core import effects, events
 from phonic_fsm._core.actions.choices import settle
-from phonic_fsm._core.context import Context, Generation, Settings
+from phonic_fsm._core.context import Call, Context, Generation, Settings
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.states import State
 from phonic_fsm._core.table import CHOICES
@@ -35,7 +35,7 @@ def conversing() -> SessionMachine:
 def test_the_conversations_state_follows_from_memory(open_, speaks, pending):
     context = Context(settings=SETTINGS, config=SETTINGS.config, caller_speaks=speaks)
     context.generation = Generation("PS_1") if open_ else None
-    context.pending_calls = {"call_1": "weather"} if pending else {}
+    context.calls = {"call_1": Call("weather")} if pending else {}
     settle(context, events.Open())
     first = [open_, speaks, pending, True].index(True)
     assert context.state is CHOICES[settle].branches[first].target

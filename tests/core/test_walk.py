@@ -162,7 +162,7 @@ def all_events(context: Context, world: World, bounds: Bounds) -> Iterator[tuple
         yield events.ConnectionClosed(code), connected
     yield events.PlaybackLeft(0.0), world.asked
     yield events.PlaybackLeft(2.5), world.asked and world.unplayed
-    unsent = tuple(context.unacknowledged.values())
+    unsent = tuple(call.output for call in context.calls_in("answered").values() if call.output)
     yield events.ConnectionClosed(1006, unsent=unsent), connected and bool(unsent)
     for name in TIMERS:
         yield EVENTS[name](), name in world.timers
@@ -260,16 +260,9 @@ def how_it_goes_out(reply: Reply) -> str:
     return "by muting" if isinstance(reply.message, client.Mute) else "as a message"
 
 
-def what_of(context: Context, call: str) -> str:
-    if call in context.pending_calls:
-        return "pending"
-    if call in context.unacknowledged or call in held_outputs(context):
-        return "answered"
-    return "orphaned" if call in context.orphaned_calls else "none"
-
-
-def held_outputs(context: Context) -> set[str]:
-    return {m.tool_call_id for m in context.held if isinstance(m, client.ToolCallOutput)}
+def what_of(context: Context, call_id: str) -> str:
+    call = context.calls.get(call_id)
+    return call.phase if call else "none"
 
 
 def copy_of(context: Context) -> Context:
@@ -280,11 +273,9 @@ def copy_of(context: Context) -> Context:
         history=History(),
         carried="",
         typed={},
-        orphaned_calls=set(context.orphaned_calls),
         changes=set(context.changes),
         held=list(context.held),
-        pending_calls=dict(context.pending_calls),
-        unacknowledged=dict(context.unacknowledged),
+        calls={call_id: structs.replace(call) for call_id, call in context.calls.items()},
         generation=generation and structs.replace(generation),
         reply=reply and structs.replace(reply),
     )
@@ -300,7 +291,7 @@ def recall(context: Context) -> Before:
         context.unclaimed,
         reply.request_id if reply else None,
         context.caller_speaks,
-        context.unacknowledged.keys() | held_outputs(context),
+        set(context.calls_in("answered")),
     )
 
 
@@ -316,7 +307,7 @@ def holds_within(step: Step, before: Before, context: Context) -> None:
         assert now.caller_speaks
     elif state in (State.ready, State.tool_pending):
         assert not now.caller_speaks
-        assert bool(context.pending_calls) == (state is State.tool_pending)
+        assert bool(context.calls_in("pending")) == (state is State.tool_pending)
     elif state is State.closed:
         assert now == Before(None, None, None, False, set())
     if source is State.closed:
@@ -473,7 +464,7 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
     if state not in (State.connecting, State.closed):
         processed = isinstance(step.event, phonic.ToolCallOutputProcessed)
         settled = {step.event.tool_call_id} if processed else set()
-        assert before.outputs - settled <= context.unacknowledged.keys() | held_outputs(context)
+        assert before.outputs - settled <= set(context.calls_in("answered"))
 
 
 # -- the walk ------------------------------------------------------------------------------------
@@ -523,7 +514,8 @@ class Walk:
                 raise AssertionError(f"after {self._way_to(key)}: {event}") from error
             self.steps += 1
             if not self._bounds.details:
-                context.orphaned_calls.clear()
+                for call_id in context.calls_in("late"):
+                    del context.calls[call_id]
             target = key_of(context, reached)
             restarted = name_of(event) in ticking(context, reached)
             assert not restarted or target != key, f"after {self._way_to(key)}: {event} for ever"

@@ -289,13 +289,13 @@ def test_the_last_row_that_was_tried_is_the_one_that_the_machine_took(path):
 
 def test_the_memory_after_a_step_is_the_machines():
     memory = {step.line.seq: step.explanation.context for step in replay(MYSTERY, explain=True)}
-    assert list(memory[588]["pending_calls"].values()) == ["find_table"]
+    assert list(memory[588]["calls"].values()) == ["find_table: pending"]
     assert memory[588]["drops"] == 0
     assert memory[589]["drops"] == 1
     assert memory[593]["held"] == ["tool_call_output"]
     assert memory[593]["attempts"] == 2
-    assert memory[598]["unacknowledged"] == list(memory[588]["pending_calls"])
-    assert memory[599]["unacknowledged"] == []
+    assert list(memory[598]["calls"].values()) == ["find_table: answered"]
+    assert memory[599]["calls"] == {}
 
 
 def test_everything_in_the_memory_is_shown_or_left_out_and_has_a_label():

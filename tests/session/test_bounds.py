@@ -46,7 +46,7 @@ def test_a_call_beyond_the_bound_is_not_made(machine):
     for number in range(MAX_PENDING_CALLS):
         machine.step(phonic.ToolCall(f"call_{number}", "look_up"))
     step = machine.step(phonic.ToolCall("one too many", "look_up"))
-    assert len(machine.context.pending_calls) == MAX_PENDING_CALLS
+    assert len(machine.context.calls_in("pending")) == MAX_PENDING_CALLS
     assert "look_up (one too many) is not made" in warnings(step)[0]
 
 

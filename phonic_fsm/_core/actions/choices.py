@@ -19,7 +19,7 @@ def settle(context: Context, event: Event) -> None:
         context.state = State.speaking
     elif context.caller_speaks:
         context.state = State.listening
-    elif context.pending_calls:
+    elif context.calls_in("pending"):
         context.state = State.tool_pending
     else:
         context.state = State.ready

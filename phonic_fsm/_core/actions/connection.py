@@ -79,8 +79,10 @@ def go_on(context: Context, event: Event) -> None:
     context.put(
         StopTimer(timers.ANSWER_OVERDUE),
         StopTimer(timers.GRACE_OVER),
-        *map(Send, context.unacknowledged.values()),
     )
+    for call in context.calls_in("answered").values():
+        if call.output is not None and call.output not in context.held:
+            context.put(Send(call.output))
     if context.push_to_talk:
         # Audio first: the caller's turn may have ended meanwhile.
         _set_hearing(context)
@@ -105,10 +107,8 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
         if change is not None:
             # It is told as it will be then: behind a newer change, the message would undo it.
             context.changes.add(change)
-            continue
-        context.held.append(message)
-        if isinstance(message, client.ToolCallOutput):
-            context.unacknowledged.pop(message.tool_call_id, None)
+        else:
+            context.held.append(message)
     context.put(
         outgoing.gate_until_resumed(context),
         EmitError("connection_lost", f"{trouble(event)}; resuming", recoverable=True),
@@ -142,8 +142,8 @@ def restart(context: Context, event: events.Restart) -> None:
 def name_overdue_state(context: Context, event: events.StateOverdue) -> None:
     """Log a warning that says what the session waits for."""
     awaited = []
-    if context.pending_calls:
-        calls = ", ".join(f"{name} ({call})" for call, name in context.pending_calls.items())
+    if pending := context.calls_in("pending"):
+        calls = ", ".join(f"{call.name} ({call_id})" for call_id, call in pending.items())
         awaited.append(f"the output of {calls}")
     if context.reply is not None:
         awaited.append("a reply that was asked for")
@@ -173,9 +173,10 @@ def _begin_anew(context: Context, problem: str) -> None:
     context.conversation_id = None
     context.leftover = "none"
     context.held.clear()
-    context.unacknowledged.clear()
-    context.orphaned_calls.update(context.pending_calls)
-    context.pending_calls.clear()
+    for call_id in context.calls_in("answered"):
+        del context.calls[call_id]
+    for call in context.calls.values():
+        call.phase = "late"
     if context.reply is not None:
         context.reply.phase = "waiting"
         if isinstance(context.reply.message, client.Mute):

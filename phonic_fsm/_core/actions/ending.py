@@ -121,8 +121,7 @@ def _finish(context: Context) -> None:
     context.leftover = "none"
     context.held.clear()
     context.changes.clear()
-    context.pending_calls.clear()
-    context.unacknowledged.clear()
+    context.calls.clear()
     end_reply(context, "closed", "the session was closed before the reply began")
     context.put(SetAudioGate("closed"), Disconnect())
 

@@ -57,7 +57,8 @@ def cut_off_turns_for_reset(context: Context, event: Event) -> None:
 
 def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
     """Forget the calls and the typed text of the agent that hands over."""
-    context.pending_calls.clear()
+    for call_id in context.calls_in("pending"):
+        del context.calls[call_id]
     context.typed.clear()
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from ..._wire import client, server
 from .. import events, outgoing
-from ..context import Context, Reply
+from ..context import Call, Context, Reply
 from ..effects import AddItem, EmitToolCallSettled, Log, PushFunctionCall, ToolCallOutcome
 from ..guards import refused_outputs
 from ..history import FunctionCall, FunctionCallOutput, Item, Message, OtherItem
@@ -26,7 +26,7 @@ def hand_over_call(context: Context, event: server.ToolCall) -> None:
         name=event.tool_name,
         arguments=msgspec.json.encode(event.parameters or {}).decode(),
     )
-    context.pending_calls[call.call_id] = call.name
+    context.calls[call.call_id] = Call(call.name)
     context.put(PushFunctionCall(call.id, call.call_id, call.name, call.arguments))
     end_turn(context, interrupted=False)
     context.history.add(call)
@@ -38,7 +38,7 @@ def refuse_call(context: Context, event: server.ToolCall) -> None:
     context.put(
         Log(
             "warning",
-            f"{len(context.pending_calls)} tool calls wait for their outputs already: "
+            f"{len(context.calls_in('pending'))} tool calls wait for their outputs already: "
             f"{event.tool_name} ({event.tool_call_id}) is not made",
         )
     )
@@ -46,20 +46,20 @@ def refuse_call(context: Context, event: server.ToolCall) -> None:
 
 def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
     """Note that the call is over. An output that still comes is not sent."""
-    name = context.pending_calls.pop(event.tool_call_id, None)
-    if name is not None:
+    call = context.calls_in("pending").get(event.tool_call_id)
+    if call is not None:
+        del context.calls[event.tool_call_id]
+        said = f"tool call {event.tool_call_id} ({call.name}) was interrupted by the caller"
         context.put(
-            Log("info", f"tool call {event.tool_call_id} ({name}) was interrupted by the caller"),
-            EmitToolCallSettled(event.tool_call_id, name, "interrupted"),
+            Log("info", said), EmitToolCallSettled(event.tool_call_id, call.name, "interrupted")
         )
 
 
 def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) -> None:
     """Note that the call is over, and announce how it ended."""
-    context.unacknowledged.pop(event.tool_call_id, None)
     # If the output is still to come, the server no longer waits for it.
-    name = context.pending_calls.pop(event.tool_call_id, "")
-    name = event.tool.name if event.tool else name
+    call = context.calls.pop(event.tool_call_id, None)
+    name = event.tool.name if event.tool else call.name if call else ""
     outcome: ToolCallOutcome = "processed"
     problem = event.error_message
     if event.timed_out:
@@ -80,7 +80,7 @@ def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) 
 def give_up_output(context: Context, event: server.Error) -> None:
     """Note that Phonic refuses a tool's output, so that it is not sent again."""
     for call_id in refused_outputs(context, event):
-        del context.unacknowledged[call_id]
+        del context.calls[call_id]
         problem = complaint(event)
         context.put(
             Log("warning", f"Phonic does not take the output of call {call_id}: {problem}"),
@@ -93,7 +93,7 @@ def note_history(context: Context, event: events.UpdateChatContext) -> None:
     _apply(context, event)
     for addition in event.added:
         item = addition.item
-        if isinstance(item, FunctionCallOutput) and item.call_id in context.orphaned_calls:
+        if isinstance(item, FunctionCallOutput) and item.call_id in context.calls:
             _owe_answer(context, item)
 
 
@@ -128,7 +128,7 @@ def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
     # A reply that is pending will speak about the outputs, too.
     speaks = context.reply is None and any(_is_spoken_about(context, a.item) for a in event.added)
     pass_on_additions(context, event)
-    if speaks and not context.pending_calls:
+    if speaks and not context.calls_in("pending"):
         open_for_answer(context)
         expect_answer(context)
 
@@ -137,10 +137,10 @@ def _is_spoken_about(context: Context, item: Item) -> bool:
     """Whether the item is the output of a pending call, and the assistant is to speak about it."""
     if not isinstance(item, FunctionCallOutput) or not item.reply_required:
         return False
-    called = context.pending_calls.get(item.call_id)
-    if called is None:
+    call = context.calls_in("pending").get(item.call_id)
+    if call is None:
         return False
-    tool = next((tool for tool in context.tools or () if tool.name == called), None)
+    tool = next((tool for tool in context.tools or () if tool.name == call.name), None)
     if tool is None:
         return True
     # "For async tools, when true, the assistant waits for the response and speaks" (the SDK).
@@ -149,9 +149,11 @@ def _is_spoken_about(context: Context, item: Item) -> bool:
 
 
 def _pass_on_output(context: Context, item: FunctionCallOutput) -> None:
-    if context.pending_calls.pop(item.call_id, None) is not None:
-        outgoing.deliver(context, client.ToolCallOutput(item.call_id, item.output))
-    elif item.call_id in context.orphaned_calls:
+    call = context.calls.get(item.call_id)
+    if call is not None and call.phase == "pending":
+        call.phase, call.output = "answered", client.ToolCallOutput(item.call_id, item.output)
+        outgoing.deliver(context, call.output)
+    elif call is not None and call.phase == "late":
         outgoing.deliver(context, client.AddSystemMessage(render_late_output(item)))
         _owe_answer(context, item)
     else:
@@ -160,7 +162,7 @@ def _pass_on_output(context: Context, item: FunctionCallOutput) -> None:
 
 def _owe_answer(context: Context, output: FunctionCallOutput) -> None:
     """Ask for an answer to the output of a call that a lost conversation made."""
-    context.orphaned_calls.remove(output.call_id)
+    del context.calls[output.call_id]
     if output.reply_required and context.reply is None:
         ask(context, Reply(None, client.GenerateReply()))
 
