@@ -383,7 +383,9 @@ def _capabilities(options: dict[str, Any]) -> llm.RealtimeCapabilities:
         user_transcription=True,
         auto_tool_reply_generation=True,
         audio_output=True,
-        manual_function_calls=False,
+        # An AgentTask may be awaited in a tool: the reset's history has the call, and its output is
+        # told once it comes. LiveKit 1.8 asks for nothing else of this capability.
+        manual_function_calls=True,
         mutable_chat_context=True,
         mutable_instructions=True,
         mutable_tools=True,

@@ -10,11 +10,11 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from .._wire.client import ClientMessage, GenerateReply, Mute, Say, ToolCallOutput
+from .._wire.client import ClientMessage, GenerateReply, Mute, Say
 from .._wire.config import ConfigOptions, InlineTool
 from .._wire.facts import Id, Private, Public
 from .effects import Effect
-from .history import History
+from .history import FunctionCallOutput, History
 from .states import CONVERSING, State
 
 
@@ -75,7 +75,10 @@ class Generation(Struct):
 
 
 ReplyPhase = Literal["waiting", "asked"]
-"""How far a reply is: it waits for the moment to ask for it, or the server was asked."""
+"""How far a reply is: it waits for the moment to ask for it, or an answer is to come.
+
+The server was asked for that answer, or gives it to the caller anyway.
+"""
 
 
 class Reply(Struct):
@@ -88,25 +91,27 @@ class Reply(Struct):
     phase: ReplyPhase = "waiting"
 
 
-CallPhase = Literal["pending", "answered", "late"]
+CallPhase = Literal["pending", "answered", "repeated", "over"]
 """How far a tool call is.
 
 ``pending``
     Its output is awaited.
 ``answered``
     Its output was given, and Phonic has not taken note of it: it was sent, or is held.
-``late``
-    Phonic no longer waits for its output. Once it comes, Phonic is told it in words.
+``repeated``
+    Its output was sent again after a resume. If Phonic refuses it, it may know it already.
+``over``
+    Phonic knows its output in another way, but may still complain of one that it was sent.
 """
 
 
 class Call(Struct):
-    """A tool call that is not over."""
+    """A tool call that Phonic may still say something of."""
 
     name: str
     phase: CallPhase = "pending"
-    output: ToolCallOutput | None = None
-    """Once it is answered."""
+    output: FunctionCallOutput | None = None
+    """Once it was given."""
 
 
 Wait = Literal["first_half", "second_half"]
@@ -183,7 +188,7 @@ class Context(Struct, kw_only=True):
     off after its turn has ended; what was really spoken of it comes then."""
 
     calls: dict[str, Call] = field(default_factory=dict)
-    """The tool calls that are not over, by their ids, the oldest first."""
+    """Tool calls by their ids, the oldest first. An output for any other is told in words."""
 
     unclaimed: str | None = None
     """The generation that answers the caller and waits for LiveKit to ask for it."""

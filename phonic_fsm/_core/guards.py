@@ -70,6 +70,11 @@ def a_reply_was_asked_for(context: Context, event: Event) -> bool:
     return context.reply is not None and context.reply.phase == "asked"
 
 
+def a_reply_waits(context: Context, event: Event) -> bool:
+    """A reply waits for the moment to ask for it."""
+    return context.reply is not None and context.reply.phase == "waiting"
+
+
 def a_reply_is_awaited(context: Context, event: Event) -> bool:
     """A reply is pending: the server was asked for it, or will be."""
     return context.reply is not None
@@ -177,7 +182,7 @@ def generation_is_empty(context: Context, event: Event) -> bool:
     return context.generation is not None and context.generation.phase in ("awaited", "begun")
 
 
-def answer_has_not_begun(context: Context, event: Event) -> bool:
+def answer_has_not_begun(context: Context, event: Event | None = None) -> bool:
     """A generation is open for the answer to a tool's output, and the answer has not begun."""
     return context.generation is not None and context.generation.phase == "awaited"
 
@@ -222,9 +227,13 @@ def refused_outputs(context: Context, event: Error) -> list[str]:
     the news may have crossed, or an acknowledgement was lost and the output was sent again.
     """
     said = " ".join((event.error.message, *(event.param_errors or {}).values()))
-    return [call_id for call_id in context.calls_in("answered") if call_id in said]
+    return [
+        call_id
+        for call_id, call in context.calls.items()
+        if call.phase != "pending" and call_id in said
+    ]
 
 
 def refuses_an_output(context: Context, event: Error) -> bool:
-    """The error is about a tool's output that was sent and is not acknowledged."""
+    """The error is about a tool's output that was sent."""
     return bool(refused_outputs(context, event))

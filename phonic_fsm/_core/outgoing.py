@@ -15,7 +15,7 @@ from . import timers
 from .context import Context, Reply
 from .effects import FlushAudio, Log, Send, SetAudioGate, StartTimer, StopTimer
 from .guards import a_reset_is_due
-from .prompt import render_history, render_new_instructions, system_prompt
+from .prompt import STILL_RUNNING, render_history, render_new_instructions, system_prompt
 
 KEPT_UNTIL_READY_MS = 10_000
 """Of the caller's audio, until Phonic is ready: what LiveKit recorded before the agent joined, and
@@ -116,6 +116,7 @@ def tell_changes(context: Context) -> None:
         if withdrawn:
             # What Phonic has not heard of the turn yet is withdrawn with the rest.
             context.put(SetAudioGate("closed"))
+        let_calls_go(context)
         context.put(Send(client.Reset(config_for(context, welcome=False))))
         if withdrawn or context.microphone != microphone:
             context.put(gate_when_open(context))
@@ -134,6 +135,18 @@ def _tell_instructions(context: Context) -> None:
     else:
         context.prompt_updates = "sent"
         context.put(Send(client.UpdateSystemPrompt(system_prompt(instructions, context.carried))))
+
+
+def let_calls_go(context: Context) -> None:
+    """A reset is about to follow, after which Phonic may wait for an output, or refuse it.
+
+    So it gets one in the place of each output that is to come; that is told in words then. The
+    outputs that were given are in the history that the reset carries.
+    """
+    for call_id, call in context.calls.items():
+        if call.phase == "pending":
+            context.put(Send(client.ToolCallOutput(call_id, STILL_RUNNING)))
+        call.phase = "over"
 
 
 def config_for(context: Context, *, welcome: bool) -> ConfigOptions:

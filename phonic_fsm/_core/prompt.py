@@ -8,7 +8,7 @@ too: only the instructions can hold template variables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -27,6 +27,12 @@ _INTRODUCTION = (
 _LATE_OUTPUT = "The tool call below, made earlier in the conversation, has now given its output."
 
 _NEW_INSTRUCTIONS = "Your instructions have changed. These take the place of all earlier ones:"
+
+STILL_RUNNING = "The tool is still running. Its output will follow in a system message."
+"""In the place of a tool's output that Phonic must not wait for."""
+
+NOT_RUN = "The tool was not run: {}."
+"""In the place of the output of a call that was not handed over."""
 
 TEMPLATE = "{{"
 """Begins a template variable."""
@@ -55,7 +61,7 @@ def system_prompt(instructions: str, history: str) -> str:
 
 def render_history(items: Iterable[Item]) -> str:
     """The items as they stand in the prompt; empty if nothing was said."""
-    lines = _lines(items)
+    lines = _lines(_entries(list(items)))
     if not lines:
         return ""
     return "\n".join((_INTRODUCTION, "<conversation>", *lines, "</conversation>"))
@@ -67,13 +73,13 @@ def render_new_instructions(instructions: str) -> str:
 
 
 def render_late_output(output: FunctionCallOutput) -> str:
-    """A tool's output for a conversation in which the call was not made."""
-    [line] = _lines([output])
+    """A tool's output, whole, for a system message."""
+    [line] = _lines([_output(output, output.output)])
     return f"{_LATE_OUTPUT}\n{line}"
 
 
-def _lines(items: Iterable[Item]) -> list[str]:
-    return [_escaped(msgspec.json.encode(entry).decode()) for entry in _entries(items)]
+def _lines(entries: Iterable[dict[str, object]]) -> list[str]:
+    return [_escaped(msgspec.json.encode(entry).decode()) for entry in entries]
 
 
 def _escaped(line: str) -> str:
@@ -82,7 +88,8 @@ def _escaped(line: str) -> str:
     return line
 
 
-def _entries(items: Iterable[Item]) -> Iterator[dict[str, object]]:
+def _entries(items: Sequence[Item]) -> Iterator[dict[str, object]]:
+    answered = {item.call_id for item in items if isinstance(item, FunctionCallOutput)}
     for item in items:
         if isinstance(item, Message):
             if item.text.strip():
@@ -91,9 +98,16 @@ def _entries(items: Iterable[Item]) -> Iterator[dict[str, object]]:
                     entry["interrupted"] = True
                 yield entry
         elif isinstance(item, FunctionCall):
-            yield {"tool_call": item.name, "id": item.call_id, "arguments": item.arguments}
+            entry = {"tool_call": item.name, "id": item.call_id, "arguments": item.arguments}
+            if item.call_id not in answered:
+                entry["status"] = "no output yet"
+            yield entry
         elif isinstance(item, FunctionCallOutput):
-            yield {"tool_output": item.name, "id": item.call_id, "output": _cut(item.output)}
+            yield _output(item, _cut(item.output))
+
+
+def _output(item: FunctionCallOutput, output: str) -> dict[str, object]:
+    return {"tool_output": item.name, "id": item.call_id, "output": output}
 
 
 def _cut(output: str) -> str:

@@ -326,7 +326,8 @@ def _settings() -> Iterator[_On]:
         _On(events.UpdateChatContext)
         .stay((connecting, awaiting_inputs), tools.note_history)
         .settle(tool_pending, tools.pass_on_outputs)
-        .stay(TOLD_OF_CALLS, tools.pass_on_additions)
+        .stay(reconnecting, tools.keep_additions)
+        .stay((config_sent, ready, listening, speaking), tools.pass_on_additions)
         .ignore(ENDED, NOTHING_FOLLOWS)
     )
 
@@ -458,7 +459,7 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(server.AssistantFinishedSpeaking)
-        .settle(speaking, assistant.finish_turn)
+        .settle(speaking, assistant.finish_turn, replies.ask_next)
         .stay(SILENT, assistant.forget_leftover, when=when.turn_is_dropped)
         .stay(last_words, assistant.finish_turn)
         .ignore((config_sent, *SILENT), NO_TURN)
@@ -470,8 +471,8 @@ def _assistant() -> Iterator[_On]:
             speaking, "the answer has a time of its own to begin", when=when.answer_has_not_begun
         )
         .stay(speaking, assistant.await_more, when=when.more_has_come)
-        .settle(speaking, assistant.cut_off_turn, when=when.assistant_has_yielded)
-        .settle(speaking, assistant.cut_stalled_turn)
+        .settle(speaking, assistant.cut_off_turn, replies.ask_next, when=when.assistant_has_yielded)
+        .settle(speaking, assistant.cut_stalled_turn, replies.ask_next)
         .stay((*SILENT, reconnecting), assistant.forget_leftover, when=when.turn_is_dropped)
         .ignore(others(speaking), NO_TURN)
     )
@@ -521,8 +522,8 @@ def _assistant() -> Iterator[_On]:
 def _tools() -> Iterator[_On]:
     yield (
         _On(server.ToolCall)
-        .ignore(SILENT, "a reset is about to take the turn back", when=when.a_reset_is_due)
-        .ignore(CONVERSING, "the call was handed over before", when=when.is_a_known_call)
+        .ignore(CONVERSING, "the call came before", when=when.is_a_known_call)
+        .stay(CONVERSING, tools.take_back_call, when=when.a_reset_is_due)
         .stay(CONVERSING, tools.refuse_call, when=when.calls_are_too_many)
         .settle(
             speaking,
@@ -531,7 +532,7 @@ def _tools() -> Iterator[_On]:
             when=when.assistant_has_yielded,
         )
         .settle(CONVERSING, tools.hand_over_call)
-        .move(config_sent, tool_pending, tools.hand_over_call, connection.become_ready)
+        .settle(config_sent, tools.hand_over_call, connection.become_ready)
         .ignore(last_words, NOTHING_FOLLOWS)
         .ignore_outside()
     )
@@ -581,6 +582,7 @@ def _replies() -> Iterator[_On]:
             when=(when.answer_has_not_begun, when.time_is_left),
         )
         .settle(speaking, replies.give_up_answer, when=when.answer_has_not_begun)
+        .stay(ready, replies.ask_next, when=when.a_reply_waits)
         .stay(
             ready,
             replies.ask_once_more,
@@ -635,7 +637,7 @@ def _the_end() -> Iterator[_On]:
             settings.replace_prompt_update,
             when=when.names_the_prompt_update,
         )
-        .stay(CONVERSING, tools.give_up_output, when=when.refuses_an_output)
+        .stay(CONVERSING, tools.replace_output, when=when.refuses_an_output)
         .stay(CONVERSING, ending.announce_error)
         .stay((reconnecting, last_words), ending.log_error)
         .ignore((connecting, closed), NO_SOCKET)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._wire import client
 from . import outgoing, timers
 from .context import Context, Generation, Reply
 from .effects import (
@@ -27,7 +28,7 @@ def open_for_answer(context: Context) -> None:
     context.generation = Generation(response_id)
     context.leftover = "none"
     reply = context.reply
-    if reply is None or reply.phase == "waiting":
+    if reply is None or not _begins_with(context, reply):
         context.put(OpenGeneration(response_id))
         return
     context.reply = None
@@ -45,6 +46,18 @@ def open_for_answer(context: Context) -> None:
             OpenGeneration(response_id, user_initiated=True),
             ResolveReply(reply.request_id, response_id),
         )
+
+
+def is_owed_later(reply: Reply) -> bool:
+    """Whether the reply is owed to the caller alone, and asked for when this turn has ended."""
+    return reply.request_id is None and reply.phase == "waiting"
+
+
+def _begins_with(context: Context, reply: Reply) -> bool:
+    """Whether an answer that begins now is this reply."""
+    # In mid-conversation, one that is owed waits for the end of the turn before this one.
+    owed = reply.request_id is None and context.conversing
+    return owed or reply.phase == "asked"
 
 
 def await_words(context: Context) -> None:
@@ -84,6 +97,8 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
             context.history.insert(generation.after or None, message)
         context.put(AddItem(message))
         context.last_message_id = message.id
+    if context.reply is not None and context.reply.phase == "waiting" and context.conversing:
+        await_reply(context)
 
 
 def announce_unclaimed(context: Context) -> None:
@@ -110,6 +125,29 @@ def ask(context: Context, reply: Reply) -> None:
     if context.conversing:
         reply.phase = "asked"
         outgoing.deliver(context, reply.message)
+
+
+def await_answer(context: Context, *, within: float | None = None) -> None:
+    """An answer is to come that nobody has asked for. If it does not begin, ask for it."""
+    if context.reply is None:
+        context.reply = Reply(None, client.GenerateReply(), "asked")
+        await_reply(context, first=within)
+
+
+def owe_answer(context: Context) -> None:
+    """Have the assistant speak about what it was told, unless it is about to speak anyway.
+
+    If it speaks already, it is asked afterwards. If the caller speaks, or another tool's output is
+    still to come, its answer to that will do.
+    """
+    if context.reply is not None:
+        return
+    if context.generation is not None:
+        context.reply = Reply(None, client.GenerateReply())
+    elif context.conversing and (context.caller_speaks or context.calls_in("pending")):
+        await_answer(context)
+    else:
+        ask(context, Reply(None, client.GenerateReply()))
 
 
 def await_reply(context: Context, *, first: float | None = None) -> None:

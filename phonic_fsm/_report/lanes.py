@@ -109,8 +109,8 @@ class ToolCall(Span, kw_only=True):
     """How it ended, if that was observed."""
     sent: float | None = None
     acknowledged: float | None = None
-    unwanted: bool = False
-    """The output came when nobody awaited it any more."""
+    late: bool = False
+    """The output came when Phonic no longer awaited it, and was told in words."""
     ended: Literal["", "acknowledged", "interrupted", "handed over"] = ""
     """How the call ended. At a handoff the calls of the former agent are forgotten."""
     problem: str | None = None
@@ -439,7 +439,7 @@ class LaneBuilder:
         if call is not None and item["type"] == "function_call_output" and call.given is None:
             call.given, call.output = line.t, item["output"]
             # If the server is ready, an output that is awaited is sent at once.
-            call.unwanted = line.source in OPEN_STATES and call.call_id not in _outputs_sent(line)
+            call.late = line.source in OPEN_STATES and call.call_id not in _outputs_sent(line)
 
     def _settle(self, line: Line) -> None:
         call = self._calls.get(line.event["tool_call_id"])

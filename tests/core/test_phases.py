@@ -64,6 +64,19 @@ def test_an_answer_without_words_so_far_is_not_taken_for_one_that_has_not_begun(
     assert isinstance(opened, effects.OpenGeneration)
 
 
+def test_a_call_that_a_reset_takes_back_is_answered_and_not_handed_over():
+    machine = conversing()
+    machine.step(events.UpdateOptions(config=ConfigOptions(voice_id="ann")))
+    step = machine.step(server.ToolCall("c1", "weather"))
+    [sent] = [effect.message for effect in step.effects if isinstance(effect, effects.Send)]
+    assert isinstance(sent, client.ToolCallOutput)
+    assert sent.tool_call_id == "c1"
+    assert sent.output.startswith("The tool was not run")
+    assert machine.state is State.ready
+    refusal = server.Error(server.Problem("nobody waits for c1"))
+    assert not any(isinstance(e, effects.EmitError) for e in machine.step(refusal).effects)
+
+
 def test_what_was_on_its_way_at_a_reset_opens_no_turn():
     machine = conversing()
     machine.step(server.AssistantStartedSpeaking())

@@ -145,6 +145,7 @@ def about(*calls: str) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
     kinds = (phonic.ToolCallInterrupted, phonic.ToolCallOutputProcessed)
     said: list[Event] = [kind(tool_call_id=call) for kind in kinds for call in calls]
     said += [phonic.ToolCall(call, "weather") for call in calls]
+    said += [phonic.Error(phonic.Problem(f"nobody waits for {call}")) for call in calls]
     done = {calls, *((call,) for call in calls)}
     return tuple(said), (*(outputs_of(*some) for some in sorted(done)), SILENT_OUTPUT)
 
@@ -162,7 +163,8 @@ def all_events(context: Context, world: World, bounds: Bounds) -> Iterator[tuple
         yield events.ConnectionClosed(code), connected
     yield events.PlaybackLeft(0.0), world.asked
     yield events.PlaybackLeft(2.5), world.asked and world.unplayed
-    unsent = tuple(call.output for call in context.calls_in("answered").values() if call.output)
+    answered = context.calls_in("answered")
+    unsent = tuple(client.ToolCallOutput(call_id, "sunny") for call_id in answered)
     yield events.ConnectionClosed(1006, unsent=unsent), connected and bool(unsent)
     for name in TIMERS:
         yield EVENTS[name](), name in world.timers
@@ -265,6 +267,11 @@ def what_of(context: Context, call_id: str) -> str:
     return call.phase if call else "none"
 
 
+def outputs_in(context: Context) -> set[str]:
+    """Calls whose output was given and that Phonic has not taken note of."""
+    return {*context.calls_in("answered"), *context.calls_in("repeated")}
+
+
 def copy_of(context: Context) -> Context:
     """A copy to go on from; what was said so far is of no concern to the machine."""
     generation, reply = context.generation, context.reply
@@ -291,7 +298,7 @@ def recall(context: Context) -> Before:
         context.unclaimed,
         reply.request_id if reply else None,
         context.caller_speaks,
-        set(context.calls_in("answered")),
+        outputs_in(context),
     )
 
 
@@ -451,7 +458,8 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
         assert reply is None
         return
     if reply is not None and (reply.request_id is not None or state is not State.reconnecting):
-        assert REPLY in timers
+        # One that is asked for after the assistant's turn waits for the end of that.
+        assert REPLY in timers or (reply.phase == "waiting" and generation is not None)
     if generation is not None and generation.phase == "awaited":
         assert REPLY in timers
     if generation is not None and generation.phase != "awaited":
@@ -462,9 +470,16 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
 
     # An output that was given is kept until Phonic has taken note of it.
     if state not in (State.connecting, State.closed):
-        processed = isinstance(step.event, phonic.ToolCallOutputProcessed)
-        settled = {step.event.tool_call_id} if processed else set()
-        assert before.outputs - settled <= set(context.calls_in("answered"))
+        over = before.outputs - outputs_in(context)
+        sent = any(isinstance(effect, effects.Send) for effect in step.effects)
+        told = sent or context.held or guards.a_reset_is_due(context)
+        match step.event:
+            case phonic.ToolCallOutputProcessed(tool_call_id=call):
+                assert over <= {call}
+            case phonic.ToolCallInterrupted(tool_call_id=call):
+                assert not over or (over == {call} and told)
+            case _:
+                assert not over or told
 
 
 # -- the walk ------------------------------------------------------------------------------------
@@ -514,7 +529,7 @@ class Walk:
                 raise AssertionError(f"after {self._way_to(key)}: {event}") from error
             self.steps += 1
             if not self._bounds.details:
-                for call_id in context.calls_in("late"):
+                for call_id in context.calls_in("over"):
                     del context.calls[call_id]
             target = key_of(context, reached)
             restarted = name_of(event) in ticking(context, reached)

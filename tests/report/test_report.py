@@ -214,7 +214,7 @@ HANDOFF = events.UpdateSession(instructions="Another agent.", tools=(), items=()
         ((CALL, LATE), ["look_up failed"]),
         (
             (CALL, server.ToolCallInterrupted("call_1", "look_up"), OUTPUT),
-            ["look_up's output was not used"],
+            ["look_up's output came late"],
         ),
         ((CALL, HANDOFF, OUTPUT), []),
         (

@@ -339,18 +339,41 @@ async def test_a_handoff_as_livekit_does_it_is_one_reset(make_model, server):
     assert await peer.receive() is None
 
 
-async def test_the_output_of_the_former_agents_call_is_not_sent(make_model, server):
+async def test_the_output_of_the_former_agents_call_is_told_to_the_new_one(make_model, server):
     async with conversation(make_model(), server) as (session, peer, emitted):
         await peer.send(phonic.ToolCall("c1", "look_up_weather"))
         await read(await emitted.next("generation_created"))
         await session._update_session(
             instructions="You book tables.", chat_ctx=session.chat_ctx, tools=[book_table]
         )
+        assert (await peer.expect(client.ToolCallOutput)).tool_call_id == "c1"
         await peer.expect(client.Reset)
+        assert session.state is State.ready
         context = session.chat_ctx
         context.items.append(llm.FunctionCallOutput(call_id="c1", output="ok", is_error=False))
         await session.update_chat_ctx(context)
-        assert session.state is State.ready
+        assert '"output":"ok"' in (await peer.expect(client.AddSystemMessage)).system_message
+        await peer.expect(client.GenerateReply)
+    assert await peer.receive() is None
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_the_new_agent_gives_the_answer_that_the_former_one_owed(asks, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.ToolCall("c1", "transfer"))
+        await read(await emitted.next("generation_created"))
+        context = session.chat_ctx
+        context.items.append(
+            llm.FunctionCallOutput(call_id="c1", output="to billing", is_error=False)
+        )
+        await session.update_chat_ctx(context)
+        await peer.expect(client.ToolCallOutput)
+        await session._update_session(instructions="You do the billing.", chat_ctx=context)
+        await peer.expect(client.Reset)
+        if asks:
+            session.generate_reply(instructions="Greet.")
+        request = client.GenerateReply("Greet.") if asks else client.GenerateReply()
+        assert await peer.receive() == request
     assert await peer.receive() is None
 
 

@@ -9,6 +9,7 @@ from livekit.agents import function_tool, llm
 from support.scripted import SILENCE, Impatient, conversation, read, settle
 
 from phonic_fsm import State
+from phonic_fsm._core.prompt import STILL_RUNNING
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 
@@ -78,14 +79,60 @@ async def test_a_call_without_a_turn_opens_a_generation(make_model, server):
         assert [function_call.call_id for function_call in heard.calls] == ["c1"]
 
 
+async def told(peer, text):
+    """Phonic is told a tool's output in words: the next message, which names call and output."""
+    message = (await peer.expect(client.AddSystemMessage)).system_message
+    entry = json.loads(message.splitlines()[-1])
+    assert (entry["tool_output"], entry["output"]) == ("look_up_weather", text)
+
+
 async def test_an_output_is_sent_exactly_once(make_model, server):
     async with conversation(make_model(), server) as (session, peer, emitted):
         await called(peer, emitted, "c1")
         await add(session, output("c1", "sunny"))
         assert await peer.expect(client.ToolCallOutput) == client.ToolCallOutput("c1", "sunny")
         await session.update_chat_ctx(session.chat_ctx)
-        await add(session, output("c1", "rainy"))
     assert await peer.receive() is None
+
+
+async def test_a_further_output_of_a_call_is_told_in_words_and_spoken_about(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1", "sunny"))
+        await peer.expect(client.ToolCallOutput)
+        await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="c1"))
+        await peer.speak("It is sunny.")
+        await read(await emitted.next("generation_created"))
+        await emitted.state("ready")
+        await add(session, output("c1", "rainy"))
+        await told(peer, "rainy")
+        await peer.expect(client.GenerateReply)
+        await peer.speak("It is rainy.")
+        assert (await read(await emitted.next("generation_created"))).text == "It is rainy."
+    assert await peer.receive() is None
+
+
+async def test_an_output_that_comes_with_its_call_is_told_and_livekit_asks(make_model, server):
+    """As LiveKit adds the later results of a tool that goes on behind ``RunContext.update()``."""
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1", "looking"))
+        await peer.expect(client.ToolCallOutput)
+        await peer.speak("I am looking.")
+        await read(await emitted.next("generation_created"))
+        await emitted.state("ready")
+        made = llm.FunctionCall(call_id="c1_final", name="look_up_weather", arguments="{}")
+        await add(session, made, output("c1_final", "sunny"))
+        await told(peer, "sunny")
+        session.generate_reply(instructions="Summarize.")
+        assert await peer.receive() == client.GenerateReply("Summarize.")
+    assert await peer.receive() is None
+
+
+async def test_a_long_output_that_is_told_in_words_is_told_whole(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        await add(session, output("never-called", "sunny " * 2_000))
+        await told(peer, "sunny " * 2_000)
 
 
 async def test_the_answer_to_an_output_has_a_generation_that_waits_for_it(make_model, server):
@@ -192,14 +239,76 @@ async def test_several_outputs_at_once_are_all_sent(make_model, server):
         assert names.count("generation_created") == 1
 
 
-async def test_the_output_of_an_interrupted_call_is_not_sent(make_model, server):
+async def test_the_output_of_an_interrupted_call_is_told_and_spoken_about(make_model, server):
     async with conversation(make_model(), server) as (session, peer, emitted):
         await called(peer, emitted, "c1")
         await peer.send(phonic.ToolCallInterrupted("c1", "look_up_weather"))
         await emitted.state("ready")
         await add(session, output("c1"))
-        assert session.state is State.ready
+        await told(peer, "sunny")
+        await peer.expect(client.GenerateReply)
+        await peer.speak("It is sunny.")
+        assert (await read(await emitted.next("generation_created"))).text == "It is sunny."
     assert await peer.receive() is None
+
+
+async def test_the_answer_to_a_caller_who_speaks_is_the_answer_to_a_late_output(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await peer.send(
+            phonic.ToolCallInterrupted("c1", "look_up_weather"), phonic.UserStartedSpeaking()
+        )
+        await emitted.state("listening")
+        await add(session, output("c1"))
+        await told(peer, "sunny")
+        await peer.send(phonic.UserFinishedSpeaking(), phonic.InputText("And?"))
+        await peer.speak("It is sunny.")
+        assert (await read(await emitted.next("generation_created"))).text == "It is sunny."
+        await settle(peer, emitted)
+    assert await peer.receive() is None
+
+
+async def test_a_late_output_is_spoken_about_when_the_assistant_has_finished(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await peer.send(
+            phonic.ToolCallOutputProcessed(tool_call_id="c1", timed_out=True),
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(SILENCE, "That took too long."),
+        )
+        generation = await emitted.next("generation_created")
+        await add(session, output("c1"))
+        await told(peer, "sunny")
+        await peer.send(phonic.AssistantFinishedSpeaking())
+        assert (await read(generation)).text == "That took too long."
+        await peer.expect(client.GenerateReply)
+        await peer.speak("It is sunny.")
+        assert (await read(await emitted.next("generation_created"))).text == "It is sunny."
+    assert await peer.receive() is None
+
+
+@pytest.mark.parametrize("how", ["the caller answers first", "only the timer is left"])
+async def test_a_late_output_is_spoken_about_also_if_the_turn_is_interrupted(
+    how, make_model, server
+):
+    model = Impatient(make_model()) if how == "only the timer is left" else make_model()
+    async with conversation(model, server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Well, "))
+        await emitted.next("generation_created")
+        await add(session, output("c0"))
+        await told(peer, "sunny")
+        await peer.send(phonic.UserStartedSpeaking())
+        await emitted.state("listening")
+        if how == "only the timer is left":
+            await peer.send(phonic.InputCancelled())
+            await peer.expect(client.GenerateReply)
+        else:
+            await peer.send(phonic.UserFinishedSpeaking(), phonic.InputText("And?"))
+            await peer.speak("It is sunny.")
+            await emitted.next("generation_created")
+            await settle(peer, emitted)
+            await session.aclose()
+            assert await peer.receive() is None
 
 
 async def test_an_interrupted_call_leaves_the_other_pending(make_model, server):
@@ -208,15 +317,133 @@ async def test_an_interrupted_call_leaves_the_other_pending(make_model, server):
         await peer.send(phonic.ToolCallInterrupted("c1", "look_up_weather"))
         await settle(peer, emitted)
         assert session.state is State.tool_pending
-        await add(session, output("c1"), output("c2"))
+        await add(session, output("c1", "for c1"), output("c2"))
+        await told(peer, "for c1")
         assert (await peer.expect(client.ToolCallOutput)).tool_call_id == "c2"
+
+
+async def test_the_output_of_an_unknown_call_is_told_in_words(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        await add(session, output("never-called", reply_required=False))
+        await told(peer, "sunny")
+        assert session.state is State.ready
     assert await peer.receive() is None
 
 
-async def test_the_output_of_an_unknown_call_is_not_sent(make_model, server):
-    async with conversation(make_model(), server) as (session, peer, _):
-        await add(session, output("never-called"))
-        assert session.state is State.ready
+@pytest.mark.parametrize("ends", ["interrupted", "timed out", "refused"])
+@pytest.mark.parametrize("complains", [True, False])
+async def test_an_output_that_crosses_the_end_of_its_call_is_told_once(
+    ends, complains, make_model, server
+):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        settled = []
+        session.on("tool_call_settled", settled.append)
+        await called(peer, emitted, "c1")
+        await add(session, output("c1"))
+        await peer.expect(client.ToolCallOutput)
+        if ends == "interrupted":
+            await peer.send(phonic.ToolCallInterrupted("c1", "look_up_weather"))
+        elif ends == "timed out":
+            await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="c1", timed_out=True))
+        if complains or ends == "refused":
+            await peer.send(phonic.Error(phonic.Problem("no call 'c1' is waiting")))
+        await told(peer, "sunny")
+        assert "error" not in await settle(peer, emitted)
+        if ends == "refused":
+            await peer.expect(client.GenerateReply)
+        elif ends == "timed out":
+            await peer.speak("That took too long.")
+            await peer.expect(client.GenerateReply)
+        else:
+            await peer.send(
+                phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking(), phonic.InputText("?")
+            )
+        await peer.speak("It is sunny.")
+        await settle(peer, emitted)
+        assert "It is sunny." in [item.text_content for item in session.chat_ctx.messages()]
+        assert len(settled) == 1
+    assert await peer.receive() is None
+
+
+async def test_two_outputs_that_are_refused_are_spoken_about_together(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1", "c2")
+        await add(session, output("c1", "for c1"), output("c2", "for c2"))
+        for call_id in ("c1", "c2"):
+            await peer.expect(client.ToolCallOutput)
+            await peer.send(phonic.Error(phonic.Problem(f"no call {call_id!r} is waiting")))
+        await told(peer, "for c1")
+        await told(peer, "for c2")
+        await peer.expect(client.GenerateReply)
+    assert await peer.receive() is None
+
+
+@pytest.mark.parametrize("tells_by", ["update_options", "instructions and tools"])
+async def test_a_reset_within_a_tool_loses_no_output(tells_by, make_model, server):
+    async with conversation(make_model(), server, tools=[look_up_weather]) as (
+        session,
+        peer,
+        emitted,
+    ):
+        await called(peer, emitted, "c1")
+        if tells_by == "update_options":
+            session.update_options(voice="ann")
+        else:
+            await session.update_instructions("Be brief.")
+            await session.update_tools([])
+        # Phonic may forget the call, or go on waiting for it.
+        placeholder = await peer.expect(client.ToolCallOutput)
+        assert placeholder == client.ToolCallOutput("c1", STILL_RUNNING)
+        assert '"status":"no output yet"' in (await peer.expect(client.Reset)).config.system_prompt
+        await emitted.state("ready")
+        await add(session, output("c1"))
+        await told(peer, "sunny")
+        await peer.expect(client.GenerateReply)
+        await peer.speak("It is sunny.")
+        assert (await read(await emitted.next("generation_created"))).text == "It is sunny."
+    assert await peer.receive() is None
+
+
+async def test_an_output_in_the_tick_of_a_reset_is_told_once(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        session.update_options(voice="ann")
+        await add(session, output("c1"))
+        await peer.expect(client.ToolCallOutput)
+        assert "tool_output" not in (await peer.expect(client.Reset)).config.system_prompt
+        await told(peer, "sunny")
+        await peer.expect(client.GenerateReply)
+    assert await peer.receive() is None
+
+
+async def test_an_output_that_a_reset_carries_is_spoken_about(make_model, server):
+    """Phonic had taken the output, and the reset cut its answer off before that began."""
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1"))
+        await peer.expect(client.ToolCallOutput)
+        session.update_options(voice="ann")
+        reset = await peer.expect(client.Reset)
+        assert '{"tool_output":"look_up_weather","id":"c1","output":"sunny"}' in (
+            reset.config.system_prompt
+        )
+        await peer.send(phonic.Error(phonic.Problem("no call 'c1' is waiting")))
+        assert "error" not in await settle(peer, emitted)
+        await peer.expect(client.GenerateReply)
+    assert await peer.receive() is None
+
+
+async def test_a_tool_that_forbids_speech_stays_silent_also_if_its_output_is_late(
+    make_model, server
+):
+    silent = {"name": "look_up_weather", "forbid_speech_after_tool_call": True}
+    model = make_model(configs_for_tools=[silent])
+    async with conversation(model, server, tools=[look_up_weather]) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="c1", timed_out=True))
+        await emitted.state("ready")
+        await add(session, output("c1"))
+        await told(peer, "sunny")
     assert await peer.receive() is None
 
 
@@ -262,7 +489,7 @@ async def test_a_call_that_phonic_gave_up_is_no_longer_pending(make_model, serve
         await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="c1", timed_out=True))
         await emitted.state("ready")
         await add(session, output("c1"))
-    assert await peer.receive() is None
+        await told(peer, "sunny")
     assert "c1" in caplog.text
 
 

@@ -80,9 +80,11 @@ def go_on(context: Context, event: Event) -> None:
         StopTimer(timers.ANSWER_OVERDUE),
         StopTimer(timers.GRACE_OVER),
     )
-    for call in context.calls_in("answered").values():
-        if call.output is not None and call.output not in context.held:
-            context.put(Send(call.output))
+    held = {m.tool_call_id for m in context.held if isinstance(m, client.ToolCallOutput)}
+    for call_id, call in context.calls.items():
+        if call.output and call.phase in ("answered", "repeated") and call_id not in held:
+            call.phase = "repeated"
+            context.put(Send(client.ToolCallOutput(call_id, call.output.output)))
     if context.push_to_talk:
         # Audio first: the caller's turn may have ended meanwhile.
         _set_hearing(context)
@@ -173,10 +175,7 @@ def _begin_anew(context: Context, problem: str) -> None:
     context.conversation_id = None
     context.leftover = "none"
     context.held.clear()
-    for call_id in context.calls_in("answered"):
-        del context.calls[call_id]
-    for call in context.calls.values():
-        call.phase = "late"
+    context.calls.clear()
     if context.reply is not None:
         context.reply.phase = "waiting"
         if isinstance(context.reply.message, client.Mute):

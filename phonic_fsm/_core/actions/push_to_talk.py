@@ -8,7 +8,7 @@ from ..context import Context, Reply
 from ..effects import AnnounceGeneration, Log, ResolveReply, SetAudioGate, StopTimer
 from ..events import Event
 from ..states import State
-from ..turns import announce_unclaimed, await_reply
+from ..turns import announce_unclaimed, await_reply, is_owed_later
 
 
 def unmute(context: Context, event: Event) -> None:
@@ -25,7 +25,7 @@ def unmute_when_ready(context: Context, event: Event) -> None:
 
 def commit_audio(context: Context, event: events.CommitAudio) -> None:
     """Send the rest of the caller's audio, and have Phonic answer."""
-    if context.reply is None:
+    if context.reply is None or (context.conversing and is_owed_later(context.reply)):
         context.reply = Reply(None, client.Mute())
         await_reply(context)
     if context.conversing:

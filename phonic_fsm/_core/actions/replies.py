@@ -55,6 +55,13 @@ def ask_once_more(context: Context, event: Event) -> None:
     )
 
 
+def ask_next(context: Context, event: Event) -> None:
+    """Ask for the reply that waited for the end of a turn, unless the caller speaks."""
+    reply = context.reply
+    if reply is not None and reply.phase == "waiting" and not context.caller_speaks:
+        ask(context, reply)
+
+
 def wait_on(context: Context, event: Event) -> None:
     """Wait for the second half of the time. This is no moment to ask again."""
     context.wait = "second_half"

@@ -11,8 +11,8 @@ from .. import events, outgoing, timers
 from ..context import Change, Context
 from ..effects import Log, StartTimer
 from ..events import Event
-from ..guards import a_reset_is_due
-from ..turns import end_caller_speech, end_turn
+from ..guards import a_reset_is_due, answer_has_not_begun
+from ..turns import await_answer, end_caller_speech, end_turn
 
 
 def note_changes(context: Context, event: events.SettingsEvent | events.ClearAudio) -> None:
@@ -43,22 +43,24 @@ def replace_prompt_update(context: Context, event: server.Error | server.Warning
 
 
 def cut_off_turns(context: Context, event: Event) -> None:
-    """Close the open generation as interrupted: a reset is about to start a fresh turn."""
+    """Close the open generation as interrupted, and let calls go: a reset is about to follow."""
+    answer_is_due = answer_has_not_begun(context, event)
     end_turn(context, interrupted=True)
     end_caller_speech(context)
     context.leftover = "reset"
+    outgoing.let_calls_go(context)
+    if answer_is_due:
+        await_answer(context, within=timers.SOON)
 
 
 def cut_off_turns_for_reset(context: Context, event: Event) -> None:
-    """If only a reset can tell it, close the open generation as interrupted."""
+    """If only a reset can tell it, close the open generation as interrupted, and let calls go."""
     if a_reset_is_due(context):
         cut_off_turns(context, event)
 
 
 def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
-    """Forget the calls and the typed text of the agent that hands over."""
-    for call_id in context.calls_in("pending"):
-        del context.calls[call_id]
+    """Forget the typed text of the agent that hands over."""
     context.typed.clear()
 
 

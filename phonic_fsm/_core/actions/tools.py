@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from ..._wire import client, server
 from .. import events, outgoing
 from ..context import Call, Context, Reply
-from ..effects import AddItem, EmitToolCallSettled, Log, PushFunctionCall, ToolCallOutcome
-from ..guards import refused_outputs
-from ..history import FunctionCall, FunctionCallOutput, Item, Message, OtherItem
-from ..prompt import literal, render_late_output
-from ..turns import ask, end_turn, expect_answer, open_for_answer
+from ..effects import AddItem, EmitToolCallSettled, Log, PushFunctionCall, Send, ToolCallOutcome
+from ..guards import MAX_PENDING_CALLS, answer_has_not_begun, refused_outputs
+from ..history import FunctionCall, FunctionCallOutput, Message, OtherItem
+from ..prompt import NOT_RUN, literal, render_late_output
+from ..turns import (
+    await_answer,
+    await_reply,
+    end_turn,
+    expect_answer,
+    open_for_answer,
+    owe_answer,
+)
 from ..wording import complaint
 from .assistant import open_generation
 
@@ -34,30 +43,47 @@ def hand_over_call(context: Context, event: server.ToolCall) -> None:
 
 
 def refuse_call(context: Context, event: server.ToolCall) -> None:
-    """Drop the call, with a warning."""
+    """Do not make the call: too many are pending. Tell Phonic so as its output."""
+    _decline(context, event, f"{MAX_PENDING_CALLS} calls of tools are running already", "warning")
+
+
+def take_back_call(context: Context, event: server.ToolCall) -> None:
+    """Do not make the call: the turn is taken back. Tell Phonic so as its output."""
+    _decline(context, event, "the conversation has just been changed", "info")
+
+
+def _decline(
+    context: Context, event: server.ToolCall, why: str, level: Literal["info", "warning"]
+) -> None:
+    """Phonic would wait for the output of a call that it thinks is made."""
+    output = NOT_RUN.format(why)
+    context.calls[event.tool_call_id] = Call(event.tool_name, "over")
     context.put(
-        Log(
-            "warning",
-            f"{len(context.calls_in('pending'))} tool calls wait for their outputs already: "
-            f"{event.tool_name} ({event.tool_call_id}) is not made",
-        )
+        Log(level, f"{event.tool_name} ({event.tool_call_id}) is not made: {why}"),
+        Send(client.ToolCallOutput(event.tool_call_id, output)),
     )
 
 
 def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
-    """Note that the call is over. An output that still comes is not sent."""
-    call = context.calls_in("pending").get(event.tool_call_id)
-    if call is not None:
+    """Note that the call is over. Its output is told in words, also if it was sent just now."""
+    call = context.calls.get(event.tool_call_id)
+    if call is None or call.phase == "over":
+        return
+    said = f"tool call {event.tool_call_id} ({call.name}) was interrupted by the caller"
+    context.put(
+        Log("info", said), EmitToolCallSettled(event.tool_call_id, call.name, "interrupted")
+    )
+    if call.output is None:
         del context.calls[event.tool_call_id]
-        said = f"tool call {event.tool_call_id} ({call.name}) was interrupted by the caller"
-        context.put(
-            Log("info", said), EmitToolCallSettled(event.tool_call_id, call.name, "interrupted")
-        )
+        return
+    call.phase = "over"
+    _tell_in_words(context, call.output)
+    if context.generation is None and _is_spoken_about(context, call.output):
+        await_answer(context)
 
 
 def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) -> None:
-    """Note that the call is over, and announce how it ended."""
-    # If the output is still to come, the server no longer waits for it.
+    """Announce how the call ended. If Phonic did not take its output, tell it in words."""
     call = context.calls.pop(event.tool_call_id, None)
     name = event.tool.name if event.tool else call.name if call else ""
     outcome: ToolCallOutcome = "processed"
@@ -75,31 +101,51 @@ def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) 
         ),
         EmitToolCallSettled(event.tool_call_id, name, outcome, event.duration_ms, problem),
     )
+    if problem and call is not None and call.output is not None and call.phase != "over":
+        call.phase = "over"
+        context.calls[event.tool_call_id] = call
+        _tell_in_words(context, call.output)
+        if _is_spoken_about(context, call.output):
+            owe_answer(context)
 
 
-def give_up_output(context: Context, event: server.Error) -> None:
-    """Note that Phonic refuses a tool's output, so that it is not sent again."""
+def replace_output(context: Context, event: server.Error) -> None:
+    """Tell in words what Phonic refuses as a tool's output, unless it knows it already."""
+    problem = complaint(event)
     for call_id in refused_outputs(context, event):
-        del context.calls[call_id]
-        problem = complaint(event)
-        context.put(
-            Log("warning", f"Phonic does not take the output of call {call_id}: {problem}"),
-            EmitToolCallSettled(call_id, "", "failed", problem=problem),
-        )
+        call = context.calls.pop(call_id)
+        context.put(Log("warning", f"Phonic does not take the output of call {call_id}: {problem}"))
+        if call.phase == "over" or call.output is None:
+            continue
+        context.put(EmitToolCallSettled(call_id, call.name, "failed", problem=problem))
+        _tell_in_words(context, call.output)
+        if call.phase == "answered" and _is_spoken_about(context, call.output):
+            _ask_instead(context)
+
+
+def _ask_instead(context: Context) -> None:
+    """Ask for the answer that Phonic does not give to an output that it has not taken."""
+    if not answer_has_not_begun(context):
+        owe_answer(context)
+    elif not context.calls_in("answered"):
+        await_reply(context)
+        context.put(Send(client.GenerateReply()))
 
 
 def note_history(context: Context, event: events.UpdateChatContext) -> None:
     """Take the history, which the config will carry."""
     _apply(context, event)
-    for addition in event.added:
-        item = addition.item
-        if isinstance(item, FunctionCallOutput) and item.call_id in context.calls:
-            _owe_answer(context, item)
+    if context.continuing and any(_is_spoken_about(context, output) for output in _late(event)):
+        owe_answer(context)
 
 
 def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
     """Send new tool outputs and system messages. Keep a user message for the next reply."""
+    if context.conversing:
+        # A reset that is due carries the history, and what is told here is not part of it.
+        outgoing.tell_changes(context)
     _apply(context, event)
+    late = [output for output in _late(event) if not _is_pending(context, output)]
     added = [a.item for a in event.added if not isinstance(a.item, OtherItem)]
     told = not (added or event.changed or event.removed)
     for position, item in enumerate(added, start=1):
@@ -113,6 +159,8 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
             elif item.role == "user" and position == len(added):
                 context.typed[item.id] = item.text
                 told = True
+    if any(_is_spoken_about(context, output) for output in late):
+        owe_answer(context)
     if not told:
         context.put(
             Log(
@@ -126,21 +174,48 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
 def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
     """Send what is new. If the assistant is to speak about it, open a generation for its answer."""
     # A reply that is pending will speak about the outputs, too.
-    speaks = context.reply is None and any(_is_spoken_about(context, a.item) for a in event.added)
+    speaks = context.reply is None and any(
+        _is_pending(context, output) and _is_spoken_about(context, output)
+        for output in _outputs(event)
+    )
     pass_on_additions(context, event)
     if speaks and not context.calls_in("pending"):
         open_for_answer(context)
         expect_answer(context)
 
 
-def _is_spoken_about(context: Context, item: Item) -> bool:
-    """Whether the item is the output of a pending call, and the assistant is to speak about it."""
-    if not isinstance(item, FunctionCallOutput) or not item.reply_required:
+def keep_additions(context: Context, event: events.UpdateChatContext) -> None:
+    """Keep what is new for the resume. If no answer to a tool's output comes then, ask for one."""
+    given = [output for output in _outputs(event) if _is_pending(context, output)]
+    pass_on_additions(context, event)
+    if context.reply is None and any(_is_spoken_about(context, output) for output in given):
+        context.reply = Reply(None, client.GenerateReply(), "asked")
+
+
+def _outputs(event: events.UpdateChatContext) -> list[FunctionCallOutput]:
+    return [a.item for a in event.added if isinstance(a.item, FunctionCallOutput)]
+
+
+def _late(event: events.UpdateChatContext) -> list[FunctionCallOutput]:
+    """The outputs of calls that Phonic made earlier.
+
+    LiveKit adds the later results of a tool that goes on behind ``RunContext.update()`` as calls of
+    their own, each with its output. It asks for the reply to those itself.
+    """
+    made = {a.item.call_id for a in event.added if isinstance(a.item, FunctionCall)}
+    return [output for output in _outputs(event) if output.call_id not in made]
+
+
+def _is_pending(context: Context, output: FunctionCallOutput) -> bool:
+    call = context.calls.get(output.call_id)
+    return call is not None and call.phase == "pending"
+
+
+def _is_spoken_about(context: Context, output: FunctionCallOutput) -> bool:
+    """Whether the assistant is to speak about the output."""
+    if not output.reply_required:
         return False
-    call = context.calls_in("pending").get(item.call_id)
-    if call is None:
-        return False
-    tool = next((tool for tool in context.tools or () if tool.name == call.name), None)
+    tool = next((tool for tool in context.tools or () if tool.name == output.name), None)
     if tool is None:
         return True
     # "For async tools, when true, the assistant waits for the response and speaks" (the SDK).
@@ -148,23 +223,18 @@ def _is_spoken_about(context: Context, item: Item) -> bool:
     return not goes_on and tool.forbid_speech_after_tool_call is not True
 
 
-def _pass_on_output(context: Context, item: FunctionCallOutput) -> None:
-    call = context.calls.get(item.call_id)
-    if call is not None and call.phase == "pending":
-        call.phase, call.output = "answered", client.ToolCallOutput(item.call_id, item.output)
-        outgoing.deliver(context, call.output)
-    elif call is not None and call.phase == "late":
-        outgoing.deliver(context, client.AddSystemMessage(render_late_output(item)))
-        _owe_answer(context, item)
+def _pass_on_output(context: Context, output: FunctionCallOutput) -> None:
+    """Send the output if Phonic waits for it; otherwise, tell it in words."""
+    if _is_pending(context, output):
+        call = context.calls[output.call_id]
+        call.phase, call.output = "answered", output
+        outgoing.deliver(context, client.ToolCallOutput(output.call_id, output.output))
     else:
-        context.put(Log("info", f"the output of call {item.call_id} is not sent: nobody awaits it"))
+        _tell_in_words(context, output)
 
 
-def _owe_answer(context: Context, output: FunctionCallOutput) -> None:
-    """Ask for an answer to the output of a call that a lost conversation made."""
-    del context.calls[output.call_id]
-    if output.reply_required and context.reply is None:
-        ask(context, Reply(None, client.GenerateReply()))
+def _tell_in_words(context: Context, output: FunctionCallOutput) -> None:
+    outgoing.deliver(context, client.AddSystemMessage(render_late_output(output)))
 
 
 def _apply(context: Context, event: events.UpdateChatContext) -> None:

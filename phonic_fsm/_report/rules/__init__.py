@@ -54,7 +54,7 @@ RULES = (
     ),
     Rule(
         "tool without output",
-        "a tool gives no output, fails, or gives it when nobody awaits it",
+        "a tool gives no output, fails, or gives it when Phonic no longer awaits it",
         tools.tool_without_output,
     ),
     Rule(

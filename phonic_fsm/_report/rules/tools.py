@@ -22,14 +22,14 @@ def tool_without_output(lanes: Lanes) -> Iterator[Finding]:
             continue
         if call.problem is not None:
             title, sentence = f"{call.name} failed", f"Phonic says of the call: {call.problem}."
-        elif call.unwanted:
-            title = f"{call.name}'s output was not used"
+        elif call.late:
+            title = f"{call.name}'s output came late"
             why = (
                 "the caller had interrupted it"
                 if call.ended == "interrupted"
-                else "nobody awaited it any more"
+                else "Phonic no longer awaited it"
             )
-            sentence = f"The output came {_after(call)}, when {why}; it was not sent."
+            sentence = f"The output came {_after(call)}, when {why}; Phonic was told in words."
         elif call.given is None and not call.ended:
             title = f"{call.name} gave no output"
             sentence = "The assistant called the tool and got no output before the trace ended."
@@ -40,7 +40,7 @@ def tool_without_output(lanes: Lanes) -> Iterator[Finding]:
             )
         else:
             continue
-        severity: Severity = "warning" if call.ended == "interrupted" else "error"
+        severity: Severity = "warning" if call.late else "error"
         yield found("tool without output", title, sentence, call, severity)
 
 

@@ -1,0 +1,137 @@
+"""Tools of a real AgentSession: whatever becomes of a call, Phonic learns its result."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import anyio
+import pytest
+from livekit.agents import AgentTask, RunContext, function_tool
+from support.receptionist import Receptionist, call
+from support.scripted import PATIENCE
+
+from phonic_fsm._wire import client
+from phonic_fsm._wire import server as phonic
+
+pytestmark = pytest.mark.anyio
+
+
+class Searcher(Receptionist):
+    """Its tool reports, goes on, and gives its result when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = asyncio.Event()
+
+    @function_tool
+    async def search(self, ctx: RunContext[Any]) -> str:
+        """Search for a table."""
+        await ctx.update("I am searching.")
+        await self.found.wait()
+        return "a table at eight"
+
+
+class AskName(AgentTask[str]):
+    def __init__(self) -> None:
+        super().__init__(instructions="You ask for the caller's name.")
+
+    @function_tool
+    async def note_name(self, name: str) -> None:
+        """Note the caller's name.
+
+        Args:
+            name: The name.
+        """
+        self.complete(name)
+
+
+class Booker(Receptionist):
+    """Its tool has another agent ask for something before it goes on."""
+
+    @function_tool
+    async def book(self) -> str:
+        """Book a table."""
+        return f"booked for {await AskName()}"
+
+
+async def after(peer, kind):
+    """The next message of a kind; others are passed over."""
+    while not isinstance(message := await peer.receive(), kind):
+        assert message is not None
+    return message
+
+
+async def spoken(seen, text):
+    while (await seen.message("assistant")).text_content != text:
+        pass
+
+
+async def test_the_final_result_of_a_tool_that_reports_is_told_and_spoken_about(make_model, server):
+    agent = Searcher()
+    async with call(make_model(), server, agent) as (_, peer, seen):
+        await peer.send(phonic.ToolCall("call_1", "search"))
+        assert "I am searching." in (await peer.expect(client.ToolCallOutput)).output
+        await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
+        await peer.speak("Just a moment.")
+        await spoken(seen, "Just a moment.")
+        agent.found.set()
+        assert "a table at eight" in (await after(peer, client.AddSystemMessage)).system_message
+        assert "Summarize" in (await after(peer, client.GenerateReply)).system_message
+        await peer.speak("There is a table at eight.")
+        await spoken(seen, "There is a table at eight.")
+
+
+@pytest.mark.parametrize("reset", ["forgets the call", "keeps the call"])
+async def test_a_tool_may_await_another_agent(reset, make_model, server, caplog):
+    async with call(make_model(), server, Booker()) as (session, peer, seen):
+        await peer.send(phonic.ToolCall("call_1", "book"))
+        assert (await peer.expect(client.ToolCallOutput)).tool_call_id == "call_1"
+        prompt = (await peer.expect(client.Reset)).config.system_prompt
+        assert prompt.startswith("You ask for the caller's name.")
+        if reset == "keeps the call":
+            await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
+        await peer.send(phonic.ToolCall("call_2", "note_name", {"name": "Ada"}))
+        prompt = (await after(peer, client.Reset)).config.system_prompt
+        assert prompt.startswith("You are a receptionist.")
+        assert '"id":"call_1","arguments":"{}","status":"no output yet"' in prompt
+        assert "booked for Ada" in (await after(peer, client.AddSystemMessage)).system_message
+        await peer.expect(client.GenerateReply)
+        await peer.speak("It is booked.")
+        await spoken(seen, "It is booked.")
+        await until_listening(session)
+    assert "does not support resuming function calls" not in caplog.text
+
+
+async def until_listening(session):
+    """Return when the agent neither speaks nor thinks."""
+    listening = asyncio.Event()
+    session.on(
+        "agent_state_changed", lambda e: listening.set() if e.new_state == "listening" else None
+    )
+    if session.agent_state != "listening":
+        with anyio.fail_after(PATIENCE):
+            await listening.wait()
+
+
+class Changer(Receptionist):
+    """Its tool changes the conversation that it is called in."""
+
+    @function_tool
+    async def speak_slowly(self) -> str:
+        """Speak slowly."""
+        realtime: Any = self.realtime_llm_session
+        realtime.update_options(audio_speed=0.8)
+        await asyncio.sleep(0)
+        return "changed"
+
+
+async def test_a_tool_may_change_the_options(make_model, server):
+    async with call(make_model(), server, Changer()) as (session, peer, seen):
+        await peer.send(phonic.ToolCall("call_1", "speak_slowly"))
+        assert (await after(peer, client.Reset)).config.audio_speed == 0.8
+        assert '"changed"' in (await after(peer, client.AddSystemMessage)).system_message
+        await peer.expect(client.GenerateReply)
+        await peer.speak("Very well.")
+        await spoken(seen, "Very well.")
+        await until_listening(session)
