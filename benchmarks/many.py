@@ -43,6 +43,14 @@ async def live(
     }
 
 
+async def silent(name: Name, url: str, *, sessions: int, seconds: float) -> Figures:
+    """Nobody says anything, and nobody has a microphone: only the stream of silence goes out."""
+    async with _all_talking(name, url, sessions, Script(greet=1)):
+        cpu = Cpu()
+        await asyncio.sleep(seconds)
+        return {"us": cpu.us_per(round(sessions * seconds / CHUNK_SECONDS))}
+
+
 async def recorded(name: Name, url: str, *, sessions: int, seconds: float) -> Figures:
     """The same with a trace of each session, right after the same without."""
     plain = await live(name, url, sessions=sessions, seconds=seconds)
@@ -199,6 +207,14 @@ LIVE = Benchmark(
 BENCHMARKS = (
     LIVE,
     over_tls(LIVE),
+    Benchmark(
+        name="silence",
+        title="session in which nothing is said, 20 ms of silence to Phonic (CPU)",
+        measure=silent,
+        contestants=("phonic_fsm",),
+        arguments={"sessions": 40, "seconds": 3.0},
+        quick={"seconds": 1.0},
+    ),
     Benchmark(
         name="recorded",
         title="live session that is recorded, a chunk pair (CPU)",

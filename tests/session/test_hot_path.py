@@ -24,6 +24,7 @@ from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
 from phonic_fsm._core.history import FunctionCallOutput
 from phonic_fsm._core.machine import SessionMachine
+from phonic_fsm._runtime.uplink import PACE_MS
 from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.codec import encode
 from phonic_fsm._wire.config import ConfigOptions
@@ -44,6 +45,9 @@ RECEIVE = Budget(ours=17, others=29)
 
 SEND = Budget(ours=14, others=16)
 """For a frame, from ``push_audio`` to the network."""
+
+SILENCE_SENT = Budget(ours=7, others=12)
+"""For a message of silence (40 ms), from the timer that looks after the stream to the network."""
 
 STEPS = {
     "user_started_speaking": 6,
@@ -124,6 +128,20 @@ async def test_sending_a_frame(server, make_model):
                 session.push_audio(frame)
         assert len(await peer.receive_audio(CHUNKS)) == CHUNKS
     calls.check(SEND, CHUNKS)
+
+
+@pytest.mark.anyio
+async def test_sending_silence(server, make_model):
+    async with conversation(make_model(), server) as (session, peer, _):
+        await peer.receive_silence(1)  # the first message of a connection has its date
+        uplink = session._runtime._uplink
+        now = uplink._paced_at
+        with counted() as calls:
+            for _ in range(CHUNKS):
+                now += PACE_MS / 1000
+                uplink.keep_pace(now)
+        await peer.receive_silence(CHUNKS)
+    calls.check(SILENCE_SENT, CHUNKS)
 
 
 BEGINNING = (
