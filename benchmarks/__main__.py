@@ -9,13 +9,14 @@ from pathlib import Path
 
 from phonic_fsm.testing import LiveKitMissing, LiveKitServer
 
-from . import chunks, machine, many, profiling, report, rooms, sessions
+from . import chunks, hostile, machine, many, profiling, report, rooms, sessions
 from .measuring import Benchmark, Result, Workers, run
 from .server import running_server, trusted_certificate
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     *chunks.BENCHMARKS,
     *many.BENCHMARKS,
+    *hostile.BENCHMARKS,
     *sessions.BENCHMARKS,
     *rooms.BENCHMARKS,
     *machine.BENCHMARKS,

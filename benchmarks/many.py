@@ -25,7 +25,7 @@ async def live(
     name: Name, url: str, *, sessions: int, seconds: float, traced: bool = False
 ) -> Figures:
     """Every session speaks and is spoken to, 50 chunks a second each way."""
-    with _traces() if traced else nullcontext():
+    with traces() if traced else nullcontext():
         async with _all_talking(name, url, sessions, Script(greet=1, talk=True)) as callers:
             before = sum(caller.frames for caller in callers)
             lags: list[float] = []
@@ -59,7 +59,7 @@ async def recorded(name: Name, url: str, *, sessions: int, seconds: float) -> Fi
 
 
 @contextmanager
-def _traces() -> Iterator[None]:
+def traces() -> Iterator[None]:
     """Sessions made meanwhile are recorded."""
     with (
         tempfile.TemporaryDirectory() as directory,

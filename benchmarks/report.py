@@ -31,6 +31,7 @@ UNITS = {
     "wall_ms": (", time", "ms"),
     "closing_ms": (", closing, CPU", "ms"),
     "closing_wall_ms": (", closing, time", "ms"),
+    "hold_ms": ("", "ms"),
     "p50_ms": (", p50", "ms"),
     "p99_ms": (", p99", "ms"),
     "lag_p99_ms": (", the event loop's lag, p99", "ms"),

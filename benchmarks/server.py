@@ -30,6 +30,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
+from phonic_fsm._runtime.connection import MAX_MESSAGE_BYTES
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.codec import decode_client, encode
 
@@ -66,6 +67,9 @@ class Script(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """With the caller's first frame begins a turn without end, at its pace."""
     count: int = 0
     """After so many frames, and so many more, comes a transcript."""
+    hostile: str | None = None
+    """With a marked frame comes the message that ``HOSTILE`` has under this name, in a turn, and a
+    transcript after it."""
 
 
 class Stamp(Struct, frozen=True):
@@ -111,6 +115,61 @@ _FINISHED = _frame(server.AssistantFinishedSpeaking())
 _TRANSCRIPT = _frame(server.InputText("word"))
 
 
+def _filled(before: str, part: str, after: str) -> bytes:
+    """A message of the largest size, with as many of one part as it holds."""
+    room = MAX_MESSAGE_BYTES - len(before) - len(after)
+    return (before + (part * (room // len(part))).rstrip(",") + after).encode("ascii")
+
+
+def _keyed(before: str, value: str, after: str, fields: int = 19_900) -> bytes:
+    """A message with so many fields in one object, each of another name."""
+    filling = ",".join(f'"{number:06x}":{value}' for number in range(fields))
+    return f"{before}{filling}{after}".encode("ascii")
+
+
+_CALL = '{"type":"tool_call","tool_call_id":"c","tool_name":"t","parameters":{"x":'
+_OUTPUT = '{"type":"tool_call_output_processed","tool_call_id":"c","output":'
+_CHUNK = '{"type":"audio_chunk","audio":'
+_BRACES = "[],{}," * 60
+
+HOSTILE: dict[str, bytes] = {
+    "lists": _filled(f"{_CALL}[", "[],", "]}}"),
+    "objects": _filled(f"{_CALL}[", "{},", "]}}"),
+    "numbers": _filled(f"{_CALL}[", "1.5,", "]}}"),
+    "texts": _filled(f"{_CALL}[", '"ab",', "]}}"),
+    "texts_among_lists": _filled(f"{_CALL}[{_BRACES}", '"ab",', "]}}"),
+    "escapes_among_lists": _filled(f'{_CALL}[{_BRACES}"', '\\\\\\"', '"]}}'),
+    "as_many_lists_as_there_may_be": (f"{_CALL}[{'[],' * 9_900}0" + "]}}").encode(),
+    "as_many_fields_as_there_may_be": _keyed(f"{_CALL}{{", "0", "}}}"),
+    "fields": _keyed(f"{_CALL}{{", "0", "}}}", fields=80_000),
+    "deep": b"[" * MAX_MESSAGE_BYTES,
+    "deep_and_whole": _CALL.encode() + b"[" * 500_000 + b"]" * 500_000 + b"}}",
+    "output": _filled(f"{_OUTPUT}[", "[0],", "]}"),
+    "output_text": _filled(f'{_OUTPUT}"', "ab cd ", '"}'),
+    "warning": _filled('{"type":"warning","warning":{"message":"', "x", '"}}'),
+    "unprintable_warning": _filled('{"type":"warning","warning":{"message":"', "\\u0001", '"}}'),
+    "unprintable_error": _filled('{"type":"error","error":{"message":"', "\\u202e", '"}}'),
+    "param_errors": _keyed('{"type":"error","error":{"message":""},"param_errors":{', '"x"', "}}"),
+    "transcript": _filled('{"type":"input_text","text":"', "word ", '"}'),
+    "correction": _filled('{"type":"interrupted_response","text":"', "word ", '"}'),
+    "digits": _filled('{"type":"dtmf","digits":"', "1", '"}'),
+    "audio": _filled(f'{_CHUNK}"', "AAAA", '","text":"word "}'),
+    "spoken_text": _filled(f'{_CHUNK}"AAAA","text":"', "word ", '"}'),
+    "spoken_escapes": _filled(f'{_CHUNK}"AAAA","text":"', "\\u00e9\\n", '"}'),
+    "timings": _keyed(f'{_CHUNK}"AAAA","text":"word ","timings":{{', "1.5", "}}"),
+    "unknown_type": _filled('{"type":"', "x", '"}'),
+    "unknown_body": _filled('{"type":"brand_new","x":[', "[],", "]}"),
+    "cut_off": _filled(f"{_CALL}[", '{"a":', ""),
+    "no_json": b"\xff" * MAX_MESSAGE_BYTES,
+}
+"""The messages that take longest, one of a kind, each as long as a message may be."""
+
+
+@cache
+def _hostile(name: str) -> bytes:
+    return Frame(Opcode.TEXT, HOSTILE[name]).serialize(mask=False)
+
+
 class _Conversation:
     """One connection."""
 
@@ -149,6 +208,8 @@ class _Conversation:
             self._write(_STARTED + _chunks(1))
         if self._script.count and self._heard % self._script.count == 0:
             self._write(_TRANSCRIPT)
+        if self._script.hostile and pcm[0:8] != bytes(8):
+            self._write(_STARTED + _hostile(self._script.hostile) + _FINISHED + _TRANSCRIPT)
         if self._script.answer and pcm[0:8] != bytes(8):
             heard = time.monotonic_ns()
             pushed = stamp_in(pcm).pushed

@@ -31,6 +31,7 @@ from parity.differential_table import (  # noqa: E402
 )
 from typer.models import ArgumentInfo  # noqa: E402
 
+from docs.bounds import table as bounds  # noqa: E402
 from docs.describe_options import page_table, sources  # noqa: E402
 from phonic_fsm._cli import app  # noqa: E402
 from phonic_fsm._core.states import ALL, MEANINGS  # noqa: E402
@@ -169,6 +170,7 @@ def doubts() -> Iterator[str]:
 
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
+    "bounds": bounds,
     "commands": commands,
     "doubts": doubts,
     "options": page_table,

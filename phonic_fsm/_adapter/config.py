@@ -17,7 +17,7 @@ import msgspec
 from livekit.agents.utils import is_given
 
 from .._runtime.log import logger
-from .._wire.codec import DEEPEST, refuse_too_deep
+from .._wire.codec import DEEPEST, refuse_too_much
 from .._wire.config import ConfigOptions
 from .options import CHOICES, OPTIONS, TYPES, Option, PhonicOptions
 from .tools import ToolConfigs
@@ -216,7 +216,7 @@ def _repeated(keys: Collection[Any]) -> Any:
 def _unsendable(value: Any) -> Iterator[str]:
     """Why a value cannot be sent as JSON, if it cannot."""
     try:
-        refuse_too_deep(msgspec.json.encode(_whole(value)), DEEPEST)
+        refuse_too_much(msgspec.json.encode(_whole(value)), DEEPEST)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         yield f"cannot be sent as JSON ({error})"
     else:

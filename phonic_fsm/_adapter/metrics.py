@@ -14,11 +14,15 @@ Phonic counts no tokens, so these are times, in seconds:
 from __future__ import annotations
 
 import time
+from itertools import islice
 
 from livekit.agents import llm
 from livekit.agents.metrics import RealtimeModelMetrics
 from livekit.agents.metrics.base import Metadata
 from pydantic import Field
+
+MOST_TIMINGS = 50
+"""The most figures of Phonic's that one generation's metrics have. Further ones are left out."""
 
 
 class PhonicMetrics(RealtimeModelMetrics):
@@ -69,8 +73,12 @@ class SessionTimes:
     def measured(self, timings: dict[str, float]) -> PhonicMetrics | None:
         """Add Phonic's breakdown to the open generation; without one, return it as metrics."""
         if self._opened is None:
-            return self._metrics("", time.time(), timings=timings)
-        self._timings |= timings
+            return self._metrics(
+                "", time.time(), timings=dict(islice(timings.items(), MOST_TIMINGS))
+            )
+        for name, ms in islice(timings.items(), MOST_TIMINGS):
+            if name in self._timings or len(self._timings) < MOST_TIMINGS:
+                self._timings[name] = ms
         return None
 
     def closed(self, response_id: str, *, interrupted: bool) -> PhonicMetrics | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import logging
 import sys
 import time
@@ -17,6 +16,7 @@ from collections.abc import AsyncIterable, Callable
 from typing import Any, Literal, get_args
 
 import anyio
+import msgspec
 from livekit import rtc
 from livekit.agents import NOT_GIVEN, AgentSession, NotGivenOr, llm
 from livekit.agents.types import TimedString
@@ -706,7 +706,7 @@ class RealtimeSession(
     def _emit_error(self, effect: effects.EmitError) -> None:
         level = logging.WARNING if effect.recoverable else logging.ERROR
         error = error_for(self._secrets.out_of(effect), self._runtime.circumstances())
-        logger.log(level, "%s: %s", effect.kind, printable(str(error)))
+        self._runtime.log(level, f"{effect.kind}: {error}")
         self.emit(
             "error",
             llm.RealtimeModelError(
@@ -788,5 +788,5 @@ def _wanted(listener: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, .
 
 
 def _as_dict(message: Any) -> dict[str, Any]:
-    decoded: dict[str, Any] = json.loads(encode(message))
+    decoded: dict[str, Any] = msgspec.json.decode(encode(message))
     return decoded

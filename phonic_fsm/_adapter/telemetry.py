@@ -66,6 +66,10 @@ def begin_spans(model: llm.RealtimeModel, secrets: Secrets) -> SessionSpans | No
         return None
 
 
+MOST_OPEN_CALLS = 1_000
+"""Spans of tool calls that Phonic has not settled. Before one more begins, they are ended."""
+
+
 class _GenerationSpan:
     def __init__(self, span: Span) -> None:
         self.span = span
@@ -215,6 +219,8 @@ class SessionSpans:
     # -- tool calls ------------------------------------------------------------------------------
 
     def _push_function_call(self, effect: effects.PushFunctionCall, _: str) -> None:
+        if len(self._calls) >= MOST_OPEN_CALLS:
+            self._abandon_calls()
         self._calls[effect.call_id] = self._begin(
             "phonic_tool_call",
             {

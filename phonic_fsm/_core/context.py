@@ -63,6 +63,8 @@ class Generation(Struct):
     response_id: str
     phase: GenerationPhase = "begun"
     text: Private[str] = ""
+    length: int = 0
+    """Of its text so far (characters): the sum of its chunks' public lengths."""
     seconds: float = 0.0
     """Of audio, so far."""
     seconds_seen: float = 0.0

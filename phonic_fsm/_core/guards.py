@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from .._wire import server
+from .._wire.facts import public_length
 from .._wire.server import AudioChunk, Error, ToolCall
 from .context import Context
 from .events import (
@@ -28,8 +29,12 @@ SERVICE_RESTART = 1012
 GOING_AWAY = 1001
 
 MAX_PENDING_CALLS = 1_000
+MAX_CALLS = 2_000
+"""That are remembered, pending or not. Of more, the oldest that is not pending is forgotten."""
 MAX_TURN_SECONDS = 600.0
 """Of audio in one generation. It may all still wait to be played: 29 MB at 24 kHz."""
+MAX_TURN_CHARACTERS = 50_000
+"""Of text in one generation. In ten minutes nobody says a third of that."""
 
 
 # -- the connection ------------------------------------------------------------------------------
@@ -211,8 +216,18 @@ def calls_are_too_many(context: Context, event: Event) -> bool:
 
 
 def turn_may_go_on(context: Context, event: AudioChunk) -> bool:
-    """The open generation is not longer than anybody speaks at a stretch."""
-    return context.generation is not None and context.generation.seconds < MAX_TURN_SECONDS
+    """With the chunk, the open generation is not longer than anybody speaks at a stretch."""
+    generation = context.generation
+    return (
+        generation is not None
+        and generation.seconds < MAX_TURN_SECONDS
+        and generation.length + public_length(event.text or "") <= MAX_TURN_CHARACTERS
+    )
+
+
+def is_longer_than_a_turn(context: Context, event: AudioChunk) -> bool:
+    """The chunk alone has more text than anybody speaks at a stretch."""
+    return public_length(event.text or "") > MAX_TURN_CHARACTERS
 
 
 def is_a_known_call(context: Context, event: ToolCall) -> bool:

@@ -444,6 +444,7 @@ def _assistant() -> Iterator[_On]:
         .stay(speaking, assistant.push_chunk, when=when.turn_may_go_on)
         .settle(speaking, assistant.cut_overlong_turn)
         .ignore(SILENT, "the turn was cut off here", when=when.turn_is_dropped)
+        .stay((config_sent, *SILENT), assistant.refuse_chunk, when=when.is_longer_than_a_turn)
         .move(SILENT, speaking, assistant.open_generation, assistant.push_chunk, when=when.has_text)
         .move(
             config_sent,

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from .._wire import server
 from . import events, timers
 from .events import Event
 from .guards import ABNORMAL_CLOSURE
+
+LONGEST_QUOTE = 500
+"""Characters of what Phonic says that an error or a line of the log repeats. The rest is cut."""
+
+CUT = "… (cut; it has"
+"""Where a text was cut, this follows."""
+
+MOST_FIELDS = 20
+"""The most fields of which an error repeats what Phonic says is wrong with them."""
 
 
 def trouble(event: Event) -> str:
@@ -25,7 +36,21 @@ def trouble(event: Event) -> str:
     return "the assistant ended the conversation"
 
 
+def quoted(text: str) -> str:
+    """What Phonic says, cut to a length that fits into an error or a line of the log."""
+    if len(text) <= LONGEST_QUOTE:
+        return text
+    return f"{text[:LONGEST_QUOTE]}{CUT} {len(text):,} characters)"
+
+
+def field_problems(event: server.Error) -> dict[str, str]:
+    """What an error says is wrong with single fields, by their path."""
+    problems = islice((event.param_errors or {}).items(), MOST_FIELDS)
+    return {quoted(path): quoted(what) for path, what in problems}
+
+
 def complaint(event: server.Error) -> str:
     """All that Phonic says in an error, as one line."""
-    details = "; ".join(f"{path}: {what}" for path, what in (event.param_errors or {}).items())
-    return f"{event.error.message} ({details})" if details else event.error.message
+    said = quoted(event.error.message)
+    details = "; ".join(f"{path}: {what}" for path, what in field_problems(event).items())
+    return f"{said} ({quoted(details)})" if details else said

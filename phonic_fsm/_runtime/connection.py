@@ -36,17 +36,21 @@ from .._wire.client import AudioChunk, ClientMessage
 from .._wire.codec import decode_server, encode
 from .deadline import fail_after
 from .endpoint import Endpoint
-from .outbox import Outbox
+from .outbox import MAX_CONTROL_BYTES, Outbox
 from .proxy import Proxy, UnusableProxy, proxy_for
 from .secrets import Secrets
 from .socket import WRITE_LIMIT, Socket
 
-MAX_MESSAGE_BYTES = 16 * 2**20
-"""A longer message from Phonic ends the connection (close code 1009)."""
+MAX_MESSAGE_BYTES = 2**20
+"""A longer message from Phonic ends the connection (close code 1009). Phonic's SDK takes no longer
+one either, because that is the default of ``websockets``. It is 8.9 s of audio at 44.1 kHz."""
 
 PING_INTERVAL = 10.0
 """Seconds between pings. If a ping cannot be sent and answered within as many, the connection is
 lost."""
+
+STALLED = 2.0
+"""Seconds for which a connection may take nothing while the outbox is full."""
 
 CLOSE_TIMEOUT = 0.5
 """Seconds in which the messages that wait and the close frame can be sent. Then the socket is
@@ -96,6 +100,8 @@ class Connection:
         """``None`` until ``run`` begins. A connection can be ended before that."""
         self._ended = False
         self._socket: Socket | None = None
+        self._stalled_at = 0.0
+        """Since when the messages in the outbox wait and none of them leaves (s)."""
         self._unanswered = False
         self.has_audio = False
         """Whether audio was sent on it."""
@@ -109,7 +115,13 @@ class Connection:
         if socket is not None and socket.is_flowing and not self._outbox:
             self._write(socket, message, data)
         else:
+            now = self._now()
+            if not self._outbox:
+                self._stalled_at = now
             self._outbox.put(message, data)
+            if self._outbox.is_full and now - self._stalled_at > STALLED:
+                # Not now: what else the present step sends must be among the unsent messages.
+                asyncio.get_running_loop().call_soon(self._give_up)
 
     @property
     def is_flowing(self) -> bool:
@@ -137,6 +149,7 @@ class Connection:
         self._leaving = ()
         while self._outbox and socket.is_flowing:
             self._write(socket, *self._outbox.pop())
+        self._stalled_at = self._now()
         if self._ended and socket.is_flowing:
             socket.say_goodbye()
 
@@ -176,14 +189,24 @@ class Connection:
             finally:
                 with suppress(AttributeError):  # CPython 3.11 raises it for a closed transport
                     socket.transport.abort()
-            self._report(
-                ConnectionClosed(
-                    socket.close_code or 1006,
-                    socket.close_reason or self._why_it_broke(socket),
-                    self._leaving + self._outbox.control_messages(),
-                    _chance(),
-                )
+            self._report_end(
+                socket.close_code or 1006, socket.close_reason or self._why_it_broke(socket)
             )
+
+    def _give_up(self) -> None:
+        """End the connection, because too much waits. Report it at once, so that no more comes."""
+        self._report_end(
+            1006,
+            f"it takes no data for {STALLED:g} s, and over {MAX_CONTROL_BYTES // 2**20} MiB of "
+            "messages wait",
+        )
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def _report_end(self, code: int, reason: str) -> None:
+        report, self._report = self._report, _nothing
+        unsent = self._leaving + self._outbox.control_messages()
+        report(ConnectionClosed(code, reason, unsent, _chance()))
 
     async def _outlast(self, socket: Socket) -> None:
         """Return when the socket is closed, or when a ping is not answered."""

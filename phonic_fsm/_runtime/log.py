@@ -1,19 +1,33 @@
-"""Writes the machine's lines to the log, and limits how many there are of one kind."""
+"""Writes a session's lines to the log, and limits how many there are of one kind, and how long."""
 
 from __future__ import annotations
 
 import logging
 
-from .._core.effects import Log
 from .._core.events import Event
-from .._wire.codec import MalformedMessage
 from .printable import printable
 from .secrets import Secrets
 
 logger = logging.getLogger("phonic_fsm")
 
-ALWAYS = 5
-"""How many lines about messages that cannot be read are written before some are left out."""
+BURST = 10
+"""So many lines of one kind are written, however fast they come."""
+
+INTERVAL = 10.0
+"""Seconds after which one more line of a kind may be written."""
+
+LONGEST_LINE = 2_000
+"""Characters of a line. The rest is cut off."""
+
+
+class _Allowance:
+    """How many lines of one kind may be written now."""
+
+    def __init__(self, now: float) -> None:
+        self.lines = float(BURST)
+        self.since = now
+        self.left_out = 0
+        """Lines that were not written since the last one that was."""
 
 
 class SessionLog:
@@ -21,20 +35,27 @@ class SessionLog:
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._malformed = 0
+        self._allowances: dict[type[Event], _Allowance] = {}
 
-    def write(self, line: Log, cause: Event) -> None:
-        """Write a line. ``cause`` is the event that led to it.
+    def write(self, level: int, text: str, cause: Event, now: float) -> None:
+        """Write a line, or leave it out if there were too many of its kind.
 
-        Of the lines about messages that cannot be read, the first five are written, then the 10th,
-        the 100th and so on.
+        Lines are of one kind if events of the same type cause them. ``now`` is in seconds, by a
+        clock that only goes forward.
         """
-        text = line.text
-        if isinstance(cause, MalformedMessage):
-            self._malformed += 1
-            number = self._malformed
-            if number > ALWAYS:
-                if str(number).strip("0") != "1":
-                    return
-                text = f"{text} (the {number}th message that cannot)"
-        getattr(logger, line.level)("%s", printable(self._secrets.hide(text)))
+        if not logger.isEnabledFor(level):
+            return
+        allowance = self._allowances.setdefault(type(cause), _Allowance(now))
+        allowance.lines = min(BURST, allowance.lines + (now - allowance.since) / INTERVAL)
+        allowance.since = now
+        if allowance.lines < 1:
+            allowance.left_out += 1
+            return
+        allowance.lines -= 1
+        line = printable(self._secrets.hide(text)[:LONGEST_LINE])
+        if allowance.left_out:
+            line += f" ({allowance.left_out} lines like this were left out before it)"
+            allowance.left_out = 0
+        elif allowance.lines < 1:
+            line += f" (of more lines like this, only one is written every {INTERVAL:g} s)"
+        logger.log(level, "%s", line)

@@ -13,6 +13,11 @@ MAX_AUDIO_CHUNKS = 100
 """How many audio chunks (of 20 ms, so 2 s) wait for a slow socket. The oldest are dropped."""
 
 
+MAX_CONTROL_BYTES = 8 * 2**20
+"""How much else may wait for a socket that takes nothing. None of it is dropped: with more, the
+connection is given up, and the messages go out on the next one."""
+
+
 class Outbox:
     """Messages with their encoded bytes, in order. Only audio is ever dropped."""
 
@@ -20,15 +25,23 @@ class Outbox:
         self._messages: deque[tuple[ClientMessage, bytes]] = deque()
         self._audio = 0
         self._dropped = 0
+        self._control_bytes = 0
 
     def __len__(self) -> int:
         return len(self._messages)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that a connection that takes nothing must be given up."""
+        return self._control_bytes > MAX_CONTROL_BYTES
 
     def put(self, message: ClientMessage, data: bytes) -> None:
         if isinstance(message, AudioChunk):
             if self._audio == MAX_AUDIO_CHUNKS:
                 self._drop_oldest_audio()
             self._audio += 1
+        else:
+            self._control_bytes += len(data)
         self._messages.append((message, data))
 
     def pop(self) -> tuple[ClientMessage, bytes]:
@@ -36,6 +49,8 @@ class Outbox:
         message, data = self._messages.popleft()
         if isinstance(message, AudioChunk):
             self._audio -= 1
+        else:
+            self._control_bytes -= len(data)
         if self._dropped and not self._messages:
             logger.warning(
                 "the connection to Phonic flows again; %d ms of caller audio were dropped",

@@ -16,12 +16,16 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from msgspec import Struct, structs
 
+from .._core.wording import CUT
 from .._wire.codec import encode
 from .._wire.config import ConfigOptions
 from .._wire.facts import fields_of
 
 SHORTEST = 8
 """Characters. A shorter value is not looked for in text: it may be part of any word or number."""
+
+LONGEST_LEFT = 3
+"""Characters of a secret that may be left where a text is cut in the middle of it."""
 
 MASK = "***"
 """Stands for the key. The other secrets of a session are numbered: ``***1``, ``***2``. So if only
@@ -72,6 +76,17 @@ class Secrets:
         for secret, mask in self._masks:
             if secret in text:
                 text = text.replace(secret, mask)
+        if CUT in text:
+            *cut, rest = text.split(CUT)
+            text = CUT.join([*map(self._hide_beginning, cut), rest])
+        return text
+
+    def _hide_beginning(self, text: str) -> str:
+        """A text that was cut, without the beginning of a secret at its end."""
+        for secret, mask in self._masks:
+            for length in range(len(secret) - 1, LONGEST_LEFT, -1):
+                if text.endswith(secret[:length]):
+                    return text[:-length] + mask
         return text
 
     def out_of(self, value: S) -> S:

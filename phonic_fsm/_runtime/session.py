@@ -9,6 +9,7 @@ the session.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -337,7 +338,11 @@ class SessionRuntime:
             timer.cancel()
 
     def _write_log(self, effect: effects.Log) -> None:
-        self._log.write(effect, self._cause)
+        self.log(getattr(logging, effect.level.upper()), effect.text)
+
+    def log(self, level: int, text: str) -> None:
+        """Write a line about the current step to the log, unless there are too many like it."""
+        self._log.write(level, text, self._cause, self._loop.time())
 
     def _fire(self, event: str) -> None:
         del self._timers[event]

@@ -6,6 +6,7 @@ raises: a frame that is not a known, well-formed message becomes a value that sa
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, ClassVar, Generic, TypeVar, Union, get_args
 
 import msgspec
@@ -18,6 +19,16 @@ from .server import ServerMessage
 
 DEEPEST = 100
 """How deep a message may be nested. A deeper one could be read, but not passed on."""
+
+MOST_VALUES = 20_000
+"""The most values in one message. To make more of them takes Python so long that every other call
+of the process would have to wait."""
+
+LONGEST_TYPE = 100
+"""Characters of the name of an unknown type of message. The rest is cut off."""
+
+LONGEST_PROBLEM = 500
+"""Characters of what is wrong with a message. The rest is cut off."""
 
 
 class UnknownMessage(Struct, frozen=True, tag="unknown_message", tag_field="type"):
@@ -57,36 +68,54 @@ class _Decoder(Generic[M]):
 
     def __call__(self, frame: bytes | bytearray | str) -> M | UnknownMessage | MalformedMessage:
         try:
+            refuse_too_much(frame, DEEPEST)
             message: M = self._decode(frame)
-            refuse_too_deep(frame, DEEPEST)
             return message
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            problem = str(error)
+            problem = str(error)[:LONGEST_PROBLEM]
         try:
             message_type = _envelope.decode(frame).type
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return MalformedMessage(None, problem)
         if message_type in self._known:
             return MalformedMessage(message_type, problem)
-        return UnknownMessage(message_type)
+        return UnknownMessage(message_type[:LONGEST_TYPE])
 
 
-def refuse_too_deep(frame: bytes | bytearray | str, levels: int) -> None:
-    """Raise ``msgspec.ValidationError`` if JSON is nested more levels deep than these."""
+_STEPS = [0] * 256
+"""By how much each byte changes the depth."""
+for _bracket, _step in zip(b"{[]}", (1, 1, -1, -1), strict=True):
+    _STEPS[_bracket] = _step
+
+_NO_BRACKETS = bytes(byte for byte in range(256) if not _STEPS[byte])
+
+
+def refuse_too_much(
+    frame: bytes | bytearray | str, levels: int, most_values: int = MOST_VALUES
+) -> None:
+    """Refuse JSON that is nested more levels deep, or has more values. Nothing is decoded for it.
+
+    Raises:
+        msgspec.ValidationError: as the decoder does. The message says which of the two it is.
+    """
     data = frame.encode() if isinstance(frame, str) else frame
-    # Counting is all that an ordinary frame costs.
-    if data.count(b"{") + data.count(b"[") <= levels:
+    # To count is all that an ordinary frame costs. A value takes two bytes at least.
+    if len(data) <= 2 * most_values and data.count(b"{") + data.count(b"[") <= levels:
         return
-    level: list[Any] = [msgspec.json.decode(data)]
-    for _ in range(levels + 1):
-        level = [
-            value
-            for container in level
-            if isinstance(container, dict | list)
-            for value in (container.values() if isinstance(container, dict) else container)
-        ]
-    if level:
+    # Without what is escaped, every second piece between quotes is outside of all texts.
+    unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    if unescaped.count(b'"') > 4 * most_values:  # two at each text, and two texts at each field
+        raise _too_many(most_values)
+    outside = b"".join(unescaped.split(b'"')[::2])
+    if outside.count(b",") + outside.count(b"{") + outside.count(b"[") > most_values:
+        raise _too_many(most_values)
+    brackets = outside.translate(None, _NO_BRACKETS)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > levels:
         raise msgspec.ValidationError(f"Nested more than {levels} levels deep - at `$`")
+
+
+def _too_many(most_values: int) -> msgspec.ValidationError:
+    return msgspec.ValidationError(f"More than {most_values} values - at `$`")
 
 
 _decode_server: _Decoder[ServerMessage] = _Decoder(ServerMessage)

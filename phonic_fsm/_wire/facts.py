@@ -47,6 +47,20 @@ class Fact(Enum):
     """A tool in OpenAI's form. The function's name is public, the rest is a setting."""
 
 
+LENGTH_STEP = 8
+"""Characters. Redaction rounds the length of a private text up to a multiple of this, because the
+length of a word, or of a PIN that is spelt out, would tell too much."""
+
+
+def public_length(text: str) -> int:
+    """How long a private text is (characters) once it is redacted, and before that as well.
+
+    A decision by a text's length must use this one, or it would differ in the redacted trace.
+    """
+    said = len(text.strip())
+    return len(text) - said + -(-said // LENGTH_STEP) * LENGTH_STEP
+
+
 T = TypeVar("T")
 
 Id = Annotated[T, Fact.ID]

@@ -8,11 +8,16 @@ default, and so have those that it might fill with ``null``; fields that it may 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Union
+from typing import Annotated, Any, ClassVar, Literal, Union
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from .facts import Id, Measured, Private, Public, StepKind
+
+LONGEST_NAME = 256
+"""Characters of an id, a tool's name or a code. A message with a longer one is refused."""
+
+Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
 
 
 class _ServerMessage(Struct, frozen=True, tag_field="type"):
@@ -27,7 +32,7 @@ class ReadyToStartConversation(_ServerMessage, frozen=True, tag="ready_to_start_
 
 class ConversationCreated(_ServerMessage, frozen=True, tag="conversation_created"):
     step_kind: ClassVar[StepKind] = "connection"
-    conversation_id: Id[str]
+    conversation_id: Id[Name]
 
 
 class ConversationReconnected(_ServerMessage, frozen=True, tag="conversation_reconnected"):
@@ -41,7 +46,7 @@ class InputText(_ServerMessage, frozen=True, tag="input_text"):
 
     step_kind: ClassVar[StepKind] = "speech"
     text: Private[str]
-    language: Public[str | None] = None
+    language: Public[Name | None] = None
 
 
 class InputCancelled(_ServerMessage, frozen=True, tag="input_cancelled"):
@@ -93,14 +98,14 @@ class Dtmf(_ServerMessage, frozen=True, tag="dtmf"):
 
 class ToolCall(_ServerMessage, frozen=True, tag="tool_call"):
     step_kind: ClassVar[StepKind] = "tool"
-    tool_call_id: Id[str]
-    tool_name: Public[str]
+    tool_call_id: Id[Name]
+    tool_name: Public[Name]
     parameters: Private[dict[str, Any] | None] = {}
 
 
 class CalledTool(Struct, frozen=True):
-    id: Id[str]
-    name: Public[str]
+    id: Id[Name]
+    name: Public[Name]
 
 
 class ToolCallOutputProcessed(
@@ -109,10 +114,10 @@ class ToolCallOutputProcessed(
     """A tool call is over. The ``endpoint_*`` fields are those of webhook tools."""
 
     step_kind: ClassVar[StepKind] = "tool"
-    tool_call_id: Id[str]
+    tool_call_id: Id[Name]
     tool: CalledTool | None = None
     tool_config: Private[dict[str, Any] | None] = None
-    endpoint_method: Public[str | None] = None
+    endpoint_method: Public[Name | None] = None
     endpoint_url: Private[str | None] = None
     endpoint_timeout_ms: Public[int | None] = None
     endpoint_called_at: Measured[str | None] = None
@@ -125,13 +130,13 @@ class ToolCallOutputProcessed(
     duration_ms: Measured[float | None] = None
     timed_out: bool | None = None
     error_message: Private[str | None] = None
-    conversation_item_role: Public[str | None] = None
+    conversation_item_role: Public[Name | None] = None
 
 
 class ToolCallInterrupted(_ServerMessage, frozen=True, tag="tool_call_interrupted"):
     step_kind: ClassVar[StepKind] = "tool"
-    tool_call_id: Id[str]
-    tool_name: Public[str] = ""
+    tool_call_id: Id[Name]
+    tool_name: Public[Name] = ""
 
 
 class AssistantChoseNotToRespond(_ServerMessage, frozen=True, tag="assistant_chose_not_to_respond"):
@@ -146,7 +151,7 @@ class Problem(Struct, frozen=True):
     """The text and the code of an ``error`` or a ``warning``."""
 
     message: Private[str]
-    code: Public[str | None] = None
+    code: Public[Name | None] = None
 
 
 class Error(_ServerMessage, frozen=True, tag="error", omit_defaults=True):

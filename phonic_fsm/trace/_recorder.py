@@ -18,6 +18,7 @@ from typing import Literal
 from .._core.context import Settings
 from .._core.machine import Step
 from .._runtime.secrets import Secrets
+from .._wire.codec import encode
 from .._wire.server import AudioChunk
 from ._output import TraceOutput
 from ._recording import Recording
@@ -28,6 +29,12 @@ logger = logging.getLogger("phonic_fsm")
 LONGEST_QUEUE = 10_000
 """The most steps that may wait for the disk (100 s of a conversation, 15 MB). With more, the trace
 ends."""
+
+LARGEST_QUEUE = 32 * 2**20
+"""The most bytes that these steps, with their audio, may have."""
+
+_STEP_BYTES = 500
+"""What a step takes beside its texts and its audio."""
 
 MANY = 200
 """So many waiting steps are written at once. Audio may come much faster than it is played."""
@@ -53,7 +60,10 @@ class TraceRecorder:
         self._secrets = secrets
         self._wants_audio = recording.audio
         self._began = time.monotonic()
-        self._queue: deque[tuple[float, Step | bytes]] = deque()
+        self._queue: deque[tuple[float, Step | bytes, int]] = deque()
+        """Each with its time (s) and about as many bytes as it takes."""
+        self._queued_bytes = self._written_bytes = 0
+        """Of all steps so far; each is counted by one thread only."""
         self._ending: Literal["closed", "overrun"] | None = None
         """Why nothing more is queued."""
         self._written: Future[None] = Future()
@@ -68,7 +78,7 @@ class TraceRecorder:
 
     def record(self, step: Step) -> None:
         """Take one step. Never waits, never raises."""
-        self._queue_up(step)
+        self._queue_up(step, _size(step))
         if not isinstance(step.event, AudioChunk):
             # Audio is frequent, and can wait. Any other step may explain a crash that comes next.
             WRITER.look()
@@ -76,7 +86,7 @@ class TraceRecorder:
     def record_audio(self, audio: bytes) -> None:
         """Take audio of the caller, when it is sent."""
         if self._wants_audio:
-            self._queue_up(audio)
+            self._queue_up(audio, len(audio))
 
     def close(self) -> None:
         """End the recording. What is queued is still written."""
@@ -88,11 +98,13 @@ class TraceRecorder:
         """Wait until the closed trace is complete, or for ``LONGEST_WAIT`` if the disk is slow."""
         await asyncio.wait([asyncio.wrap_future(self._written)], timeout=LONGEST_WAIT)
 
-    def _queue_up(self, what: Step | bytes) -> None:
+    def _queue_up(self, what: Step | bytes, size: int) -> None:
         if self._ending is not None:
             return
-        if len(self._queue) < LONGEST_QUEUE:
-            self._queue.append((time.monotonic() - self._began, what))
+        waiting = self._queued_bytes - self._written_bytes
+        if len(self._queue) < LONGEST_QUEUE and waiting + size <= LARGEST_QUEUE:
+            self._queued_bytes += size
+            self._queue.append((time.monotonic() - self._began, what, size))
             if len(self._queue) == MANY:
                 WRITER.look()
         else:
@@ -126,10 +138,23 @@ class TraceRecorder:
         ending = self._ending
         if not self._output.is_open:
             self._output.open()
-        more = self._output.write([self._queue.popleft() for _ in range(len(self._queue))])
+        batch = [self._queue.popleft() for _ in range(len(self._queue))]
+        more = self._output.write([(t, what) for t, what, _ in batch])
+        self._written_bytes += sum(size for _, _, size in batch)
         if more and ending == "overrun":
             self._output.end("overrun")
         if more and ending is None:
             return True
         self._output.close()
         return False
+
+
+def _size(step: Step) -> int:
+    """About how many bytes a step takes."""
+    event = step.event
+    if isinstance(event, AudioChunk) and not event.timings:
+        return _STEP_BYTES + len(event.audio or b"") + len(event.text or "")
+    try:
+        return _STEP_BYTES + len(encode(step))
+    except Exception:  # noqa: BLE001 - the writer will say what cannot be written
+        return _STEP_BYTES

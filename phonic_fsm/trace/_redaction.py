@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 from .._core.context import Settings
 from .._core.events import EVENTS, Event
 from .._core.machine import SessionMachine, Step
-from .._wire.facts import Fact, Field, Public, field_of, fields_of
+from .._wire.facts import Fact, Field, Public, field_of, fields_of, public_length
 from .._wire.server import AudioChunk
 from ._format import event_from
 
@@ -27,11 +27,6 @@ _PRIVATE_FACTS = {Fact.PRIVATE, Fact.PRIVATE_JSON, Fact.SETTING, Fact.FUNCTION}
 
 _TAG = field_of(Public[str])
 """The name of a struct's type."""
-
-ROUNDED_TO = 8
-"""A placeholder's length is rounded up to a multiple of this many characters, because the length of
-a word, or of a PIN that is spelt out, would tell too much. The length at which prompts cut a tool's
-output is a multiple of it, too."""
 
 
 class Redaction:
@@ -142,4 +137,4 @@ def _said(text: str) -> str:
     if not said:
         return text
     before, after = text.split(said, 1)
-    return before + "█" * (-(-len(said) // ROUNDED_TO) * ROUNDED_TO) + after
+    return before + "█" * public_length(said) + after

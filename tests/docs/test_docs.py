@@ -164,6 +164,31 @@ def test_every_generated_part_stands_on_a_page():
     assert sorted(used) == sorted(generate.PARTS)
 
 
+NAMED_LIKE_A_BOUND = re.compile(r"(MAX|MOST|LONGEST|LARGEST|DEEPEST|KEPT)(_[A-Z]+)*")
+
+
+def test_every_bound_is_in_the_table():
+    bounds = load(ROOT / "docs" / "bounds.py")
+    told = {
+        f"{getattr(module, '__name__', 'limits')}.{name}"
+        for of_a_subject in bounds.BOUNDS.values()
+        for bound in of_a_subject
+        for module, name in bound.constants
+    }
+    found = {
+        f"{module}.{target.id}"
+        for file in sorted((ROOT / "phonic_fsm").rglob("*.py"))
+        # None of these is part of an agent.
+        if not {"simulator", "testing", "_probe"} & set(file.parts)
+        for module in [".".join(file.relative_to(ROOT).with_suffix("").parts)]
+        for statement in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name) and NAMED_LIKE_A_BOUND.fullmatch(target.id)
+    }
+    assert found - told == bounds.BOUND_NOTHING.keys()
+
+
 def test_the_options_page_has_every_argument_of_the_model():
     own = set(RealtimeModel.__init__.__annotations__) - {"return", "options"}
     assert [name for name in own if f"| `{name}` |" not in PAGES["options.md"]] == []

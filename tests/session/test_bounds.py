@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from typing import Any
 
+import anyio
 import pytest
-from support.scripted import SILENCE, conversation, read, settle
+from hypothesis import given
+from hypothesis import strategies as st
+from livekit.agents import llm
+from support.scripted import PATIENCE, SILENCE, conversation, read, settle
+from websockets.frames import Frame, Opcode
 
 from phonic_fsm import State
+from phonic_fsm._adapter.metrics import MOST_TIMINGS
 from phonic_fsm._core import effects, events, states
 from phonic_fsm._core.context import Settings
-from phonic_fsm._core.guards import MAX_PENDING_CALLS, MAX_TURN_SECONDS
-from phonic_fsm._core.history import Message
+from phonic_fsm._core.guards import (
+    MAX_CALLS,
+    MAX_PENDING_CALLS,
+    MAX_TURN_CHARACTERS,
+    MAX_TURN_SECONDS,
+)
+from phonic_fsm._core.history import FunctionCallOutput, Message
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.outgoing import MAX_HELD_MESSAGES
 from phonic_fsm._runtime import connection
+from phonic_fsm._runtime.outbox import MAX_CONTROL_BYTES
 from phonic_fsm._runtime.socket import READ_BYTES
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.codec import encode
+from phonic_fsm._wire.facts import public_length
+from phonic_fsm.trace._redaction import Redaction
 
 pytestmark = pytest.mark.anyio
 
@@ -74,12 +91,83 @@ def test_a_turn_beyond_the_bound_is_cut_off_and_the_session_lives(machine):
     assert machine.step(phonic.AssistantStartedSpeaking()).target is State.speaking
 
 
-async def test_a_message_that_is_too_long_is_named_and_the_conversation_resumed(
-    make_model, server, monkeypatch
-):
-    monkeypatch.setattr(connection, "MAX_MESSAGE_BYTES", 2**20)
+def test_a_turn_of_too_many_words_is_cut_off_and_the_session_lives(machine):
+    words = "word " * (MAX_TURN_CHARACTERS // 100)
+    machine.step(phonic.AssistantStartedSpeaking())
+    while (step := machine.step(phonic.AudioChunk(SILENCE, words))).target is State.speaking:
+        assert len(machine.context.generation.text) <= MAX_TURN_CHARACTERS
+    assert step.target is State.ready
+    assert "cut off" in warnings(step)[0]
+    [said] = [item for item in machine.context.history if isinstance(item, Message)]
+    assert len(said.text) > MAX_TURN_CHARACTERS / 2
+    machine.step(phonic.AssistantFinishedSpeaking())
+    assert machine.step(phonic.AssistantStartedSpeaking()).target is State.speaking
+
+
+def test_a_chunk_of_more_words_than_a_turn_has_is_dropped(machine):
+    step = machine.step(phonic.AudioChunk(SILENCE, "x" * (MAX_TURN_CHARACTERS + 1)))
+    assert (step.target, len(warnings(step))) == (State.ready, 1)
+    step = machine.step(phonic.AudioChunk(SILENCE, "x" * MAX_TURN_CHARACTERS))
+    assert step.target is State.speaking
+
+
+@given(st.text(alphabet=" \na█é"))
+def test_a_texts_public_length_is_that_of_its_redaction(text):
+    redaction = Redaction(Settings(id_seed="seed"))
+    assert len(redaction.private(text)) == public_length(text)
+    assert public_length(redaction.private(text)) == public_length(text) >= len(text)
+
+
+def test_of_outputs_that_are_never_acknowledged_the_newest_are_kept(machine):
+    def answer(number):
+        [*_, made] = warnings(machine.step(phonic.ToolCall(f"call_{number}", "look_up"))) or [""]
+        output = FunctionCallOutput(f"i{number}", f"call_{number}", "look_up", "found")
+        machine.step(events.UpdateChatContext((events.Addition(None, output),)))
+        machine.step(phonic.AssistantFinishedSpeaking())
+        return made
+
+    for number in range(MAX_CALLS):
+        assert answer(number) == ""
+    assert "the output of call call_0 (look_up) is not sent again" in answer("more")
+    assert len(machine.context.calls) == MAX_CALLS
+    assert "call_more" in machine.context.calls
+
+
+async def test_answers_that_nobody_reads_do_not_keep_their_audio(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.speak("Unheard. ")
+        generation = await emitted.next("generation_created")
+        async for message in generation.message_stream:
+            audio = weakref.ref(message.audio_stream)
+        del generation, message
+        await asyncio.sleep(session._playback.left)  # until it would have been played
+        await peer.speak("Unheard, too. ")
+        await emitted.next("generation_created")
+        await settle(peer, emitted)
+        gc.collect()
+        assert audio() is None
+
+
+async def test_of_more_timings_than_phonic_has_a_few_are_told(make_model, server):
+    timings = {f"part_{number}": 1.5 for number in range(5 * MOST_TIMINGS)}
+    metrics: asyncio.Queue[Any] = asyncio.Queue()
+    async with conversation(make_model(), server) as (session, peer, _):
+        session.on("metrics_collected", metrics.put_nowait)
+        await peer.send(
+            phonic.Dtmf("1", timings=timings),
+            phonic.AudioChunk(SILENCE, "Well.", timings=timings),
+            phonic.AudioChunk(SILENCE, "Well.", timings={"another": 1.5, "part_0": 2.5}),
+            phonic.AssistantFinishedSpeaking(),
+        )
+        with anyio.fail_after(PATIENCE):
+            dialled, spoken = await metrics.get(), await metrics.get()
+    few = dict(list(timings.items())[:MOST_TIMINGS])
+    assert (dialled.timings, spoken.timings) == (few, {**few, "part_0": 2.5})
+
+
+async def test_a_message_that_is_too_long_is_named_and_the_conversation_resumed(make_model, server):
     async with conversation(make_model(), server) as (_, peer, emitted):
-        await peer.send_raw('{"type":"warning","warning":{"message":"' + "x" * 2**20 + '"}}')
+        await peer.send_raw("x" * (connection.MAX_MESSAGE_BYTES + 1))
         error = await emitted.next("error")
         assert error.recoverable
         assert "a message of over 1 MiB" in str(error.error)
@@ -101,7 +189,7 @@ async def test_a_socket_that_takes_nothing_is_given_up_and_nothing_is_lost(
     async with conversation(make_model(), server) as (session, peer, emitted):
         peer._socket.transport.pause_reading()
         text = "x" * 2**19
-        for number in range(24):
+        for number in range(12):
             await add_system_message(session, f"{number} {text}")
         await emitted.state("reconnecting")
         peer._socket.transport.resume_reading()
@@ -110,9 +198,9 @@ async def test_a_socket_that_takes_nothing_is_given_up_and_nothing_is_lost(
             told.append(message.system_message)
         resumed = await server.accept()
         await resumed.send(phonic.ConversationReconnected())
-        while len(told) < 24:
+        while len(told) < 12:
             told.append((await resumed.expect(client.AddSystemMessage)).system_message)
-        assert told == [f"{number} {text}" for number in range(24)]
+        assert told == [f"{number} {text}" for number in range(12)]
     assert "no answer to a ping within 0.2 s" in caplog.text
 
 
@@ -134,6 +222,57 @@ async def test_settings_that_did_not_leave_do_not_undo_newer_ones(make_model, se
         while isinstance(message := await resumed.receive(), client.AddSystemMessage):
             pass
         assert message == client.SetExternalId("last"), "and the older prompt is not among them"
+
+
+async def test_a_connection_behind_which_too_much_waits_is_given_up_and_nothing_is_lost(
+    make_model, server, monkeypatch, caplog
+):
+    monkeypatch.setattr(connection, "STALLED", 0.2)
+    notes = []
+    async with conversation(make_model(), server) as (session, peer, _):
+        peer._socket.transport.pause_reading()
+        chat = llm.ChatContext.empty()
+        while session.state is State.ready:
+            notes.append(f"{len(notes)} " + "x" * 2**19)
+            chat.add_message(role="system", content=notes[-1])
+            await session.update_chat_ctx(chat)
+            await asyncio.sleep(0.01)
+        assert sum(map(len, notes)) > MAX_CONTROL_BYTES
+        peer._socket.transport.resume_reading()
+        told = []
+        while (message := await peer.receive()) is not None:
+            told.append(message.system_message)
+        resumed = await server.accept()
+        await resumed.send(phonic.ConversationReconnected())
+        while len(told) < len(notes):
+            told.append((await resumed.expect(client.AddSystemMessage)).system_message)
+        assert told == notes
+    assert "it takes no data for 0.2 s, and over 8 MiB of messages wait" in caplog.text
+
+
+async def test_a_flood_of_pings_fills_no_memory_and_the_last_one_is_answered(make_model, server):
+    ping = Frame(Opcode.PING, b"x" * 100).serialize(mask=False)
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        transport = session._runtime._connection._socket.transport
+        # The server reads nothing, and the kernel takes no more.
+        peer._socket.transport.pause_reading()
+        chat = llm.ChatContext.empty()
+        while transport.get_write_buffer_size() == 0:
+            chat.add_message(role="system", content="x" * 2**19)
+            await session.update_chat_ctx(chat)
+        peer._socket.transport.write(ping * 20_000)
+        waiting = []
+        session.on("state_changed", lambda _: waiting.append(transport.get_write_buffer_size()))
+        await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+        await emitted.state("ready")
+        assert min(waiting) > 0, "the pings came while nothing could be written"
+        assert max(waiting) - min(waiting) < 1_000
+        answered = await peer._socket.ping(b"last")
+        peer._socket.transport.resume_reading()
+        for _ in chat.items:
+            await peer.expect(client.AddSystemMessage)
+        with anyio.fail_after(PATIENCE):
+            await answered
 
 
 async def test_a_connection_that_answers_no_ping_is_given_up(

@@ -345,10 +345,11 @@ async def test_a_function_that_raises_costs_the_trace_not_the_call(make_model, s
     assert "no room" in caplog.text
 
 
+@pytest.mark.parametrize(("bound", "value"), [("LONGEST_QUEUE", 50), ("LARGEST_QUEUE", 50_000)])
 async def test_a_disk_that_is_too_slow_costs_the_end_of_the_trace_not_the_call(
-    make_model, server, tmp_path, caplog, monkeypatch
+    bound, value, make_model, server, *, tmp_path, caplog, monkeypatch
 ):
-    monkeypatch.setattr("phonic_fsm.trace._recorder.LONGEST_QUEUE", 50)
+    monkeypatch.setattr(f"phonic_fsm.trace._recorder.{bound}", value)
     lines, flows = [], threading.Event()
 
     def slow(session, line):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..._wire import server
 from ..._wire.config import DEFAULT_FORMAT, SAMPLING
+from ..._wire.facts import public_length
 from .. import events, timers
 from ..context import Context
 from ..effects import (
@@ -16,7 +17,7 @@ from ..effects import (
     StartTimer,
 )
 from ..events import Event
-from ..guards import MAX_TURN_SECONDS, speech_may_overlap
+from ..guards import MAX_TURN_CHARACTERS, MAX_TURN_SECONDS, speech_may_overlap
 from ..turns import await_words, end_turn, open_for_answer
 
 
@@ -55,6 +56,7 @@ def push_chunk(context: Context, event: server.AudioChunk) -> None:
             generation.phase = "filled"
     if event.text:
         generation.text += event.text
+        generation.length += public_length(event.text)
         generation.phase = "filled"
         context.effects.append(PushText(event.text, round(start, 3), round(end, 3)))
     if audio:
@@ -64,9 +66,24 @@ def push_chunk(context: Context, event: server.AudioChunk) -> None:
 def cut_overlong_turn(context: Context, event: server.AudioChunk) -> None:
     """Close the generation as interrupted, with a warning. Drop what still comes of the turn."""
     context.put(
-        Log("warning", f"the assistant's turn is over {MAX_TURN_SECONDS:g} s long; it is cut off")
+        Log(
+            "warning",
+            f"the assistant's turn is longer than {MAX_TURN_SECONDS:g} s, or has more than "
+            f"{MAX_TURN_CHARACTERS} characters; it is cut off",
+        )
     )
     discard_turn(context, event)
+
+
+def refuse_chunk(context: Context, event: server.AudioChunk) -> None:
+    """Drop the chunk, with a warning."""
+    context.put(
+        Log(
+            "warning",
+            f"Phonic sent a chunk of audio with more than {MAX_TURN_CHARACTERS} characters of "
+            "text; it is dropped",
+        )
+    )
 
 
 def await_more(context: Context, event: Event) -> None:

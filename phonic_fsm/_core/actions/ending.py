@@ -17,7 +17,7 @@ from ..effects import (
 )
 from ..events import Event
 from ..turns import announce_unclaimed, end_caller_speech, end_reply, end_turn
-from ..wording import complaint, trouble
+from ..wording import complaint, field_problems, quoted, trouble
 
 
 def close(context: Context, event: Event) -> None:
@@ -102,7 +102,7 @@ def log_error(context: Context, event: server.Error) -> None:
 def log_warning(context: Context, event: server.Warning) -> None:
     """Log Phonic's warning."""
     code = f" ({event.warning.code})" if event.warning.code else ""
-    context.put(Log("warning", f"Phonic warns: {event.warning.message}{code}"))
+    context.put(Log("warning", f"Phonic warns: {quoted(event.warning.message)}{code}"))
 
 
 def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) -> None:
@@ -127,5 +127,6 @@ def _finish(context: Context) -> None:
 
 
 def _announce_error(context: Context, event: server.Error, kind: ErrorKind) -> None:
-    said, fields = event.error, event.param_errors or {}
-    context.put(EmitError(kind, complaint(event), code=said.code, fields=fields))
+    context.put(
+        EmitError(kind, complaint(event), code=event.error.code, fields=field_problems(event))
+    )

@@ -10,7 +10,7 @@ from ..._wire import client, server
 from .. import events, outgoing
 from ..context import Call, Context, Reply
 from ..effects import AddItem, EmitToolCallSettled, Log, PushFunctionCall, Send, ToolCallOutcome
-from ..guards import MAX_PENDING_CALLS, answer_has_not_begun, refused_outputs
+from ..guards import MAX_CALLS, MAX_PENDING_CALLS, answer_has_not_begun, refused_outputs
 from ..history import FunctionCall, FunctionCallOutput, Message, OtherItem
 from ..prompt import NOT_RUN, literal, render_late_output
 from ..turns import (
@@ -21,7 +21,7 @@ from ..turns import (
     open_for_answer,
     owe_answer,
 )
-from ..wording import complaint
+from ..wording import complaint, quoted
 from .assistant import open_generation
 
 
@@ -35,7 +35,7 @@ def hand_over_call(context: Context, event: server.ToolCall) -> None:
         name=event.tool_name,
         arguments=msgspec.json.encode(event.parameters or {}).decode(),
     )
-    context.calls[call.call_id] = Call(call.name)
+    _remember(context, call.call_id, Call(call.name))
     context.put(PushFunctionCall(call.id, call.call_id, call.name, call.arguments))
     end_turn(context, interrupted=False)
     context.history.add(call)
@@ -57,7 +57,7 @@ def _decline(
 ) -> None:
     """Phonic would wait for the output of a call that it thinks is made."""
     output = NOT_RUN.format(why)
-    context.calls[event.tool_call_id] = Call(event.tool_name, "over")
+    _remember(context, event.tool_call_id, Call(event.tool_name, "over"))
     context.put(
         Log(level, f"{event.tool_name} ({event.tool_call_id}) is not made: {why}"),
         Send(client.ToolCallOutput(event.tool_call_id, output)),
@@ -87,7 +87,7 @@ def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) 
     call = context.calls.pop(event.tool_call_id, None)
     name = event.tool.name if event.tool else call.name if call else ""
     outcome: ToolCallOutcome = "processed"
-    problem = event.error_message
+    problem = event.error_message and quoted(event.error_message)
     if event.timed_out:
         outcome, problem = "timed_out", problem or "its output came too late"
     elif problem:
@@ -190,6 +190,22 @@ def keep_additions(context: Context, event: events.UpdateChatContext) -> None:
     pass_on_additions(context, event)
     if context.reply is None and any(_is_spoken_about(context, output) for output in given):
         context.reply = Reply(None, client.GenerateReply(), "asked")
+
+
+def _remember(context: Context, call_id: str, call: Call) -> None:
+    """Remember a call, in the place of the oldest that no output is awaited for if all are many."""
+    context.calls[call_id] = call
+    if len(context.calls) > MAX_CALLS:
+        oldest = next(i for i, known in context.calls.items() if known.phase != "pending")
+        forgotten = context.calls.pop(oldest)
+        if forgotten.phase == "answered":
+            context.put(
+                Log(
+                    "warning",
+                    f"{MAX_CALLS} tool calls are not over for Phonic; the output of call {oldest} "
+                    f"({forgotten.name}) is not sent again if the connection is lost",
+                )
+            )
 
 
 def _outputs(event: events.UpdateChatContext) -> list[FunctionCallOutput]:

@@ -15,6 +15,7 @@
     generation: "open answer",
     "generation.phase": "… how far",
     "generation.text": "… characters of text",
+    "generation.length": "… characters that count towards its bound",
     "generation.seconds": "… seconds of audio",
     "generation.seconds_seen": "… seconds of audio when last looked at",
     "generation.after": "… item that it follows",

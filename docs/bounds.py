@@ -1,0 +1,253 @@
+"""The table of bounds in ``reliability.md``: each made from the constant that the code obeys.
+
+A test finds every constant of the package that is named like a bound, and fails if it is neither in
+the table nor among those that bound nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import NamedTuple
+
+from phonic_fsm import TraceLimits
+from phonic_fsm._adapter import listener, metrics, telemetry
+from phonic_fsm._core import guards, outgoing, prompt, timers, wording
+from phonic_fsm._runtime import connection, log, outbox, socket, uplink
+from phonic_fsm._wire import codec, server
+from phonic_fsm.trace import _destination, _format, _recorder
+
+
+class Bound(NamedTuple):
+    """One line of the table."""
+
+    what: str
+    constants: tuple[tuple[ModuleType | TraceLimits, str], ...]
+    """Where the bound stands: what has it, each with its name there."""
+    said: str
+    """The bound in words, with ``{0}`` for the value of the first constant."""
+    beyond: str
+    """What becomes of more."""
+
+
+BOUNDS = {
+    "From Phonic": (
+        Bound(
+            "One message",
+            ((connection, "MAX_MESSAGE_BYTES"),),
+            "{0:mib}",
+            "the connection ends (close code 1009) and is resumed",
+        ),
+        Bound(
+            "Values in one message",
+            ((codec, "MOST_VALUES"),),
+            "{0:,}",
+            "the message is dropped, with a warning",
+        ),
+        Bound(
+            "Levels in one message",
+            ((codec, "DEEPEST"),),
+            "{0}",
+            "the message is dropped, with a warning",
+        ),
+        Bound(
+            "An id, a tool's name, a code",
+            ((server, "LONGEST_NAME"),),
+            "{0} characters",
+            "the message is dropped, with a warning",
+        ),
+        Bound("Data that is read ahead", ((socket, "READ_BYTES"),), "{0:kib}", "waits outside"),
+        Bound(
+            "Pongs that wait for a slow socket",
+            (),
+            "1",
+            "the last ping is answered, which answers those before it",
+        ),
+        Bound(
+            "Audio in one turn of the assistant",
+            ((guards, "MAX_TURN_SECONDS"),),
+            "{0:minutes}",
+            "the turn is cut off, with a warning",
+        ),
+        Bound(
+            "Text in one turn of the assistant",
+            ((guards, "MAX_TURN_CHARACTERS"),),
+            "{0:,} characters",
+            "the turn is cut off, with a warning",
+        ),
+        Bound(
+            "Pending tool calls",
+            ((guards, "MAX_PENDING_CALLS"),),
+            "{0:,}",
+            "the call is not made, with a warning",
+        ),
+        Bound(
+            "What an error or a line of the log repeats of Phonic's words",
+            ((wording, "LONGEST_QUOTE"), (wording, "MOST_FIELDS")),
+            "{0} characters of a text, {1} fields",
+            "is cut",
+        ),
+        Bound(
+            "The name of an unknown type, and what is wrong with a message",
+            ((codec, "LONGEST_TYPE"), (codec, "LONGEST_PROBLEM")),
+            "{0} and {1} characters",
+            "is cut",
+        ),
+        Bound(
+            "Phonic's own timings in one generation's metrics",
+            ((metrics, "MOST_TIMINGS"),),
+            "{0}",
+            "are left out",
+        ),
+        Bound(
+            "Seconds to wait that Phonic asks for (`Retry-After`)",
+            ((timers, "LONGEST_RETRY_AFTER"),),
+            "{0:g} s",
+            "the next attempt is made then",
+        ),
+    ),
+    "To Phonic": (
+        Bound(
+            "The caller's audio until Phonic is ready",
+            ((outgoing, "KEPT_UNTIL_READY_MS"),),
+            "the newest {0:seconds}",
+            "the oldest is dropped, with one warning",
+        ),
+        Bound(
+            "The caller's audio during an outage",
+            ((outgoing, "KEPT_UNTIL_RESUMED_MS"),),
+            "the newest {0:seconds}",
+            "the oldest is dropped, with one warning",
+        ),
+        Bound(
+            "The caller's audio for a slow socket",
+            ((outbox, "MAX_AUDIO_CHUNKS"),),
+            "the newest {0:chunks}",
+            "the oldest is dropped, with one warning",
+        ),
+        Bound(
+            "A muted caller's audio (push-to-talk)",
+            (),
+            "the newest `unmute_prebuffer_ms`, 1 s by default",
+            "the oldest is dropped",
+        ),
+        Bound(
+            "Silence that is sent at once, after the event loop was held up",
+            ((uplink, "MAX_SILENCE_MS"),),
+            "{0:seconds}",
+            "is not made up for",
+        ),
+        Bound(
+            "Messages other than audio, for a socket that takes nothing",
+            ((outbox, "MAX_CONTROL_BYTES"), (connection, "STALLED")),
+            "{0:mib} and {1:g} s",
+            "the connection is given up, and they go out on the next one",
+        ),
+        Bound(
+            "Messages other than audio, during an outage",
+            ((outgoing, "MAX_HELD_MESSAGES"),),
+            "{0:,}",
+            "the message is dropped, with a warning",
+        ),
+        Bound(
+            "Tool calls of which Phonic has not said that they are over",
+            ((guards, "MAX_CALLS"),),
+            "{0:,}",
+            "the output of the oldest is not sent again after an outage; a warning says so",
+        ),
+        Bound(
+            "A tool's output in the history of a fresh conversation",
+            ((prompt, "LONGEST_OUTPUT"),),
+            "{0:,} characters",
+            "is cut, and the history says so",
+        ),
+    ),
+    "In your process": (
+        Bound(
+            "Lines of one kind in the log",
+            ((log, "BURST"), (log, "INTERVAL")),
+            "{0} at once, then one every {1:g} s",
+            "are left out and counted",
+        ),
+        Bound("A line of the log", ((log, "LONGEST_LINE"),), "{0:,} characters", "is cut"),
+        Bound(
+            "Steps of a session that wait for its trace to be written",
+            ((_recorder, "LONGEST_QUEUE"), (_recorder, "LARGEST_QUEUE")),
+            "{0:,}, and {1:mib}",
+            "the trace ends, with a warning",
+        ),
+        Bound(
+            "A trace",
+            ((TraceLimits(), "trace_bytes"),),
+            "{0:mb}, or as `trace_limits` says",
+            "the trace ends, with a warning",
+        ),
+        Bound(
+            "A job's or a room's name in the name of a trace",
+            ((_destination, "LONGEST_VALUE"),),
+            "{0} characters",
+            "is cut",
+        ),
+        Bound(
+            "Levels in one line of a trace",
+            ((_format, "DEEPEST"),),
+            "{0}",
+            "the trace is not readable",
+        ),
+        Bound(
+            "Answers that LiveKit has not begun to read",
+            ((listener, "MOST_WAITING"),),
+            "{0:,} ids",
+            "no warning says that they are not heard",
+        ),
+        Bound(
+            "Spans of tool calls that Phonic has not settled (OpenTelemetry)",
+            ((telemetry, "MOST_OPEN_CALLS"),),
+            "{0:,}",
+            "the spans end as abandoned",
+        ),
+    ),
+}
+"""Every bound, by whose doing it is about."""
+
+BOUND_NOTHING = {
+    "phonic_fsm._adapter.config.MOST_IN_AUTO_MODE": "a rule of Phonic's for an option",
+    "phonic_fsm._cli.live_demo.LONGEST": "how long the demo waits",
+    "phonic_fsm._core.states.LONGEST": "after which time a state is named in the log",
+    "phonic_fsm._report.sound.LARGEST": "which sound a page takes in",
+    "phonic_fsm.trace._audio.LARGEST_GAP": "when silence is put into a file",
+    "phonic_fsm.trace._format.LONGEST_AUDIO": "which traces are readable",
+    "phonic_fsm.trace._format.LONGEST_CALL": "which traces are readable",
+    "phonic_fsm.trace._recorder.LONGEST_WAIT": "how long the end of a session waits",
+    "phonic_fsm.trace._writer.LONGEST_FAREWELL": "how long the end of the process waits",
+}
+"""Constants that are named like a bound of a session, and what they say instead."""
+
+
+class _Value(float):
+    """Knows a few units beside the usual formats."""
+
+    def __format__(self, spec: str) -> str:
+        made = {
+            "mib": f"{self / 2**20:g} MiB",
+            "kib": f"{self / 2**10:g} KiB",
+            "mb": f"{self / 1e6:g} MB",
+            "minutes": f"{self / 60:g} minutes",
+            "seconds": f"{self / 1000:g} s",
+            "chunks": f"{self * uplink.CHUNK_MS / 1000:g} s",
+        }
+        return made.get(spec) or format(int(self) if self.is_integer() else float(self), spec)
+
+
+def table() -> Iterator[str]:
+    """What waits or is held, its bound, and what becomes of more."""
+    for subject, bounds in BOUNDS.items():
+        yield ""
+        yield f"### {subject}"
+        yield ""
+        yield "| What | Bound | More than that |"
+        yield "|---|---|---|"
+        for bound in bounds:
+            values = [_Value(getattr(module, name)) for module, name in bound.constants]
+            yield f"| {bound.what} | {bound.said.format(*values)} | {bound.beyond} |"
+    yield ""
