@@ -120,15 +120,33 @@ def replay(
             "--fail-on", help="Exit 1 if something stands out that is as bad as this, or worse."
         ),
     ] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what-if",
+            metavar="CHANGE",
+            help="Run the call with a change, and show what the machine does otherwise: "
+            "'drop STEP', 'delay STEP SECONDS', 'edit STEP FIELD=VALUE' or 'option NAME=VALUE'. "
+            "May be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Replay a trace: feed its events to the machine again, and compare every state and effect.
 
     At the end it says what stands out in the call, and why. Exit 0: all are identical. Exit 1: one
     differs, or --fail-on applies. Exit 2: the trace cannot be read.
     """
+    if what_if:
+        others: dict[str, object] = {"--step": step, "--follow": follow, "--only": only}
+        others |= {"--until": until, "--all": every_chunk, "--fail-on": fail_on}
+        used_alone("--what-if", others)
+        from .what_if import run_what_if  # noqa: PLC0415
+
+        raise typer.Exit(run_what_if(trace, what_if, full=full, as_json=json))
     if step:
-        others = {"--follow": follow, "--json": json, "--full": full, "--fail-on": fail_on}
-        used_alone("--step", others)
+        used_alone(
+            "--step", {"--follow": follow, "--json": json, "--full": full, "--fail-on": fail_on}
+        )
     if json:
         used_alone("--json", {"--full": full, "--all": every_chunk})
     if only:
