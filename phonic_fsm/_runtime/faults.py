@@ -27,7 +27,7 @@ def log_fault(what: str, error: BaseException, secrets: Secrets) -> None:
 
 
 def log_fault_of_others(what: str, error: BaseException, secrets: Secrets) -> None:
-    """Log what was raised by code that is called within a step and is not this package's.
+    """Log what was raised within a step that nothing must stop, most likely by others' code.
 
     If it asks the process to end (``sys.exit()``, Ctrl-C), the event loop gets that after the step.
     """

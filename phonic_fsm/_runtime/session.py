@@ -28,7 +28,7 @@ from .._wire.client import AudioChunk
 from .caller_meter import PERIOD, CallerMeter
 from .connection import Connection
 from .endpoint import Endpoint
-from .faults import log_fault
+from .faults import log_fault, log_fault_of_others
 from .log import SessionLog, logger
 from .secrets import Secrets
 from .uplink import PACE_MS, Uplink, silence
@@ -162,8 +162,8 @@ class SessionRuntime:
         """Take the last step. What fails in it is logged, and the rest of it is carried out."""
         try:
             self.dispatch(event)
-        except Exception as error:  # noqa: BLE001 - the session ends in any case
-            log_fault("the end of the Phonic session failed in part", error, self._secrets)
+        except BaseException as error:  # noqa: BLE001 - the session ends in any case
+            log_fault_of_others("the end of the session failed in part", error, self._secrets)
 
     def dispatch(self, event: Event) -> None:
         """Feed an event to the machine, and carry out the effects.

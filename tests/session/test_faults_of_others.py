@@ -92,6 +92,8 @@ async def test_a_session_that_breaks_ends_its_agent_session(
         await peer.send(phonic.AudioChunk(SILENCE, "Hello."))
         assert isinstance((await seen.close()).error.error, SessionBroke)
         assert realtime.state is State.closed
+        await realtime.aclose()
+        assert realtime._running.exception() is None
     assert f"{error.__name__} in the session's task" in caplog.text
     assert "the Phonic session broke" in caplog.text
 
