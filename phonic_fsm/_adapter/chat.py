@@ -13,6 +13,7 @@ from .._core.history import (
     Message,
     OtherItem,
 )
+from .sendable import sendable
 
 
 def utf8(text: str) -> str:
@@ -57,14 +58,21 @@ class SessionChat:
 
 
 def to_item(item: llm.ChatItem) -> Item:
-    """A chat item of LiveKit's as an item of the core."""
+    """A chat item of LiveKit's as an item of the core.
+
+    Raises:
+        ValueError: an id cannot be sent. (Text that cannot is changed: it would be lost otherwise.)
+    """
+    sendable(item.id, f"chat_ctx: the id {item.id}")
+    if isinstance(item, (llm.FunctionCall, llm.FunctionCallOutput)):
+        sendable(item.call_id, f"chat_ctx: the call_id {item.call_id}")
     if isinstance(item, llm.ChatMessage):
         return Message(item.id, item.role, utf8(item.raw_text_content or ""), item.interrupted)
     if isinstance(item, llm.FunctionCall):
-        return FunctionCall(item.id, item.call_id, item.name, utf8(item.arguments))
+        return FunctionCall(item.id, item.call_id, utf8(item.name), utf8(item.arguments))
     if isinstance(item, llm.FunctionCallOutput):
         return FunctionCallOutput(
-            item.id, item.call_id, item.name, utf8(item.output), item.reply_required
+            item.id, item.call_id, utf8(item.name), utf8(item.output), item.reply_required
         )
     return OtherItem(item.id, item.type)
 

@@ -6,7 +6,6 @@ outside of what Phonic documents is sent with a warning, since Phonic may allow 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterator
 from copy import deepcopy
@@ -17,9 +16,9 @@ import msgspec
 from livekit.agents.utils import is_given
 
 from .._runtime.log import logger
-from .._wire.codec import DEEPEST, refuse_too_much
 from .._wire.config import ConfigOptions
 from .options import CHOICES, OPTIONS, TYPES, Option, PhonicOptions
+from .sendable import unsendable
 from .tools import ToolConfigs
 
 _ABOUT_TOOLS = ("configs_for_tools", "forbid_speech_after_tool_call")
@@ -118,6 +117,9 @@ def _check(name: str, value: Any, option: Option) -> None:
     _check_type(name, value)
     if value is None:
         return
+    problem = unsendable(value, name)
+    if problem is not None:
+        raise ValueError(f"{problem}{_shown(name, value)}")
     for problem in _problems(name, value, option):
         raise ValueError(f"{name} {problem}{_shown(name, value)}")
 
@@ -143,7 +145,6 @@ def _check_type(name: str, value: Any) -> None:
 
 def _problems(name: str, value: Any, option: Option) -> Iterator[str]:
     """What is wrong with a value of the right type."""
-    yield from _unsendable(value)
     if option.least is not None and value < option.least:
         yield f"must not be below {option.least:g}"
     if option.most is not None and value > option.most:
@@ -155,7 +156,10 @@ def _problems(name: str, value: Any, option: Option) -> Iterator[str]:
     if name == "external_id" and not value.strip():
         yield "must not be empty"
     if name == "configuration_endpoint":
-        address = urlsplit(value["url"])
+        try:
+            address = urlsplit(value["url"])
+        except ValueError:  # the host looks like an IPv6 address and is none
+            address = urlsplit("")
         if address.scheme != "https" or not address.hostname:
             yield "must have an HTTPS url"
         if address.username or address.password:
@@ -213,30 +217,14 @@ def _repeated(keys: Collection[Any]) -> Any:
     return next((key for key in keys if key in seen or seen.add(key)), None)  # type: ignore[func-returns-value]
 
 
-def _unsendable(value: Any) -> Iterator[str]:
-    """Why a value cannot be sent as JSON, if it cannot."""
-    try:
-        refuse_too_much(msgspec.json.encode(_whole(value)), DEEPEST)
-    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        yield f"cannot be sent as JSON ({error})"
-    else:
-        if not _is_finite(value):
-            yield "must be finite: JSON has neither nan nor infinity"
-
-
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(map(_is_finite, value.values()))
-    return not isinstance(value, list | tuple) or all(map(_is_finite, value))
-
-
 def _shown(name: str, value: Any) -> str:
     """The value for a message; nothing for an option that may hold credentials."""
     if name == "configuration_endpoint":
         return ""
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except (RecursionError, ValueError):  # it is nested too deeply, or has too many digits
+        return ""
     return f"; the value is {shown if len(shown) <= 200 else f'{shown[:200]}…'}"
 
 

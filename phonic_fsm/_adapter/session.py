@@ -49,6 +49,7 @@ from .options import PhonicOptions
 from .pacing import spare_the_estimate
 from .payloads import CLIENT_EVENT, SERVER_EVENT, Dtmf, StateChanged, ToolCallSettled
 from .playback import Playback
+from .sendable import sendable
 from .telemetry import begin_spans
 from .tools import ToolConfigs, arguments_for
 
@@ -163,16 +164,20 @@ class RealtimeSession(
 
         Only a ``reset`` can bring Phonic instructions with a template variable (``{{name}}``); it
         cuts off whoever speaks.
+
+        Raises:
+            ValueError: the instructions hold half of a surrogate pair; then nothing is changed.
         """
         _expect("update_instructions", "instructions", instructions, str)
-        self._runtime.dispatch(events.UpdateInstructions(chat.utf8(instructions)))
+        instructions = sendable(instructions, "instructions")
+        self._runtime.dispatch(events.UpdateInstructions(instructions))
 
     async def update_tools(self, tools: list[llm.Tool]) -> None:
         """Set the function tools. During a call they replace those that Phonic has.
 
         Raises:
-            ValueError: a tool's parameters cannot be described to Phonic; then nothing is changed.
-                The message names the tool and the path in its schema.
+            ValueError: a tool cannot be described to Phonic; then nothing is changed. The message
+                names the tool and the place in its description or schema.
         """
         _expect("update_tools", "tools", tools, list)
         context = llm.ToolContext(tools)
@@ -187,10 +192,15 @@ class RealtimeSession(
         tool outputs and system messages are sent to Phonic, and a user message at the end is sent
         with the next ``generate_reply``. Phonic cannot be told of any other change; the log has a
         warning then.
+
+        In text, ``?`` takes the place of half of a surrogate pair.
+
+        Raises:
+            ValueError: an item's id holds half of a surrogate pair; then nothing is changed.
         """
         _expect("update_chat_ctx", "chat_ctx", chat_ctx, llm.ChatContext)
-        self._times.asked()
         update = chat.to_update(self.chat_ctx, chat_ctx)
+        self._times.asked()
         self._chat.take_over(chat_ctx)
         self._runtime.dispatch(update)
 
@@ -206,22 +216,25 @@ class RealtimeSession(
         During a call it is sent as one ``reset``.
 
         Raises:
-            ValueError: as for ``update_tools``.
+            ValueError: as for ``update_instructions``, ``update_tools`` and ``update_chat_ctx``;
+                then nothing is changed.
         """
         inline: tuple[InlineTool, ...] | UnsetType = UNSET
+        context = self._tools
         if is_given(tools):
             context = llm.ToolContext(tools)
             inline = self._tool_configs.inline(context)
-            self._tools = context
+        update = events.UpdateSession(
+            instructions=(
+                sendable(instructions, "instructions") if is_given(instructions) else UNSET
+            ),
+            tools=inline,
+            items=chat.to_items(chat_ctx) if is_given(chat_ctx) else UNSET,
+        )
+        self._tools = context
         if is_given(chat_ctx):
             self._chat.take_over(chat_ctx)
-        self._runtime.dispatch(
-            events.UpdateSession(
-                instructions=chat.utf8(instructions) if is_given(instructions) else UNSET,
-                tools=inline,
-                items=chat.to_items(chat_ctx) if is_given(chat_ctx) else UNSET,
-            )
-        )
+        self._runtime.dispatch(update)
 
     def update_options(
         self,
@@ -344,14 +357,14 @@ class RealtimeSession(
         """Check changes against this session's other options; return a function that makes them."""
         updated = changed(self._options, changes)
         config, tool_configs = to_config(updated, self._audio_format)
+        # The session's tools as Phonic takes them; unset until LiveKit has set them.
+        inline = UNSET if self._tools is None else tool_configs.inline(self._tools)
 
         def make_changes() -> None:
             if changes:
                 self._secrets.learn(config)
                 self._options, self._tool_configs = updated, tool_configs
-                self._runtime.dispatch(
-                    events.UpdateOptions(config=config, tools=self._inline_tools())
-                )
+                self._runtime.dispatch(events.UpdateOptions(config=config, tools=inline))
 
         return make_changes
 
@@ -364,10 +377,6 @@ class RealtimeSession(
         changes = checked({"external_id": external_id})
         self._options = changed(self._options, changes)
         self._runtime.dispatch(events.SetExternalId(external_id))
-
-    def _inline_tools(self) -> tuple[InlineTool, ...] | UnsetType:
-        """The session's tools as Phonic takes them; ``UNSET`` until LiveKit has set them."""
-        return UNSET if self._tools is None else self._tool_configs.inline(self._tools)
 
     def push_audio(self, frame: rtc.AudioFrame) -> None:
         """Send a frame of the caller's audio: PCM16 of any sample rate and number of channels.
@@ -404,11 +413,10 @@ class RealtimeSession(
             self._warn_unsupported("generate_reply(tools=..., tool_choice=...)")
         if is_given(instructions):
             _expect("generate_reply", "instructions", instructions, str)
+            instructions = sendable(instructions, "instructions")
         request_id, reply = self._new_reply()
         self._runtime.dispatch(
-            events.GenerateReply(
-                request_id, chat.utf8(instructions) if is_given(instructions) else None
-            )
+            events.GenerateReply(request_id, instructions if is_given(instructions) else None)
         )
         return reply
 

@@ -11,6 +11,7 @@ from typing_extensions import Required, TypedDict
 
 from .._wire.config import BuiltInTool, InlineTool, ToolDefinition
 from . import schemas
+from .sendable import unsendable
 
 if TYPE_CHECKING:
     from phonic.requests import ResponsesToolDefinitionParams
@@ -81,8 +82,8 @@ class ToolConfigs:
         """The function tools as inline tools of Phonic's.
 
         Raises:
-            ValueError: a tool's parameters cannot be described to Phonic. The message names the
-                tool and the path in its schema.
+            ValueError: a tool cannot be described to Phonic. The message names the tool and the
+                place in its description or schema.
         """
         return tuple(
             structs.replace(
@@ -145,6 +146,12 @@ def _functions(context: llm.ToolContext) -> list[dict[str, Any]]:
 def _strict(function: dict[str, Any]) -> dict[str, Any]:
     """A function's description as strict function calling requires it."""
     name = function["name"]
+    # Before the schema is read: it is assumed to be JSON there.
+    problem = unsendable(name, "the name of a tool") or unsendable(
+        {key: function.get(key) for key in ("description", "parameters")}, f"tool {name}"
+    )
+    if problem is not None:
+        raise ValueError(problem)
     try:
         schemas.check(function["parameters"])
         parameters = schemas.closed(function["parameters"])

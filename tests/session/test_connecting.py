@@ -13,7 +13,7 @@ from support.scripted import KEY, Emitted, started
 from websockets.sync.server import serve
 
 import phonic_fsm
-from phonic_fsm import State
+from phonic_fsm import RealtimeModel, State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 
@@ -164,6 +164,55 @@ async def test_an_address_with_credentials_is_refused_and_not_shown(make_model):
     with pytest.raises(ValueError, match="must hold no credentials") as caught:
         make_model(base_url="wss://me:secret@example.com")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("wss://api.phonic.ai:99999", "the port must be a number from 1 to 65535"),
+        ("wss://api.phonic.ai:0", "the port must be a number from 1 to 65535"),
+        ("wss://api.phonic.ai:https", "the port must be a number from 1 to 65535"),
+        ("wss://api..phonic.ai", "a part of the host's name is empty or too long"),
+        ("wss://.phonic.ai", "a part of the host's name is empty or too long"),
+        (f"wss://{'a' * 64}.ai", "a part of the host's name is empty or too long"),
+        ("wss://[::1", "the host is no IPv6 address"),
+        ("wss://", "it has no host"),
+        ("wss://:443", "it has no host"),
+        ("https://api.phonic.ai", "it does not begin with ws:// or wss://"),
+        ("api.phonic.ai", "it does not begin with ws:// or wss://"),
+        ("wss://api.phonic.ai /x", "it holds white space or a character that cannot be seen"),
+        ("wss://api.\nphonic.ai", "it holds white space or a character that cannot be seen"),
+        ("wss://api.\u200bphonic.ai", "it holds white space or a character that cannot be seen"),
+        (7, "base_url must be a string, got int"),
+    ],
+)
+def test_an_address_that_cannot_work_is_refused_at_the_start(url, says):
+    with pytest.raises(ValueError, match="base_url") as caught:
+        RealtimeModel(api_key=KEY, base_url=url)
+    assert says in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://api.phonic.ai?session_token=secret",
+        "wss://api.phonic.ai/#secret",
+        "wss://secret@api.phonic.ai",
+        "wss://me:secret@api.phonic.ai:99999",
+        "wss://api..phonic.ai?secret",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_and_not_shown(url, monkeypatch):
+    monkeypatch.setenv("PHONIC_BASE_URL", url)
+    with pytest.raises(ValueError, match="base_url must") as caught:
+        RealtimeModel(api_key=KEY)
+    assert "secret" not in str(caught.value)
+
+
+def test_white_space_around_an_address_is_taken_off():
+    model = RealtimeModel(api_key=KEY, base_url=" wss://api.phonic.ai\n")
+    assert model._endpoint.base_url == "wss://api.phonic.ai"
 
 
 async def test_without_retries_the_first_failure_is_the_last(make_model, server):

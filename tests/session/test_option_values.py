@@ -98,13 +98,33 @@ def test_a_number_that_is_not_finite_is_refused(option, value):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"additional_params": {"a": [1, {"b": math.nan}]}}, "must be finite"),
-        ({"additional_params": {"a": object()}}, "cannot be sent as JSON (Encoding objects of"),
-        ({"additional_params": {"a": "\udc80"}}, "cannot be sent as JSON"),
-        ({"voice": "\udc80"}, "voice"),
+        ({"additional_params": {"a": [1, {"b": math.nan}]}}, "_params.a[1].b must be finite"),
+        ({"additional_params": {"a": object()}}, "_params.a cannot be sent as JSON: it is of type"),
+        ({"additional_params": {"a": [{1}]}}, "a[0] cannot be sent as JSON: it is of type set"),
+        ({"additional_params": {"a": b"b"}}, "_params.a cannot be sent as JSON: it is of type by"),
+        ({"additional_params": {"a": {1: 2}}}, "_params.a must have strings as keys, not 1"),
+        ({"additional_params": {"a": 10**5000}}, "additional_params.a has too many digits"),
+        (
+            {"additional_params": {"a": "b\udc80"}},
+            "additional_params.a has half of a surrogate pair as character 2; the value is",
+        ),
+        (
+            {"additional_params": {"a": {"b\udc80": 1}}},
+            "a key of additional_params.a has half of a surrogate pair as character 2",
+        ),
+        (
+            {"template_variables": {"name": "\ud83d"}},
+            "template_variables.name has half of a surrogate pair as character 1",
+        ),
+        (
+            {"configuration_endpoint": {"url": "https://a", "headers": {"X-Name": "\ud83d"}}},
+            "configuration_endpoint.headers.X-Name has half of a surrogate pair",
+        ),
+        ({"voice": "\udc80"}, "voice has half of a surrogate pair as character 1"),
+        ({"configuration_endpoint": {"url": "https://[::1"}}, "must have an HTTPS url"),
         (
             {"configs_for_tools": [{"name": "choose_not_to_respond", "respond_after_sec": -1e999}]},
-            "configs_for_tools must be finite",
+            "configs_for_tools[0].respond_after_sec must be finite",
         ),
         ({"tasks": [{"name": "dates"}]}, "tasks: must have a description - at `$[0]`"),
         ({"tasks": {"name": "dates"}}, "tasks: Expected `array`, got `object`"),
@@ -135,14 +155,26 @@ def test_a_number_that_is_not_finite_is_refused(option, value):
 )
 def test_a_value_that_cannot_be_meant_is_refused(options, says):
     message = refused(**options)
-    assert message.startswith(next(iter(options)))
+    assert message.removeprefix("a key of ").startswith(next(iter(options)))
     assert says in message
+    assert message.isprintable()
 
 
 def test_a_value_that_holds_itself_is_refused():
     endless = {}
     endless["more"] = endless
-    assert "cannot be sent as JSON" in refused(additional_params=endless)
+    assert "is nested more than 100 levels deep" in refused(additional_params=endless)
+
+
+@pytest.mark.parametrize("levels", [101, 5000])
+def test_a_value_that_is_nested_too_deeply_is_refused(levels):
+    deep = {}
+    for _ in range(levels):
+        deep = {"more": deep}
+    message = refused(additional_params=deep)
+    assert message.startswith("additional_params.more.more")
+    assert "is nested more than 100 levels deep" in message
+    assert len(message) < 500
 
 
 @pytest.mark.parametrize(
