@@ -467,7 +467,8 @@ class RealtimeSession(
                 raise
             except BaseException as error:
                 if reply.done():
-                    logger.debug("a stream of text for say() raised when stopped: %r", error)
+                    said = printable(self._secrets.hide(repr(error)))
+                    logger.debug("a stream of text for say() raised when stopped: %s", said)
                 else:
                     del self._replies[request_id]
                     reply.set_exception(error)

@@ -12,6 +12,7 @@ import base64
 import json
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -24,8 +25,10 @@ from livekit.agents.types import TimedString
 from livekit.agents.utils import is_given
 from livekit.plugins.phonic.realtime import RealtimeModel as PluginModel
 from parity.differential_table import ABSENT, OFF
+from websockets.asyncio.server import Server as WebsocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Response
 
 from phonic_fsm import AudioFormat, RealtimeModel, StateChanged
 
@@ -54,6 +57,7 @@ class Server:
         self.sent: list[dict[str, Any]] = []
         """What the session said that was not audio."""
         self.audio_bytes = 0
+        self.redirects_followed = 0
         self.resumes: list[str] = []
         """Conversation ids that it came back for."""
         self._socket: ServerConnection | None = None
@@ -61,8 +65,11 @@ class Server:
 
     async def serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
-        resumed = parse_qs(urlsplit(socket.request.path).query).get("reconnect_conv_id")
+        query = parse_qs(urlsplit(socket.request.path).query)
+        resumed = query.get("reconnect_conv_id")
+        self.redirects_followed += "redirected" in query
         self._socket = socket
+        self.wake()
         if resumed:
             self.resumes += resumed
             await socket.send(json.dumps({"type": "conversation_reconnected"}))
@@ -73,16 +80,16 @@ class Server:
             if self._socket is socket:
                 self._socket = None
         finally:
-            self._wake()
+            self.wake()
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "audio_chunk":
             self.audio_bytes += len(base64.b64decode(message["audio"]))
         else:
             self.sent.append(message)
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         self._heard.set()
         self._heard = anyio.Event()
 
@@ -254,6 +261,10 @@ class Run:
     def _is_barrier(message: dict[str, Any], mark: str = MARK) -> bool:
         return str(message.get("system_message", "")).startswith(mark)
 
+    async def end_or_connection(self) -> None:
+        """Wait until the server has a connection or the session has ended."""
+        await self.server.until(lambda: self.server.connected or self._over)
+
     async def lose_connection(self) -> None:
         """Wait for what becomes of a session whose connection is gone: an end or a resume."""
         await self._until(lambda: self._over or "session_reconnected" in self._events)
@@ -356,6 +367,7 @@ class Run:
         """The session has ended by itself."""
         self._over = True
         self._wake()
+        self.server.wake()
 
     def _wake(self) -> None:
         self._changed.set()
@@ -391,6 +403,7 @@ class Run:
             "resets_welcome": _welcomes(messages),
             "off_in_tools": _off_in_tools(messages),
             "audio_ms": self.server.audio_ms,
+            "redirects_followed": self.server.redirects_followed,
             "resumes": self.server.resumes,
             "events": self._events,
             "generations": [heard.outcome() for heard in self._generations],
@@ -524,13 +537,36 @@ Script = Callable[[Run], Awaitable[None]]
 PACKAGES = ("plugin", "phonic_fsm")
 
 
+def _url(listening: WebsocketServer) -> str:
+    return f"ws://127.0.0.1:{next(iter(listening.sockets)).getsockname()[1]}"
+
+
+def _redirect_to(url: str) -> Callable[[ServerConnection, object], Response]:
+    def redirect(socket: ServerConnection, _: object) -> Response:
+        response = socket.respond(HTTPStatus.MOVED_PERMANENTLY, "")
+        response.headers["Location"] = f"{url}?redirected=yes"
+        return response
+
+    return redirect
+
+
 async def run(
     package: str, script: Script, options: dict[str, Any], point_plugin_at: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The outcome of a script on one of the packages."""
+    """The outcome of a script on one of the packages.
+
+    With the option ``redirected``, the package gets an address that redirects to the server.
+    """
     server = Server()
-    async with serve(server.serve, "127.0.0.1", 0, compression=None) as listening:
-        url = f"ws://127.0.0.1:{next(iter(listening.sockets)).getsockname()[1]}"
+    options = dict(options)
+    redirected = options.pop("redirected", False)
+    async with (
+        serve(server.serve, "127.0.0.1", 0, compression=None) as listening,
+        serve(
+            server.serve, "127.0.0.1", 0, process_request=_redirect_to(_url(listening))
+        ) as elsewhere,
+    ):
+        url = _url(elsewhere if redirected else listening)
         session: Any
         if package == "plugin":
             point_plugin_at(url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -1213,3 +1214,19 @@ async def another_agent_while_a_call_is_pending(run: Run) -> None:
     await run.settle()
     await run.change_chat(output())
     await run.hear(*turn("Billing."))
+
+
+@scenario()
+async def a_listener_that_raises_a_cancellation(run: Run) -> None:
+    def ask_a_superseded_reply(_: object) -> None:
+        raise asyncio.CancelledError
+
+    await run.open()
+    run.session.once("input_speech_started", ask_a_superseded_reply)
+    await run.hear(USER_STARTED)
+    await run.hear(USER_FINISHED, transcript("Hello?"), *turn("Hi."))
+
+
+@scenario(redirected=True)
+async def a_redirect_to_another_address(run: Run) -> None:
+    await run.end_or_connection()

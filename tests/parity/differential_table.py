@@ -111,6 +111,18 @@ UNREADABLE = Reason(
     "drops a message that it cannot read as a whole, and logs which field is bad",
 )
 
+NO_REDIRECTS = Reason(
+    CONNECTION,
+    "follows a redirect, so another server can get the key or the conversation",
+    "follows none; the error names the host that it points to",
+)
+LISTENERS = Reason(
+    CONNECTION,
+    "hears nothing more of Phonic, and says nothing, after a listener has raised a "
+    "`CancelledError`, as `result()` of a superseded reply does",
+    "logs whatever a listener raises, and loses nothing for it",
+)
+
 REUSED = Reason(
     TURNS,
     "closes a generation that is still empty and opens another one",
@@ -705,6 +717,33 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
         ENDED,
     ),
     ("a goodbye that is streamed ahead", "cuts_words_off"): both(True, False, CUTS_GOODBYE),
+    ("a redirect to another address", "redirects_followed"): both(1, 0, NO_REDIRECTS),
+    ("a redirect to another address", "events"): both(
+        [],
+        [
+            "unrecoverable error: Phonic refused the connection with HTTP 301: a redirect to host "
+            "127.0.0.1, which is not followed; if that is the right server, set base_url or "
+            "PHONIC_BASE_URL"
+        ],
+        NO_REDIRECTS,
+    ),
+    ("a listener that raises a cancellation", "events"): both(
+        ["input_speech_started"],
+        [
+            "input_speech_started",
+            "input_speech_stopped, a transcript follows",
+            "final: Hello?",
+            "generation 1",
+        ],
+        LISTENERS,
+    ),
+    ("a listener that raises a cancellation", "generations"): both([], ["'Hi.' b'ab'"], LISTENERS),
+    ("a listener that raises a cancellation", "chat"): both(
+        [],
+        ["user (its transcript): Hello?", "assistant (generation 1): Hi."],
+        LISTENERS,
+    ),
+    ("a listener that raises a cancellation", "text_times"): both([], [(0, 0)], LISTENERS),
     ("a close by the server", "events"): both(
         ["generation 1"],
         ["generation 1", "unrecoverable error: Phonic closed the connection (code 1000: bye)"],
