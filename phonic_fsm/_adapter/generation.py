@@ -66,6 +66,7 @@ class GenerationStreams:
     def __init__(self, response_id: str, wire_format: WireFormat) -> None:
         self.response_id = response_id
         self.has_text = False
+        self.is_announced = False
         self._sample_rate = wire_format.sample_rate
         self._decode = wire_format.decode
         self._messages = aio.Chan[llm.MessageGeneration]()

@@ -115,8 +115,9 @@ class RealtimeSession(
         self._tool_configs = tool_configs
         self._tools: llm.ToolContext | None = None
         self._generation: GenerationStreams | None = None
-        self._announcement: llm.GenerationCreatedEvent
-        """LiveKit's event for the newest generation; it is set together with the generation."""
+        """The open one."""
+        self._newest: GenerationStreams
+        """The newest one, open or not; it is set together with the open one."""
         self._replies: dict[str, Reply] = {}
         self._requests = 0
         self._collecting: set[asyncio.Task[None]] = set()
@@ -589,22 +590,31 @@ class RealtimeSession(
         self, effect: effects.OpenGeneration | effects.PrepareGeneration
     ) -> None:
         self._times.opened()
-        self._generation = GenerationStreams(effect.response_id, self._wire_format)
-        self._announcement = self._generation.announcement
+        self._generation = self._newest = GenerationStreams(effect.response_id, self._wire_format)
 
     def _announce_generation(
         self, effect: effects.OpenGeneration | effects.AnnounceGeneration
     ) -> None:
-        self._announcement.user_initiated = effect.user_initiated
-        self.emit("generation_created", self._announcement)
+        generation = self._newest
+        generation.is_announced = True
+        generation.announcement.user_initiated = effect.user_initiated
+        self.emit("generation_created", generation.announcement)
+        if generation.has_text:
+            self._emit_placeholder(generation)
+        if generation.audio.seconds:
+            self._expect_playback(generation)
 
     def _push_text(self, effect: effects.PushText) -> None:
-        if not self._open.has_text:
-            # A placeholder: LiveKit itself writes into it what the caller has heard.
-            self._emit_item_added(
-                llm.ChatMessage(id=self._open.response_id, role="assistant", content=[])
-            )
-        self._open.push_text(TimedString(effect.text, start_time=effect.start, end_time=effect.end))
+        generation = self._open
+        if generation.is_announced and not generation.has_text:
+            self._emit_placeholder(generation)
+        generation.push_text(TimedString(effect.text, start_time=effect.start, end_time=effect.end))
+
+    def _emit_placeholder(self, generation: GenerationStreams) -> None:
+        """Tell LiveKit of the message. It writes into it itself what the caller has heard."""
+        self._emit_item_added(
+            llm.ChatMessage(id=generation.response_id, role="assistant", content=[])
+        )
 
     def _push_audio(self, effect: effects.PushAudio) -> None:
         generation = self._open
@@ -612,8 +622,12 @@ class RealtimeSession(
         generation.push_audio(effect.audio)
         if first:
             self._times.audio()
-            self._listener.expect(generation.audio)
-            self._playback.expect(generation.audio)
+            if generation.is_announced:
+                self._expect_playback(generation)
+
+    def _expect_playback(self, generation: GenerationStreams) -> None:
+        self._listener.expect(generation.audio)
+        self._playback.expect(generation.audio)
 
     def _push_function_call(self, effect: effects.PushFunctionCall) -> None:
         arguments = arguments_for(self._tools, effect.name, effect.arguments)
@@ -653,7 +667,7 @@ class RealtimeSession(
     def _resolve_reply(self, effect: effects.ResolveReply) -> None:
         reply = self._replies.pop(effect.request_id, None)
         if reply is not None and not reply.done():
-            reply.set_result(self._announcement)
+            reply.set_result(self._newest.announcement)
 
     def _reject_reply(self, effect: effects.RejectReply) -> None:
         reply = self._replies.pop(effect.request_id, None)

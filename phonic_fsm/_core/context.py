@@ -14,7 +14,7 @@ from .._wire.client import ClientMessage, GenerateReply, Mute, Say
 from .._wire.config import ConfigOptions, InlineTool
 from .._wire.facts import Id, Private, Public
 from .effects import Effect
-from .history import FunctionCallOutput, History
+from .history import FunctionCall, FunctionCallOutput, History, Message
 from .states import CONVERSING, State
 
 
@@ -74,6 +74,14 @@ class Generation(Struct):
 
     It is empty if the message belongs first, and ``None`` if it belongs last.
     """
+
+
+class Unclaimed(Struct):
+    """An answer to the caller of which LiveKit knows nothing yet (push-to-talk)."""
+
+    response_id: str
+    items: list[Message | FunctionCall] = field(default_factory=list)
+    """What it holds, once it has ended. They go into the history when LiveKit is told."""
 
 
 ReplyPhase = Literal["waiting", "asked"]
@@ -192,8 +200,8 @@ class Context(Struct, kw_only=True):
     calls: dict[str, Call] = field(default_factory=dict)
     """Tool calls by their ids, the oldest first. An output for any other is told in words."""
 
-    unclaimed: str | None = None
-    """The generation that answers the caller and waits for LiveKit to ask for it."""
+    unclaimed: Unclaimed | None = None
+    """The answer to the caller that waits for LiveKit to commit the turn and to ask for it."""
     reply: Reply | None = None
     wait: Wait = "second_half"
     """For the reply, or for the answer that the open generation awaits."""
@@ -213,6 +221,11 @@ class Context(Struct, kw_only=True):
     def push_to_talk(self) -> bool:
         """Whether LiveKit, and not Phonic, says when the caller's turn begins and ends."""
         return self.config.push_to_talk is True
+
+    @property
+    def caller_has_the_floor(self) -> bool:
+        """Whether LiveKit has yet to say that the caller's turn is over (push-to-talk)."""
+        return self.push_to_talk and self.conversing and self.microphone == "unmuted"
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1

@@ -135,6 +135,16 @@ def caller_was_heard(context: Context, event: ClearAudio) -> bool:
     return context.push_to_talk and context.microphone == "unmuted" and event.heard_ms > 0
 
 
+def answer_is_unclaimed(context: Context, event: Event) -> bool:
+    """The assistant has begun to answer the caller, and LiveKit does not know of it yet."""
+    return context.unclaimed is not None
+
+
+def caller_is_answered(context: Context, event: Event) -> bool:
+    """Phonic has ended the caller's turn at a pause, and has begun to answer it."""
+    return context.unclaimed is not None and context.microphone == "unmuted"
+
+
 def claims_the_coming_answer(context: Context, event: GenerateReply) -> bool:
     """Phonic will answer the caller anyway, so the request needs no message of its own."""
     due = context.reply is not None and context.reply.request_id is None

@@ -120,6 +120,9 @@ def tell_changes(context: Context) -> None:
         context.put(Send(client.Reset(config_for(context, welcome=False))))
         if withdrawn or context.microphone != microphone:
             context.put(gate_when_open(context))
+        if context.unclaimed is not None:
+            # The caller is muted now: nobody may commit the turn that is answered here.
+            context.put(StartTimer(timers.ANSWER_UNCLAIMED, timers.CLAIM_ANSWER_WITHIN))
     elif "instructions" in context.changes:
         _tell_instructions(context)
     else:

@@ -387,6 +387,11 @@ def _push_to_talk() -> Iterator[_On]:
     )
     yield (
         _On(events.CommitAudio)
+        .stay(
+            (*CONVERSING, reconnecting),
+            push_to_talk.mute_answered,
+            when=when.caller_is_answered,
+        )
         .settle(
             speaking,
             assistant.discard_turn,
@@ -512,6 +517,11 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(events.Interrupt)
+        .ignore(
+            CONVERSING,
+            "LiveKit means another answer: of this, it knows nothing",
+            when=when.answer_is_unclaimed,
+        )
         .settle(speaking, assistant.discard_turn, push_to_talk.unmute, when=when.caller_may_speak)
         .settle(speaking, assistant.discard_turn)
         .stay(SILENT, push_to_talk.unmute, when=when.caller_may_speak)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from .._wire import client
 from . import outgoing, timers
-from .context import Context, Generation, Reply
+from .context import Context, Generation, Reply, Unclaimed
 from .effects import (
     AddItem,
     AnnounceGeneration,
     CloseGeneration,
     EmitSpeechStopped,
+    Log,
     OpenGeneration,
     PrepareGeneration,
     RejectReply,
@@ -18,7 +19,7 @@ from .effects import (
     StartTimer,
     StopTimer,
 )
-from .history import Message
+from .history import FunctionCall, Message
 
 
 def open_for_answer(context: Context) -> None:
@@ -28,24 +29,23 @@ def open_for_answer(context: Context) -> None:
     context.generation = Generation(response_id)
     context.leftover = "none"
     reply = context.reply
-    if reply is None or not _begins_with(context, reply):
-        context.put(OpenGeneration(response_id))
-        return
-    context.reply = None
-    context.put(StopTimer(timers.REPLY_OVERDUE))
-    if reply.request_id is None and context.push_to_talk:
-        context.unclaimed = response_id
-        context.put(
-            PrepareGeneration(response_id),
-            StartTimer(timers.ANSWER_UNCLAIMED, timers.CLAIM_ANSWER_WITHIN),
-        )
-    elif reply.request_id is None:
-        context.put(OpenGeneration(response_id))
-    else:
+    request_id, owed = None, False
+    if reply is not None and _begins_with(context, reply):
+        request_id, owed = reply.request_id, reply.request_id is None
+        context.reply = None
+        context.put(StopTimer(timers.REPLY_OVERDUE))
+    if request_id is not None:
         context.put(
             OpenGeneration(response_id, user_initiated=True),
-            ResolveReply(reply.request_id, response_id),
+            ResolveReply(request_id, response_id),
         )
+    elif context.caller_has_the_floor or (owed and context.push_to_talk):
+        context.unclaimed = Unclaimed(response_id)
+        context.put(PrepareGeneration(response_id))
+        if not context.caller_has_the_floor:
+            await_claim(context)
+    else:
+        context.put(OpenGeneration(response_id))
 
 
 def is_owed_later(reply: Reply) -> bool:
@@ -84,31 +84,70 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
     if generation is None:
         return
     context.generation = None
-    if interrupted:
-        announce_unclaimed(context)
     context.put(
         StopTimer(timers.TURN_OVERDUE), CloseGeneration(generation.response_id, interrupted)
     )
     if generation.text:
         message = Message(generation.response_id, "assistant", generation.text, interrupted)
-        if generation.after is None:
-            context.history.add(message)
-        else:
-            context.history.insert(generation.after or None, message)
-        context.put(AddItem(message))
+        add_item(context, message, after=generation.after)
         context.last_message_id = message.id
     if context.reply is not None and context.reply.phase == "waiting" and context.conversing:
         await_reply(context)
 
 
-def announce_unclaimed(context: Context) -> None:
-    """Announce the answer that LiveKit has not asked for, if one waits for that."""
+def add_item(context: Context, item: Message | FunctionCall, *, after: str | None = None) -> None:
+    """Add what the assistant has said or called, or keep it until LiveKit knows of the answer."""
     if context.unclaimed is not None:
-        context.put(
-            StopTimer(timers.ANSWER_UNCLAIMED),
-            AnnounceGeneration(context.unclaimed, user_initiated=False),
-        )
-        context.unclaimed = None
+        context.unclaimed.items.append(item)
+        return
+    if after is None:
+        context.history.add(item)
+    else:
+        context.history.insert(after or None, item)
+    context.put(AddItem(item))
+
+
+def await_claim(context: Context) -> None:
+    """Give LiveKit a moment to ask for the answer."""
+    context.put(StartTimer(timers.ANSWER_UNCLAIMED, timers.CLAIM_ANSWER_WITHIN))
+
+
+def announce_unclaimed(context: Context, request_id: str | None = None) -> None:
+    """Announce the answer that LiveKit does not know of, if there is one.
+
+    With ``request_id``, it is the reply that LiveKit asks for.
+    """
+    unclaimed = context.unclaimed
+    if unclaimed is None:
+        return
+    context.unclaimed = None
+    context.put(
+        StopTimer(timers.ANSWER_UNCLAIMED),
+        AnnounceGeneration(unclaimed.response_id, user_initiated=request_id is not None),
+    )
+    if request_id is not None:
+        context.put(ResolveReply(request_id, unclaimed.response_id))
+    for item in unclaimed.items:
+        add_item(context, item)
+
+
+def drop_unclaimed(context: Context) -> None:
+    """Forget the answer that LiveKit does not know of: the turn that it answers goes on.
+
+    But a tool call in it is made: Phonic waits for its output.
+    """
+    unclaimed = context.unclaimed
+    if unclaimed is None:
+        return
+    if any(isinstance(item, FunctionCall) for item in unclaimed.items):
+        announce_unclaimed(context)
+        return
+    context.unclaimed = None
+    context.last_message_id = None
+    context.put(
+        StopTimer(timers.ANSWER_UNCLAIMED),
+        Log("debug", f"{unclaimed.response_id} is dropped: it answered half of the caller's turn"),
+    )
 
 
 def end_caller_speech(context: Context) -> None:

@@ -21,7 +21,7 @@ from msgspec import Struct, structs
 from phonic_fsm._core import effects, events, guards
 from phonic_fsm._core.context import Context, Generation, Reply, Settings
 from phonic_fsm._core.events import EVENTS, Event, name_of
-from phonic_fsm._core.history import FunctionCallOutput, History, Message
+from phonic_fsm._core.history import FunctionCall, FunctionCallOutput, History, Message
 from phonic_fsm._core.machine import SessionMachine, Step
 from phonic_fsm._core.states import CONVERSING, State
 from phonic_fsm._wire import client, codec
@@ -228,7 +228,7 @@ def key_of(context: Context, world: World) -> Key:
         context.tools is not None,
         changes,
         kind_of(context.generation),
-        context.unclaimed is not None,
+        kind_of_unclaimed(context),
         context.caller_speaks,
         context.leftover != "none",
         # Which of the calls is which makes no difference.
@@ -255,6 +255,14 @@ def kind_of(generation: Generation | None) -> str:
     return generation.phase
 
 
+def kind_of_unclaimed(context: Context) -> str:
+    """What LiveKit does not know of: an answer, perhaps with a tool call in it."""
+    if context.unclaimed is None:
+        return "none"
+    calls = any(isinstance(item, FunctionCall) for item in context.unclaimed.items)
+    return "a call" if calls else "an answer"
+
+
 def how_it_goes_out(reply: Reply) -> str:
     """Once it is sent, its message makes no difference any more."""
     if reply.phase == "asked":
@@ -274,7 +282,7 @@ def outputs_in(context: Context) -> set[str]:
 
 def copy_of(context: Context) -> Context:
     """A copy to go on from; what was said so far is of no concern to the machine."""
-    generation, reply = context.generation, context.reply
+    generation, reply, unclaimed = context.generation, context.reply, context.unclaimed
     return structs.replace(
         context,
         history=History(),
@@ -285,6 +293,7 @@ def copy_of(context: Context) -> Context:
         calls={call_id: structs.replace(call) for call_id, call in context.calls.items()},
         generation=generation and structs.replace(generation),
         reply=reply and structs.replace(reply),
+        unclaimed=unclaimed and structs.replace(unclaimed, items=list(unclaimed.items)),
     )
 
 
@@ -295,7 +304,7 @@ def recall(context: Context) -> Before:
     generation, reply = context.generation, context.reply
     return Before(
         generation.response_id if generation else None,
-        context.unclaimed,
+        context.unclaimed.response_id if context.unclaimed else None,
         reply.request_id if reply else None,
         context.caller_speaks,
         outputs_in(context),
@@ -352,7 +361,20 @@ def effects_tell_what_changed(step: Step, before: Before, now: Before) -> None:
             case effects.EmitSpeechStopped():
                 assert speaking
                 speaking = False
+    over = step.target in (State.connecting, State.closed)
+    if now.unclaimed is None and (over or isinstance(step.event, DROP_AN_ANSWER)):
+        unannounced = None
     assert (opened, unannounced, speaking) == (now.generation, now.unclaimed, now.caller_speaks)
+
+
+DROP_AN_ANSWER = (
+    phonic.UserStartedSpeaking,
+    events.ClearAudio,
+    events.ConnectionClosed,
+    *get_args(events.SettingsEvent),
+    phonic.Warning,
+)
+"""Of which LiveKit knew nothing: the caller speaks on, or a reset or a loss cuts it off."""
 
 
 ENDS_A_REPLY = (effects.ResolveReply, effects.RejectReply, effects.SupersedeReply)
@@ -464,7 +486,8 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
         assert REPLY in timers
     if generation is not None and generation.phase != "awaited":
         assert TURN in timers
-    assert (UNCLAIMED in timers) == (context.unclaimed is not None)
+    if context.unclaimed is not None and context.microphone == "muted":
+        assert UNCLAIMED in timers
     if context.changes and context.conversing:
         assert CHANGES in timers
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
 from livekit import rtc
-from livekit.agents import AgentSession, APIConnectOptions
+from livekit.agents import Agent, AgentSession, APIConnectOptions, llm
 from support.receptionist import Receptionist, Seen
 from support.scripted import PATIENCE, Emitted, Impatient, conversation, read, settle
 
-from phonic_fsm import RealtimeSession, ReplyTimedOut, State
+from phonic_fsm import RealtimeModel, RealtimeSession, ReplyTimedOut, State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
-from phonic_fsm.testing import Playback
+from phonic_fsm.testing import PhoneCall, PhonicSimulator, Playback, Scenario, Turn
 
 pytestmark = pytest.mark.anyio
 
@@ -202,15 +203,151 @@ async def test_an_answer_that_comes_before_livekit_asks_is_the_reply_too(make_mo
         assert (await read(generation)).text == "Nine to five."
 
 
-async def test_an_unclaimed_answer_that_is_cut_off_is_announced_all_the_same(make_model, server):
+async def test_livekits_interrupt_at_a_commit_spares_the_answer_that_it_does_not_know(
+    make_model, server
+):
     async with talk(make_model, server) as (session, peer, emitted):
         session.commit_audio()
         await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(b"", "Nine "))
         await emitted.state("speaking")
-        session.interrupt()
+        session.interrupt()  # it means an answer before this one
+        reply = session.generate_reply()
+        await peer.send(phonic.AudioChunk(b"", "to five."), phonic.AssistantFinishedSpeaking())
+        assert (await read(await reply)).text == "Nine to five."
+
+
+@asynccontextmanager
+async def pause(make_model, server, *answer, **options):
+    """The caller has paused, LiveKit has not committed the turn, and Phonic answers already."""
+    async with talk(make_model, server, **options) as (session, peer, emitted):
+        session.start_user_activity()
+        await peer.expect(client.Unmute)
+        await peer.send(
+            phonic.UserStartedSpeaking(),
+            phonic.UserFinishedSpeaking(),
+            phonic.InputText("When do you open?"),
+            phonic.AssistantStartedSpeaking(),
+            *answer,
+        )
+        await emitted.state("speaking")
+        yield session, peer, emitted
+
+
+NINE = phonic.AudioChunk(said(1), "Nine ")
+TO_FIVE = phonic.AudioChunk(said(1), "to five.")
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["running", "over"])
+async def test_an_answer_at_a_pause_is_the_reply_once_the_turn_is_committed(
+    over, make_model, server
+):
+    end = (NINE, TO_FIVE, phonic.AssistantFinishedSpeaking())
+    first, rest = (end, ()) if over else ((NINE,), end[1:])
+    async with pause(make_model, server, *first) as (session, peer, emitted):
+        if over:
+            await emitted.state("ready")
+        assert "generation_created" not in await settle(peer, emitted)
+        session.commit_audio()
+        session.push_audio(frame(9))
+        reply = session.generate_reply()
+        generation = await emitted.next("generation_created")
+        assert generation.user_initiated
+        assert generation is await reply
+        await peer.send(*rest)
+        assert (await read(generation)).text == "Nine to five."
+        texts = [item.text_content for item in session.chat_ctx.items]
+        assert texts == ["When do you open?", "(marker)", "Nine to five."]
+        await peer.receive_silence(2)
+    assert await peer.receive() is None, "Phonic was not asked for a second answer"
+    assert said(9) not in peer.audio
+
+
+async def test_an_answer_at_a_pause_is_dropped_if_the_caller_speaks_on(make_model, server):
+    async with pause(make_model, server, NINE) as (session, peer, emitted):
+        session.start_user_activity()  # as LiveKit does while somebody speaks
+        await peer.send(
+            phonic.UserStartedSpeaking(),
+            phonic.InterruptedResponse("Nine"),
+            phonic.UserFinishedSpeaking(),
+            phonic.InputText("On Sundays?"),
+        )
+        await emitted.next("input_audio_transcription_completed")
+        session.commit_audio()
+        await peer.expect(client.Mute)
+        reply = session.generate_reply()
+        await peer.speak("We are closed.")
+        assert (await read(await reply)).text == "We are closed."
+        texts = [item.text_content for item in session.chat_ctx.items]
+        assert texts == ["When do you open?", "On Sundays?", "We are closed."]
+        names = [name for name, _ in emitted.rest()]
+        assert names.count("generation_created") == 1
+    assert await peer.receive() is None
+
+
+async def test_an_answer_at_a_pause_is_told_where_livekit_commits_and_does_not_ask(
+    make_model, server
+):
+    async with pause(make_model, server, NINE) as (session, peer, emitted):
+        session.commit_audio()
         generation = await emitted.next("generation_created")
         assert not generation.user_initiated
-        assert (await read(generation)).text == "Nine "
+        await peer.send(TO_FIVE, phonic.AssistantFinishedSpeaking())
+        assert (await read(generation)).text == "Nine to five."
+
+
+async def test_a_call_at_a_pause_is_made_once_the_turn_is_committed(make_model, server):
+    call = phonic.ToolCall("c1", "look_up", {})
+    async with pause(make_model, server, call) as (session, peer, emitted):
+        await emitted.state("tool_pending")
+        assert session.chat_ctx.items[-1].type == "message"
+        session.commit_audio()
+        heard = await read(await session.generate_reply())
+        await emitted.next("generation_created")
+        assert [made.call_id for made in heard.calls] == ["c1"]
+        assert session.chat_ctx.items[-1].type == "function_call"
+        context = session.chat_ctx
+        context.items.append(llm.FunctionCallOutput(call_id="c1", output="9", is_error=False))
+        await session.update_chat_ctx(context)
+        await peer.expect(client.ToolCallOutput)
+        assert (await emitted.next("generation_created")).response_id != heard.message_id
+    assert await peer.receive() is None
+
+
+async def test_a_call_at_a_pause_is_made_although_the_caller_speaks_on(make_model, server):
+    call = phonic.ToolCall("c1", "look_up", {})
+    async with pause(make_model, server, call) as (_, peer, emitted):
+        await peer.send(phonic.UserStartedSpeaking())
+        heard = await read(await emitted.next("generation_created"))
+        assert [made.call_id for made in heard.calls] == ["c1"]
+
+
+async def test_an_answer_at_a_pause_is_withdrawn_with_the_turn(make_model, server):
+    async with pause(make_model, server, NINE) as (session, peer, emitted):
+        session.push_audio(frame(1))
+        session.clear_audio()
+        assert "Nine" not in (await peer.expect(client.Reset)).config.system_prompt
+        names = await settle(peer, emitted)
+        assert "generation_created" not in names
+        assert session.state is State.ready
+
+
+async def test_an_answer_at_a_pause_that_a_loss_cuts_off_is_asked_for_again(make_model, server):
+    options = {"conn_options": APIConnectOptions(retry_interval=0.01)}
+    async with pause(make_model, server, NINE, **options) as (session, peer, emitted):
+        peer.cut()
+        await emitted.state("reconnecting")
+        session.commit_audio()
+        resumed = await server.accept()
+        await resumed.send(phonic.ConversationReconnected())
+        reply = session.generate_reply()
+        await resumed.speak("Nine to five.")
+        assert (await read(await reply)).text == "Nine to five."
+
+
+async def test_a_welcome_is_heard_at_once(make_model, server):
+    async with talk(make_model, server) as (_, peer, emitted):
+        await peer.speak("Hello!")
+        assert not (await emitted.next("generation_created")).user_initiated
 
 
 async def test_an_answer_that_nobody_asked_for_is_a_turn_like_any_other(make_model, server):
@@ -359,5 +496,69 @@ async def test_manual_turn_detection_in_an_agent_session(make_model, server):
         session.interrupt()
         session.clear_user_turn()
         await peer.expect(client.Unmute)
+
+        # Phonic ends the turn at a pause, before the caller lets go.
+        emitted.rest()
+        await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+        await peer.send(phonic.InputText("And on Sundays?"))
+        assert (await seen.message("user")).text_content == "And on Sundays?"
+        await peer.speak("Never.")
+        await emitted.state("speaking")
+        await emitted.state("ready")
+        assert session.agent_state == "listening"
+        session.commit_user_turn()
+        answer = await seen.message("assistant")
+        assert (answer.text_content, answer.interrupted) == ("Never.", False)
+        realtime.set_external_id("last")
+        await peer.expect(client.SetExternalId)
     finally:
         await session.aclose()
+
+
+ANSWERS = Scenario(
+    turns=(
+        Turn(caller="When do you open?", assistant="We open at nine."),
+        Turn(caller="On Sundays?", assistant="On Sundays we are closed."),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("detector_waits_s", "words", "answer"),
+    [
+        pytest.param(0.5, ["When do you open?"], "We open at nine.", id="a slow detector"),
+        pytest.param(
+            2.0,
+            ["When do you open?", "On Sundays?"],
+            "On Sundays we are closed.",
+            id="a caller who thinks",
+        ),
+    ],
+)
+async def test_a_pause_before_livekits_turn_detector_commits_brings_one_answer(
+    detector_waits_s, words, answer
+):
+    """Phonic answers after 0.3 s of silence; LiveKit's turn detector waits for longer."""
+    async with PhonicSimulator(ANSWERS) as simulator:
+        model = RealtimeModel(
+            api_key="any", base_url=simulator.url, vad_min_silence_duration_ms=300
+        )
+        endpointing: Any = {"min_delay": detector_waits_s}
+        session = AgentSession(
+            llm=model,
+            turn_handling={"turn_detection": "vad", "endpointing": endpointing},
+        )
+        seen = Seen(session)
+        async with PhoneCall(session, Agent(instructions="Be brief.")) as call:
+            for said_now in words:
+                await call.say(said_now)
+                await seen.message("user")
+            message = await seen.message("assistant")
+            assert (message.text_content, message.interrupted) == (answer, False)
+            texts = [item.text_content for item in call.phonic.chat_ctx.items]
+        assert texts == [*words, answer]
+        [record] = simulator.conversations
+        asked = [
+            message for message in record.received if isinstance(message, client.GenerateReply)
+        ]
+        assert not asked, "no second answer was asked for"

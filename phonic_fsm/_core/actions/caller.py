@@ -7,13 +7,14 @@ from ..context import Context
 from ..effects import AddItem, CorrectMessage, EmitSpeechStarted, EmitTranscript
 from ..events import Event
 from ..history import Message
-from ..turns import await_words, end_caller_speech, end_turn
+from ..turns import await_words, drop_unclaimed, end_caller_speech, end_turn
 
 
 def start_speech(context: Context, event: Event) -> None:
     """Announce the caller's speech and close the open generation as interrupted."""
     _announce_speech(context)
     end_turn(context, interrupted=True)
+    drop_unclaimed(context)
 
 
 def start_speech_over_assistant(context: Context, event: Event) -> None:

@@ -18,7 +18,7 @@ from ..effects import (
 )
 from ..events import Event
 from ..timers import pause
-from ..turns import await_reply, end_caller_speech, end_turn
+from ..turns import await_reply, drop_unclaimed, end_caller_speech, end_turn
 from ..wording import trouble
 
 
@@ -99,10 +99,12 @@ def go_on(context: Context, event: Event) -> None:
 
 def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
     """Close the open generation as interrupted. Keep messages, and the newest 2 s of audio."""
-    if context.generation is not None and context.reply is None:
-        # After a resume, Phonic may go on with this answer. If it does not, it is asked to.
-        context.reply = Reply(None, client.GenerateReply(), "asked")
-    end_turn(context, interrupted=True)
+    if context.generation is not None:
+        if context.reply is None:
+            # After a resume, Phonic may go on with this answer. If it does not, it is asked to.
+            context.reply = Reply(None, client.GenerateReply(), "asked")
+        end_turn(context, interrupted=True)
+        drop_unclaimed(context)
     end_caller_speech(context)
     for message in event.unsent:
         change = TOLD_BY.get(type(message))
@@ -171,6 +173,7 @@ def note_conversation(context: Context, event: server.ConversationCreated) -> No
 
 def _begin_anew(context: Context, problem: str) -> None:
     """Drop what belongs to the old conversation, and open a connection for a fresh one."""
+    drop_unclaimed(context)
     context.continuing = True
     context.conversation_id = None
     context.leftover = "none"

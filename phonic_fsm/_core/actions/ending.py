@@ -16,7 +16,7 @@ from ..effects import (
     StartTimer,
 )
 from ..events import Event
-from ..turns import announce_unclaimed, end_caller_speech, end_reply, end_turn
+from ..turns import announce_unclaimed, drop_unclaimed, end_caller_speech, end_reply, end_turn
 from ..wording import complaint, field_problems, quoted, trouble
 
 
@@ -49,6 +49,7 @@ def announce_end(context: Context, event: Event) -> None:
 def note_end(context: Context, event: Event) -> None:
     """Remember why the conversation is over, and fail the pending reply."""
     context.why_over = trouble(event)
+    announce_unclaimed(context)
     end_caller_speech(context)
     end_reply(context, "closed", "the conversation ended before the reply began")
 
@@ -116,7 +117,7 @@ def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) 
 
 def _finish(context: Context) -> None:
     end_turn(context, interrupted=True)
-    announce_unclaimed(context)
+    drop_unclaimed(context)
     end_caller_speech(context)
     context.leftover = "none"
     context.held.clear()

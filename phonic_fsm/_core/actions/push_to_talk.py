@@ -5,10 +5,10 @@ from __future__ import annotations
 from ..._wire import client
 from .. import events, outgoing, timers
 from ..context import Context, Reply
-from ..effects import AnnounceGeneration, Log, ResolveReply, SetAudioGate, StopTimer
+from ..effects import Log, SetAudioGate
 from ..events import Event
 from ..states import State
-from ..turns import announce_unclaimed, await_reply, is_owed_later
+from ..turns import announce_unclaimed, await_claim, await_reply, is_owed_later
 
 
 def unmute(context: Context, event: Event) -> None:
@@ -35,20 +35,20 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
 
 def drop_kept_audio(context: Context, event: events.ClearAudio) -> None:
     """Drop the caller's audio that was kept."""
-    open_or_held = outgoing.gate_when_open if context.conversing else outgoing.gate_until_resumed
-    context.put(SetAudioGate("closed"), open_or_held(context))
+    context.put(SetAudioGate("closed"), _gate(context))
+
+
+def mute_answered(context: Context, event: events.CommitAudio) -> None:
+    """Send silence from now on, and give LiveKit a moment to ask for the answer that has begun."""
+    # Phonic ended the turn at a pause. Its mute would ask for a second answer.
+    context.microphone = "muted"
+    context.put(_gate(context))
+    await_claim(context)
 
 
 def claim_answer(context: Context, event: events.GenerateReply) -> None:
     """Announce the answer that has begun as the reply that LiveKit asks for."""
-    response_id = context.unclaimed
-    assert response_id is not None
-    context.unclaimed = None
-    context.put(
-        StopTimer(timers.ANSWER_UNCLAIMED),
-        AnnounceGeneration(response_id, user_initiated=True),
-        ResolveReply(event.request_id, response_id),
-    )
+    announce_unclaimed(context, event.request_id)
 
 
 def announce_answer(context: Context, event: Event) -> None:
@@ -73,3 +73,8 @@ def warn_of_turn_detection(context: Context, event: events.CommitAudio) -> None:
             'turn_detection="manual", or push_to_talk=True, it waits for this call',
         )
     )
+
+
+def _gate(context: Context) -> SetAudioGate:
+    opened = outgoing.gate_when_open if context.conversing else outgoing.gate_until_resumed
+    return opened(context)

@@ -9,11 +9,12 @@ import msgspec
 from ..._wire import client, server
 from .. import events, outgoing
 from ..context import Call, Context, Reply
-from ..effects import AddItem, EmitToolCallSettled, Log, PushFunctionCall, Send, ToolCallOutcome
+from ..effects import EmitToolCallSettled, Log, PushFunctionCall, Send, ToolCallOutcome
 from ..guards import MAX_CALLS, MAX_PENDING_CALLS, answer_has_not_begun, refused_outputs
 from ..history import FunctionCall, FunctionCallOutput, Message, OtherItem
 from ..prompt import NOT_RUN, literal, render_late_output
 from ..turns import (
+    add_item,
     await_answer,
     await_reply,
     end_turn,
@@ -38,8 +39,7 @@ def hand_over_call(context: Context, event: server.ToolCall) -> None:
     _remember(context, call.call_id, Call(call.name))
     context.put(PushFunctionCall(call.id, call.call_id, call.name, call.arguments))
     end_turn(context, interrupted=False)
-    context.history.add(call)
-    context.put(AddItem(call))
+    add_item(context, call)
 
 
 def refuse_call(context: Context, event: server.ToolCall) -> None:
@@ -179,7 +179,8 @@ def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
         for output in _outputs(event)
     )
     pass_on_additions(context, event)
-    if speaks and not context.calls_in("pending"):
+    # Otherwise the answer opens its own generation, once the caller's turn is over.
+    if speaks and not context.calls_in("pending") and not context.caller_has_the_floor:
         open_for_answer(context)
         expect_answer(context)
 

@@ -25,6 +25,7 @@
     last_message_id: "last answer",
     calls: "tool calls",
     unclaimed: "answer that nobody asked for yet",
+    "unclaimed.items": "… what it holds",
     reply: "reply asked for",
     "reply.message": "… by",
     "reply.phase": "… how far",
