@@ -7,6 +7,8 @@ The modules, in the order in which an event passes through them:
     from LiveKit.
 ``states``
     The ten states that a session can be in.
+``reading``
+    What an error's text says that the machine decides by, as a field of the event.
 ``table``
     What happens on each event in each state. The machine, its tests and the generated pages all
     read this one table.

@@ -251,12 +251,8 @@ def refused_outputs(context: Context, event: Error) -> list[str]:
     The server refuses an output if its call is over already, or if it has had the output before:
     the news may have crossed, or an acknowledgement was lost and the output was sent again.
     """
-    said = " ".join((event.error.message, *(event.param_errors or {}).values()))
-    return [
-        call_id
-        for call_id, call in context.calls.items()
-        if call.phase != "pending" and call_id in said
-    ]
+    known = context.calls
+    return [call for call in event.calls if call in known and known[call].phase != "pending"]
 
 
 def refuses_an_output(context: Context, event: Error) -> bool:

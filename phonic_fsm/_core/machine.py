@@ -16,7 +16,7 @@ from msgspec import Struct
 from transitions import Event as Trigger
 from transitions import Machine, MachineError
 
-from . import outgoing
+from . import outgoing, reading
 from .context import Context, Settings
 from .effects import Effect, SetAudioGate
 from .events import EVENTS, Event
@@ -121,6 +121,10 @@ class SessionMachine:
     def initial_gate(self) -> SetAudioGate:
         """What happens to the caller's audio before the first step."""
         return outgoing.gate_until_ready(self.context)
+
+    def read(self, event: Event) -> Event:
+        """An event of the connection, as ``step`` is to take it."""
+        return reading.read(self.context, event)
 
     def step(self, event: Event, answers: Answers | None = None) -> Step:
         """Take one event. Never waits, never raises for anything that an event holds.

@@ -262,11 +262,15 @@ class SessionRuntime:
         self._connection = Connection(
             self._endpoint,
             self._secrets,
-            self.dispatch_unattended,
+            self._report,
             resume=effect.resume,
             connect_timeout=self._connect_timeout,
         )
         self._to_run.put_nowait(self._connection)
+
+    def _report(self, event: Event) -> None:
+        """Dispatch what a connection reports."""
+        self.dispatch_unattended(self._machine.read(event))
 
     def _disconnect(self, _: effects.Disconnect) -> None:
         if self._connection is not None:

@@ -161,6 +161,8 @@ class Error(_ServerMessage, frozen=True, tag="error", omit_defaults=True):
     """What is wrong with single fields, by their path."""
     names: Literal["update_system_prompt"] | None = None
     """The message from the client that its text names. The decoder says so, not the server."""
+    calls: Id[tuple[str, ...]] = ()
+    """The tool calls that its text names, by id. The session says so, not the server."""
 
 
 class Warning(_ServerMessage, frozen=True, tag="warning", omit_defaults=True):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from .._core.context import Settings
+from .._version import __version__
 from ._feeding import FedMachine
 from ._format import End, Header, Line, recorded_effects
 from ._reader import TraceCutOff, TraceError, TraceReader
@@ -60,10 +61,13 @@ def _line(
     step = machine.feed(raw["seq"], event)
     effects = recorded_effects(step)
     if _course(raw) != (step.source.value, step.target.value, *map(_kind, effects)):
-        raise TraceError(
-            f"{reader.path}: step {raw['seq']} replays otherwise in this version: redact the "
-            f"trace with the version that recorded it, {reader.header.package}"
+        recorded_by = reader.header.package
+        advice = (
+            "once it is redacted, which is a fault of this package: please report it"
+            if recorded_by == __version__
+            else f"in this version: redact the trace with the one that recorded it, {recorded_by}"
         )
+        raise TraceError(f"{reader.path}: step {raw['seq']} replays otherwise {advice}")
     return {
         **_known(raw, _OF_A_LINE),
         "event": event,

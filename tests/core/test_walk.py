@@ -145,7 +145,7 @@ def about(*calls: str) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
     kinds = (phonic.ToolCallInterrupted, phonic.ToolCallOutputProcessed)
     said: list[Event] = [kind(tool_call_id=call) for kind in kinds for call in calls]
     said += [phonic.ToolCall(call, "weather") for call in calls]
-    said += [phonic.Error(phonic.Problem(f"nobody waits for {call}")) for call in calls]
+    said += [phonic.Error(phonic.Problem("nobody waits for it"), calls=(call,)) for call in calls]
     done = {calls, *((call,) for call in calls)}
     return tuple(said), (*(outputs_of(*some) for some in sorted(done)), SILENT_OUTPUT)
 

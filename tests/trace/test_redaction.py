@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any
+from typing import Any, get_args
 
+import anyio
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from livekit.agents import llm
 from msgspec import inspect
 from support.commands import assert_is_one_line_and_exit_2, run_process
 from support.record_traces import TRACES
 from support.recorded import lines_of, whole_call
+from support.scripted import PATIENCE, conversation, read
 
 from phonic_fsm._core import effects, events
 from phonic_fsm._core.context import Settings
-from phonic_fsm._core.history import FunctionCall
-from phonic_fsm._wire import client, server
+from phonic_fsm._core.history import FunctionCall, FunctionCallOutput
+from phonic_fsm._core.machine import SessionMachine
+from phonic_fsm._wire import client
+from phonic_fsm._wire import server as phonic
+from phonic_fsm._wire.codec import decode_server, encode
 from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import End, TraceError, TraceReader, replay
 from phonic_fsm.trace._format import recorded_effect, recorded_event
@@ -30,7 +37,7 @@ SECRET, NUMBER = "private", 31_337
 
 TOLD = frozenset(
     """
-    type id call_id tool_call_id conversation_id request_id response_id id_seed after removed
+    type id call_id calls tool_call_id conversation_id request_id response_id id_seed after removed
     role name kind
     tool_name tools language code reason problem message_type conversation_item_role
     endpoint_method endpoint_called_at execution_mode
@@ -76,13 +83,13 @@ def test_no_event_keeps_what_may_be_private(name):
     kind = events.EVENTS[name]
     raw = filled(inspect.type_info(kind), "event")
     event = msgspec.convert(raw, kind, builtin_types=(bytes,))
-    settings = msgspec.convert(filled(inspect.type_info(Settings), "settings"), Settings)
-    redaction = Redaction(settings)
+    made_with = msgspec.convert(filled(inspect.type_info(Settings), "settings"), Settings)
+    redaction = Redaction(made_with)
     opened = [
         redaction.step(events.Open()),
         redaction.step(events.UpdateSession(instructions=SECRET, tools=(), items=())),
         redaction.step(events.ConnectionOpened()),
-        redaction.step(server.ReadyToStartConversation()),
+        redaction.step(phonic.ReadyToStartConversation()),
     ]
     for step in (*opened, redaction.step(event)):
         line = msgspec.json.encode(
@@ -148,6 +155,159 @@ async def test_what_is_recorded_redacted_is_what_is_redacted_afterwards(
         assert line.effects == msgspec.to_builtins([*map(recorded_effect, at_once.effects)])
 
 
+@pytest.mark.anyio
+async def test_an_error_that_names_a_call_tells_the_same_when_redacted(
+    make_model, server, tmp_path
+):
+    plain, at_once = tmp_path / "plain.jsonl", tmp_path / "at_once.jsonl"
+    await refused_output(make_model(trace=plain), server)
+    await refused_output(make_model(trace=at_once, redact_trace=True), server)
+    later = tmp_path / "later.jsonl"
+    write(later, redacted(TraceReader(plain)))
+    courses = [course_of(path) for path in (plain, at_once, later)]
+    assert courses[0] == courses[1] == courses[2]
+    for path in (at_once, later):
+        assert "nobody waits" not in path.read_text(encoding="utf-8")
+
+
+async def refused_output(model, server):
+    """A call whose output Phonic refuses."""
+    async with conversation(model, server) as (session, peer, emitted):
+        await peer.send(phonic.ToolCall("call_1", "look_up"), phonic.ToolCall("call_10", "look_up"))
+        calls = [(await read(await emitted.next("generation_created"))).calls[0] for _ in range(2)]
+        chat = session.chat_ctx
+        for call in calls:
+            chat.items.append(
+                llm.FunctionCallOutput(
+                    call_id=call.call_id, name="look_up", output="found", is_error=False
+                )
+            )
+        await session.update_chat_ctx(chat)
+        for _ in calls:
+            await peer.expect(client.ToolCallOutput)
+        await peer.send(phonic.Error(phonic.Problem("nobody waits for call_1.", "no_call")))
+        settled = asyncio.Event()
+        session.on("tool_call_settled", lambda _: settled.set())
+        with anyio.fail_after(PATIENCE):
+            await settled.wait()
+
+
+def course_of(path):
+    """Each step's event, states and kinds of effects; and the calls that errors name."""
+    steps = list(replay(path))
+    assert all(step.difference is None for step in steps)
+    named = [step.line.event["calls"] for step in steps if step.line.event["type"] == "error"]
+    assert named == [["call_1"]]
+    return [
+        (line.event["type"], line.source, line.target, [e["type"] for e in line.effects])
+        for line in (step.line for step in steps)
+        if line.event["type"] not in OBSERVED
+    ]
+
+
+OBSERVED = {"caller_audio", "event_loop_late", "round_trip"}
+"""What a session notes of its surroundings, which is another thing each time."""
+
+
+AWKWARD = st.sampled_from(
+    [
+        *("", " ", "\n", "word", " word ", "Greet {{name}}.", "restarting", "c1 c2", "no call c1"),
+        *("update_system_prompt is deprecated", "x" * 49_993, "x" * 50_000, "y" * 49_999 + " "),
+        "z" * 25_000,
+    ]
+)
+
+
+def values(kind: inspect.Type, field: str) -> st.SearchStrategy[Any]:
+    """Values of a type, as plain JSON. Where text may decide something, it is such a text."""
+    if field == "tool_schema":
+        return st.just({"type": "function", "function": {"name": "look_up"}})
+    match kind:
+        case inspect.StrType(max_length=None) if field not in TOLD:
+            return AWKWARD
+        case inspect.StrType():
+            return st.sampled_from(["c1", "c2"])
+        case inspect.AnyType():
+            return st.sampled_from([None, "", {"a": ["b"]}])
+        case inspect.DictType(value_type=value):
+            return st.dictionaries(st.sampled_from("ab"), values(value, ""), max_size=2)
+        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
+            return st.lists(values(item, field), max_size=2)
+        case inspect.UnionType(types=types):
+            return st.one_of(*(values(part, field) for part in types))
+        case inspect.StructType(fields=fields, tag=tag):
+            given = {f.encode_name: values(f.type, f.encode_name) for f in fields}
+            required = {f.encode_name for f in fields if f.required}
+            return st.fixed_dictionaries(
+                {name: given[name] for name in required} | ({"type": st.just(tag)} if tag else {}),
+                optional={name: given[name] for name in given.keys() - required},
+            )
+        case inspect.LiteralType(values=literals):
+            return st.sampled_from(literals)
+        case inspect.BytesType():
+            return st.sampled_from([b"", b"\0\0" * 480])
+        case inspect.BoolType():
+            return st.booleans()
+        case inspect.NoneType():
+            return st.none()
+        case inspect.IntType() | inspect.FloatType():
+            return st.integers(0, 2)
+    raise AssertionError(f"{field}: {kind}")
+
+
+def converted(raw: Any, kind: Any) -> Any:
+    return msgspec.convert(raw, kind, builtin_types=(bytes,))
+
+
+def an_event(name: str) -> st.SearchStrategy[Any]:
+    kind = events.EVENTS[name]
+    return values(inspect.type_info(kind), "event").map(lambda raw: converted(raw, kind))
+
+
+any_event = st.sampled_from(sorted(events.EVENTS)).flatmap(an_event)
+told_in_text = st.sampled_from(["error", "audio_chunk", "update_instructions"]).flatmap(an_event)
+"""Those in whose texts there is something to decide by."""
+any_settings = values(inspect.type_info(Settings), "settings").map(
+    lambda raw: converted(raw, Settings)
+)
+BEGINNING = (
+    events.Open(),
+    events.UpdateSession(instructions="Be kind.", tools=(), items=()),
+    events.ConnectionOpened(),
+    phonic.ConversationCreated("conv_1"),
+    phonic.ReadyToStartConversation(),
+)
+WITH_A_CALL = (
+    phonic.ToolCall("c1", "look_up"),
+    events.UpdateChatContext(
+        (events.Addition(None, FunctionCallOutput("i1", "c1", "look_up", "found")),)
+    ),
+)
+
+
+@settings(max_examples=300)
+@given(
+    made_with=any_settings,
+    begun=st.sampled_from([BEGINNING + WITH_A_CALL, BEGINNING, ()]),
+    more=st.lists(told_in_text | any_event, max_size=8),
+)
+def test_no_decision_depends_on_what_redaction_takes_away(made_with, begun, more):
+    machine, redaction = SessionMachine(made_with), Redaction(made_with)
+    for made in (*begun, *more):
+        # As the session reads it: what a message's text says becomes fields.
+        sent = type(made) in get_args(phonic.ServerMessage)
+        event = machine.read(decode_server(encode(made))) if sent else made
+        step, told = machine.step(event), redaction.step(event)
+        assert (told.source, told.target) == (step.source, step.target)
+        assert [kind_of(effect) for effect in told.effects] == [
+            kind_of(effect) for effect in step.effects
+        ]
+
+
+def kind_of(effect):
+    return type(effect), type(getattr(effect, "message", None))
+
+
 @given(st.text())
 def test_a_placeholder_is_blank_exactly_where_its_text_is(text):
     said = Redaction(Settings(id_seed="a")).private(text)
@@ -172,7 +332,7 @@ def test_a_prompt_with_template_variables_still_calls_for_a_reset():
         events.Open(),
         events.UpdateSession(instructions="Be kind.", tools=(), items=()),
         events.ConnectionOpened(),
-        server.ReadyToStartConversation(),
+        phonic.ReadyToStartConversation(),
         events.UpdateInstructions("Greet {{name}}."),
     ):
         redaction.step(event)
@@ -234,7 +394,11 @@ def test_a_trace_that_replays_otherwise_here_is_not_redacted(tmp_path):
     lines[6]["to"] = "ready"
     path = tmp_path / "call.jsonl"
     write(path, lines)
-    with pytest.raises(TraceError, match="step 6 replays otherwise in this version"):
+    with pytest.raises(TraceError, match="step 6 replays otherwise once it is redacted"):
+        list(redacted(TraceReader(path)))
+    lines[0]["package"] = "0.0.9"
+    write(path, lines)
+    with pytest.raises(TraceError, match=r"otherwise in this version: .* recorded it, 0\.0\.9"):
         list(redacted(TraceReader(path)))
     out = tmp_path / "out.jsonl"
     assert_is_one_line_and_exit_2(run_process("redact", path, out), says="replays otherwise")
