@@ -295,6 +295,23 @@ def simulate(
     raise typer.Exit(run_simulate(host, port, scenario, doubt or []))
 
 
+@app.command(epilog="Example: phonic-fsm scenario call.jsonl --out call.json")
+def scenario(
+    trace: Annotated[Path, typer.Argument(help="A trace that a session has recorded.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file for the scenario, which must not exist. Without it: stdout."),
+    ] = None,
+) -> None:
+    """Make a scenario of a recorded call: what the caller said, and what Phonic did.
+
+    The simulator plays it against today's agent, in a test or with phonic-fsm simulate.
+    """
+    from .scenario import run_scenario  # noqa: PLC0415
+
+    raise typer.Exit(run_scenario(trace, out))
+
+
 @app.command(epilog="Example: phonic-fsm probe --only transcript --only error")
 def probe(
     base_url: Annotated[

@@ -5,12 +5,13 @@
 with a ``_speaker`` and ``_tool_calls``; ``_floor`` knows who speaks. What they do is said by the
 ``_scenario`` and by the client's config, which ``_refusals`` checks and ``_settings`` interprets.
 Where Phonic's behaviour is not known, ``_doubts`` lists what it may be.
-``_voice`` makes the sounds. Of the rest of the package the simulator uses only the messages' types
-and the audio formats.
+``_voice`` makes the sounds. ``_recorded`` makes a scenario of a trace. Of the rest of the package
+the simulator uses only the messages' types, the audio formats and, for that, the reader of traces.
 """
 
 from ._channel import ConversationRecord
 from ._doubts import DOUBTS, Doubt, DoubtError, Doubts
+from ._recorded import scenario_of
 from ._scenario import (
     AgentConfig,
     Call,
@@ -44,5 +45,6 @@ __all__ = [
     "Word",
     "load_scenario",
     "scenario_names",
+    "scenario_of",
     "speak",
 ]

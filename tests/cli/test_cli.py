@@ -15,7 +15,10 @@ from support.record_traces import TRACES
 from phonic_fsm.simulator import speak
 
 TRACE = TRACES / "tool_call.jsonl"
-COMMANDS = ("demo", "replay", "report", "stats", "diff", "redact", "simulate", "probe", "diagram")
+COMMANDS = (
+    *("demo", "replay", "report", "stats", "diff", "redact"),
+    *("simulate", "scenario", "probe", "diagram"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

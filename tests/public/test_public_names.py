@@ -72,6 +72,7 @@ PUBLIC = {
         "Word": "class",
         "load_scenario": "function",
         "scenario_names": "function",
+        "scenario_of": "function",
         "speak": "function",
     },
     "phonic_fsm.testing": {
