@@ -58,6 +58,10 @@ class Server:
         """What the session said that was not audio."""
         self.audio_bytes = 0
         self.redirects_followed = 0
+        self.silence_bytes = 0
+        """Of audio that nobody has pushed."""
+        self.dated: bool | None = None
+        """Whether the first chunk of audio says when it was sent; ``None`` before it."""
         self.resumes: list[str] = []
         """Conversation ids that it came back for."""
         self._socket: ServerConnection | None = None
@@ -84,7 +88,13 @@ class Server:
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "audio_chunk":
-            self.audio_bytes += len(base64.b64decode(message["audio"]))
+            audio = base64.b64decode(message["audio"])
+            if any(audio):
+                self.audio_bytes += len(audio)
+            else:
+                self.silence_bytes += len(audio)
+            if self.dated is None:
+                self.dated = "iso_date_time" in message
         else:
             self.sent.append(message)
         self.wake()
@@ -202,6 +212,8 @@ class Run:
         self._metrics: list[RealtimeModelMetrics] = []
         self._barriers_seen: set[str] = set()
         self._over = False
+        self._is_silent: bool | None = None
+        """Whether no audio was sent while a script has let time pass."""
         self._failed_at: float | None = None
         """When an error first said that the session is over."""
         self._changed = anyio.Event()
@@ -316,6 +328,22 @@ class Run:
         pcm = b"\1\0" * samples * channels
         self.session.push_audio(rtc.AudioFrame(pcm, rate, channels, samples))
 
+    async def until_generations_end(self, seconds: float) -> None:
+        """Wait until all that was begun has ended, at most for so long."""
+        with anyio.move_on_after(seconds):
+            for heard in self._generations:
+                assert heard.reader is not None
+                await asyncio.shield(heard.reader)
+        unfinished = sum(h.reader is not None and not h.reader.done() for h in self._generations)
+        self._events.append(f"{unfinished} generation(s) open after {seconds:g} s")
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass. From then on, it counts whether the session sends silence meanwhile."""
+        before = self.server.silence_bytes
+        await anyio.sleep(seconds)
+        await self.settle()
+        self._is_silent = self.server.silence_bytes == before
+
     # -- what the session does --
 
     def _listen(self) -> None:
@@ -422,6 +450,10 @@ class Run:
             "connections_measured": sum(m.acquire_time > 0 for m in self._metrics),
             "replies_measured": any(m.acquire_time == 0 for m in self._metrics),
         }
+        if self.server.audio_bytes:
+            outcome["first_audio_dated"] = self.server.dated
+        if self._is_silent is not None:
+            outcome["silence_sent"] = not self._is_silent
         if self._replies:
             outcome["replies"] = [self._reply(*reply) for reply in self._replies]
         return outcome
@@ -555,11 +587,13 @@ async def run(
 ) -> dict[str, Any]:
     """The outcome of a script on one of the packages.
 
-    With the option ``redirected``, the package gets an address that redirects to the server.
+    With the option ``redirected``, the package gets an address that redirects to the server; with
+    ``turn_detection_disabled``, LiveKit detects the caller's turns.
     """
     server = Server()
     options = dict(options)
     redirected = options.pop("redirected", False)
+    how = {name: options.pop(name) for name in ("turn_detection_disabled",) if name in options}
     async with (
         serve(server.serve, "127.0.0.1", 0, compression=None) as listening,
         serve(
@@ -570,13 +604,13 @@ async def run(
         session: Any
         if package == "plugin":
             point_plugin_at(url)
-            session = PluginModel(api_key="key", **options).session()
+            session = PluginModel(api_key="key", **options).session(**how)
             driven = Run(server, session)
             # It has no event that says so.
             session._main_atask.add_done_callback(lambda _: driven.note_end())
         else:
             model = RealtimeModel(api_key="key", base_url=url, audio_format=WIRE_FORMAT, **options)
-            session = model.session()
+            session = model.session(**how)
             driven = Run(server, session)
             session.on("state_changed", driven.note_change)
         try:

@@ -81,16 +81,19 @@ class Scenario:
     options: dict[str, Any] = field(default_factory=dict)
     releases: tuple[str, ...] = ("former", "current")
     """The plugin's releases that can run it."""
+    speed: float = 1.0
+    """How many times faster than the wall's clock it may run, where it waits for something."""
 
 
 SCENARIOS: list[Scenario] = []
 
 
-def scenario(**options: Any) -> Callable[[Script], Script]:
+def scenario(*, speed: float = 1.0, **options: Any) -> Callable[[Script], Script]:
     """Put the script on the list, under the name that it has."""
 
     def put(script: Script) -> Script:
-        SCENARIOS.append(Scenario(script.__name__.replace("_", " "), script, options))
+        name = script.__name__.replace("_", " ")
+        SCENARIOS.append(Scenario(name, script, options, speed=speed))
         return script
 
     return put
@@ -1230,3 +1233,91 @@ async def a_listener_that_raises_a_cancellation(run: Run) -> None:
 @scenario(redirected=True)
 async def a_redirect_to_another_address(run: Run) -> None:
     await run.end_or_connection()
+
+
+# -- what Phonic publishes about itself ----------------------------------------------------------
+
+
+@scenario()
+async def a_caller_without_a_microphone(run: Run) -> None:
+    await run.open()
+    await run.wait(0.5)
+
+
+@scenario()
+async def a_microphone_that_is_switched_off_in_mid_word(run: Run) -> None:
+    await run.open()
+    await run.speak(200)
+    await run.wait(0.5)
+
+
+@scenario_of_the_current(turn_detection_disabled=True)
+async def a_caller_who_holds_a_button(run: Run) -> None:
+    await run.open()
+    await run.call("start_user_activity")
+    await run.speak(100)
+    await run.call("commit_audio")
+    await run.hear(transcript("Hello?"), *turn("Yes?"))
+    await run.wait(0.5)
+
+
+@scenario()
+async def a_tool_with_a_schema_of_its_own(run: Run) -> None:
+    @function_tool(
+        raw_schema={
+            "name": "get_weather",
+            "description": "The weather somewhere.",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+                "required": ["city"],
+            },
+        }
+    )
+    async def get_weather(raw_arguments: dict[str, object]) -> str:
+        return ""
+
+    await run.open(tools=[get_weather])
+
+
+@scenario(speed=20)
+async def an_answer_that_stalls(run: Run) -> None:
+    await run.open()
+    await run.hear(STARTED, chunk("Well"))
+    await run.until_generations_end(25)
+    await run.hear(transcript("Hello?"))
+
+
+@scenario_of_the_current()
+async def a_chunk_on_its_way_at_a_handoff(run: Run) -> None:
+    await run.open(tools=[get_weather])
+    await run.hear(STARTED, chunk("Once"))
+    await run.call(
+        "_update_session",
+        instructions="You do the billing.",
+        chat_ctx=llm.ChatContext.empty(),
+        tools=[],
+    )
+    await run.hear(chunk(" upon"))
+    await run.hear(*turn("Billing."))
+
+
+@scenario_of_the_current()
+async def a_value_that_is_no_number(run: Run) -> None:
+    await run.open()
+    await run.call("update_options", vad_threshold=float("inf"))
+    await run.settle()
+
+
+@scenario_of_the_current()
+async def a_value_that_phonic_does_not_know(run: Run) -> None:
+    await run.open()
+    await run.call("update_options", multilingual_mode="sometimes")
+    await run.settle()
+
+
+@scenario_of_the_current(no_input_poke_sec=20)
+async def pokes_switched_off(run: Run) -> None:
+    await run.open()
+    await run.call("update_options", no_input_poke_sec=None)
+    await run.settle()

@@ -201,6 +201,18 @@ NO_NULL = Reason(
     "leaves the field out, which means the same",
 )
 
+STALLED = Reason(
+    TURNS,
+    "waits for ever for the rest of an answer that stalls",
+    "closes the answer with a warning once what has come can have been played, and 10 s more",
+)
+STALE = Reason(
+    CHANGES,
+    "takes a chunk of the former agent's answer, which was on its way at a handoff, for an answer "
+    "of the new agent",
+    "drops it: a reset has cut that turn off",
+)
+
 CALL_KEPT = Reason(
     TOOLS,
     "keeps only the output of a tool call in the chat context",
@@ -215,6 +227,17 @@ WAITS_FOR_ALL = Reason(
     TOOLS,
     "opens a generation for each output of several pending calls",
     "opens one when the last pending call is answered",
+)
+CLOSED_SCHEMA = Reason(
+    TOOLS,
+    "sends a raw schema, or that of an MCP server, as it is",
+    "closes it, as Phonic requires for strict tools: every property is required, an optional one "
+    "may be null, nothing else is allowed; your function still gets what its own schema says",
+)
+IN_WORDS = Reason(
+    TOOLS,
+    "drops the output of a call that Phonic no longer waits for",
+    "tells Phonic of it in words, and has it answered where LiveKit does not ask for that itself",
 )
 NO_ARGUMENTS = Reason(
     TOOLS,
@@ -255,10 +278,28 @@ NO_TOOLS = Reason(
 )
 CALL_OVER = Reason(
     CHANGES,
-    "sends outputs of the former agent's tool calls after a handoff",
-    "drops them: the handoff resets the conversation, and Phonic no longer waits for them",
+    "sends the output of a tool as if Phonic still knew the call, after a change of options or of "
+    "the agent",
+    "says before the change that the tool still runs, then tells Phonic of its output in words and "
+    "has it answered",
 )
 
+STREAMS = Reason(
+    AUDIO,
+    "sends nothing while there is no microphone, or none that is open",
+    "sends silence; without it Phonic ends the connection after a minute, and does not notice that "
+    "the caller has finished",
+)
+DATED = Reason(
+    AUDIO,
+    "leaves out the date of the first chunk",
+    "sends it, as Phonic requires",
+)
+PUSH_TO_TALK = Reason(
+    AUDIO,
+    "ignores LiveKit's manual turn detection and its turn detectors: Phonic detects the turns",
+    "tells Phonic when to listen and when to answer (`push_to_talk`)",
+)
 EARLY_AUDIO = Reason(
     AUDIO,
     "drops what the caller says before Phonic is ready",
@@ -290,6 +331,11 @@ MEASURED = Reason(
     "emits metrics of each connection and each reply",
 )
 
+CHECKED = Reason(
+    OPTIONS,
+    "sends a value that Phonic cannot take, even infinity, which is no JSON",
+    "raises a `ValueError` that names the option, the value and the rule",
+)
 FASTER = Reason(
     OPTIONS,
     "lets Phonic send audio at the pace of speech",
@@ -309,6 +355,41 @@ NAMES_OF_TODAY = Reason(
 )
 
 
+def weather_tool(parameters: dict[str, Any]) -> dict[str, Any]:
+    """A tool as it stands in the config, with this schema."""
+    return {
+        "type": "custom_websocket",
+        "tool_schema": {
+            "type": "function",
+            "function": {
+                "name": "get_weather",
+                "description": "The weather somewhere.",
+                "strict": True,
+                "parameters": parameters,
+            },
+        },
+        "tool_call_output_timeout_ms": 60000,
+        "wait_for_speech_before_tool_call": True,
+        "allow_tool_chaining": False,
+    }
+
+
+STILL_RUNNING = {
+    "type": "tool_call_output",
+    "tool_call_id": "call_1",
+    "output": "The tool is still running. Its output will follow in a system message.",
+}
+
+
+def in_words(call_id: str, output: str) -> list[dict[str, Any]]:
+    """How an output is told that Phonic does not take as such."""
+    told = f'{{"tool_output":"get_weather","id":"{call_id}","output":"{output}"}}'
+    introduction = (
+        "The tool call below, made earlier in the conversation, has now given its output."
+    )
+    return [{"type": "add_system_message", "system_message": f"{introduction}\n{told}"}]
+
+
 def as_a_prompt(typed: str) -> str:
     """How the plugin's current release passes on what the user typed."""
     return f'The user sent the following text message: "{typed}". Please respond to their message.'
@@ -325,6 +406,7 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
     (EVERYWHERE, "resets_welcome"): current(
         [{}], [{"welcome_message": None, "generate_welcome_message": False}], ONE_WELCOME
     ),
+    (EVERYWHERE, "first_audio_dated"): both(False, True, DATED),
     ("config with every option", "config.recognized_languages"): former(
         ["en", "da", "de"], ABSENT, LANGUAGES
     ),
@@ -514,6 +596,20 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
             "assistant (generation 3): It is sunny.",
         ],
         CALL_KEPT,
+    ),
+    ("an interrupted tool call", "sent"): both(
+        [], [*in_words("call_1", "sunny"), {"type": "generate_reply"}], IN_WORDS
+    ),
+    ("the output of an unknown call", "sent"): both(
+        [], [*in_words("call_9", "sunny"), {"type": "generate_reply"}], IN_WORDS
+    ),
+    ("the same output twice", "sent"): both(
+        [{"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny"}],
+        [
+            {"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny"},
+            *in_words("call_1", "rainy"),
+        ],
+        IN_WORDS,
     ),
     ("the same output twice", "chat"): both(
         ["output call_1: sunny", "output call_1: rainy"],
@@ -1137,6 +1233,7 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
             {"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny"},
         ],
         [
+            STILL_RUNNING,
             {
                 "type": "reset",
                 "history": [
@@ -1145,13 +1242,15 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
                         "tool_call": "get_weather",
                         "id": "call_1",
                         "arguments": '{"city":"Århus","days":2}',
+                        "status": "no output yet",
                     },
                 ],
                 "voice_id": "sabrina",
             },
-            {"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny"},
+            *in_words("call_1", "sunny"),
+            {"type": "generate_reply"},
         ],
-        CALLS_TOO,
+        CALL_OVER,
     ),
     ("an option changed while a call is pending", "events"): current(
         ["generation 1", "generation 2", "generation 3"], ["generation 1", "generation 2"], REUSED
@@ -1252,7 +1351,12 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
             {"type": "reset", "system_prompt": "You do the billing."},
             {"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny"},
         ],
-        [{"type": "reset", "system_prompt": "You do the billing."}],
+        [
+            STILL_RUNNING,
+            {"type": "reset", "system_prompt": "You do the billing."},
+            *in_words("call_1", "sunny"),
+            {"type": "generate_reply"},
+        ],
         CALL_OVER,
     ),
     ("another agent while a call is pending", "events"): current(
@@ -1276,6 +1380,81 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
         ["output call_1: sunny", "assistant (generation 3): Billing."],
         ["output call_1: sunny", "assistant (generation 2): Billing."],
         CALL_OVER,
+    ),
+    ("a caller without a microphone", "silence_sent"): both(False, True, STREAMS),
+    ("a microphone that is switched off in mid word", "silence_sent"): both(False, True, STREAMS),
+    ("a caller who holds a button", "config.push_to_talk"): current(ABSENT, True, PUSH_TO_TALK),
+    ("a caller who holds a button", "sent"): current(
+        [], [{"type": "unmute"}, {"type": "mute"}], PUSH_TO_TALK
+    ),
+    ("a caller who holds a button", "silence_sent"): current(False, True, STREAMS),
+    ("a tool with a schema of its own", "config.tools"): both(
+        [
+            weather_tool(
+                {
+                    "type": "object",
+                    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+                    "required": ["city"],
+                }
+            )
+        ],
+        [
+            weather_tool(
+                {
+                    "type": "object",
+                    "properties": {
+                        "city": {"type": "string"},
+                        "days": {"type": ["integer", "null"]},
+                    },
+                    "required": ["city", "days"],
+                    "additionalProperties": False,
+                }
+            )
+        ],
+        CLOSED_SCHEMA,
+    ),
+    ("an answer that stalls", "events"): both(
+        ["generation 1", "1 generation(s) open after 25 s", "final: Hello?"],
+        ["generation 1", "0 generation(s) open after 25 s", "final: Hello?"],
+        STALLED,
+    ),
+    ("an answer that stalls", "chat"): both(
+        ["user (its transcript): Hello?", "assistant (generation 1): Well"],
+        ["assistant (generation 1, interrupted): Well", "user (its transcript): Hello?"],
+        STALLED,
+    ),
+    ("a chunk on its way at a handoff", "sent"): current(
+        [{"type": "reset", "system_prompt": "You do the billing.", "tools": ABSENT}],
+        [{"type": "reset", "system_prompt": "You do the billing.", "tools": []}],
+        NO_TOOLS,
+    ),
+    ("a chunk on its way at a handoff", "events"): current(
+        ["generation 1", "generation 2", "generation 3"], ["generation 1", "generation 2"], STALE
+    ),
+    ("a chunk on its way at a handoff", "generations"): current(
+        ["'Once' b'ab'", "' upon' b'ab'", "'Billing.' b'ab'"],
+        ["'Once' b'ab'", "'Billing.' b'ab'"],
+        STALE,
+    ),
+    ("a chunk on its way at a handoff", "chat"): current(
+        [
+            "assistant (generation 2, interrupted):  upon",
+            "assistant (generation 3): Billing.",
+        ],
+        ["assistant (generation 2): Billing."],
+        STALE,
+    ),
+    ("a value that is no number", "sent"): current(
+        [{"type": "reset", "vad_threshold": float("inf")}], [], CHECKED
+    ),
+    ("a value that is no number", "resets_welcome"): current([{}], [], CHECKED),
+    ("a value that is no number", "raised"): current([], ["update_options: ValueError"], CHECKED),
+    ("a value that phonic does not know", "sent"): current(
+        [{"type": "reset", "multilingual_mode": "sometimes"}], [], CHECKED
+    ),
+    ("a value that phonic does not know", "resets_welcome"): current([{}], [], CHECKED),
+    ("a value that phonic does not know", "raised"): current(
+        [], ["update_options: ValueError"], CHECKED
     ),
 }
 """(scenario, aspect) → what the plugin does, what this package does, and why."""

@@ -8,6 +8,7 @@ release that is installed: 1.4.5 in the ordinary environments, 1.8 in ``tox -e c
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import phonic.environment
@@ -15,6 +16,7 @@ import pytest
 from parity.differential import PACKAGES, RELEASE, run
 from parity.differential_scenarios import SCENARIOS, Scenario
 from parity.differential_table import ABSENT, AS_WE_DO, EVERYWHERE, INTENDED_DIFFERENCES
+from support.clock import PatientLoop
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +52,14 @@ def complaints(found: dict[str, tuple[Any, Any]], listed: dict[str, tuple[Any, A
         for aspect, (plugin, ours) in has.items()
         if lacks.get(aspect) != (plugin, ours)
     )
+
+
+@pytest.fixture
+def anyio_backend(request):
+    """A scenario that waits for long has a clock that runs fast."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    speed = parameters["scenario"].speed if parameters else 1.0
+    return "asyncio", {"loop_factory": partial(PatientLoop, speed)}
 
 
 @pytest.fixture
