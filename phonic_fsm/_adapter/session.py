@@ -124,6 +124,8 @@ class RealtimeSession(
         """One task for each stream of text that ``say`` reads."""
         self._times = SessionTimes(model)
         self._spans = begin_spans(model, secrets)
+        self._turn_started_at: float | None = None
+        """When the caller began the turn whose transcript is to come (s, by the wall clock)."""
         self._warned: set[str] = set()
         machine = SessionMachine(settings)
         self._chat = chat.SessionChat(machine.context.history)
@@ -403,12 +405,13 @@ class RealtimeSession(
     ) -> Reply:
         """Ask the assistant to speak.
 
-        The request is sent once Phonic is ready. The future's result is the generation that the
-        answer opens. A newer request cancels the future. If you cancel it, a request that has not
-        been sent is withdrawn.
+        The request is sent once Phonic is ready, and the welcome and any turn that is being spoken
+        are over. The future's result is the generation that the answer opens. A newer request
+        cancels the future. If you cancel it, a request that has not been sent is withdrawn.
 
-        The future raises ``ReplyTimedOut`` if the answer has not begun after 10 s, and
-        ``ReplyFailed`` if the assistant chooses not to respond or the session is closed.
+        The future raises ``ReplyTimedOut`` if Phonic is not ready after 10 s, or if the answer has
+        not begun 10 s after the request, and ``ReplyFailed`` if the assistant chooses not to
+        respond or the session is closed.
         """
         if is_given(tools) or is_given(tool_choice):
             self._warn_unsupported("generate_reply(tools=..., tool_choice=...)")
@@ -429,7 +432,8 @@ class RealtimeSession(
     ) -> Reply:
         """Have the assistant speak this text. A stream of text is read to its end first.
 
-        The future is like that of ``generate_reply``; it also raises what the stream raises. With
+        The future is like that of ``generate_reply``; it also raises what the stream raises, and
+        ``ReplyTimedOut`` if nothing comes from the stream for 10 s. With
         ``allow_interruptions=False`` the caller cannot interrupt the assistant. LiveKit's
         ``AgentSession.say`` does not pass this argument on: it drops it with a warning, since
         Phonic detects the turns.
@@ -439,29 +443,23 @@ class RealtimeSession(
         request_id, reply = self._new_reply()
         if isinstance(text, str):
             self._runtime.dispatch(events.Say(request_id, chat.utf8(text), interruptible))
-        elif self.state is State.closed:
-            self._reject_reply(effects.RejectReply(request_id, "closed", "the session is closed"))
-        else:
-            collecting = asyncio.create_task(
-                self._say_collected(request_id, reply, text, interruptible)
-            )
+            return reply
+        self._runtime.dispatch(events.Say(request_id, "", interruptible, complete=False))
+        if not reply.done():
+            collecting = asyncio.create_task(self._collect(request_id, reply, text))
             self._collecting.add(collecting)
             collecting.add_done_callback(self._collecting.discard)
         return reply
 
-    async def _say_collected(
-        self,
-        request_id: str,
-        reply: Reply,
-        text: AsyncIterable[str],
-        interruptible: bool | UnsetType,
-    ) -> None:
-        """Read a stream of text to its end, then ask for it to be spoken."""
+    async def _collect(self, request_id: str, reply: Reply, text: AsyncIterable[str]) -> None:
+        """Read a stream of text to its end, for ``say``."""
+        say_more = self._runtime.dispatch_unattended
         with anyio.CancelScope() as scope:
             # The reply was cancelled or superseded, or the session closed: the text is not needed.
             reply.add_done_callback(lambda _: scope.cancel())
             try:
-                words = "".join([part async for part in text])
+                async for part in text:
+                    say_more(events.SayMore(request_id, chat.utf8(part), complete=False))
             except asyncio.CancelledError:
                 # If the reply is not done, the stream itself was cancelled: then the reply is, too.
                 reply.cancel()
@@ -473,12 +471,11 @@ class RealtimeSession(
                 else:
                     del self._replies[request_id]
                     reply.set_exception(error)
+                    self._runtime.dispatch_unattended(events.CancelReply(request_id))
                 if isinstance(error, (KeyboardInterrupt, SystemExit)):
                     raise  # The process is to end.
                 return
-            self._runtime.dispatch_unattended(
-                events.Say(request_id, chat.utf8(words), interruptible)
-            )
+            say_more(events.SayMore(request_id, "", complete=True))
 
     def _new_reply(self) -> tuple[str, Reply]:
         self._requests += 1
@@ -684,6 +681,7 @@ class RealtimeSession(
             reply.cancel()
 
     def _emit_speech_started(self, _: effects.EmitSpeechStarted) -> None:
+        self._turn_started_at = time.time()
         self._listener.forget()
         self._playback.stop()
         self.emit("input_speech_started", llm.InputSpeechStartedEvent())
@@ -698,9 +696,13 @@ class RealtimeSession(
         self.emit(
             "input_audio_transcription_completed",
             llm.InputTranscriptionCompleted(
-                item_id=effect.item_id, transcript=effect.text, is_final=True
+                item_id=effect.item_id,
+                transcript=effect.text,
+                is_final=True,
+                turn_started_at=self._turn_started_at,
             ),
         )
+        self._turn_started_at = None
 
     def _emit_connected(self, effect: effects.EmitConnected) -> None:
         self._times.connected()
@@ -760,11 +762,6 @@ class RealtimeSession(
             self._listener.forget()
             if (metrics := self._times.ended()) is not None:
                 self.emit("metrics_collected", metrics)
-            for request_id in list(self._replies):
-                # The machine does not know of replies whose stream of text is still being read.
-                self._reject_reply(
-                    effects.RejectReply(request_id, "closed", "the session is closed")
-                )
 
     def _observe(self, session: AgentSession[Any]) -> None:
         self._observer.follow(session)

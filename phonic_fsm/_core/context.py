@@ -84,10 +84,22 @@ class Unclaimed(Struct):
     """What it holds, once it has ended. They go into the history when LiveKit is told."""
 
 
-ReplyPhase = Literal["waiting", "asked"]
-"""How far a reply is: it waits for the moment to ask for it, or an answer is to come.
+ReplyPhase = Literal["incomplete", "waiting", "asked"]
+"""How far a reply is.
 
-The server was asked for that answer, or gives it to the caller anyway.
+``incomplete``
+    It is to say a text of which more is to come.
+``waiting``
+    It waits for the moment to ask for it. That has come once the conversation is open, no turn of
+    the assistant is under way, and the opening is over. The service drops a request during a turn,
+    or cuts that turn off.
+``asked``
+    An answer is to come: the server was asked for it, or gives it to the caller anyway.
+"""
+
+Opening = Literal["over", "awaited"]
+"""Whether the assistant may be about to speak without being asked: to welcome the caller, or to go
+on with what a lost connection has cut off. What is asked for meanwhile could not be told from it.
 """
 
 
@@ -190,6 +202,10 @@ class Context(Struct, kw_only=True):
 
     generation: Generation | None = None
     caller_speaks: bool = False
+    words_after: str | None = None
+    """The chat item behind which the caller's words belong, from the caller's first sound until
+    their transcript comes. The answer to them may have begun by then, or be over. It is empty if
+    they belong first, and ``None`` if they belong last."""
     last_transcript_id: str | None = None
     """The caller's last words, as long as they may be taken back: until an answer begins."""
     leftover: Leftover = "none"
@@ -200,13 +216,17 @@ class Context(Struct, kw_only=True):
     calls: dict[str, Call] = field(default_factory=dict)
     """Tool calls by their ids, the oldest first. An output for any other is told in words."""
 
+    opening: Opening = "over"
     unclaimed: Unclaimed | None = None
     """The answer to the caller that waits for LiveKit to commit the turn and to ask for it."""
     reply: Reply | None = None
     wait: Wait = "second_half"
     """For the reply, or for the answer that the open generation awaits."""
     typed: dict[str, str] = field(default_factory=dict)
-    """What the user typed, by the message's id, until a reply to it is asked for."""
+    """What the user typed, by the message's id, until it is sent with a request for a reply."""
+    typed_last: Private[str] = ""
+    """What the user typed, once it is sent, until the caller speaks. Phonic may repeat it as if the
+    caller had said it."""
 
     @property
     def conversing(self) -> bool:

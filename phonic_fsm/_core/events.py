@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from .._wire.client import ClientMessage
 from .._wire.codec import MalformedMessage, UnknownMessage
 from .._wire.config import ConfigOptions, InlineTool
-from .._wire.facts import Id, Measured, Private, Public, Setting, StepKind
+from .._wire.facts import Compared, Id, Measured, Private, Public, StepKind
 from .._wire.server import ServerMessage
 from .history import Item
 
@@ -83,6 +83,12 @@ class GraceOver(_Event, frozen=True, tag="grace_over"):
 
 class ReplyOverdue(_Event, frozen=True, tag="reply_overdue"):
     """A reply has not begun: half of its time, or all of it, has passed."""
+
+    step_kind: ClassVar[StepKind] = "reply"
+
+
+class OpeningOverdue(_Event, frozen=True, tag="opening_overdue"):
+    """The conversation is open, and the assistant has not begun to speak without being asked."""
 
     step_kind: ClassVar[StepKind] = "reply"
 
@@ -216,7 +222,7 @@ class ToolEnded(_Event, frozen=True, tag="tool_ended"):
 
 class UpdateInstructions(_Event, frozen=True, tag="update_instructions"):
     step_kind: ClassVar[StepKind] = "settings"
-    instructions: Setting[str]
+    instructions: Compared[str]
 
 
 class UpdateTools(_Event, frozen=True, tag="update_tools"):
@@ -253,7 +259,7 @@ class UpdateSession(_Event, frozen=True, tag="update_session", kw_only=True):
     """Several settings at once: at the start, and at a handoff."""
 
     step_kind: ClassVar[StepKind] = "settings"
-    instructions: Setting[str | UnsetType] = UNSET
+    instructions: Compared[str | UnsetType] = UNSET
     tools: tuple[InlineTool, ...] | UnsetType = UNSET
     items: tuple[Item, ...] | UnsetType = UNSET
     """The whole chat context, which takes the place of the present one."""
@@ -271,6 +277,18 @@ class Say(_Event, frozen=True, tag="say", omit_defaults=True):
     text: Private[str]
     interruptible: bool | UnsetType = UNSET
     """Whether the caller can interrupt it. If it is unset, Phonic decides."""
+    complete: bool = True
+    """Whether this is all of the text. Otherwise ``say_more`` brings the rest."""
+
+
+class SayMore(_Event, frozen=True, tag="say_more"):
+    """More of a text that ``say`` got as a stream."""
+
+    step_kind: ClassVar[StepKind] = "reply"
+    request_id: Id[str]
+    text: Private[str]
+    complete: bool
+    """Whether this was the end of it."""
 
 
 class CancelReply(_Event, frozen=True, tag="cancel_reply"):
@@ -288,7 +306,7 @@ class Open(_Event, frozen=True, tag="open"):
 
 class SetExternalId(_Event, frozen=True, tag="set_external_id"):
     step_kind: ClassVar[StepKind] = "settings"
-    external_id: Id[Setting[str]]
+    external_id: Id[Compared[str]]
 
 
 class Interrupt(_Event, frozen=True, tag="interrupt"):
@@ -341,6 +359,7 @@ TimerEvent = Union[
     AnswerOverdue,
     GraceOver,
     ReplyOverdue,
+    OpeningOverdue,
     TurnOverdue,
     LastWordsOver,
     AnswerUnclaimed,
@@ -365,6 +384,7 @@ CallEvent = Union[
     UpdateSession,
     GenerateReply,
     Say,
+    SayMore,
     CancelReply,
     SetExternalId,
     Interrupt,

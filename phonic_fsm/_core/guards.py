@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from .._wire import server
 from .._wire.facts import public_length
-from .._wire.server import AudioChunk, Error, ToolCall
+from .._wire.server import AudioChunk, Error, InputText, ToolCall
 from .context import Context
 from .events import (
     ClearAudio,
@@ -20,6 +20,7 @@ from .events import (
     Event,
     GenerateReply,
     PlaybackLeft,
+    SayMore,
     SettingsEvent,
 )
 from .prompt import has_variables
@@ -75,9 +76,24 @@ def a_reply_was_asked_for(context: Context, event: Event) -> bool:
     return context.reply is not None and context.reply.phase == "asked"
 
 
-def a_reply_waits(context: Context, event: Event) -> bool:
-    """A reply waits for the moment to ask for it."""
-    return context.reply is not None and context.reply.phase == "waiting"
+def a_welcome_may_come(context: Context, event: Event | None = None) -> bool:
+    """The assistant may greet the caller: the config asks for it, or names what may ask for it.
+
+    An agent's own welcome may come even where the config has ``null`` for it; that is not known.
+    """
+    config = context.config
+    asked_for = not context.continuing and (
+        config.generate_welcome_message is True or bool(config.welcome_message)
+    )
+    return asked_for or bool(config.agent) or bool(config.configuration_endpoint)
+
+
+def text_is_awaited(context: Context, event: SayMore) -> bool:
+    """The reply whose text this is has not ended, and its text is not complete."""
+    reply = context.reply
+    return (
+        reply is not None and reply.phase == "incomplete" and reply.request_id == event.request_id
+    )
 
 
 def a_reply_is_awaited(context: Context, event: Event) -> bool:
@@ -170,6 +186,11 @@ def speech_may_overlap(context: Context, event: Event) -> bool:
     in LiveKit, and LiveKit has to stop it as soon as the caller speaks.
     """
     return context.config.stream_ahead_of_real_time is False and not context.push_to_talk
+
+
+def repeats_what_was_typed(context: Context, event: InputText) -> bool:
+    """The transcript is what the user typed, which was sent with the request for a reply."""
+    return bool(context.typed_last) and event.text.strip() == context.typed_last
 
 
 def a_transcript_may_be_taken_back(context: Context, event: Event) -> bool:

@@ -11,7 +11,7 @@ from typing import Literal, Union
 
 from msgspec import Struct, structs
 
-from .._wire.facts import Id, Private, PrivateJson, Public
+from .._wire.facts import Compared, Id, Private, PrivateJson, Public
 
 Role = Literal["system", "developer", "user", "assistant"]
 
@@ -19,7 +19,7 @@ Role = Literal["system", "developer", "user", "assistant"]
 class Message(Struct, frozen=True, tag="message", tag_field="type"):
     id: Id[str]
     role: Role
-    text: Private[str]
+    text: Compared[str]
     interrupted: bool = False
 
 
@@ -79,6 +79,18 @@ class History:
                 pass
         return next(ids, None)
 
+    @property
+    def last_id(self) -> str | None:
+        """The id of the last item."""
+        return next(reversed(self._items), None)
+
+    def place(self, after: str | None, item: Item) -> None:
+        """Put an item behind another one: first for an empty id, last for ``None``."""
+        if after is None:
+            self.add(item)
+        else:
+            self.insert(after or None, item)
+
     def add(self, item: Item) -> None:
         """Put an item at the end, or in the place of the item with the same id."""
         self._items[item.id] = item
@@ -104,11 +116,7 @@ class History:
         self._items = {item.id: item for item in items}
 
     def correct(self, message_id: str, text: str) -> None:
-        """Keep only what was spoken of an interrupted message; if that is nothing, take it out."""
+        """Keep only what was spoken of an interrupted message."""
         message = self._items.get(message_id)
-        if not isinstance(message, Message):
-            return
-        if text.strip():
+        if isinstance(message, Message):
             self._items[message_id] = structs.replace(message, text=text, interrupted=True)
-        else:
-            del self._items[message_id]

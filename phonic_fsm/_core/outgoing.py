@@ -56,17 +56,22 @@ def release(context: Context) -> None:
     tell_changes(context)
     context.put(*map(Send, context.held))
     context.held.clear()
-    if context.reply is not None and context.reply.phase == "waiting":
-        send_request(context, context.reply)
 
 
 def send_request(context: Context, reply: Reply) -> None:
-    """Ask the server for the reply."""
+    """Ask the server for the reply. What the user typed goes along if LiveKit asks for it."""
     reply.phase = "asked"
-    if isinstance(reply.message, client.Mute):
+    tell_changes(context)
+    message = reply.message
+    if isinstance(message, client.Mute):
         mute(context)
-    else:
-        context.put(Send(reply.message))
+        return
+    if isinstance(message, client.GenerateReply) and context.typed and reply.request_id is not None:
+        text = "\n".join(context.typed.values())
+        message = reply.message = structs.replace(message, user_message=text)
+        context.typed_last = text.strip()
+        context.typed.clear()
+    context.put(Send(message))
 
 
 def gate_when_open(context: Context) -> SetAudioGate:

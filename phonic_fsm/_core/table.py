@@ -368,6 +368,11 @@ def _caller() -> Iterator[_On]:
     )
     yield (
         _On(server.InputText)
+        .ignore(
+            (*CONVERSING, last_words),
+            "it repeats what the user typed",
+            when=when.repeats_what_was_typed,
+        )
         .stay((*CONVERSING, last_words), caller.add_transcript)
         .ignore_unheard()
     )
@@ -465,7 +470,7 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(server.AssistantFinishedSpeaking)
-        .settle(speaking, assistant.finish_turn, replies.ask_next)
+        .settle(speaking, assistant.finish_turn)
         .stay(SILENT, assistant.forget_leftover, when=when.turn_is_dropped)
         .stay(last_words, assistant.finish_turn)
         .ignore((config_sent, *SILENT), NO_TURN)
@@ -477,8 +482,8 @@ def _assistant() -> Iterator[_On]:
             speaking, "the answer has a time of its own to begin", when=when.answer_has_not_begun
         )
         .stay(speaking, assistant.await_more, when=when.more_has_come)
-        .settle(speaking, assistant.cut_off_turn, replies.ask_next, when=when.assistant_has_yielded)
-        .settle(speaking, assistant.cut_stalled_turn, replies.ask_next)
+        .settle(speaking, assistant.cut_off_turn, when=when.assistant_has_yielded)
+        .settle(speaking, assistant.cut_stalled_turn)
         .stay((*SILENT, reconnecting), assistant.forget_leftover, when=when.turn_is_dropped)
         .ignore(others(speaking), NO_TURN)
     )
@@ -569,21 +574,34 @@ def _replies() -> Iterator[_On]:
         .stay(others(*ENDED), push_to_talk.adopt_reply, when=when.claims_the_coming_answer)
         .stay(others(closed), push_to_talk.claim_answer, when=when.claims_the_answer)
         .settle(
-            speaking, assistant.finish_turn, replies.request_reply, when=when.generation_is_empty
+            speaking, assistant.finish_turn, replies.request_reply, when=when.answer_has_not_begun
         )
         .stay(others(*ENDED), replies.request_reply)
         .stay(ENDED, replies.refuse_reply)
     )
     yield (
         _On(events.Say)
-        .settle(speaking, assistant.finish_turn, replies.request_say, when=when.generation_is_empty)
+        .settle(
+            speaking, assistant.finish_turn, replies.request_say, when=when.answer_has_not_begun
+        )
         .stay(others(*ENDED), replies.request_say)
         .stay(ENDED, replies.refuse_reply)
+    )
+    yield (
+        _On(events.SayMore)
+        .stay(others(*ENDED), replies.take_more_text, when=when.text_is_awaited)
+        .ignore(others(*ENDED), "the reply has ended meanwhile")
+        .ignore(ENDED, "every reply has ended")
     )
     yield (
         _On(events.CancelReply)
         .stay(others(*ENDED), replies.withdraw_reply)
         .ignore(ENDED, "every reply has ended")
+    )
+    yield (
+        _On(events.OpeningOverdue)
+        .stay(SILENT, replies.ask_after_opening)
+        .ignore(others(*SILENT), "the assistant speaks, or no conversation is open")
     )
     yield (
         _On(events.ReplyOverdue)
@@ -593,7 +611,6 @@ def _replies() -> Iterator[_On]:
             when=(when.answer_has_not_begun, when.time_is_left),
         )
         .settle(speaking, replies.give_up_answer, when=when.answer_has_not_begun)
-        .stay(ready, replies.ask_next, when=when.a_reply_waits)
         .stay(
             ready,
             replies.ask_once_more,

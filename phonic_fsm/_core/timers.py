@@ -14,6 +14,7 @@ RETRY_DUE = name_of(events.RetryDue)
 GRACE_OVER = name_of(events.GraceOver)
 ANSWER_OVERDUE = name_of(events.AnswerOverdue)
 REPLY_OVERDUE = name_of(events.ReplyOverdue)
+OPENING_OVERDUE = name_of(events.OpeningOverdue)
 TURN_OVERDUE = name_of(events.TurnOverdue)
 LAST_WORDS_OVER = name_of(events.LastWordsOver)
 ANSWER_UNCLAIMED = name_of(events.AnswerUnclaimed)
@@ -54,7 +55,8 @@ TO_THE_EAR = 0.5
 """Seconds that the assistant's audio may take from LiveKit to the caller's ear."""
 
 SOON = 2.0
-"""Seconds after a resume within which an answer that was due should begin by itself."""
+"""Seconds within which the assistant should begin what it does without being asked: a welcome, or
+an answer that was due when a connection was lost or when a turn that was cut off here ended."""
 
 
 def pause(

@@ -19,6 +19,7 @@ from .effects import (
     StartTimer,
     StopTimer,
 )
+from .guards import answer_has_not_begun
 from .history import FunctionCall, Message
 
 
@@ -34,6 +35,8 @@ def open_for_answer(context: Context) -> None:
         request_id, owed = reply.request_id, reply.request_id is None
         context.reply = None
         context.put(StopTimer(timers.REPLY_OVERDUE))
+    end_opening(context)
+    let_reply_wait(context)
     if request_id is not None:
         context.put(
             OpenGeneration(response_id, user_initiated=True),
@@ -56,7 +59,7 @@ def is_owed_later(reply: Reply) -> bool:
 def _begins_with(context: Context, reply: Reply) -> bool:
     """Whether an answer that begins now is this reply."""
     # In mid-conversation, one that is owed waits for the end of the turn before this one.
-    owed = reply.request_id is None and context.conversing
+    owed = reply.request_id is None and context.conversing and context.opening == "over"
     return owed or reply.phase == "asked"
 
 
@@ -67,7 +70,7 @@ def await_words(context: Context) -> None:
         return
     generation.phase = "overlapped"
     if generation.after is None:
-        generation.after = context.history.before(generation.response_id) or ""
+        generation.after = context.history.last_id or ""
     context.put(StartTimer(timers.TURN_OVERDUE, timers.YIELDED))
 
 
@@ -91,8 +94,16 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
         message = Message(generation.response_id, "assistant", generation.text, interrupted)
         add_item(context, message, after=generation.after)
         context.last_message_id = message.id
-    if context.reply is not None and context.reply.phase == "waiting" and context.conversing:
-        await_reply(context)
+
+
+def take_out(context: Context, item_id: str) -> None:
+    """Take an item out of the history. What belongs behind it belongs behind the one before it."""
+    before = context.history.before(item_id) or ""
+    if context.words_after == item_id:
+        context.words_after = before
+    if context.generation is not None and context.generation.after == item_id:
+        context.generation.after = before
+    context.history.remove(item_id)
 
 
 def add_item(context: Context, item: Message | FunctionCall, *, after: str | None = None) -> None:
@@ -100,10 +111,7 @@ def add_item(context: Context, item: Message | FunctionCall, *, after: str | Non
     if context.unclaimed is not None:
         context.unclaimed.items.append(item)
         return
-    if after is None:
-        context.history.add(item)
-    else:
-        context.history.insert(after or None, item)
+    context.history.place(after, item)
     context.put(AddItem(item))
 
 
@@ -158,12 +166,60 @@ def end_caller_speech(context: Context) -> None:
 
 
 def ask(context: Context, reply: Reply) -> None:
-    """Wait for this reply, and ask the server for it if the conversation is open."""
+    """Wait for this reply, and ask the server for it as soon as that is possible."""
     context.reply = reply
+    if not context.conversing or reply.phase == "incomplete":
+        await_reply(context)
+        return
+    ask_if_possible(context)
+    let_reply_wait(context)
+
+
+def reply_waits(context: Context) -> bool:
+    """Whether a reply waits for the moment to ask for it."""
+    return context.reply is not None and context.reply.phase == "waiting"
+
+
+def let_reply_wait(context: Context) -> None:
+    """If the reply waits for a turn or the opening to end, that has a time of its own."""
+    if reply_waits(context) and not answer_has_not_begun(context):
+        context.put(StopTimer(timers.REPLY_OVERDUE))
+
+
+def ask_if_possible(context: Context) -> None:
+    """Ask for the reply that waits, unless the assistant speaks or is about to.
+
+    The conversation is open.
+    """
+    reply = context.reply
+    if reply is None or reply.phase != "waiting":
+        return
+    ends_caller_turn = isinstance(reply.message, client.Mute)
+    is_silent = context.generation is None and context.opening == "over"
+    if not (ends_caller_turn or is_silent):
+        return
     await_reply(context)
-    if context.conversing:
+    is_owed = reply.request_id is None and not ends_caller_turn
+    if is_owed and (context.caller_speaks or context.calls_in("pending")):
+        # The answer to the caller, or to the tools' outputs, will do.
         reply.phase = "asked"
-        outgoing.deliver(context, reply.message)
+    else:
+        outgoing.send_request(context, reply)
+
+
+def await_opening(context: Context) -> None:
+    """Give the assistant a moment to speak without being asked, if it does not speak already."""
+    if context.generation is None:
+        context.opening = "awaited"
+        context.put(StartTimer(timers.OPENING_OVERDUE, timers.SOON))
+        let_reply_wait(context)
+
+
+def end_opening(context: Context) -> None:
+    """Note that the assistant speaks, or will not speak without being asked."""
+    if context.opening == "awaited":
+        context.opening = "over"
+        context.put(StopTimer(timers.OPENING_OVERDUE))
 
 
 def await_answer(context: Context, *, within: float | None = None) -> None:
@@ -179,13 +235,7 @@ def owe_answer(context: Context) -> None:
     If it speaks already, it is asked afterwards. If the caller speaks, or another tool's output is
     still to come, its answer to that will do.
     """
-    if context.reply is not None:
-        return
-    if context.generation is not None:
-        context.reply = Reply(None, client.GenerateReply())
-    elif context.conversing and (context.caller_speaks or context.calls_in("pending")):
-        await_answer(context)
-    else:
+    if context.reply is None:
         ask(context, Reply(None, client.GenerateReply()))
 
 

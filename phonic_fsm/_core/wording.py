@@ -6,8 +6,10 @@ from itertools import islice
 
 from .._wire import server
 from . import events, timers
+from .context import Context, Reply
 from .events import Event
 from .guards import ABNORMAL_CLOSURE
+from .states import State
 
 LONGEST_QUOTE = 500
 """Characters of what Phonic says that an error or a line of the log repeats. The rest is cut."""
@@ -47,6 +49,26 @@ def field_problems(event: server.Error) -> dict[str, str]:
     """What an error says is wrong with single fields, by their path."""
     problems = islice((event.param_errors or {}).items(), MOST_FIELDS)
     return {quoted(path): quoted(what) for path, what in problems}
+
+
+def standstill(context: Context, reply: Reply) -> str:
+    """How far the request for a reply has come, and what it waits for."""
+    if reply.phase == "asked":
+        return "was sent and the assistant has not begun"
+    if reply.phase == "incomplete":
+        return "waits for more of the text to say, which has not come to its end"
+    given = {"update_instructions()": context.instructions, "update_tools()": context.tools}
+    missing = " and ".join(call for call, value in given.items() if value is None)
+    if missing:
+        return f"waits for {missing}: Phonic gets its config once both have been called"
+    return WAITS_FOR.get(context.state, "waits")
+
+
+WAITS_FOR = {
+    State.connecting: "waits for a connection",
+    State.config_sent: "waits for Phonic to be ready",
+    State.reconnecting: "waits for the lost connection to be replaced",
+}
 
 
 def complaint(event: server.Error) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Union
 from msgspec import UNSET, Struct, UnsetType
 
 from .config import ConfigOptions, ToolDefinition
-from .facts import Id, Measured, Private, Public, Setting, StepKind
+from .facts import Compared, Id, Measured, Private, Public, StepKind
 
 
 class _ClientMessage(Struct, frozen=True, tag_field="type"):
@@ -35,7 +35,7 @@ class UpdateSystemPrompt(_ClientMessage, frozen=True, tag="update_system_prompt"
     """Replaces the system prompt. The new one cannot contain template variables."""
 
     step_kind: ClassVar[StepKind] = "settings"
-    system_prompt: Setting[str]
+    system_prompt: Compared[str]
 
 
 class AddSystemMessage(_ClientMessage, frozen=True, tag="add_system_message"):
@@ -50,7 +50,7 @@ class UpdateToolsSubset(_ClientMessage, frozen=True, tag="update_tools_subset"):
 
 class SetExternalId(_ClientMessage, frozen=True, tag="set_external_id"):
     step_kind: ClassVar[StepKind] = "settings"
-    external_id: Id[Setting[str]]
+    external_id: Id[Compared[str]]
 
 
 class ToolCallOutput(_ClientMessage, frozen=True, tag="tool_call_output"):

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union
 
 from msgspec import UNSET, Struct, UnsetType
 
-from .facts import Function, Id, Public, Setting
+from .facts import Compared, Function, Id, Public
 
 AudioFormat = Literal["pcm_44100", "pcm_24000", "pcm_16000", "pcm_8000", "mulaw_8000"]
 """The audio formats that Phonic takes: PCM16 LE, or µ-law, and the sample rate in Hz; all mono."""
@@ -54,7 +54,7 @@ class BuiltInTool(Struct, frozen=True, tag="built_in", tag_field="type"):
     """One of Phonic's built-in tools, with a configuration of its own."""
 
     name: Public[str]
-    tool_config: Setting[dict[str, Any]]
+    tool_config: Compared[dict[str, Any]]
 
 
 ToolDefinition = Union[str, BuiltInTool, InlineTool]
@@ -71,14 +71,14 @@ class ConfigOptions(Struct, frozen=True, kw_only=True):
     agent: Public[str | UnsetType | None] = UNSET
     project: Public[str | UnsetType | None] = UNSET
     model: Public[str | UnsetType | None] = UNSET
-    system_prompt: Setting[str | UnsetType | None] = UNSET
+    system_prompt: Compared[str | UnsetType | None] = UNSET
     audio_speed: Public[float | UnsetType | None] = UNSET
     background_noise_level: Public[float | UnsetType | None] = UNSET
     background_noise: Public[str | UnsetType | None] = UNSET
     generate_welcome_message: bool | UnsetType | None = UNSET
     is_welcome_message_interruptible: bool | UnsetType | None = UNSET
     websocket_timeout_sec: Public[int | UnsetType | None] = UNSET
-    welcome_message: Setting[str | UnsetType | None] = UNSET
+    welcome_message: Compared[str | UnsetType | None] = UNSET
     voice_id: Public[str | UnsetType | None] = UNSET
     additional_voice_ids: Public[list[str] | UnsetType | None] = UNSET
     input_format: AudioFormat | UnsetType | None = UNSET
@@ -90,7 +90,7 @@ class ConfigOptions(Struct, frozen=True, kw_only=True):
     min_words_to_interrupt: Public[int | UnsetType | None] = UNSET
     generate_no_input_poke_text: bool | UnsetType | None = UNSET
     no_input_poke_sec: Public[int | float | UnsetType | None] = UNSET
-    no_input_poke_text: Setting[str | UnsetType | None] = UNSET
+    no_input_poke_text: Compared[str | UnsetType | None] = UNSET
     no_input_end_conversation_sec: Public[int | float | UnsetType | None] = UNSET
     default_language: Public[str | UnsetType | None] = UNSET
     additional_languages: Public[list[str] | UnsetType | None] = UNSET
@@ -99,20 +99,20 @@ class ConfigOptions(Struct, frozen=True, kw_only=True):
     stream_ahead_of_real_time: bool | UnsetType | None = UNSET
     intelligence_level: Public[str | UnsetType | None] = UNSET
     phonic_model: Public[str | UnsetType | None] = UNSET
-    boosted_keywords: Setting[list[str] | UnsetType | None] = UNSET
-    pronunciation_dictionary: Setting[list[dict[str, str]] | UnsetType | None] = UNSET
+    boosted_keywords: Compared[list[str] | UnsetType | None] = UNSET
+    pronunciation_dictionary: Compared[list[dict[str, str]] | UnsetType | None] = UNSET
     tools: Public[list[ToolDefinition] | UnsetType | None] = UNSET
-    template_variables: Setting[dict[str, str] | UnsetType | None] = UNSET
+    template_variables: Compared[dict[str, str] | UnsetType | None] = UNSET
     enable_redaction: bool | UnsetType | None = UNSET
     enable_watermarking: bool | UnsetType | None = UNSET
     mcp_servers: Public[list[str] | UnsetType | None] = UNSET
     observability_integrations: Public[list[str] | UnsetType | None] = UNSET
-    external_storage_policy: Setting[str | UnsetType | None] = UNSET
-    tasks: Setting[list[dict[str, str]] | UnsetType | None] = UNSET
-    outbound_number_pool: Setting[dict[str, list[str]] | UnsetType | None] = UNSET
+    external_storage_policy: Compared[str | UnsetType | None] = UNSET
+    tasks: Compared[list[dict[str, str]] | UnsetType | None] = UNSET
+    outbound_number_pool: Compared[dict[str, list[str]] | UnsetType | None] = UNSET
     enable_assistant_backchannel: bool | UnsetType | None = UNSET
     assistant_backchannel_aggressiveness: Public[float | UnsetType | None] = UNSET
-    configuration_endpoint: Setting[dict[str, Any] | UnsetType | None] = UNSET
-    additional_params: Setting[dict[str, Any] | UnsetType | None] = UNSET
-    data_retention_policy: Setting[dict[str, Any] | UnsetType | None] = UNSET
-    external_id: Id[Setting[str | UnsetType | None]] = UNSET
+    configuration_endpoint: Compared[dict[str, Any] | UnsetType | None] = UNSET
+    additional_params: Compared[dict[str, Any] | UnsetType | None] = UNSET
+    data_retention_policy: Compared[dict[str, Any] | UnsetType | None] = UNSET
+    external_id: Id[Compared[str | UnsetType | None]] = UNSET

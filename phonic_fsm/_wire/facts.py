@@ -41,10 +41,11 @@ class Fact(Enum):
     type ``Any``, nothing is."""
     PRIVATE_JSON = "private_json"
     """Private values in a JSON object that is kept as text."""
-    SETTING = "setting"
-    """Private, and the machine compares it with the value before."""
+    COMPARED = "compared"
+    """Private, and the machine compares it: a setting with the value before, a transcript with what
+    was typed."""
     FUNCTION = "function"
-    """A tool in OpenAI's form. The function's name is public, the rest is a setting."""
+    """A tool in OpenAI's form. The function's name is public, the rest is compared."""
 
 
 LENGTH_STEP = 8
@@ -68,7 +69,7 @@ Measured = Annotated[T, Fact.MEASURED]
 Public = Annotated[T, Fact.PUBLIC]
 Private = Annotated[T, Fact.PRIVATE]
 PrivateJson = Annotated[T, Fact.PRIVATE_JSON]
-Setting = Annotated[T, Fact.SETTING]
+Compared = Annotated[T, Fact.COMPARED]
 Function = Annotated[T, Fact.FUNCTION]
 
 

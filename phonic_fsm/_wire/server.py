@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union
 
 from msgspec import Meta, Struct
 
-from .facts import Id, Measured, Private, Public, StepKind
+from .facts import Compared, Id, Measured, Private, Public, StepKind
 
 LONGEST_NAME = 256
 """Characters of an id, a tool's name or a code. A message with a longer one is refused."""
@@ -45,7 +45,7 @@ class InputText(_ServerMessage, frozen=True, tag="input_text"):
     """The final transcript of what the caller said."""
 
     step_kind: ClassVar[StepKind] = "speech"
-    text: Private[str]
+    text: Compared[str]
     language: Public[Name | None] = None
 
 

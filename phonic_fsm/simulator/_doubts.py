@@ -139,13 +139,13 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = "no"
     user_message: Annotated[
-        Literal["silent", "echoed"],
+        Literal["echoed", "silent"],
         _asked(
             "Does the `user_message` of `generate_reply` come back as `input_text`?",
             source="A public client of the service expects it to; the protocol is silent.",
             handled="A transcript that repeats what was typed is not added once more.",
         ),
-    ] = "silent"
+    ] = "echoed"
     request_in_turn: Annotated[
         Literal["cuts_in", "waits", "is_dropped"],
         _asked(
@@ -156,7 +156,9 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 "dropped, as a public client reports."
             ),
             handled=(
-                "If the reply has not begun when the running turn is over, it is asked for again."
+                "A reply is asked for when the running turn is over. If that was cut off with "
+                "`interrupt()`, the reply is asked for at once, and again if it has not begun soon "
+                "after the turn is over."
             ),
         ),
     ] = "cuts_in"

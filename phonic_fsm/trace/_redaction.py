@@ -2,8 +2,8 @@
 
 A redacted trace still replays. Only settings and events are redacted; a second machine then takes
 the redacted events, and its effects go into the trace. So placeholders keep what the machine
-decides by: blank text stays blank, settings that differ stay different, and a prompt with template
-variables keeps its braces.
+decides by: blank text stays blank, what it compares stays equal or different, and a prompt with
+template variables keeps its braces.
 
 What a field may hold is said where the field is defined (``_wire.facts``). A field that this
 version does not know is private: what Phonic or a later version adds is redacted.
@@ -23,7 +23,7 @@ from .._wire.facts import Fact, Field, Public, field_of, fields_of, public_lengt
 from .._wire.server import AudioChunk
 from ._format import event_from
 
-_PRIVATE_FACTS = {Fact.PRIVATE, Fact.PRIVATE_JSON, Fact.SETTING, Fact.FUNCTION}
+_PRIVATE_FACTS = {Fact.PRIVATE, Fact.PRIVATE_JSON, Fact.COMPARED, Fact.FUNCTION}
 
 _TAG = field_of(Public[str])
 """The name of a struct's type."""
@@ -70,7 +70,7 @@ class Redaction:
             return self._arguments(value)
         if Fact.FUNCTION in private:
             return self._function(value)
-        return self.private(value, setting=Fact.SETTING in private)
+        return self.private(value, compared=Fact.COMPARED in private)
 
     def _public(self, field: Field, value: Any) -> Any:
         """A public field's value; of an object, only what is measured is public."""
@@ -84,24 +84,24 @@ class Redaction:
             }
         return value
 
-    def private(self, value: Any, *, setting: bool = False) -> Any:
+    def private(self, value: Any, *, compared: bool = False) -> Any:
         """The value with every text and number in it redacted. The names of fields stay."""
         if isinstance(value, dict):
-            return {key: self.private(part, setting=setting) for key, part in value.items()}
+            return {key: self.private(part, compared=compared) for key, part in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.private(part, setting=setting) for part in value]
+            return [self.private(part, compared=compared) for part in value]
         if isinstance(value, str):
-            return self._setting(value) if setting else _said(value)
+            return self._told_apart(value) if compared else _said(value)
         if isinstance(value, bool):
-            return value if setting else False
+            return value if compared else False
         if isinstance(value, (int, float)):
-            return self._number(value) if setting else 0
+            return self._number(value) if compared else 0
         return value
 
     def _function(self, schema: Any) -> Any:
         """A tool in OpenAI's form: ``type`` and the function's ``name`` stay."""
         if not isinstance(schema, dict):
-            return self.private(schema, setting=True)
+            return self.private(schema, compared=True)
         redacted = {}
         for name, part in schema.items():
             if name == "function":
@@ -109,7 +109,7 @@ class Redaction:
             elif name in ("type", "name") and isinstance(part, str):
                 redacted[name] = part
             else:
-                redacted[name] = self.private(part, setting=True)
+                redacted[name] = self.private(part, compared=True)
         return redacted
 
     def _arguments(self, text: str) -> str:
@@ -120,12 +120,14 @@ class Redaction:
             return _said(text)
         return msgspec.json.encode(self.private(arguments)).decode()
 
-    def _setting(self, text: str) -> str:
-        """A placeholder that only this text has."""
-        if not text.strip():
+    def _told_apart(self, text: str) -> str:
+        """A placeholder that only this text has, but for white space around it, which stays."""
+        said = text.strip()
+        if not said:
             return text
-        braces = " {{…}}" if "{{" in text else ""
-        return f"{_said(text).strip()} #{self._number(text)}{braces}"
+        before, after = text.split(said, 1)
+        braces = " {{…}}" if "{{" in said else ""
+        return f"{before}{_said(said)} #{self._number(said)}{braces}{after}"
 
     def _number(self, value: str | int | float) -> int:
         return self._numbers.setdefault(value, len(self._numbers) + 1)

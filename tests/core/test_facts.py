@@ -20,7 +20,7 @@ TYPES: dict[str, type[Struct]] = {
     **{f"message {kind.__struct_config__.tag}": kind for kind in get_args(ClientMessage)},
 }
 
-TOGETHER = ({Fact.ID, Fact.SETTING},)
+TOGETHER = ({Fact.ID, Fact.COMPARED},)
 """The facts that one field may have at once."""
 
 

@@ -29,6 +29,7 @@ from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.config import ConfigOptions, InlineTool
 
 USUAL = ConfigOptions()
+WELCOMING = ConfigOptions(welcome_message="Hello.")
 PUSH_TO_TALK = ConfigOptions(push_to_talk=True)
 OVERLAPPING = ConfigOptions(stream_ahead_of_real_time=False)
 
@@ -39,7 +40,7 @@ WATCHDOG = events.StateOverdue(60.0)
 """Comes from outside, at any time."""
 TIMER_EVENTS = tuple(kind for kind in get_args(events.TimerEvent) if kind is not type(WATCHDOG))
 TIMERS = tuple(map(name_of, TIMER_EVENTS))
-RETRY, ANSWER, GRACE, REPLY, TURN, LAST, UNCLAIMED, CHANGES = TIMERS
+RETRY, ANSWER, GRACE, REPLY, OPENING, TURN, LAST, UNCLAIMED, CHANGES = TIMERS
 
 Phase = str
 """Of the socket: none, opening, resuming, open, reopened, configured."""
@@ -53,8 +54,8 @@ class Bounds(Struct, frozen=True):
     retries: int
     """Attempts to connect again."""
     details: bool
-    """Whether it follows changes in mid-conversation that need no reset, and remembers calls that
-    a lost conversation made."""
+    """Whether it follows changes in mid-conversation that need no reset and texts that come as a
+    stream, and remembers calls that a lost conversation made."""
 
 
 class World(Struct):
@@ -184,6 +185,9 @@ def all_events(context: Context, world: World, bounds: Bounds) -> Iterator[tuple
     yield events.GenerateReply(request), True
     yield events.GenerateReply(request, "Ask."), True
     yield events.Say(request, "Hello."), True
+    yield events.Say(request, "Hel", complete=False), bounds.details
+    yield events.SayMore(pending or "r1", "lo.", complete=False), bounds.details
+    yield events.SayMore(pending or "r1", "", complete=True), bounds.details
     yield events.CancelReply(pending or "r1"), True
 
 
@@ -228,6 +232,7 @@ def key_of(context: Context, world: World) -> Key:
         context.tools is not None,
         changes,
         kind_of(context.generation),
+        context.opening,
         kind_of_unclaimed(context),
         context.caller_speaks,
         context.leftover != "none",
@@ -242,6 +247,8 @@ def ticking(context: Context, world: World) -> frozenset[str]:
     idle = {REPLY, TURN, CHANGES} if context.state is State.last_words else set()
     if context.reply is None and kind_of(context.generation) != "awaited":
         idle.add(REPLY)
+    if context.opening == "over":
+        idle.add(OPENING)
     if context.leftover == "none" and kind_of(context.generation) in ("none", "awaited"):
         idle.add(TURN)
     if not context.changes or not context.conversing:
@@ -265,8 +272,8 @@ def kind_of_unclaimed(context: Context) -> str:
 
 def how_it_goes_out(reply: Reply) -> str:
     """Once it is sent, its message makes no difference any more."""
-    if reply.phase == "asked":
-        return "sent"
+    if reply.phase != "waiting":
+        return reply.phase
     return "by muting" if isinstance(reply.message, client.Mute) else "as a message"
 
 
@@ -479,9 +486,16 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
     if state is State.last_words:
         assert reply is None
         return
-    if reply is not None and (reply.request_id is not None or state is not State.reconnecting):
-        # One that is asked for after the assistant's turn waits for the end of that.
-        assert REPLY in timers or (reply.phase == "waiting" and generation is not None)
+    # A reply that waits for a turn, or the opening, to end has no time of its own meanwhile.
+    held_up = generation is not None or context.opening == "awaited"
+    if reply is not None and reply.phase == "waiting" and context.conversing:
+        assert held_up
+    elif reply is not None and (reply.request_id is not None or state is not State.reconnecting):
+        assert REPLY in timers
+    if context.opening == "awaited":
+        assert OPENING in timers
+        assert generation is None
+        assert context.conversing
     if generation is not None and generation.phase == "awaited":
         assert REPLY in timers
     if generation is not None and generation.phase != "awaited":
@@ -609,6 +623,7 @@ def longest_way(edges: dict[Key, list[tuple[Event, Key]]]) -> int:
     ("config", "bounds", "situations", "edges"),
     [
         pytest.param(USUAL, Bounds(2, 1, False), 2_100, 90_000, id="usual"),
+        pytest.param(WELCOMING, Bounds(1, 0, False), 1_000, 10_000, id="welcoming"),
         pytest.param(OVERLAPPING, Bounds(1, 0, True), 1_700, 75_000, id="overlapping"),
         pytest.param(PUSH_TO_TALK, Bounds(1, 0, False), 4_000, 170_000, id="push_to_talk"),
     ],

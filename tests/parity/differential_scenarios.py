@@ -448,6 +448,23 @@ async def a_reply_asked_for_while_the_assistant_speaks(run: Run) -> None:
     await run.hear(*turn("Hello."))
 
 
+@scenario(welcome_message="Welcome.")
+async def a_reply_asked_for_before_the_welcome(run: Run) -> None:
+    await run.configure()
+    await run.generate_reply(instructions="Greet.")
+    await run.become_ready()
+    await run.hear(*turn("Welcome."))
+    await run.settle()
+    await run.hear(*turn("Hello."))
+
+
+@scenario()
+async def a_transcript_after_the_answer_to_it(run: Run) -> None:
+    await run.open()
+    await run.hear(USER_STARTED, USER_FINISHED, *turn("It is sunny."))
+    await run.hear(transcript("How is the weather?"))
+
+
 @scenario()
 async def two_replies_asked_for_in_a_row(run: Run) -> None:
     await run.open()

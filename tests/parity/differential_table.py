@@ -175,10 +175,21 @@ SUPERSEDED = Reason(
     "gives each of several requests a generation of its own, although one answer comes",
     "keeps one request: a newer one takes its place, and the older future is cancelled",
 )
+LATE_TRANSCRIPT = Reason(
+    TURNS,
+    "puts a transcript that comes after the answer behind that answer",
+    "puts it before the answer",
+)
 TURN_GOES_ON = Reason(
     REPLIES,
     "cuts a turn in two if you ask for a reply while the assistant speaks",
     "leaves the turn whole; the next turn is the reply",
+)
+AFTER_WELCOME = Reason(
+    REPLIES,
+    "takes the welcome for the reply that you asked for before Phonic was ready, and asks for the "
+    "reply while the welcome is spoken, which Phonic drops or cuts the welcome off for",
+    "asks for the reply when the welcome is over; your future resolves to the reply",
 )
 WITHDRAWN = Reason(
     REPLIES,
@@ -700,6 +711,36 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
     ),
     ("a reply asked for while the assistant speaks", "replies"): former(
         ["generation 2 at once"], ["generation 2 later"], ONE_REPLY
+    ),
+    ("a reply asked for before the welcome", "events"): former(
+        ["generation 1", "generation 2", "generation 3"],
+        ["generation 1", "generation 2"],
+        AFTER_WELCOME,
+    ),
+    ("a reply asked for before the welcome", "generations"): each(
+        ["'' b'' asked for", "'Welcome.' b'ab'", "'Hello.' b'ab'"],
+        ["'Welcome.' b'ab' asked for", "'Hello.' b'ab'"],
+        ["'Welcome.' b'ab'", "'Hello.' b'ab' asked for"],
+        AFTER_WELCOME,
+    ),
+    ("a reply asked for before the welcome", "chat"): former(
+        ["assistant (generation 2): Welcome.", "assistant (generation 3): Hello."],
+        ["assistant (generation 1): Welcome.", "assistant (generation 2): Hello."],
+        AFTER_WELCOME,
+    ),
+    ("a reply asked for before the welcome", "replies"): each(
+        ["generation 1 at once"], ["generation 1 later"], ["generation 2 later"], AFTER_WELCOME
+    ),
+    ("a transcript after the answer to it", "chat"): both(
+        [
+            "assistant (generation 1): It is sunny.",
+            "user (its transcript): How is the weather?",
+        ],
+        [
+            "user (its transcript): How is the weather?",
+            "assistant (generation 1): It is sunny.",
+        ],
+        LATE_TRANSCRIPT,
     ),
     ("two replies asked for in a row", "events"): former(
         ["generation 1", "generation 2", "generation 3"], ["generation 1"], ONE_REPLY

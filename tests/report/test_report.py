@@ -520,7 +520,7 @@ def test_a_directory_gets_a_page_for_each_trace(tmp_path):
     assert written == {"call.jsonl.html", "monday/call.jsonl.gz.html"}
     assert [line.split(";")[0] for line in result.stdout.splitlines()] == [
         "identical: 12 steps replayed",
-        "identical: 10 steps replayed",
+        "identical: 13 steps replayed",
     ]
 
 

@@ -115,6 +115,46 @@ async def test_typed_text_is_answered(make_model, server):
         assert message.text_content == "Yes."
 
 
+async def test_typed_text_that_phonic_repeats_is_said_once(make_model, server):
+    async with call(make_model(), server) as (session, peer, _):
+        heard = []
+        session.on("user_input_transcribed", lambda event: heard.append(event.transcript))
+        handle = session.generate_reply(user_input="Are you there?")
+        await peer.expect(client.GenerateReply)
+        await peer.send(phonic.InputText("Are you there?"))
+        await peer.speak("Yes.")
+        with anyio.fail_after(PATIENCE):
+            await handle.wait_for_playout()
+        told = session.current_agent.realtime_llm_session.chat_ctx
+        for context in (told, session.history):
+            said = [item.text_content for item in context.items if item.type == "message"]
+            assert said == ["Are you there?", "Yes."]
+        assert heard == []
+
+
+@pytest.mark.parametrize("when", ["answer begun", "answer over"])
+async def test_a_transcript_that_comes_late_stands_before_its_answer(when, make_model, server):
+    async with call(make_model(), server) as (session, peer, seen):
+        began = asyncio.Event()
+        session.output.audio.on("playback_started", lambda _: began.set())
+        await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Yes?"))
+        with anyio.fail_after(PATIENCE):
+            await began.wait()
+        if when == "answer begun":
+            await peer.send(phonic.InputText("Hello?"), phonic.AssistantFinishedSpeaking())
+            await seen.message("assistant")
+        else:
+            await peer.send(phonic.AssistantFinishedSpeaking())
+            await seen.message("assistant")
+            await peer.send(phonic.InputText("Hello?"))
+            await seen.message("user")
+        agent = session.current_agent
+        for context in (agent.realtime_llm_session.chat_ctx, session.history, agent.chat_ctx):
+            said = [item.text_content for item in context.items if item.type == "message"]
+            assert said[-2:] == ["Hello?", "Yes?"]
+
+
 async def test_the_session_ends_when_phonic_ends_the_conversation(make_model, server):
     async with call(make_model(), server) as (_, peer, seen):
         await peer.close(1000, "no input")

@@ -7,7 +7,7 @@ import re
 
 import anyio
 import pytest
-from livekit.agents import llm
+from livekit.agents import APIConnectOptions, llm
 from support.scripted import (
     PATIENCE,
     SILENCE,
@@ -20,6 +20,7 @@ from support.scripted import (
 )
 
 from phonic_fsm import ReplyTimedOut, State
+from phonic_fsm._core import timers
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 
@@ -87,19 +88,168 @@ async def test_speech_before_ready_is_not_the_answer_to_a_waiting_reply(make_mod
         assert welcome.user_initiated is False
 
 
-async def test_the_answer_to_a_reply_during_a_turn_is_the_next_turn(make_model, server):
+async def nothing_was_asked(session, peer):
+    """What the session sends from now on is the first that the peer gets."""
+    session.set_external_id("mark")
+    await peer.expect(client.SetExternalId)
+
+
+ASKING = {
+    "generate_reply": (lambda session: session.generate_reply(), client.GenerateReply),
+    "say": (lambda session: session.say("Two."), client.Say),
+}
+asking = pytest.mark.parametrize(("ask", "request_"), ASKING.values(), ids=ASKING)
+
+
+@asking
+@pytest.mark.parametrize("begun", [[], [phonic.AudioChunk(SILENCE, "One")]], ids=["", "words"])
+async def test_a_reply_is_asked_for_when_the_turn_ends(begun, ask, request_, make_model, server):
     async with conversation(make_model(), server) as (session, peer, emitted):
-        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One"))
+        await peer.send(phonic.AssistantStartedSpeaking(), *begun)
         first = await emitted.next("generation_created")
-        await anext(aiter((await anext(aiter(first.message_stream))).text_stream))
-        reply = session.generate_reply()
-        await peer.expect(client.GenerateReply)
+        await settle(peer, emitted)
+        reply = ask(session)
+        await nothing_was_asked(session, peer)
         await peer.send(phonic.AudioChunk(SILENCE, " more"), phonic.AssistantFinishedSpeaking())
+        await peer.expect(request_)
         await peer.speak("Two.")
         second = await emitted.next("generation_created")
         assert first.user_initiated is False
         assert await reply is second
         assert (await read(second)).text == "Two."
+
+
+@asking
+@pytest.mark.parametrize("end", ["the caller", "interrupt", "a tool call", "a reset", "a stall"])
+async def test_a_reply_is_asked_for_however_the_turn_ends(end, ask, request_, make_model, server):
+    async with conversation(Impatient(make_model()), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One"))
+        await emitted.state("speaking")
+        reply = ask(session)
+        if end == "the caller":
+            await peer.send(phonic.UserStartedSpeaking())
+        elif end == "interrupt":
+            session.interrupt()
+        elif end == "a tool call":
+            await peer.send(phonic.ToolCall("call_1", "look_up"))
+        elif end == "a reset":
+            session.update_options(voice="ann")
+            await peer.expect(client.Reset)
+        await peer.expect(request_)
+        await peer.speak("Two.")
+        assert (await reply).user_initiated is True
+
+
+async def test_a_reply_does_not_time_out_while_a_turn_goes_on(make_model, server):
+    async with conversation(Impatient(make_model()), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE * 20, "One"))
+        await emitted.state("speaking")
+        reply = session.generate_reply()
+        # The turn stalls, and is closed when it can have been heard: after 0.45 s.
+        await peer.expect(client.GenerateReply)
+        assert not reply.done()
+        await peer.speak("Two.")
+        await reply
+
+
+async def test_a_reply_that_is_withdrawn_during_a_turn_is_never_asked_for(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking())
+        await emitted.state("speaking")
+        session.generate_reply().cancel()
+        await peer.send(phonic.AssistantFinishedSpeaking())
+        await emitted.state("ready")
+    assert await peer.receive() is None
+
+
+async def test_a_reply_asked_for_during_a_turn_that_is_lost_is_asked_for_later(make_model, server):
+    at_once = APIConnectOptions(max_retry=1, retry_interval=0.0)
+    async with conversation(make_model(conn_options=at_once), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One"))
+        await emitted.state("speaking")
+        reply = session.generate_reply()
+        peer.cut()
+        resumed = await server.accept()
+        await resumed.send(phonic.ConversationReconnected(), phonic.AudioChunk(SILENCE, " more"))
+        rest = await emitted.next("generation_created")
+        assert rest.user_initiated is False
+        await nothing_was_asked(session, resumed)
+        await resumed.send(phonic.AssistantFinishedSpeaking())
+        assert (await read(rest)).text == " more"
+        await resumed.expect(client.GenerateReply)
+        await resumed.speak("Two.")
+        assert (await read(await reply)).text == "Two."
+
+
+WELCOMES = {
+    "welcome_message": {"welcome_message": "Welcome."},
+    "generated": {"generate_welcome_message": True},
+    "an agent's own": {"phonic_agent": "host"},
+    "an endpoint's": {"configuration_endpoint": {"url": "https://example.com"}},
+}
+welcomed = pytest.mark.parametrize("options", WELCOMES.values(), ids=WELCOMES)
+
+
+@welcomed
+@pytest.mark.parametrize("when", ["before ready", "after ready"])
+async def test_a_welcome_is_no_reply_and_is_heard_whole(when, options, make_model, server):
+    async with started(make_model(**options)) as (session, emitted):
+        if when == "before ready":
+            reply = session.generate_reply()
+        await session.update_instructions("Be kind.")
+        await session.update_tools([])
+        peer = await server.accept()
+        await peer.open_conversation()
+        await emitted.state("ready")
+        if when == "after ready":
+            reply = session.generate_reply()
+        await nothing_was_asked(session, peer)
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Welcome."))
+        welcome = await emitted.next("generation_created")
+        await nothing_was_asked(session, peer)
+        await peer.send(phonic.AssistantFinishedSpeaking())
+        await peer.expect(client.GenerateReply)
+        await peer.speak("How can I help?")
+        answer = await emitted.next("generation_created")
+        assert welcome.user_initiated is False
+        assert await reply is answer
+        assert (await read(welcome)).text == "Welcome."
+
+
+@welcomed
+async def test_without_a_welcome_a_reply_is_asked_for_soon(
+    options, make_model, server, monkeypatch
+):
+    monkeypatch.setattr(timers, "SOON", 0.05)
+    async with started(Impatient(make_model(), **options)) as (session, _):
+        reply = session.generate_reply()
+        await session.update_instructions("Be kind.")
+        await session.update_tools([])
+        peer = await server.accept()
+        await peer.open_conversation()
+        await peer.expect(client.GenerateReply)
+        await peer.speak("How can I help?")
+        await reply
+        again = session.generate_reply()
+        await peer.expect(client.GenerateReply)
+        await peer.speak("Anything else?")
+        await again
+
+
+async def test_a_reply_that_a_turn_has_swallowed_is_asked_for_again_when_it_ends(
+    make_model, server, monkeypatch
+):
+    monkeypatch.setattr(timers, "SOON", 0.05)
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One"))
+        await emitted.state("speaking")
+        session.interrupt()
+        reply = session.generate_reply()
+        await peer.expect(client.GenerateReply)
+        await peer.send(phonic.AudioChunk(SILENCE, " more"), phonic.AssistantFinishedSpeaking())
+        await peer.expect(client.GenerateReply)
+        await peer.speak("Two.")
+        assert (await read(await reply)).text == "Two."
 
 
 async def test_a_newer_reply_supersedes_an_older_one(make_model, server):
@@ -180,10 +330,40 @@ async def test_the_failure_says_where_the_session_was(make_model, server):
     )
 
 
-async def test_a_reply_that_the_server_is_never_ready_for_fails(make_model, server):
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ([], r"waits for update_instructions\(\) and update_tools\(\)"),
+        (["tools"], r"waits for update_instructions\(\): Phonic gets its config once both"),
+        (["instructions"], r"waits for update_tools\(\): Phonic gets its config once both"),
+        (["instructions", "tools"], "in state config_sent, the request waits for Phonic to be"),
+    ],
+)
+async def test_a_reply_that_the_server_is_never_ready_for_says_why(
+    given, reason, make_model, server
+):
     session = Impatient(make_model()).session()
     try:
-        with pytest.raises(llm.RealtimeError, match=r"connecting|awaiting_inputs"):
+        peer = await server.accept()
+        if "instructions" in given:
+            await session.update_instructions("Be kind.")
+        if "tools" in given:
+            await session.update_tools([])
+        if len(given) == 2:
+            await peer.expect(client.Config)
+        with pytest.raises(ReplyTimedOut, match=reason):
+            await session.generate_reply()
+    finally:
+        await session.aclose()
+
+
+async def test_a_reply_that_never_gets_a_connection_says_so(make_model, server):
+    server.refuse = 503
+    session = Impatient(make_model(conn_options=APIConnectOptions(max_retry=9))).session()
+    try:
+        await session.update_instructions("Be kind.")
+        await session.update_tools([])
+        with pytest.raises(ReplyTimedOut, match="in state connecting, the request waits for a con"):
             await session.generate_reply()
     finally:
         await session.aclose()
@@ -273,6 +453,105 @@ async def test_say_collects_a_stream_of_words(make_model, server):
         assert await peer.receive() == client.Say("Good morning.")
         await peer.speak("Good morning.")
         assert await reply is await emitted.next("generation_created")
+
+
+@pytest.mark.parametrize("begun", [(), ("Good ",)], ids=["at once", "after some words"])
+async def test_say_does_not_wait_for_ever_for_a_stream_of_words(begun, make_model, server):
+    stopped = asyncio.Event()
+
+    async def stalls():
+        try:
+            for word in begun:
+                yield word
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    async with conversation(Impatient(make_model()), server) as (session, peer, _):
+        with anyio.fail_after(PATIENCE), pytest.raises(ReplyTimedOut, match="more of the text"):
+            await session.say(stalls())
+        with anyio.fail_after(PATIENCE):
+            await stopped.wait()
+        session.say("Still here.")
+        assert await peer.receive() == client.Say("Still here.")
+
+
+async def test_say_waits_for_a_stream_of_words_as_long_as_some_come(make_model, server):
+    async def slow():
+        for word in ("One ", "two ", "three ", "four."):
+            yield word
+            await asyncio.sleep(0.06)
+
+    async with conversation(Impatient(make_model(), reply_timeout=0.1), server) as (
+        session,
+        peer,
+        _,
+    ):
+        reply = session.say(slow())
+        assert await peer.receive() == client.Say("One two three four.")
+        await peer.speak("One two three four.")
+        await reply
+
+
+@pytest.mark.parametrize("newer", ["generate_reply", "say"])
+async def test_a_newer_request_supersedes_a_stream_of_words(newer, make_model, server):
+    begun = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def words():
+        yield "Good "
+        begun.set()
+        await go_on.wait()
+        yield "morning."
+
+    async with conversation(make_model(), server) as (session, peer, _):
+        older = session.say(words())
+        await begun.wait()
+        reply = session.generate_reply() if newer == "generate_reply" else session.say("Hello.")
+        go_on.set()
+        await ended(older)
+        assert older.cancelled()
+        await peer.receive()
+        await peer.speak("Hello.")
+        assert (await reply).user_initiated is True
+    assert await peer.receive() is None, "the older text is not spoken"
+
+
+async def test_a_stream_of_words_supersedes_an_older_request_at_once(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        older = session.generate_reply()
+        await peer.expect(client.GenerateReply)
+        newer = session.say(parts("Good ", "morning."))
+        assert older.cancelled()
+        assert await peer.receive() == client.Say("Good morning.")
+        await peer.speak("Good morning.")
+        await newer
+
+
+async def test_a_stream_of_words_outlives_a_turn_and_the_connection(make_model, server):
+    rest = asyncio.Event()
+
+    async def words():
+        yield "Good "
+        await rest.wait()
+        yield "morning."
+
+    at_once = APIConnectOptions(max_retry=1, retry_interval=0.0)
+    async with conversation(make_model(conn_options=at_once), server) as (session, peer, emitted):
+        reply = session.say(words())
+        await peer.speak("By the way.")
+        assert (await emitted.next("generation_created")).user_initiated is False
+        await emitted.state("ready")
+        peer.cut()
+        resumed = await server.accept()
+        await resumed.close(4800)
+        fresh = await server.accept()
+        await fresh.open_conversation("conv_2")
+        await nothing_was_asked(session, fresh)
+        rest.set()
+        assert await fresh.receive() == client.Say("Good morning.")
+        await fresh.speak("Good morning.")
+        assert (await read(await reply)).text == "Good morning."
 
 
 async def test_say_before_the_session_runs_is_sent_once_ready(make_model, server):

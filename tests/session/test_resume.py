@@ -408,6 +408,24 @@ async def test_a_fresh_conversation_is_not_asked_for_what_was_said_already(make_
     assert await fresh.receive() is None
 
 
+async def test_a_fresh_conversation_is_told_in_order_what_was_said_before_its_transcript_came(
+    make_model, server
+):
+    async with conversation(make_model(conn_options=AT_ONCE), server) as (_, peer, emitted):
+        await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+        await peer.speak("At nine.")
+        await peer.send(phonic.InputText("When do you open?"))
+        await emitted.next("input_audio_transcription_completed")
+        peer.cut()
+        resumed = await server.accept()
+        await resumed.close(4800)
+        fresh = await server.accept()
+        prompt = (await fresh.open_conversation("conv_2")).system_prompt
+        assert prompt.index("When do you open?") < prompt.index("At nine.")
+        await emitted.next("session_reconnected")
+    assert await fresh.receive() is None, "what was answered is not asked for again"
+
+
 async def test_a_turn_that_the_loss_cut_off_is_asked_for_soon_whoever_asks_meanwhile(
     make_model, server, monkeypatch
 ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from support.scripted import SILENCE, Impatient, conversation, read, settle, started
 
@@ -278,7 +280,7 @@ async def test_only_audio_that_comes_at_its_pace_may_overlap_the_callers(ahead, 
             phonic.AssistantFinishedSpeaking(),
         )
         await settle(peer, emitted)
-        assert [item.text_content for item in session.chat_ctx.items[:-1]] == (
+        assert [text for text, _ in spoken(session)] == (
             ["One ", "two."] if ahead else ["One two."]
         )
 
@@ -450,3 +452,94 @@ def spoken(session):
         for item in session.chat_ctx.items
         if item.type == "message" and item.role == "assistant"
     ]
+
+
+def said_in(session):
+    return [(item.role, item.text_content) for item in session.chat_ctx.items]
+
+
+@pytest.mark.parametrize("when", ["answer begun", "answer over", "tool called"])
+async def test_a_transcript_that_comes_late_stands_before_its_answer(when, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.speak("How can I help?")
+        await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+        if when == "answer over":
+            await peer.speak("It is sunny.")
+        else:
+            await peer.send(
+                phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "It is sunny.")
+            )
+        if when == "tool called":
+            await peer.send(phonic.ToolCall("call_1", "look_up"))
+        await peer.send(phonic.InputText("What is it like outside?"))
+        transcript = await emitted.next("input_audio_transcription_completed")
+        if when == "answer begun":
+            await peer.send(phonic.AssistantFinishedSpeaking())
+        assert await settle(peer, emitted) is not None
+        items = session.chat_ctx.items
+        assert items[1].id == transcript.item_id
+        kinds = [getattr(item, "text_content", item.type) for item in items]
+        called = ["function_call"] if when == "tool called" else []
+        assert kinds == [
+            "How can I help?",
+            "What is it like outside?",
+            "It is sunny.",
+            *called,
+            "(marker)",
+        ]
+
+
+async def test_a_late_transcript_stands_behind_what_it_interrupted(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One two"))
+        await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+        await peer.speak("Yes?")
+        await peer.send(phonic.InputText("Wait."))
+        await settle(peer, emitted)
+        expected = [("assistant", "One two"), ("user", "Wait."), ("assistant", "Yes?")]
+        assert said_in(session)[:-1] == expected
+
+
+async def test_a_late_transcript_keeps_its_place_if_what_it_interrupted_is_taken_out(
+    make_model, server
+):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.speak("Hello.")
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One two"))
+        await peer.send(
+            phonic.UserStartedSpeaking(),
+            phonic.InterruptedResponse(""),
+            phonic.UserFinishedSpeaking(),
+        )
+        await peer.speak("Yes?")
+        await peer.send(phonic.InputText("Wait."))
+        await settle(peer, emitted)
+        expected = [("assistant", "Hello."), ("user", "Wait."), ("assistant", "Yes?")]
+        assert said_in(session)[:-1] == expected
+
+
+async def test_a_late_transcript_over_a_turn_stands_behind_it(make_model, server):
+    model = make_model(stream_ahead_of_real_time=False)
+    async with conversation(model, server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One "))
+        await peer.send(phonic.UserStartedSpeaking(), phonic.AudioChunk(SILENCE, "two."))
+        await peer.send(phonic.AssistantFinishedSpeaking(), phonic.UserFinishedSpeaking())
+        await peer.speak("Yes?")
+        await peer.send(phonic.InputText("Three."))
+        await settle(peer, emitted)
+        expected = [("assistant", "One two."), ("user", "Three."), ("assistant", "Yes?")]
+        assert said_in(session)[:-1] == expected
+
+
+async def test_a_transcript_says_when_its_turn_began(make_model, server):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        before = time.time()
+        await peer.send(phonic.UserStartedSpeaking())
+        await emitted.next("input_speech_started")
+        after = time.time()
+        await peer.send(phonic.UserFinishedSpeaking(), phonic.InputText("Hello."))
+        transcript = await emitted.next("input_audio_transcription_completed")
+        assert before <= transcript.turn_started_at <= after
+        await peer.send(phonic.InputText("And no more."))
+        transcript = await emitted.next("input_audio_transcription_completed")
+        assert transcript.turn_started_at is None, "nobody said when this began"

@@ -265,7 +265,7 @@ async def test_interrupted_turn_finishes(doubts: Doubts, expected: int) -> None:
 # -- requests --------------------------------------------------------------------------------------
 
 
-@both("user_message", {"silent": [], "echoed": [server.InputText("Well?", "en")]})
+@both("user_message", {"echoed": [server.InputText("Well?", "en")], "silent": []})
 async def test_user_message(doubts: Doubts, expected: list[server.InputText]) -> None:
     async with call(Scenario(replies=("Well.",)), doubts=doubts) as (_, caller):
         await caller.send(client.GenerateReply(user_message="Well?"))

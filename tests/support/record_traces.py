@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -316,7 +316,61 @@ async def user_text(r: Recording) -> None:
     await r.add_message("user", "Are you there?")
     reply = r.session.generate_reply(instructions="Answer briefly.")
     await r.peer.expect(client.GenerateReply)
+    await r.peer.send(phonic.InputText("Are you there?", "en"))
     await r.peer.speak("Yes.")
+    await reply
+    await r.emitted.state("ready")
+
+
+async def late_transcript(r: Recording) -> None:
+    await r.begin()
+    await r.peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+    await r.peer.speak("Hello there.")
+    await r.peer.send(phonic.InputText("Hi!", "en"))
+    await r.emitted.next("input_audio_transcription_completed")
+
+
+async def reply_after_a_turn(r: Recording) -> None:
+    await r.begin()
+    await r.peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "We open "))
+    await r.emitted.state("speaking")
+    reply = r.session.generate_reply(instructions="Offer to book a room.")
+    await r.peer.send(phonic.AudioChunk(SILENCE, "at nine."), phonic.AssistantFinishedSpeaking())
+    await r.peer.expect(client.GenerateReply)
+    await r.peer.speak("Shall I book a room?")
+    await reply
+    await r.emitted.state("ready")
+    await r.emitted.state("ready")
+
+
+async def reply_without_a_welcome(r: Recording) -> None:
+    await r.begin()
+    reply = r.session.generate_reply(instructions="Offer to book a room.")
+    await r.peer.expect(client.GenerateReply)
+    await r.peer.speak("Shall I book a room?")
+    await reply
+    await r.emitted.state("ready")
+
+
+async def say_as_a_stream(r: Recording) -> None:
+    begun = asyncio.Event()
+
+    async def stalls() -> AsyncIterator[str]:
+        yield "Please "
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def words() -> AsyncIterator[str]:
+        for word in ("One ", "moment."):
+            yield word
+
+    await r.begin()
+    superseded = r.session.say(stalls())
+    await begun.wait()
+    reply = r.session.say(words())
+    await asyncio.wait([superseded], timeout=PATIENCE)
+    await r.peer.expect(client.Say)
+    await r.peer.speak("One moment.")
     await reply
     await r.emitted.state("ready")
 
@@ -324,6 +378,7 @@ async def user_text(r: Recording) -> None:
 async def say(r: Recording) -> None:
     reply = r.session.say("Please hold.")
     await r.begin()
+    await r.peer.speak("Welcome aboard.")
     await r.peer.expect(client.Say)
     await r.peer.speak("Please hold.")
     await reply
@@ -499,7 +554,11 @@ SCENARIOS: dict[str, Callable[[Recording], Awaitable[None]]] = {
         changed_settings,
         changed_options,
         user_text,
+        late_transcript,
+        reply_after_a_turn,
+        reply_without_a_welcome,
         say,
+        say_as_a_stream,
         superseded_reply,
         dialled_digits,
         server_error,
@@ -525,6 +584,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
         ]
     },
     "push_to_talk": {"push_to_talk": True},
+    "user_text": {"welcome_message": None},
+    "superseded_reply": {"welcome_message": None},
+    "say_as_a_stream": {"welcome_message": None},
     "overlapping_speech": {"stream_ahead_of_real_time": False},
     "yielded_turn": {"stream_ahead_of_real_time": False},
 }
@@ -539,10 +601,9 @@ async def record(name: str, path: Path) -> None:
         session = RealtimeModel(
             api_key="recording-key",
             base_url=server.url,
-            welcome_message="Welcome aboard.",
             conn_options=APIConnectOptions(max_retry=1, retry_interval=0.01),
             trace=path,
-            **OPTIONS.get(name, {}),
+            **{"welcome_message": "Welcome aboard.", **OPTIONS.get(name, {})},
         ).session()
         try:
             await SCENARIOS[name](Recording(session, server))

@@ -273,16 +273,24 @@ async def settle(peer: Peer, emitted: Emitted) -> list[str]:
 
 
 class Impatient:
-    """Makes sessions that wait 50 ms for a reply to begin, and for an answer to go on."""
+    """Makes sessions that wait 50 ms for an answer to go on and, by default, for one to begin."""
 
-    def __init__(self, model: RealtimeModel, **options: Any) -> None:
+    def __init__(
+        self, model: RealtimeModel, *, reply_timeout: float = 0.05, **options: Any
+    ) -> None:
         self.model = model
+        self.reply_timeout = reply_timeout
         self.options = options
 
     def session(self) -> RealtimeSession:
         model = self.model
         config, tool_configs = to_config(self.options, "pcm_24000")
-        settings = Settings(id_seed="test", config=config, reply_timeout=0.05, turn_timeout=0.05)
+        settings = Settings(
+            id_seed="test",
+            config=config,
+            reply_timeout=self.reply_timeout,
+            turn_timeout=0.05,
+        )
         return RealtimeSession(
             model,
             settings,
@@ -297,7 +305,9 @@ class Impatient:
 
 
 @asynccontextmanager
-async def started(model: RealtimeModel) -> AsyncIterator[tuple[RealtimeSession, Emitted]]:
+async def started(
+    model: RealtimeModel | Impatient,
+) -> AsyncIterator[tuple[RealtimeSession, Emitted]]:
     """A session that has been given nothing yet, and what it emits."""
     session = model.session()
     try:

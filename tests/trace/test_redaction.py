@@ -311,16 +311,16 @@ def kind_of(effect):
 @given(st.text())
 def test_a_placeholder_is_blank_exactly_where_its_text_is(text):
     said = Redaction(Settings(id_seed="a")).private(text)
-    setting = Redaction(Settings(id_seed="a")).private(text, setting=True)
-    assert bool(said) == bool(setting) == bool(text)
-    assert bool(said.strip()) == bool(setting.strip()) == bool(text.strip())
+    compared = Redaction(Settings(id_seed="a")).private(text, compared=True)
+    assert bool(said) == bool(compared) == bool(text)
+    assert bool(said.strip()) == bool(compared.strip()) == bool(text.strip())
     assert len(text) <= len(said) < len(text) + 8
 
 
 @given(st.lists(st.text() | st.integers() | st.floats(allow_nan=False), min_size=2))
-def test_settings_differ_exactly_where_they_did(values):
+def test_what_is_compared_differs_exactly_where_it_did(values):
     redaction = Redaction(Settings(id_seed="a"))
-    placeholders = [redaction.private(value, setting=True) for value in values]
+    placeholders = [redaction.private(value, compared=True) for value in values]
     for value, placeholder in zip(values, placeholders, strict=True):
         assert [v == value for v in values] == [p == placeholder for p in placeholders]
 

@@ -17,8 +17,13 @@ from ..effects import (
     StartTimer,
 )
 from ..events import Event
-from ..guards import MAX_TURN_CHARACTERS, MAX_TURN_SECONDS, speech_may_overlap
-from ..turns import await_words, end_turn, open_for_answer
+from ..guards import (
+    MAX_TURN_CHARACTERS,
+    MAX_TURN_SECONDS,
+    a_reply_was_asked_for,
+    speech_may_overlap,
+)
+from ..turns import await_reply, await_words, end_turn, open_for_answer, take_out
 
 
 def open_generation(context: Context, event: Event) -> None:
@@ -128,7 +133,12 @@ def discard_turn(context: Context, event: Event) -> None:
 
 
 def forget_leftover(context: Context, event: Event) -> None:
-    """Note that nothing more comes of the turn that was cut off here."""
+    """Note that nothing more comes of the turn that was cut off here.
+
+    A reply that was asked for during that turn should begin soon now, or is asked for again.
+    """
+    if context.leftover == "interrupted" and a_reply_was_asked_for(context, event):
+        await_reply(context, first=timers.SOON)
     context.leftover = "none"
 
 
@@ -159,7 +169,10 @@ def correct_interrupted(context: Context, event: server.InterruptedResponse) -> 
     message_id = context.last_message_id
     if message_id is not None:
         context.last_message_id = None
-        context.history.correct(message_id, event.text)
+        if event.text.strip():
+            context.history.correct(message_id, event.text)
+        else:
+            take_out(context, message_id)
         context.put(CorrectMessage(message_id, event.text))
 
 

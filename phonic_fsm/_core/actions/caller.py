@@ -7,7 +7,14 @@ from ..context import Context
 from ..effects import AddItem, CorrectMessage, EmitSpeechStarted, EmitTranscript
 from ..events import Event
 from ..history import Message
-from ..turns import await_words, drop_unclaimed, end_caller_speech, end_turn
+from ..turns import (
+    ask_if_possible,
+    await_words,
+    drop_unclaimed,
+    end_caller_speech,
+    end_turn,
+    take_out,
+)
 
 
 def start_speech(context: Context, event: Event) -> None:
@@ -15,6 +22,7 @@ def start_speech(context: Context, event: Event) -> None:
     _announce_speech(context)
     end_turn(context, interrupted=True)
     drop_unclaimed(context)
+    ask_if_possible(context)
 
 
 def start_speech_over_assistant(context: Context, event: Event) -> None:
@@ -26,19 +34,30 @@ def start_speech_over_assistant(context: Context, event: Event) -> None:
 def _announce_speech(context: Context) -> None:
     context.leftover = "none"
     context.last_transcript_id = None
+    context.typed_last = ""
     if not context.caller_speaks:
+        _mark_place(context)
         context.caller_speaks = True
         context.put(EmitSpeechStarted())
 
 
+def _mark_place(context: Context) -> None:
+    """Note behind which item the caller's words belong, whenever their transcript comes."""
+    generation = context.generation
+    spoken = generation.response_id if generation is not None and generation.text else None
+    context.words_after = spoken or context.history.last_id or ""
+
+
 def stop_speech(context: Context, event: Event) -> None:
     """Announce the end of the caller's speech."""
+    if context.words_after is not None:
+        _mark_place(context)
     end_caller_speech(context)
 
 
 def stop_speech_over_assistant(context: Context, event: Event) -> None:
     """Announce the end of the caller's speech. See if the assistant speaks on."""
-    end_caller_speech(context)
+    stop_speech(context, event)
     await_words(context)
 
 
@@ -47,7 +66,8 @@ def add_transcript(context: Context, event: server.InputText) -> None:
     context.drops = 0
     item_id = context.next_id("PI_")
     message = Message(item_id, "user", event.text)
-    context.history.add(message)
+    context.history.place(context.words_after, message)
+    context.words_after = None
     context.last_transcript_id = item_id
     context.put(EmitTranscript(item_id, event.text), AddItem(message))
 
@@ -55,8 +75,9 @@ def add_transcript(context: Context, event: server.InputText) -> None:
 def cancel_input(context: Context, event: server.InputCancelled) -> None:
     """End the caller's speech, and replace its transcript by a blank one."""
     end_caller_speech(context)
+    context.words_after = None
     item_id = context.last_transcript_id
     if item_id is not None:
         context.last_transcript_id = None
-        context.history.remove(item_id)
+        take_out(context, item_id)
         context.put(EmitTranscript(item_id, ""), CorrectMessage(item_id, ""))

@@ -11,10 +11,15 @@ from .. import outgoing
 from ..context import Context
 from ..events import Event
 from ..states import State
+from ..turns import ask_if_possible
 
 
 def settle(context: Context, event: Event) -> None:
-    """Go to the state that follows from who speaks and what is pending."""
+    """Go to the state that follows from who speaks and what is pending.
+
+    A reply that waited for the end of a turn is asked for now.
+    """
+    ask_if_possible(context)
     if context.generation is not None:
         context.state = State.speaking
     elif context.caller_speaks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET, structs
+
 from ..._wire import client, server
 from .. import events, outgoing, timers
 from ..context import Change, Context, Reply
@@ -17,8 +19,18 @@ from ..effects import (
     StopTimer,
 )
 from ..events import Event
+from ..guards import a_reply_was_asked_for, a_welcome_may_come
 from ..timers import pause
-from ..turns import await_reply, drop_unclaimed, end_caller_speech, end_turn
+from ..turns import (
+    ask_if_possible,
+    await_opening,
+    await_reply,
+    drop_unclaimed,
+    end_caller_speech,
+    end_opening,
+    end_turn,
+    reply_waits,
+)
 from ..wording import trouble
 
 
@@ -67,10 +79,13 @@ def become_ready(context: Context, event: Event) -> None:
     context.attempts = 0
     context.put(StopTimer(timers.ANSWER_OVERDUE))
     _set_hearing(context)
+    if a_welcome_may_come(context):
+        await_opening(context)
     if context.continuing:
         context.continuing = False
         context.put(EmitReconnected())
     outgoing.release(context)
+    ask_if_possible(context)
 
 
 def go_on(context: Context, event: Event) -> None:
@@ -93,8 +108,11 @@ def go_on(context: Context, event: Event) -> None:
         outgoing.release(context)
         context.put(outgoing.gate_when_open(context))
     context.put(EmitReconnected())
-    if context.reply is not None:
+    if a_reply_was_asked_for(context, event):
         await_reply(context, first=timers.SOON)
+    elif context.history.awaits_answer():
+        await_opening(context)
+    ask_if_possible(context)
 
 
 def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
@@ -105,7 +123,10 @@ def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
             context.reply = Reply(None, client.GenerateReply(), "asked")
         end_turn(context, interrupted=True)
         drop_unclaimed(context)
+    if reply_waits(context):
+        await_reply(context)
     end_caller_speech(context)
+    end_opening(context)
     for message in event.unsent:
         change = TOLD_BY.get(type(message))
         if change is not None:
@@ -177,13 +198,20 @@ def _begin_anew(context: Context, problem: str) -> None:
     context.continuing = True
     context.conversation_id = None
     context.leftover = "none"
+    end_opening(context)
+    context.words_after = None
     context.held.clear()
     context.calls.clear()
     if context.reply is not None:
-        context.reply.phase = "waiting"
-        if isinstance(context.reply.message, client.Mute):
+        if context.reply.phase == "asked":
+            context.reply.phase = "waiting"
+        message = context.reply.message
+        if isinstance(message, client.Mute):
             # The caller's turn was heard by the old conversation; the history tells the fresh one.
             context.reply.message = client.GenerateReply()
+        elif isinstance(message, client.GenerateReply):
+            # The history tells what was typed, too.
+            context.reply.message = structs.replace(message, user_message=UNSET)
     elif context.history.awaits_answer():
         context.reply = Reply(None, client.GenerateReply())
     context.put(

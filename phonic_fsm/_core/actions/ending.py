@@ -16,7 +16,14 @@ from ..effects import (
     StartTimer,
 )
 from ..events import Event
-from ..turns import announce_unclaimed, drop_unclaimed, end_caller_speech, end_reply, end_turn
+from ..turns import (
+    announce_unclaimed,
+    drop_unclaimed,
+    end_caller_speech,
+    end_opening,
+    end_reply,
+    end_turn,
+)
 from ..wording import complaint, field_problems, quoted, trouble
 
 
@@ -51,6 +58,7 @@ def note_end(context: Context, event: Event) -> None:
     context.why_over = trouble(event)
     announce_unclaimed(context)
     end_caller_speech(context)
+    end_opening(context)
     end_reply(context, "closed", "the conversation ended before the reply began")
 
 
@@ -120,6 +128,7 @@ def _finish(context: Context) -> None:
     drop_unclaimed(context)
     end_caller_speech(context)
     context.leftover = "none"
+    end_opening(context)
     context.held.clear()
     context.changes.clear()
     context.calls.clear()

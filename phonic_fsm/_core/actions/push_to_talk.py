@@ -29,7 +29,8 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
         context.reply = Reply(None, client.Mute())
         await_reply(context)
     if context.conversing:
-        context.reply.phase = "asked"
+        if isinstance(context.reply.message, client.Mute):
+            context.reply.phase = "asked"
         outgoing.mute(context)
 
 

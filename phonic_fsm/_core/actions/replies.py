@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from ..._wire import client
 from .. import events, timers
-from ..context import Context, Reply
+from ..context import Context, Reply, ReplyPhase
 from ..effects import Log, RejectReply, Send, StartTimer, StopTimer, SupersedeReply
 from ..events import Event
 from ..guards import answer_has_not_begun
 from ..prompt import literal
-from ..turns import ask, end_reply, end_turn
+from ..turns import ask, ask_if_possible, end_opening, end_reply, end_turn
+from ..wording import standstill
 
 
 def request_reply(context: Context, event: events.GenerateReply) -> None:
     """Ask for a reply. It takes the place of an earlier request that has not begun."""
-    text = "\n".join(context.typed.values())
-    context.typed.clear()
-    _request(
-        context,
-        event.request_id,
-        client.GenerateReply(
-            system_message=literal(event.instructions or "") or UNSET, user_message=text or UNSET
-        ),
-    )
+    instructions = literal(event.instructions or "")
+    message = client.GenerateReply(system_message=instructions or UNSET)
+    _request(context, event.request_id, message)
 
 
 def request_say(context: Context, event: events.Say) -> None:
     """Ask for these words to be spoken, in place of an earlier request that has not begun."""
     context.typed.clear()
-    _request(context, event.request_id, client.Say(event.text, event.interruptible))
+    message = client.Say(event.text, event.interruptible)
+    _request(context, event.request_id, message, "waiting" if event.complete else "incomplete")
+
+
+def take_more_text(context: Context, event: events.SayMore) -> None:
+    """Add to the text that is to be spoken. Ask for it once it is complete."""
+    reply = context.reply
+    assert reply is not None
+    assert isinstance(reply.message, client.Say)
+    reply.message = structs.replace(reply.message, text=reply.message.text + event.text)
+    if event.complete:
+        reply.phase = "waiting"
+    ask(context, reply)
+
+
+def ask_after_opening(context: Context, event: Event) -> None:
+    """Ask for the reply that waits, as the assistant has not begun to speak without being asked."""
+    end_opening(context)
+    ask_if_possible(context)
 
 
 def withdraw_reply(context: Context, event: events.CancelReply) -> None:
@@ -55,13 +68,6 @@ def ask_once_more(context: Context, event: Event) -> None:
     )
 
 
-def ask_next(context: Context, event: Event) -> None:
-    """Ask for the reply that waited for the end of a turn, unless the caller speaks."""
-    reply = context.reply
-    if reply is not None and reply.phase == "waiting" and not context.caller_speaks:
-        ask(context, reply)
-
-
 def wait_on(context: Context, event: Event) -> None:
     """Wait for the second half of the time. This is no moment to ask again."""
     context.wait = "second_half"
@@ -73,10 +79,9 @@ def give_up_reply(context: Context, event: Event) -> None:
     reply = context.reply
     if reply is not None:
         waited = context.settings.reply_timeout
-        sent = "was sent and the assistant has not begun" if reply.phase == "asked" else "waits"
         problem = (
             f"the reply timed out after {waited:g} s: in state {context.state.value}, "
-            f"the request {sent}"
+            f"the request {standstill(context, reply)}"
         )
         if reply.request_id is None:
             context.put(Log("warning", f"{problem}; the caller may be waiting"))
@@ -108,7 +113,12 @@ def end_unanswered_reply(context: Context, event: Event) -> None:
         end_reply(context, "declined", "the assistant chose not to respond")
 
 
-def _request(context: Context, request_id: str, message: client.GenerateReply | client.Say) -> None:
+def _request(
+    context: Context,
+    request_id: str,
+    message: client.GenerateReply | client.Say,
+    phase: ReplyPhase = "waiting",
+) -> None:
     if context.reply is not None and context.reply.request_id is not None:
         context.put(SupersedeReply(context.reply.request_id))
-    ask(context, Reply(request_id, message))
+    ask(context, Reply(request_id, message, phase))

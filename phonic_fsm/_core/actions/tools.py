@@ -21,6 +21,7 @@ from ..turns import (
     expect_answer,
     open_for_answer,
     owe_answer,
+    take_out,
 )
 from ..wording import complaint, quoted
 from .assistant import open_generation
@@ -256,7 +257,7 @@ def _tell_in_words(context: Context, output: FunctionCallOutput) -> None:
 
 def _apply(context: Context, event: events.UpdateChatContext) -> None:
     for item_id in event.removed:
-        context.history.remove(item_id)
+        take_out(context, item_id)
     for item in event.changed:
         context.history.add(item)
     for addition in event.added:

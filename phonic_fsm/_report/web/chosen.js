@@ -20,10 +20,12 @@
     "generation.seconds_seen": "… seconds of audio when last looked at",
     "generation.after": "… item that it follows",
     caller_speaks: "caller speaks",
+    words_after: "item that the caller's words follow",
     last_transcript_id: "transcript that may be taken back",
     leftover: "rest of a turn that is dropped",
     last_message_id: "last answer",
     calls: "tool calls",
+    opening: "first moment, in which the assistant may speak unasked",
     unclaimed: "answer that nobody asked for yet",
     "unclaimed.items": "… what it holds",
     reply: "reply asked for",
@@ -31,6 +33,7 @@
     "reply.phase": "… how far",
     wait: "waiting for an answer",
     typed: "typed, not yet sent",
+    typed_last: "characters typed and sent last",
   };
 
   const chip = (state) => el("span", { class: `chip s-${state}` }, words(state));
