@@ -44,6 +44,7 @@ from soak.fault_proxy import (
     Stall,
     Swallow,
 )
+from soak.http_proxy import behind_the_proxy, http_proxy
 from soak.ledger import SILENCE, SOUND, Ledger, failure_of, look_up
 from soak.long_calls import CALLS, stay
 from soak.reliability import in_a_hurry
@@ -340,18 +341,23 @@ class Worker:
         self._traces.mkdir()
         async with FaultProxy() as proxy:
             # The models are the same all the time: what they kept of their sessions would show.
-            # Where audio comes at its pace, a reset falls into the middle of a line.
+            # Where audio comes at its pace, a reset falls into the middle of a line. The last ones
+            # connect through an HTTP proxy.
             models = [
                 RealtimeModel(
                     api_key="any",
-                    base_url=proxy.url,
+                    base_url=url,
                     trace=self._traces,
                     audio_format="pcm_8000",
                     vad_min_silence_duration_ms=60,
                     stream_ahead_of_real_time=ahead,
                     conn_options=APIConnectOptions(max_retry=3, retry_interval=0.3, timeout=2),
                 )
-                for ahead in (True, True, False)
+                for url, ahead in (
+                    (proxy.url, True),
+                    (proxy.url, False),
+                    (behind_the_proxy(proxy.url), True),
+                )
             ]
             number = 0
             while anyio.current_time() < self._until:
@@ -436,7 +442,10 @@ async def soak(
     before = _count()
     until = anyio.current_time() + seconds
     with tempfile.TemporaryDirectory() as traces:
-        async with anyio.create_task_group() as tasks:
+        async with (
+            http_proxy(random.Random(seed), figures.faults),
+            anyio.create_task_group() as tasks,
+        ):
             for number in range(workers):
                 worker = Worker(
                     f"{seed}-{number}", figures, traces=Path(traces), keep=keep, until=until

@@ -35,7 +35,7 @@ async def proxy(
         writer.write(answer.encode() if allowed else b"HTTP/1.1 407 Who are you\r\n\r\n")
         if allowed and " 200 " in answer:
             there = await asyncio.open_connection(target.hostname, target.port)
-            await asyncio.gather(_pass_on(reader, there[1]), _pass_on(there[0], writer))
+            await asyncio.gather(pass_on(reader, there[1]), pass_on(there[0], writer))
         writer.close()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -45,7 +45,8 @@ async def proxy(
         yield between
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on what comes until its end, and then end, too."""
     with suppress(ConnectionError):
         while data := await reader.read(2**16):
             writer.write(data)
