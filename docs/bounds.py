@@ -185,13 +185,13 @@ BOUNDS = {
         Bound(
             "A job's or a room's name in the name of a trace",
             ((_destination, "LONGEST_VALUE"),),
-            "{0} characters",
+            "{0} bytes",
             "is cut",
         ),
         Bound(
-            "Levels in one line of a trace",
-            ((_format, "DEEPEST"),),
-            "{0}",
+            "Levels and values in one line of a trace",
+            ((_format, "DEEPEST"), (_format, "MOST_VALUES")),
+            "{0} and {1:,}",
             "the trace is not readable",
         ),
         Bound(
@@ -212,9 +212,8 @@ BOUNDS = {
 
 BOUND_NOTHING = {
     "phonic_fsm._adapter.config.MOST_IN_AUTO_MODE": "a rule of Phonic's for an option",
-    "phonic_fsm._cli.live_demo.LONGEST": "how long the demo waits",
     "phonic_fsm._core.states.LONGEST": "after which time a state is named in the log",
-    "phonic_fsm._report.sound.LARGEST": "which sound a page takes in",
+    "phonic_fsm._runtime.secrets.LONGEST_LEFT": "how much of a secret a cut may leave",
     "phonic_fsm.trace._audio.LARGEST_GAP": "when silence is put into a file",
     "phonic_fsm.trace._format.LONGEST_AUDIO": "which traces are readable",
     "phonic_fsm.trace._format.LONGEST_CALL": "which traces are readable",

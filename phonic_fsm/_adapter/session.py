@@ -439,7 +439,10 @@ class RealtimeSession(
         Phonic detects the turns.
         """
         _expect("say", "text", text, (str, AsyncIterable))
-        interruptible = allow_interruptions if is_given(allow_interruptions) else UNSET
+        interruptible: bool | UnsetType = UNSET
+        if is_given(allow_interruptions) and allow_interruptions is not None:
+            _expect("say", "allow_interruptions", allow_interruptions, bool)
+            interruptible = allow_interruptions
         request_id, reply = self._new_reply()
         if isinstance(text, str):
             self._runtime.dispatch(events.Say(request_id, chat.utf8(text), interruptible))

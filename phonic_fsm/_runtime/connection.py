@@ -32,6 +32,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 
 from .._core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event, RoundTrip
+from .._core.timers import LONGEST_RETRY_AFTER
 from .._wire.client import AudioChunk, ClientMessage
 from .._wire.codec import decode_server, encode
 from .deadline import fail_after
@@ -353,7 +354,9 @@ def _nothing(_: Event) -> None:
 
 def _seconds(retry_after: str | None) -> float | None:
     """The header's value in seconds; ``None`` if it is a date, which hardly any server sends."""
-    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+    if retry_after is None or not retry_after.isdecimal():
+        return None
+    return min(float(retry_after), LONGEST_RETRY_AFTER)
 
 
 def _one_line(error: Exception) -> str:

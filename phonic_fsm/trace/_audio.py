@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from ._destination import split_name
+from ._sinks import lead_nowhere
 
 ASSISTANT, CALLER = "assistant", "caller"
 
@@ -75,6 +76,11 @@ class SideAudio:
         self._assistant.close()
         self._caller.close()
 
+    def let_go(self) -> None:
+        """Leave the files to the parent, in a forked child."""
+        self._assistant.let_go()
+        self._caller.let_go()
+
     def _pcm(self, audio: bytes) -> bytes:
         return audio if self._to_pcm is None else self._to_pcm(audio)
 
@@ -114,6 +120,11 @@ class _Wav:
         if self._wav is not None and self._file is not None:
             with self._file:
                 self._wav.close()
+
+    def let_go(self) -> None:
+        # The library writes into the file again when its object goes.
+        if self._file is not None:
+            lead_nowhere(self._file)
 
     def _open(self) -> wave.Wave_write:
         self._file = open(self._path, "xb")  # noqa: SIM115 - closed with the trace

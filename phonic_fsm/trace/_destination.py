@@ -28,7 +28,8 @@ FIELDS = {
 IN_A_DIRECTORY = "{time}-{session}.jsonl"
 
 LONGEST_VALUE = 80
-"""The most characters of a job's or a room's name that a file's name gets."""
+"""The most bytes of a job's or a room's name that a file's name gets. File systems count bytes, and
+most take 255 of them."""
 
 
 class Files(Struct, frozen=True):
@@ -116,4 +117,5 @@ def _fields(template: str) -> set[str]:
 
 def _fit_for_a_name(value: str) -> str:
     """The value without characters that lead out of the directory or that a file system refuses."""
-    return re.sub(r"[^\w.-]+", "_", value)[:LONGEST_VALUE].lstrip(".") or "none"
+    fit = re.sub(r"[^\w.-]+", "_", value).encode()[:LONGEST_VALUE].decode(errors="ignore")
+    return fit.lstrip(".") or "none"

@@ -37,6 +37,9 @@ NAME = "phonic-fsm"
 DEEPEST = 2 * codec.DEEPEST
 """The most levels that a line may be nested. It may hold a message, which has its own limit."""
 
+MOST_VALUES = 1_000_000
+"""The most values in a line. It may hold a message more than once, and all settings."""
+
 LONGEST_AUDIO = 16 * 2**20
 """The most bytes of audio in one step. A replay makes that much silence."""
 

@@ -151,6 +151,12 @@ class TraceOutput:
         if sink is not None:
             sink.close()
 
+    def let_go(self) -> None:
+        """Leave the files to the parent, in a forked child. Nothing is written to them here."""
+        for part in (self._sink, self._audio):
+            if part is not None:
+                part.let_go()
+
     def abandon(self) -> None:
         """Close the files after a failure that has been reported."""
         with suppress(OSError):
@@ -208,6 +214,8 @@ class TraceOutput:
 
 
 def _open_new(path: Path) -> tuple[Path, Sink]:
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is no file; a function can take the trace elsewhere")
     number = 1
     while True:
         free = numbered(path, number)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from .._wire.codec import refuse_too_much
-from ._format import DEEPEST, NAME, VERSION, End, Header, Line
+from ._format import DEEPEST, MOST_VALUES, NAME, VERSION, End, Header, Line
 
 
 class TraceError(ValueError):
@@ -60,7 +60,7 @@ class TraceReader:
             )
         try:
             self.header = msgspec.json.decode(first, type=Header)
-            refuse_too_much(first, DEEPEST)
+            refuse_too_much(first, DEEPEST, MOST_VALUES)
             self.raw_header: dict[str, Any] = msgspec.json.decode(first)
             """The header with the fields that this version does not know."""
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -106,7 +106,7 @@ class TraceReader:
             )
         try:
             line = msgspec.json.decode(text, type=Line)
-            refuse_too_much(text, DEEPEST)
+            refuse_too_much(text, DEEPEST, MOST_VALUES)
             return line
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             problem = error

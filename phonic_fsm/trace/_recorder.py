@@ -22,7 +22,6 @@ from .._wire.codec import encode
 from .._wire.server import AudioChunk
 from ._output import TraceOutput
 from ._recording import Recording
-from ._writer import WRITER
 
 logger = logging.getLogger("phonic_fsm")
 
@@ -67,7 +66,8 @@ class TraceRecorder:
         self._ending: Literal["closed", "overrun"] | None = None
         """Why nothing more is queued."""
         self._written: Future[None] = Future()
-        WRITER.add(self)
+        self._writer = recording.writer
+        self._writer.add(self)
 
     @property
     def path(self) -> Path | None:
@@ -81,7 +81,7 @@ class TraceRecorder:
         self._queue_up(step, _size(step))
         if not isinstance(step.event, AudioChunk):
             # Audio is frequent, and can wait. Any other step may explain a crash that comes next.
-            WRITER.look()
+            self._writer.look()
 
     def record_audio(self, audio: bytes) -> None:
         """Take audio of the caller, when it is sent."""
@@ -92,7 +92,7 @@ class TraceRecorder:
         """End the recording. What is queued is still written."""
         if self._ending is None:
             self._ending = "closed"
-            WRITER.look()
+            self._writer.look()
 
     async def written(self) -> None:
         """Wait until the closed trace is complete, or for ``LONGEST_WAIT`` if the disk is slow."""
@@ -106,7 +106,7 @@ class TraceRecorder:
             self._queued_bytes += size
             self._queue.append((time.monotonic() - self._began, what, size))
             if len(self._queue) == MANY:
-                WRITER.look()
+                self._writer.look()
         else:
             logger.warning(
                 "the trace %s ends here: it is not written fast enough", self._output.name
@@ -120,18 +120,28 @@ class TraceRecorder:
         try:
             if self._write():
                 return True
-        except Exception as error:  # noqa: BLE001 - a disk, or the user's function, may raise anything
+        except BaseException as error:  # noqa: BLE001 - the user's function may raise anything, or exit
             ends = (
                 f"the trace {self._output.name} ends here"
                 if self._output.is_open
                 else "no trace is recorded"
             )
-            logger.warning("%s: %s", ends, self._secrets.hide(str(error)))
+            why = str(error) or type(error).__name__
+            logger.warning("%s: %s", ends, self._secrets.hide(why))
             self._output.abandon()
         self._ending = self._ending or "closed"
         self._queue.clear()
         self._written.set_result(None)
         return False
+
+    def let_go(self) -> None:
+        """Write nothing any more: in a forked child, the trace is the parent's."""
+        self._ending = "closed"
+        self._queue.clear()
+        self._output.let_go()
+        # Another thread may have held the lock of the former one.
+        self._written = Future()
+        self._written.set_result(None)
 
     def _write(self) -> bool:
         # This is read first: what was queued before the end is in the queue by now.

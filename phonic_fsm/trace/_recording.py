@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from ._destination import Destination, Files, destination
 from ._rotation import TraceLimits
+from ._writer import FILES, Writer
 
 
 class Recording(Struct, frozen=True):
@@ -13,6 +14,8 @@ class Recording(Struct, frozen=True):
     redact: bool = False
     audio: bool = False
     limits: TraceLimits = TraceLimits()
+    writer: Writer = FILES
+    """Whose thread writes the traces."""
 
 
 def checked_recording(
@@ -35,4 +38,5 @@ def checked_recording(
         raise ValueError(
             "trace_limits: traces are removed only where their names have {session} in them"
         )
-    return Recording(target, redact, audio, limits)
+    writer = FILES if isinstance(target, Files) else Writer()
+    return Recording(target, redact, audio, limits, writer)

@@ -5,12 +5,13 @@ Only the writer's thread uses sinks, so they may wait for a disk.
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 Function = Callable[[str, bytes], None]
 """Gets the session's id, as in the header's settings, and one line, its line break included."""
@@ -24,6 +25,14 @@ _LEVEL = 1
 """A higher level would take longer and save little: traces repeat themselves a lot."""
 
 
+def lead_nowhere(file: FileIO | IO[bytes]) -> None:
+    """Let an open file lead nowhere in this process. Others that have it open are not touched."""
+    if not file.closed:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, file.fileno(), inheritable=False)
+        os.close(nowhere)
+
+
 class Sink(Protocol):
     size: int
     """The bytes that the trace takes so far."""
@@ -32,6 +41,9 @@ class Sink(Protocol):
         """Write lines, perhaps none; called twice a second or more."""
 
     def close(self) -> None: ...
+
+    def let_go(self) -> None:
+        """Leave the file to the parent, in a forked child."""
 
 
 def open_file(path: Path) -> Sink:
@@ -57,7 +69,15 @@ class FileSink:
     def close(self) -> None:
         self._file.close()
 
+    def let_go(self) -> None:
+        lead_nowhere(self._file)
+
     def _put(self, data: bytes) -> None:
+        status = os.fstat(self._file.fileno())
+        if status.st_nlink == 0:
+            raise OSError("another program has removed it")
+        if status.st_size < self.size:
+            raise OSError("another program has cut it off")
         rest = memoryview(data)
         while rest:
             written = self._file.write(rest)
@@ -103,4 +123,7 @@ class FunctionSink:
             self.size += len(line)
 
     def close(self) -> None:
+        pass
+
+    def let_go(self) -> None:
         pass

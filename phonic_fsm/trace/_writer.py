@@ -1,20 +1,28 @@
-"""The thread that writes traces: one for all recorders of a process, while any of them is open.
+"""The threads that write traces, while any is recorded: one for all files, and one for each model
+whose traces go to a function. A function that blocks holds up nobody else's traces.
 
-It looks for queued steps twice a second, or at once if it is asked to, and writes them together. If
-the process is killed, what was queued since the last look is lost.
+A thread looks for queued steps twice a second, or at once if it is asked to, and writes them
+together. If the process is killed, what was queued since the last look is lost. If the process
+forks, the traces stay with the parent.
 """
 
 from __future__ import annotations
 
 import atexit
+import os
 import threading
+import time
 from typing import Protocol
+from weakref import WeakSet
 
 INTERVAL = 0.5
 """Seconds between two looks."""
 
 LONGEST_FAREWELL = 2.0
 """The most seconds that the end of the process waits for the disk."""
+
+
+_writers: WeakSet[Writer] = WeakSet()
 
 
 class Drained(Protocol):
@@ -24,9 +32,18 @@ class Drained(Protocol):
     def close(self) -> None:
         """Expect no more. What is queued is still written."""
 
+    def let_go(self) -> None:
+        """Write nothing any more: in a forked child, where the file is the parent's."""
+
 
 class Writer:
+    """One thread."""
+
     def __init__(self) -> None:
+        self._begin()
+        _writers.add(self)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._recorders: list[Drained] = []
         self._thread: threading.Thread | None = None
@@ -36,8 +53,7 @@ class Writer:
         """Drain this recorder, too, until it says that no more will come."""
         with self._lock:
             self._recorders.append(recorder)
-            # A forked child has no such thread; its first recorder starts one.
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name="phonic-trace-writer", daemon=True
                 )
@@ -47,14 +63,21 @@ class Writer:
         """Look for queued steps at once."""
         self._look.set()
 
-    def finish(self) -> None:
-        """Write what is queued when the process ends, within ``LONGEST_FAREWELL``."""
+    def close(self) -> threading.Thread | None:
+        """Close every recorder. The thread, if there is one, ends when all is written."""
         with self._lock:
             recorders, thread = list(self._recorders), self._thread
         for recorder in recorders:
             recorder.close()
-        if thread is not None:
-            thread.join(LONGEST_FAREWELL)
+        return thread
+
+    def let_go(self) -> None:
+        """Begin anew in a forked child, which has neither the thread nor a right to the files."""
+        # The lock may be held by the thread that is not here.
+        recorders = self._recorders
+        self._begin()
+        for recorder in recorders:
+            recorder.let_go()
 
     def _run(self) -> None:
         while True:
@@ -69,5 +92,23 @@ class Writer:
                     return
 
 
-WRITER = Writer()
-atexit.register(WRITER.finish)
+FILES = Writer()
+"""Writes all traces that go to files."""
+
+
+def finish() -> None:
+    """Write what is queued when the process ends, within ``LONGEST_FAREWELL``."""
+    until = time.monotonic() + LONGEST_FAREWELL
+    for thread in [writer.close() for writer in tuple(_writers)]:
+        if thread is not None:
+            thread.join(max(0.0, until - time.monotonic()))
+
+
+def _leave_to_the_parent() -> None:
+    for writer in tuple(_writers):
+        writer.let_go()
+
+
+atexit.register(finish)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
