@@ -191,10 +191,11 @@ class RealtimeSession(
     async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
         """Replace the chat context.
 
-        Before the config is sent, the context becomes the history in the prompt. Afterwards new
-        tool outputs and system messages are sent to Phonic, and a user message at the end is sent
-        with the next ``generate_reply``. Phonic cannot be told of any other change; the log has a
-        warning then.
+        Before the config is sent, the context becomes the history in the prompt. Afterwards Phonic
+        gets new tool outputs and system messages at once. A user message at the end is sent with
+        the next ``generate_reply``, or told in a system message if the caller speaks first, and so
+        are further new messages. If a message is changed or taken out, a ``reset`` with the true
+        history follows, as soon as nobody speaks and no answer is due.
 
         In text, ``?`` takes the place of half of a surrogate pair.
 

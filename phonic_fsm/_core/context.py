@@ -164,7 +164,9 @@ PromptUpdates = Literal["usable", "sent", "refused"]
     Phonic has complained of it: instructions go out as a system message.
 """
 
-Change = Literal["instructions", "tools", "config", "history", "caller_turn"]
+Change = Literal["instructions", "tools", "config", "history", "caller_turn", "past"]
+"""What was changed. The past is what Phonic remembers: messages were changed or taken out. Only a
+reset can tell it, and for that alone nobody is cut off: it waits until the conversation rests."""
 
 
 class Context(Struct, kw_only=True):
@@ -246,6 +248,19 @@ class Context(Struct, kw_only=True):
     def caller_has_the_floor(self) -> bool:
         """Whether LiveKit has yet to say that the caller's turn is over (push-to-talk)."""
         return self.push_to_talk and self.conversing and self.microphone == "unmuted"
+
+    @property
+    def rests(self) -> bool:
+        """Whether nobody speaks, and nobody waits for an answer."""
+        return (
+            self.state is State.ready
+            and self.opening == "over"
+            and self.reply is None
+            and self.unclaimed is None
+            and not self.typed
+            and not self.caller_has_the_floor
+            and not self.history.awaits_answer()
+        )
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1

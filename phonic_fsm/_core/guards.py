@@ -111,7 +111,9 @@ def can_be_resumed(context: Context, event: ConnectionClosed) -> bool:
 
 def a_reset_is_due(context: Context, event: Event | None = None) -> bool:
     """The settings have changed, the server does not know yet, and only a ``reset`` can tell it."""
-    changes = context.changes
+    changes = context.changes - {"past"}
+    if changes != context.changes and context.rests:
+        return True
     if changes == {"instructions"}:
         # update_system_prompt cannot contain template variables (the SDK's docstring).
         return has_variables(context.instructions or "")

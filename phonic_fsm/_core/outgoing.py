@@ -7,6 +7,8 @@ decides whether the caller's audio is sent, and how much of it is kept while it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import UNSET, structs
 
 from .._wire import client
@@ -15,7 +17,14 @@ from . import timers
 from .context import Context, Reply
 from .effects import FlushAudio, Log, Send, SetAudioGate, StartTimer, StopTimer
 from .guards import a_reset_is_due
-from .prompt import STILL_RUNNING, render_history, render_new_instructions, system_prompt
+from .history import Message
+from .prompt import (
+    STILL_RUNNING,
+    render_additions,
+    render_history,
+    render_new_instructions,
+    system_prompt,
+)
 
 KEPT_UNTIL_READY_MS = 10_000
 """Of the caller's audio, until Phonic is ready: what LiveKit recorded before the agent joined, and
@@ -54,6 +63,8 @@ def deliver(context: Context, message: client.ClientMessage) -> None:
 def release(context: Context) -> None:
     """Send what has waited: changed settings, then held messages, then a request for a reply."""
     tell_changes(context)
+    if "past" in context.changes:
+        context.put(StartTimer(timers.CHANGES_DUE, 0.0))
     context.put(*map(Send, context.held))
     context.held.clear()
 
@@ -110,7 +121,10 @@ def mute(context: Context) -> None:
 
 
 def tell_changes(context: Context) -> None:
-    """Send all settings that the server does not know yet, in one message."""
+    """Send all settings that the server does not know yet, in one message.
+
+    What Phonic remembers of the past is changed once the conversation rests.
+    """
     if not context.changes:
         return
     if a_reset_is_due(context):
@@ -130,10 +144,23 @@ def tell_changes(context: Context) -> None:
             context.put(StartTimer(timers.ANSWER_UNCLAIMED, timers.CLAIM_ANSWER_WITHIN))
     elif "instructions" in context.changes:
         _tell_instructions(context)
-    else:
+    elif "tools" in context.changes:
         context.put(Send(client.UpdateToolsSubset(_tools(context))))
-    context.changes.clear()
+    context.changes &= {"past"}
     context.put(StopTimer(timers.CHANGES_DUE))
+
+
+def tell_said(context: Context, messages: Sequence[Message]) -> None:
+    """Tell messages that no other message of the protocol can carry."""
+    if messages:
+        deliver(context, client.AddSystemMessage(render_additions(messages)))
+
+
+def tell_typed(context: Context) -> None:
+    """Tell what the user typed, as something else than a reply to it comes next."""
+    typed = [i for i in context.history if isinstance(i, Message) and i.id in context.typed]
+    context.typed.clear()
+    tell_said(context, typed)
 
 
 def _tell_instructions(context: Context) -> None:

@@ -394,6 +394,13 @@ async def a_message_of_the_user(run: Run) -> None:
 
 
 @scenario()
+async def a_message_of_the_user_before_the_caller_speaks(run: Run) -> None:
+    await run.open()
+    await run.change_chat(message("user", "I typed this."))
+    await run.hear({"type": "user_started_speaking"}, {"type": "user_finished_speaking"})
+
+
+@scenario()
 async def a_message_of_the_user_and_a_reply(run: Run) -> None:
     await run.open()
     await run.change_chat(message("user", "I typed this."))

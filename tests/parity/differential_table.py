@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from phonic_fsm._core.history import Message
+from phonic_fsm._core.prompt import render_additions
+
 EVERYWHERE = "everywhere"
 
 ABSENT = "—"
@@ -270,6 +273,18 @@ MID_SESSION = Reason(
     CHANGES,
     "ignores new instructions or tools during a call, or sends the whole configuration again",
     "sends the smallest message that holds all changes",
+)
+TOLD = Reason(
+    CHANGES,
+    "keeps to itself what you add to the chat context, unless it is a tool's output, a system "
+    "message or what the user typed last",
+    "tells it in a system message, and so it does what the user typed if the caller speaks before "
+    "you ask for a reply",
+)
+TRUE_PAST = Reason(
+    CHANGES,
+    "does not tell Phonic what you take out of the chat context",
+    "sends a `reset` with the true history, once nobody speaks and no answer is due",
 )
 ONE_WELCOME = Reason(
     CHANGES,
@@ -1087,8 +1102,44 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
     ("a reply asked for after the end", "replies"): each(
         ["generation 1 at once"], ["cancelled later"], ["ReplyFailed (closed) at once"], NEVER_HANGS
     ),
+    ("a message of the user before the caller speaks", "sent"): both(
+        [],
+        [
+            {
+                "type": "add_system_message",
+                "system_message": render_additions([Message("added", "user", "I typed this.")]),
+            }
+        ],
+        TOLD,
+    ),
+    ("a message of the assistant", "sent"): both(
+        [],
+        [
+            {
+                "type": "add_system_message",
+                "system_message": render_additions(
+                    [Message("added", "assistant", "I never said this.")]
+                ),
+            }
+        ],
+        TOLD,
+    ),
+    ("a message taken out", "sent"): both([], [{"type": "reset"}], TRUE_PAST),
+    ("a message taken out", "resets_welcome"): both(
+        [], [{"welcome_message": None, "generate_welcome_message": False}], TRUE_PAST
+    ),
     ("a message of the user in the middle of the chat", "sent"): both(
-        [{"type": "generate_reply", "system_message": None}], [{"type": "generate_reply"}], NO_NULL
+        [{"type": "generate_reply", "system_message": None}],
+        [
+            {
+                "type": "add_system_message",
+                "system_message": render_additions(
+                    [Message("one", "user", "I typed this."), Message("x", "assistant", "Hm.")]
+                ),
+            },
+            {"type": "generate_reply"},
+        ],
+        TOLD,
     ),
     ("a message of the user in the middle of the chat", "events"): former(
         ["generation 1", "generation 2"], ["generation 1"], ONE_REPLY

@@ -516,25 +516,3 @@ async def test_a_user_message_goes_out_only_once(make_model, server):
         session.generate_reply()
         assert (await peer.expect(client.GenerateReply)).user_message == "I typed this."
         assert await peer.receive_json() == {"type": "generate_reply"}
-
-
-@pytest.mark.parametrize("change", ["add", "edit", "remove"])
-async def test_a_change_that_phonic_cannot_be_told_is_logged(change, make_model, server, caplog):
-    async with conversation(make_model(), server) as (session, peer, emitted):
-        await peer.speak("Hello.")
-        await read(await emitted.next("generation_created"))
-        await emitted.state("ready")
-        context = session.chat_ctx.copy()
-        if change == "add":
-            context.add_message(role="assistant", content="never said")
-        elif change == "edit":
-            [message] = context.items
-            context.items = [message.model_copy(update={"content": ["Goodbye."]})]
-        else:
-            context.items = []
-        await session.update_chat_ctx(context)
-        assert [item.text_content for item in session.chat_ctx.items] == [
-            item.text_content for item in context.items
-        ]
-    assert await peer.receive() is None
-    assert "update_chat_ctx" in caplog.text

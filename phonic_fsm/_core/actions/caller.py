@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..._wire import server
+from .. import outgoing
 from ..context import Context
 from ..effects import AddItem, CorrectMessage, EmitSpeechStarted, EmitTranscript
 from ..events import Event
@@ -35,6 +36,7 @@ def _announce_speech(context: Context) -> None:
     context.leftover = "none"
     context.last_transcript_id = None
     context.typed_last = ""
+    _tell_typed(context)
     if not context.caller_speaks:
         _mark_place(context)
         context.caller_speaks = True
@@ -48,8 +50,16 @@ def _mark_place(context: Context) -> None:
     context.words_after = spoken or context.history.last_id or ""
 
 
+def _tell_typed(context: Context) -> None:
+    """The caller is answered next. What was typed is told, unless a request will bring it."""
+    reply = context.reply
+    if reply is None or reply.request_id is None or reply.phase != "waiting":
+        outgoing.tell_typed(context)
+
+
 def stop_speech(context: Context, event: Event) -> None:
     """Announce the end of the caller's speech."""
+    _tell_typed(context)
     if context.words_after is not None:
         _mark_place(context)
     end_caller_speech(context)

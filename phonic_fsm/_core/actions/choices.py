@@ -7,8 +7,9 @@ rule that stands here.
 
 from __future__ import annotations
 
-from .. import outgoing
+from .. import outgoing, timers
 from ..context import Context
+from ..effects import StartTimer
 from ..events import Event
 from ..states import State
 from ..turns import ask_if_possible
@@ -28,6 +29,8 @@ def settle(context: Context, event: Event) -> None:
         context.state = State.tool_pending
     else:
         context.state = State.ready
+        if "past" in context.changes and context.rests:
+            context.put(StartTimer(timers.CHANGES_DUE, 0.0))
 
 
 def configure(context: Context, event: Event) -> None:

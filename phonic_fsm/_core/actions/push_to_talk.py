@@ -25,6 +25,8 @@ def unmute_when_ready(context: Context, event: Event) -> None:
 
 def commit_audio(context: Context, event: events.CommitAudio) -> None:
     """Send the rest of the caller's audio, and have Phonic answer."""
+    if context.reply is None:
+        outgoing.tell_typed(context)
     if context.reply is None or (context.conversing and is_owed_later(context.reply)):
         context.reply = Reply(None, client.Mute())
         await_reply(context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET, structs
 
 from ..._wire import client
-from .. import events, timers
+from .. import events, outgoing, timers
 from ..context import Context, Reply, ReplyPhase
 from ..effects import Log, RejectReply, Send, StartTimer, StopTimer, SupersedeReply
 from ..events import Event
@@ -24,7 +24,7 @@ def request_reply(context: Context, event: events.GenerateReply) -> None:
 
 def request_say(context: Context, event: events.Say) -> None:
     """Ask for these words to be spoken, in place of an earlier request that has not begun."""
-    context.typed.clear()
+    outgoing.tell_typed(context)
     message = client.Say(event.text, event.interruptible)
     _request(context, event.request_id, message, "waiting" if event.complete else "incomplete")
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
+from msgspec import structs
 
 from ..._wire import client, server
-from .. import events, outgoing
+from .. import events, outgoing, timers
 from ..context import Call, Context, Reply
-from ..effects import EmitToolCallSettled, Log, PushFunctionCall, Send, ToolCallOutcome
+from ..effects import EmitToolCallSettled, Log, PushFunctionCall, Send, StartTimer, ToolCallOutcome
 from ..guards import MAX_CALLS, MAX_PENDING_CALLS, answer_has_not_begun, refused_outputs
 from ..history import FunctionCall, FunctionCallOutput, Message, OtherItem
 from ..prompt import NOT_RUN, literal, render_late_output
@@ -141,35 +143,33 @@ def note_history(context: Context, event: events.UpdateChatContext) -> None:
 
 
 def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
-    """Send new tool outputs and system messages. Keep a user message for the next reply."""
+    """Send what is new. Keep a user message for the next reply, and changes of the past until all
+    is quiet."""
     if context.conversing:
         # A reset that is due carries the history, and what is told here is not part of it.
         outgoing.tell_changes(context)
+    past_has_changed = any(_remembered(context, event))
+    new = _without_moved(context, event)
     _apply(context, event)
-    late = [output for output in _late(event) if not _is_pending(context, output)]
-    added = [a.item for a in event.added if not isinstance(a.item, OtherItem)]
-    told = not (added or event.changed or event.removed)
+    late = [output for output in _late(new) if not _is_pending(context, output)]
+    added = [a.item for a in new.added if not isinstance(a.item, OtherItem)]
+    said = []
     for position, item in enumerate(added, start=1):
         if isinstance(item, FunctionCallOutput):
             _pass_on_output(context, item)
-            told = True
         elif isinstance(item, Message) and item.text.strip():
             if item.role in ("system", "developer"):
                 outgoing.deliver(context, client.AddSystemMessage(literal(item.text)))
-                told = True
             elif item.role == "user" and position == len(added):
                 context.typed[item.id] = item.text
-                told = True
+            else:
+                said.append(item)
+    outgoing.tell_said(context, said)
+    if past_has_changed:
+        context.changes.add("past")
+        context.put(StartTimer(timers.CHANGES_DUE, 0.0))
     if any(_is_spoken_about(context, output) for output in late):
         owe_answer(context)
-    if not told:
-        context.put(
-            Log(
-                "warning",
-                "update_chat_ctx: Phonic can be told only of tool outputs, system "
-                "messages and a last user message; nothing of this change was",
-            )
-        )
 
 
 def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
@@ -255,10 +255,39 @@ def _tell_in_words(context: Context, output: FunctionCallOutput) -> None:
     outgoing.deliver(context, client.AddSystemMessage(render_late_output(output)))
 
 
+def _without_moved(context: Context, event: events.UpdateChatContext) -> events.UpdateChatContext:
+    """The event without the additions that only give an item another place."""
+    added = tuple(a for a in event.added if a.item.id not in context.history)
+    return structs.replace(event, added=added)
+
+
+def _remembered(context: Context, event: events.UpdateChatContext) -> Iterator[Message]:
+    """The messages that the event changes or takes out, and that Phonic remembers as they were.
+
+    It does not know what was only typed. What the caller has not heard of an answer, Phonic leaves
+    out by itself, and LiveKit does so in the chat context.
+    """
+    changed = {item.id: item for item in event.changed}
+    removed = set(event.removed) - {addition.item.id for addition in event.added}
+    for item in context.history:
+        if not isinstance(item, Message) or item.id in context.typed:
+            continue
+        if item.role == "assistant":
+            unheard = item.interrupted or item.id == context.last_message_id
+            if item.id in removed and not unheard:
+                yield item
+        elif item.id in removed or changed.get(item.id, item) != item:
+            yield item
+
+
 def _apply(context: Context, event: events.UpdateChatContext) -> None:
     for item_id in event.removed:
         take_out(context, item_id)
     for item in event.changed:
         context.history.add(item)
+        if item.id in context.typed and isinstance(item, Message):
+            context.typed[item.id] = item.text
     for addition in event.added:
         context.history.insert(addition.after, addition.item)
+    for item_id in [i for i in context.typed if i not in context.history]:
+        del context.typed[item_id]
