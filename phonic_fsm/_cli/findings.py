@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from phonic_fsm._report.findings import SEVERITIES, Finding, Severity
+from phonic_fsm._report.findings import Finding
+from phonic_fsm._report.severity import SEVERITIES, Severity
 
 from .text import printable
 

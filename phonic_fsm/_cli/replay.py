@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from phonic_fsm._core.states import State
-from phonic_fsm._report.findings import Finding, Severity
+from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.lanes import LaneBuilder
 from phonic_fsm._report.rules import findings
+from phonic_fsm._report.severity import Severity
 from phonic_fsm.trace._follow import FollowedTrace
 from phonic_fsm.trace._kinds import kinds_of
 from phonic_fsm.trace._reader import TraceError, TraceReader

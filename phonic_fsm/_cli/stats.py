@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from phonic_fsm._report.findings import SEVERITIES, Severity
 from phonic_fsm._report.overview import Overview, overview
+from phonic_fsm._report.severity import SEVERITIES, Severity
 from phonic_fsm.trace._stats import percentile
 
 from . import findings

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 from msgspec import Struct
 
 from .lanes import Lanes, Span
-
-Severity = Literal["error", "warning", "note"]
-"""An ``error`` is heard by the caller, or ends the call. A ``warning`` may be. A ``note`` is there
-for whoever looks for the cause of something else; a healthy call may have some."""
-
-SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-"""The worst first."""
+from .severity import Severity
 
 
 class Finding(Struct, kw_only=True):

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from .._version import __version__
 from .document import document
-from .findings import SEVERITIES
 from .overview import Overview
+from .severity import SEVERITIES
 
 
 class Listed(Struct, frozen=True, kw_only=True):

@@ -17,10 +17,14 @@ from msgspec import Struct, field
 
 from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
+from phonic_fsm._core.events import name_of
 from phonic_fsm._core.states import State
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
+from phonic_fsm._wire.server import AssistantEndedConversation
 from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._stats import GENERATION_OPENED, NO_ANSWER_DUE, OPEN_STATES
+
+from .severity import Severity
 
 BIN = 0.05
 """Each level of a speech stands for so many seconds, and is that of the loudest chunk in them."""
@@ -141,7 +145,9 @@ class Trouble(Struct, kw_only=True):
     step: int
     at: float
     text: str
-    severe: bool
+    severity: Severity
+    ended: bool = False
+    """Whether the session ended with it."""
 
 
 class Lanes(Struct, kw_only=True):
@@ -183,6 +189,8 @@ class LaneBuilder:
         self._playhead = 0.0
         self._calls: dict[str, ToolCall] = {}
         self._caller_speaks = False
+        self._goodbye = False
+        """Whether the assistant has ended the conversation of its own accord."""
         self._opened: Line | None = None
         """The step that opened the generation, while the generation is empty."""
         self._generation = ""
@@ -457,22 +465,28 @@ class LaneBuilder:
 
     def _note_trouble(self, line: Line) -> None:
         lanes = self._lanes
+        self._goodbye |= line.event["type"] == name_of(AssistantEndedConversation)
         if line.event["type"] == "tool_call_output_processed":
             return  # the tool call shows its warning
         for effect in line.effects:
             kind = effect["type"]
             if kind == "emit_error" and not effect.get("recoverable"):
-                severe = line.target == State.closed.value
-                lanes.troubles.append(_trouble(line, effect["problem"], severe))
+                ended = line.target == State.closed.value
+                severity: Severity = "warning"
+                if ended:
+                    severity = "note" if self._goodbye else "error"
+                trouble = _trouble(line, effect["problem"], severity)
+                trouble.ended = ended
+                lanes.troubles.append(trouble)
             elif kind == "log" and effect["level"] == "warning":
-                lanes.troubles.append(_trouble(line, effect["text"], False))
+                lanes.troubles.append(_trouble(line, effect["text"], "warning"))
             elif kind == "reject_reply":
-                severe = effect["reason"] != "closed"
-                lanes.failed_replies.append(_trouble(line, effect["problem"], severe))
+                severity = "warning" if effect["reason"] == "closed" else "error"
+                lanes.failed_replies.append(_trouble(line, effect["problem"], severity))
 
 
-def _trouble(line: Line, text: str, severe: bool) -> Trouble:
-    return Trouble(step=line.seq, at=line.t, text=text, severe=severe)
+def _trouble(line: Line, text: str, severity: Severity) -> Trouble:
+    return Trouble(step=line.seq, at=line.t, text=text, severity=severity)
 
 
 def _types(line: Line) -> set[str]:

@@ -10,9 +10,10 @@ from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._reader import TraceReader
 from phonic_fsm.trace._stats import Figures, measure
 
-from .findings import SEVERITIES, Finding, Severity
+from .findings import Finding
 from .lanes import LaneBuilder, Lanes
 from .rules import findings
+from .severity import SEVERITIES, Severity
 
 
 class Overview(Struct, kw_only=True):

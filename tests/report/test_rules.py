@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.written_traces import Told, assistant, caller, opening, tool, write
+from support.written_traces import CHUNK, Told, assistant, caller, opening, tool, write
 
 from phonic_fsm._core.events import (
     Addition,
     CallerAudio,
     EventLoopLate,
+    PlaybackFinished,
+    PlaybackStarted,
     RoundTrip,
     ToolEnded,
     ToolStarted,
@@ -195,3 +197,166 @@ def test_a_silence_names_phonic_where_nothing_else_is_to_blame(tmp_path):
     assert found_in(tmp_path, told, close=10.0, but=()) == [
         ("silence", "Phonic did not answer for 6.0 s: 6.1 s of silence", "error")
     ]
+
+
+# -- answers and interruptions -------------------------------------------------------------------
+
+
+def answer(begin: float, seconds: float, text: str = "Well, ") -> list[Told]:
+    """An answer of this length, streamed ahead."""
+    chunk = server.AudioChunk(CHUNK * round(seconds * 50), text)
+    return [
+        (begin, server.AssistantStartedSpeaking()),
+        (begin + 0.01, chunk),
+        (begin + 0.02, server.AssistantFinishedSpeaking()),
+    ]
+
+
+def barge_in(at: float, text: str = "No!") -> list[Told]:
+    return [
+        (at, server.UserStartedSpeaking()),
+        (at + 0.1, server.InterruptedResponse("We")),
+        (at + 0.4, server.UserFinishedSpeaking()),
+        (at + 0.5, server.InputText(text)),
+    ]
+
+
+def test_an_answer_that_pauses_is_found(tmp_path):
+    told = [
+        *caller(2.0, 3.0),
+        (3.5, server.AssistantStartedSpeaking()),
+        (3.5, server.AudioChunk(CHUNK * 25, "One ")),
+        (6.0, server.AudioChunk(CHUNK * 25, "two.")),
+        (6.1, server.AssistantFinishedSpeaking()),
+    ]
+    assert found_in(tmp_path, told, close=8.0) == [
+        ("gap in an answer", "An answer paused for 2.0 s", "warning")
+    ]
+
+
+def test_an_answer_that_livekit_does_not_play_is_found(tmp_path):
+    told = [
+        *answer(1.0, 2.0),
+        (1.1, PlaybackStarted()),
+        (3.1, PlaybackFinished(2.0, interrupted=False)),
+        *caller(4.0, 5.0),
+        *answer(5.5, 3.0),
+    ]
+    assert found_in(tmp_path, told, close=9.0) == [
+        ("answer not played", "An answer was not played", "error")
+    ]
+
+
+def test_a_storm_of_interruptions_is_found_once(tmp_path):
+    told = []
+    for number in range(6):
+        begin = 2.0 + number * 4
+        told += [*answer(begin, 8.0), *barge_in(begin + 2.0)]
+    found = found_in(tmp_path, told, close=28.0)
+    assert found == [
+        ("many interruptions", "The assistant was interrupted 6 times in 20.0 s", "warning")
+    ]
+
+
+def test_an_agent_that_cannot_say_anything_is_found(tmp_path):
+    told = []
+    for number in range(3):
+        begin = 2.0 + number * 20
+        told += [*answer(begin, 8.0), *barge_in(begin + 0.4)]
+    found = found_in(tmp_path, told, close=60.0)
+    assert ("cut off at the start", "3 answers in a row were cut off at their start", "error") in (
+        found
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "echoed"),
+    [
+        ("The museum opens at nine.", True),
+        ("museum opens at nine in the morning", True),
+        ("At nine.", False),
+        ("And when does it close on Sundays?", False),
+    ],
+)
+def test_the_assistants_own_words_are_an_echo(text, echoed, tmp_path):
+    told = [
+        *caller(2.0, 3.0),
+        *answer(3.5, 4.0, "The museum opens at nine in the morning."),
+        *barge_in(5.0, text),
+        *answer(6.0, 0.5, "Yes?"),
+    ]
+    found = [rule for rule, _, _ in found_in(tmp_path, told, close=8.0)]
+    assert found == (["echo"] if echoed else [])
+
+
+def test_a_tool_that_is_called_twice_for_the_same_is_found(tmp_path):
+    told = [*caller(2.0, 3.0), *tool(3.5, 4.0), *tool(5.0, 5.5, "call_2"), *answer(6.0, 1.0)]
+    assert found_in(tmp_path, told, close=8.0) == [
+        ("tool called again", "get_weather was called twice with the same arguments", "warning")
+    ]
+
+
+# -- calls in which nothing is wrong -------------------------------------------------------------
+
+HEALTHY: dict[str, list[Told]] = {
+    "a question and an answer": [*caller(2.0, 3.0), *answer(3.6, 2.0)],
+    "a caller who thinks": [*answer(1.0, 2.0), *caller(11.0, 12.0), *answer(12.5, 1.0)],
+    "an ordinary tool": [*caller(2.0, 3.0), *tool(3.4, 5.2), *answer(5.6, 1.0)],
+    "a long tool after a line": [
+        *caller(2.0, 3.0),
+        *answer(3.5, 2.5, "Let me look that up for you."),
+        *tool(3.6, 8.0),
+        *answer(8.4, 1.0),
+    ],
+    "an interruption": [*answer(1.0, 8.0), *barge_in(4.0), *answer(5.0, 1.0)],
+    "three interruptions in a minute": [
+        told
+        for number in range(3)
+        for told in (
+            *answer(1.0 + number * 20, 9.0),
+            *barge_in(5.0 + number * 20),
+            *answer(6.0 + number * 20, 13.0),
+        )
+    ],
+    "a turn that is taken back": [
+        *answer(1.0, 2.0),
+        (4.0, server.UserStartedSpeaking()),
+        (4.3, server.InputCancelled()),
+        *caller(6.0, 7.0),
+        *answer(7.5, 1.0),
+    ],
+    "an assistant that need not answer": [
+        *caller(2.0, 3.0, "One moment."),
+        (3.2, server.AssistantChoseNotToRespond()),
+        *caller(9.0, 10.0),
+        *answer(10.5, 1.0),
+    ],
+    "two tools at once": [
+        *caller(2.0, 3.0),
+        (3.4, server.ToolCall("call_1", "get_weather", {"city": "Paris"})),
+        (3.4, server.ToolCall("call_2", "get_weather", {"city": "Rome"})),
+        *tool(3.4, 5.0)[1:],
+        *tool(3.4, 5.2, "call_2")[1:],
+        *answer(5.5, 1.0),
+    ],
+    "words repeated on purpose": [
+        *answer(1.0, 2.0, "Shall I book it?"),
+        *caller(4.0, 5.0, "Book it."),
+        *answer(5.5, 1.0),
+    ],
+    "a short process hiccup": [*caller(2.0, 3.0), (3.2, EventLoopLate(0.15)), *answer(3.6, 2.0)],
+    "played as it came": [
+        *caller(2.0, 3.0),
+        *answer(3.6, 2.0),
+        (3.7, PlaybackStarted()),
+        (5.7, PlaybackFinished(2.0, interrupted=False)),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", HEALTHY)
+def test_nothing_is_found_in_a_healthy_call(kind, tmp_path):
+    told = sorted([(0.9, SPEECH), *HEALTHY[kind]], key=lambda one: one[0])
+    close = max(t for t, _ in told) + 4
+    found = found_in(tmp_path, told, close=close, but=())
+    assert [one for one in found if one[2] != "note"] == []

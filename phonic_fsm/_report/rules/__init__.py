@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from phonic_fsm.trace._stats import HELD
 
-from ..findings import SEVERITIES, Finding
+from ..findings import Finding
 from ..lanes import Lanes
-from . import answers, caller, connection, ending, process, silence, tools
+from ..severity import SEVERITIES
+from . import answers, caller, connection, ending, interruptions, process, silence, tools
 
 
 class Rule(NamedTuple):
@@ -51,6 +52,37 @@ RULES = (
         "reply without speech",
         "the assistant's turn has nothing in it, or a reply that was asked for does not come",
         answers.reply_without_speech,
+    ),
+    Rule(
+        "gap in an answer",
+        f"no audio of an answer comes for more than {answers.GAP:g} s, in the middle of it",
+        answers.gap,
+    ),
+    Rule(
+        "answer not played",
+        "audio of an answer came, and LiveKit's output, which was observed, played none of it",
+        answers.never_played,
+    ),
+    Rule(
+        "many interruptions",
+        f"{interruptions.MANY} answers are cut off within {interruptions.SOON:g} s",
+        interruptions.many_interruptions,
+    ),
+    Rule(
+        "cut off at the start",
+        f"of {interruptions.AGAIN_AND_AGAIN} answers in a row, less than "
+        f"{interruptions.AT_THE_START:g} s is heard",
+        interruptions.cut_off_at_the_start,
+    ),
+    Rule(
+        "echo",
+        "the caller's words are those that the assistant has just said",
+        interruptions.echo,
+    ),
+    Rule(
+        "tool called again",
+        f"a tool is called with the same arguments within {tools.SOON:g} s",
+        tools.called_again,
     ),
     Rule(
         "tool without output",

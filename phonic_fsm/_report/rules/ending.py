@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from phonic_fsm._core.states import State
 
-from ..findings import Finding, Severity, found
+from ..findings import Finding, found
 from ..lanes import Lanes, Span
 
 LONGEST_TITLE = 90
@@ -19,10 +19,9 @@ def error(lanes: Lanes) -> Iterator[Finding]:
         text = (trouble.text[:1].upper() + trouble.text[1:]).rstrip(".")
         title = text if len(text) <= LONGEST_TITLE else f"{text[:LONGEST_TITLE]}…"
         sentence = f"{text}."
-        if trouble.severe:
-            sentence += " The session ended with this error."
-        severity: Severity = "error" if trouble.severe else "warning"
-        yield found("error", title, sentence, span, severity)
+        if trouble.ended:
+            sentence += " The session ended with this."
+        yield found("error", title, sentence, span, trouble.severity)
 
 
 def not_closed(lanes: Lanes) -> Iterator[Finding]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
-from ..findings import Finding, Severity, found
+from ..findings import Finding, found
 from ..lanes import Lanes, ToolCall
 from ..numbers import duration
+from ..severity import Severity
+
+SOON = 60.0
+"""Two calls with the same arguments within so many seconds stand out."""
 
 
 def tool_without_output(lanes: Lanes) -> Iterator[Finding]:
@@ -42,6 +47,21 @@ def tool_without_output(lanes: Lanes) -> Iterator[Finding]:
             continue
         severity: Severity = "warning" if call.late else "error"
         yield found("tool without output", title, sentence, call, severity)
+
+
+def called_again(lanes: Lanes) -> Iterator[Finding]:
+    for one, other in pairwise(lanes.tools):
+        same = (one.name, one.arguments) == (other.name, other.arguments)
+        # A call that was interrupted is rightly made again.
+        if same and one.ended != "interrupted" and other.start - one.start < SOON:
+            yield found(
+                "tool called again",
+                f"{other.name} was called twice with the same arguments",
+                f"The assistant called {other.name} again after "
+                f"{duration(other.start - one.start)}, with the same arguments. Its output may "
+                "not have said what the assistant needed to know.",
+                other,
+            )
 
 
 def _after(call: ToolCall) -> str:
