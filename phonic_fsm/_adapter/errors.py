@@ -40,7 +40,10 @@ class ConversationEnded(PhonicError):
 
 
 class SessionBroke(_WhereItWas, APIError):
-    """The session failed because of a fault in this package. The log has the traceback."""
+    """The session failed because of a fault in this package, or because its task was cancelled.
+
+    The log has the traceback of a fault.
+    """
 
     __module__ = "phonic_fsm"
 

@@ -340,7 +340,7 @@ class Restart(_Event, frozen=True, tag="restart"):
 
 
 class Break(_Event, frozen=True, tag="break"):
-    """The session's own task failed. This is a fault of the package."""
+    """The session's own task failed, which is a fault of the package, or was cancelled."""
 
     step_kind: ClassVar[StepKind] = "error"
     problem: Public[str]

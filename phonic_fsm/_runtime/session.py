@@ -29,7 +29,7 @@ from .caller_meter import PERIOD, CallerMeter
 from .connection import Connection
 from .endpoint import Endpoint
 from .faults import log_fault, log_fault_of_others
-from .log import SessionLog, logger
+from .log import SessionLog
 from .secrets import Secrets
 from .uplink import PACE_MS, Uplink, silence
 
@@ -132,10 +132,9 @@ class SessionRuntime:
             # Whoever waits for the session must learn that it ends.
             if self._fault is not None:
                 log_fault("the Phonic session broke", self._fault, self._secrets)
-                self._end(events.Break(f"{type(self._fault).__name__} in the session's task"))
+                self._break(f"{type(self._fault).__name__} in the session's task")
             elif self.state is not State.closed:
-                logger.info("the session's task was cancelled, so the session ends")
-                self._end(events.Close())
+                self._break("the session's task was cancelled")
             for timer in (*self._timers.values(), self._watchdog, self._pacer):
                 if timer is not None:
                     timer.cancel()
@@ -158,10 +157,10 @@ class SessionRuntime:
         except Exception as error:  # noqa: BLE001 - a fault in this package, whatever it is
             self._fault = self._fault or error
 
-    def _end(self, event: events.Break | events.Close) -> None:
+    def _break(self, problem: str) -> None:
         """Take the last step. What fails in it is logged, and the rest of it is carried out."""
         try:
-            self.dispatch(event)
+            self.dispatch(events.Break(problem))
         except BaseException as error:  # noqa: BLE001 - the session ends in any case
             log_fault_of_others("the end of the session failed in part", error, self._secrets)
 

@@ -98,6 +98,17 @@ async def test_a_session_that_breaks_ends_its_agent_session(
     assert "the Phonic session broke" in caplog.text
 
 
+async def test_a_session_whose_task_is_cancelled_ends_its_agent_session(make_model, server):
+    async with call(make_model(), server) as (session, _, seen):
+        realtime = session.current_agent.realtime_llm_session
+        realtime._running.cancel()
+        error = (await seen.close()).error.error
+        assert isinstance(error, SessionBroke)
+        assert error.message == "the session's task was cancelled"
+        assert realtime.state is State.closed
+        assert realtime._running.cancelled()
+
+
 @pytest.mark.parametrize("error", ANYTHING)
 async def test_a_stream_of_words_that_raises_anything_fails_its_reply(error, make_model, server):
     async def words():
