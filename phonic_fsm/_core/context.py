@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from .._wire.client import ClientMessage, GenerateReply, Mute, Say
 from .._wire.config import ConfigOptions, InlineTool
 from .._wire.facts import Id, Private, Public
-from .effects import Effect
+from .effects import Effect, EmitError
 from .history import FunctionCall, FunctionCallOutput, History, Message
 from .states import CONVERSING, State
 
@@ -149,6 +149,17 @@ Leftover = Literal["none", "interrupted", "reset"]
     A reset cuts the turn off, and chunks of it may be on their way still.
 """
 
+ConnectionPhase = Literal["proved", "resumed", "begun_afresh"]
+"""What the present connection, or the next one, has shown. One that only opens shows nothing.
+
+``proved``
+    A whole turn of somebody came over it; the first connection is trusted at once.
+``resumed``
+    A lost conversation is resumed on it, and no whole turn has come since.
+``begun_afresh``
+    What a lost conversation was about goes on in a fresh one, and no whole turn has come since.
+"""
+
 Microphone = Literal["unmuted", "muted"]
 """Whether Phonic hears the caller. It does, except in push-to-talk before ``unmute`` and after
 ``mute``; the newest of the caller's audio is kept meanwhile."""
@@ -183,10 +194,13 @@ class Context(Struct, kw_only=True):
     conversation_id: str | None = None
     continuing: bool = False
     """A conversation that was under way goes on in a fresh one: no second welcome."""
+    connection: ConnectionPhase = "proved"
     attempts: int = 0
-    """Attempts to connect that failed since a connection last served."""
-    drops: int = 0
-    """Connections that were lost since anything was last said."""
+    """Attempts to connect that failed since a connection was last proved, or a new conversation was
+    ready. A connection that was lost before it was proved has failed, too."""
+    complaint: EmitError | None = None
+    """Phonic's last error as it was announced, until a whole turn has come: a close before that is
+    its consequence."""
     held: list[ClientMessage] = field(default_factory=list)
     """Control messages that wait for the server to be ready, in order."""
     microphone: Microphone = "unmuted"

@@ -58,6 +58,8 @@ class ConnectionClosed(_Event, frozen=True, tag="connection_closed"):
     """Messages, other than audio, that were still waiting to be written, in order."""
     chance: Measured[float] = 0.0
     """As in ``ConnectFailed``."""
+    seconds: Measured[float] = 0.0
+    """For how long the connection was open."""
 
 
 # -- timers that have run out --------------------------------------------------------------------

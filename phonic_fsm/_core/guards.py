@@ -12,6 +12,7 @@ from msgspec import UNSET
 from .._wire import server
 from .._wire.facts import public_length
 from .._wire.server import AudioChunk, Error, InputText, ToolCall
+from . import timers
 from .context import Context
 from .events import (
     ClearAudio,
@@ -61,9 +62,19 @@ def may_connect_again(context: Context, event: ConnectFailed | ConnectionClosed)
     return was_not_deliberate(context, event)
 
 
+def connection_has_served(context: Context, event: ConnectionClosed) -> bool:
+    """A whole turn came over the connection that is lost, or it held for a while."""
+    return context.connection == "proved" or event.seconds >= timers.PROVED_AFTER
+
+
+def may_begin_afresh(context: Context, event: Event) -> bool:
+    """What is lost is not itself a fresh conversation that has brought no whole turn."""
+    return context.connection != "begun_afresh"
+
+
 def a_fresh_start_may_help(context: Context, event: ConnectFailed) -> bool:
     """The resume failed, but a new conversation may still be possible."""
-    return event.retryable
+    return event.retryable and may_begin_afresh(context, event)
 
 
 def time_is_left(context: Context, event: Event) -> bool:
@@ -99,6 +110,11 @@ def text_is_awaited(context: Context, event: SayMore) -> bool:
 def a_reply_is_awaited(context: Context, event: Event) -> bool:
     """A reply is pending: the server was asked for it, or will be."""
     return context.reply is not None
+
+
+def phonic_has_complained(context: Context, event: ConnectionClosed) -> bool:
+    """Phonic has reported an error, and nothing has been said since."""
+    return context.complaint is not None
 
 
 def can_be_resumed(context: Context, event: ConnectionClosed) -> bool:

@@ -210,10 +210,25 @@ def _connection() -> Iterator[_On]:
             CONVERSING,
             reconnecting,
             connection.hold_everything,
-            connection.resume_soon,
-            when=when.can_be_resumed,
+            connection.resume_at_once,
+            when=(when.can_be_resumed, when.connection_has_served),
+        )
+        .move(
+            CONVERSING,
+            reconnecting,
+            connection.hold_everything,
+            connection.resume_after_a_pause,
+            when=(when.can_be_resumed, when.may_connect_again),
+        )
+        .move(
+            CONVERSING,
+            connecting,
+            connection.give_up_resuming,
+            connection.start_afresh,
+            when=(when.was_not_deliberate, when.may_begin_afresh),
         )
         .move(CONVERSING, closed, ending.announce_loss, when=when.was_not_deliberate)
+        .move(CONVERSING, closed, ending.announce_consequence, when=when.phonic_has_complained)
         .move(
             CONVERSING,
             last_words,
@@ -224,7 +239,8 @@ def _connection() -> Iterator[_On]:
         )
         .stay(last_words, ending.stop_listening, assistant.finish_turn)
         .stay(reconnecting, connection.retry_later, when=when.may_connect_again)
-        .move(reconnecting, connecting, connection.start_afresh)
+        .move(reconnecting, connecting, connection.start_afresh, when=when.may_begin_afresh)
+        .move(reconnecting, closed, ending.announce_loss)
         .ignore((connecting, closed), NO_SOCKET)
     )
     yield (
@@ -235,13 +251,14 @@ def _connection() -> Iterator[_On]:
     )
     yield (
         _On(events.AnswerOverdue)
-        .move(config_sent, closed, ending.announce_loss)
-        .move(reconnecting, connecting, connection.start_afresh)
+        .move(reconnecting, connecting, connection.start_afresh, when=when.may_begin_afresh)
+        .move((config_sent, reconnecting), closed, ending.announce_loss)
         .ignore(others(config_sent, reconnecting), "no answer is awaited")
     )
     yield (
         _On(events.GraceOver)
-        .move(reconnecting, connecting, connection.start_afresh)
+        .move(reconnecting, connecting, connection.start_afresh, when=when.may_begin_afresh)
+        .move(reconnecting, closed, ending.announce_loss)
         .ignore(others(reconnecting), "no conversation is being resumed")
     )
     yield (

@@ -35,6 +35,9 @@ JITTER = 0.25
 LONGEST_RETRY_AFTER = 30.0
 """Seconds that are waited at most, even if the server asks for more."""
 
+PROVED_AFTER = 10.0
+"""Seconds after which a connection has proved itself, even if nobody says anything."""
+
 GRACE = 30.0
 """Seconds for which Phonic keeps a conversation without a connection. Source: the SDK's code."""
 

@@ -23,6 +23,13 @@ from .guards import answer_has_not_begun
 from .history import FunctionCall, Message
 
 
+def note_life(context: Context) -> None:
+    """A whole turn has come: the connection serves, and an earlier error has ended nothing."""
+    context.connection = "proved"
+    context.attempts = 0
+    context.complaint = None
+
+
 def open_for_answer(context: Context) -> None:
     """Open a generation. If a reply was asked for, this is the reply."""
     announce_unclaimed(context)
@@ -91,6 +98,8 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
         StopTimer(timers.TURN_OVERDUE), CloseGeneration(generation.response_id, interrupted)
     )
     if generation.text:
+        if not interrupted:
+            note_life(context)
         message = Message(generation.response_id, "assistant", generation.text, interrupted)
         add_item(context, message, after=generation.after)
         context.last_message_id = message.id

@@ -101,6 +101,8 @@ class Connection:
         """``None`` until ``run`` begins. A connection can be ended before that."""
         self._ended = False
         self._socket: Socket | None = None
+        self._opened_at = self._now()
+        """When the socket was opened (s); before that, when the attempt began."""
         self._stalled_at = 0.0
         """Since when the messages in the outbox wait and none of them leaves (s)."""
         self._unanswered = False
@@ -183,8 +185,9 @@ class Connection:
                 self._report(opened)
                 return
             socket = self._socket = opened
+            self._opened_at = self._now()
             try:
-                self._report(ConnectionOpened(round(self._now() - began, 6)))
+                self._report(ConnectionOpened(round(self._opened_at - began, 6)))
                 socket.start(self._receive, self._flush)
                 await self._outlast(socket)
             finally:
@@ -207,7 +210,8 @@ class Connection:
     def _report_end(self, code: int, reason: str) -> None:
         report, self._report = self._report, _nothing
         unsent = self._leaving + self._outbox.control_messages()
-        report(ConnectionClosed(code, reason, unsent, _chance()))
+        seconds = round(self._now() - self._opened_at, 3)
+        report(ConnectionClosed(code, reason, unsent, _chance(), seconds))
 
     async def _outlast(self, socket: Socket) -> None:
         """Return when the socket is closed, or when a ping is not answered."""

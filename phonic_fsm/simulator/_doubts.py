@@ -237,7 +237,8 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 "The protocol calls only a `warning` non-fatal, has errors that refuse a single "
                 "chunk, and lists no codes."
             ),
-            handled="The session waits a moment for a close. If none comes, it goes on.",
+            handled="The session tells the error and goes on. If a close comes before anything is "
+            "said, the call ends with the error as its reason.",
         ),
     ] = "leaves_open"
     audio_bursts: Annotated[

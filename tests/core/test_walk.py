@@ -18,7 +18,7 @@ from typing import Any, get_args
 import pytest
 from msgspec import Struct, structs
 
-from phonic_fsm._core import effects, events, guards
+from phonic_fsm._core import effects, events, guards, timers
 from phonic_fsm._core.context import Context, Generation, Reply, Settings
 from phonic_fsm._core.events import EVENTS, Event, name_of
 from phonic_fsm._core.history import FunctionCall, FunctionCallOutput, History, Message
@@ -54,8 +54,8 @@ class Bounds(Struct, frozen=True):
     retries: int
     """Attempts to connect again."""
     details: bool
-    """Whether it follows changes in mid-conversation that need no reset and texts that come as a
-    stream, and remembers calls that a lost conversation made."""
+    """Whether it follows changes in mid-conversation that need no reset, texts that come as a
+    stream and errors of Phonic's there, and remembers calls that a lost conversation made."""
 
 
 class World(Struct):
@@ -101,12 +101,12 @@ SERVER: tuple[Event, ...] = (
     phonic.Dtmf("1"),
     phonic.AssistantChoseNotToRespond(),
     phonic.AssistantEndedConversation(),
-    phonic.Error(phonic.Problem("bad"), {"voice_id": "unknown"}),
     phonic.Warning(phonic.Problem("hm")),
     phonic.Warning(phonic.Problem("update_system_prompt"), names="update_system_prompt"),
     codec.UnknownMessage("new"),
     codec.MalformedMessage("audio_chunk", "$.audio"),
 )
+ERROR = phonic.Error(phonic.Problem("bad"), {"voice_id": "unknown"})
 CONNECTION: tuple[Event, ...] = (
     events.ConnectFailed("refused", retryable=True),
     events.ConnectFailed("forbidden", retryable=False),
@@ -158,10 +158,12 @@ def all_events(context: Context, world: World, bounds: Bounds) -> Iterator[tuple
     yield events.Open(), False
     for event in (*SERVER, *said):
         yield event, connected
+    yield ERROR, connected and (bounds.details or not context.conversing)
     for event in CONNECTION:
         yield event, world.phase in ("opening", "resuming")
     for code in (1000, 1006):
         yield events.ConnectionClosed(code), connected
+    yield events.ConnectionClosed(1006, seconds=timers.PROVED_AFTER), connected
     yield events.PlaybackLeft(0.0), world.asked
     yield events.PlaybackLeft(2.5), world.asked and world.unplayed
     answered = context.calls_in("answered")
@@ -225,7 +227,8 @@ def key_of(context: Context, world: World) -> Key:
         context.conversation_id is not None,
         context.continuing,
         context.attempts,
-        context.drops > 0,
+        context.connection,
+        context.complaint is not None,
         context.wait if REPLY in timers else "over",
         context.microphone,
         context.instructions is not None,

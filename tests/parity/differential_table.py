@@ -103,6 +103,12 @@ REFUSED = Reason(
     "emits an unrecoverable error if Phonic refuses the configuration, and goes on all the same",
     "ends with `ConfigurationRefused`, as the `AgentSession` does when it hears of such an error",
 )
+GOES_ON = Reason(
+    CONNECTION,
+    "emits every error that Phonic reports as unrecoverable, so the `AgentSession` closes in the "
+    "middle of a call",
+    "emits it as recoverable; the call ends only if Phonic closes the connection",
+)
 DETAILS = Reason(
     CONNECTION,
     "leaves out what Phonic says about single parameters",
@@ -847,8 +853,13 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
     ("new instructions and tools", "resets_welcome"): both(
         [], [{"welcome_message": None, "generate_welcome_message": False}], MID_SESSION
     ),
+    ("an error", "events"): both(
+        ["generation 1", "unrecoverable error: It broke."],
+        ["generation 1", "recoverable error: It broke."],
+        GOES_ON,
+    ),
     ("an error about parameters", "events"): both(
-        ["unrecoverable error: Bad."], ["unrecoverable error: Bad. (voice_id: none such)"], DETAILS
+        ["unrecoverable error: Bad."], ["recoverable error: Bad. (voice_id: none such)"], DETAILS
     ),
     ("an assistant that ends the conversation", "events"): both(
         [

@@ -11,10 +11,11 @@ import anyio
 import pytest
 from livekit import rtc
 from livekit.agents import APIError, llm
+from support.receptionist import call
 from support.scripted import PATIENCE, SILENCE, Impatient, conversation, read, settle, started
 from support.states import session_in
 
-from phonic_fsm import ConfigurationRefused, PhonicError, SessionBroke, State
+from phonic_fsm import ConfigurationRefused, ConversationEnded, PhonicError, SessionBroke, State
 from phonic_fsm._core import effects
 from phonic_fsm._core.events import name_of
 from phonic_fsm._core.states import CONVERSING
@@ -35,7 +36,7 @@ async def test_an_error_of_phonics_is_announced_with_all_it_says(make_model, ser
         )
         event = await emitted.next("error")
         assert isinstance(event, llm.RealtimeModelError)
-        assert event.recoverable is False
+        assert event.recoverable is True
         assert event.label == session.realtime_model.label
         assert isinstance(event.error, PhonicError)
         assert isinstance(event.error, APIError)
@@ -54,6 +55,54 @@ async def test_the_session_lives_on_after_an_error(make_model, server):
         assert session.state is State.ready
         await peer.speak("Hello.")
         assert (await read(await emitted.next("generation_created"))).text == "Hello."
+
+
+@pytest.mark.parametrize("reason", ["", "an error has occurred"])
+async def test_an_error_that_a_close_follows_ends_the_session_with_what_phonic_said(
+    reason, make_model, server
+):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.send(phonic.Error(phonic.Problem("It broke.", "broken"), {"a": "b"}))
+        assert (await emitted.next("error")).recoverable is True
+        await peer.close(1011, reason)
+        event = await emitted.next("error")
+        await emitted.state("closed")
+    assert event.recoverable is False
+    assert isinstance(event.error, PhonicError)
+    assert event.error.body == {"code": "broken", "param_errors": {"a": "b"}}
+    for part in ("It broke.", "then Phonic closed the connection", "1011", reason):
+        assert part in str(event.error)
+
+
+@pytest.mark.parametrize("said", ["by the caller", "by the assistant"])
+async def test_an_error_after_which_something_was_said_is_not_why_the_call_ends(
+    said, make_model, server
+):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.send(phonic.Error(phonic.Problem("It broke.")))
+        await emitted.next("error")
+        if said == "by the caller":
+            await peer.send(phonic.InputText("Goodbye."))
+        else:
+            await peer.speak("Goodbye.")
+        await peer.close(1000)
+        event = await emitted.next("error")
+        assert isinstance(event.error, ConversationEnded)
+        assert "It broke." not in str(event.error)
+
+
+async def test_an_agent_session_goes_on_after_an_error_in_mid_call(make_model, server):
+    async with call(make_model(), server) as (session, peer, seen):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "One "))
+        await peer.send(phonic.Error(phonic.Problem("Cannot do that.")))
+        await peer.send(phonic.AudioChunk(SILENCE, "two."), phonic.AssistantFinishedSpeaking())
+        assert (await seen.message("assistant")).text_content == "One two."
+        handle = session.generate_reply()
+        await peer.expect(client.GenerateReply)
+        await peer.speak("Still here.")
+        with anyio.fail_after(PATIENCE):
+            await handle.wait_for_playout()
+        assert seen.closed.empty()
 
 
 async def test_an_error_in_answer_to_the_config_ends_the_session(make_model, server):

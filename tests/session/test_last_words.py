@@ -25,8 +25,8 @@ SOUND = b"\1\0" * 480
 GOODBYE = (phonic.AudioChunk(SOUND * 25, "Good"), phonic.AudioChunk(SOUND * 25, "bye."))
 """1 s."""
 
-LONG = SILENCE * 3_000
-"""A minute."""
+LONG = SILENCE * 600
+"""12 s."""
 
 
 async def end_by_message(peer):

@@ -470,10 +470,11 @@ async def test_a_turn_that_goes_on_after_the_resume_is_not_asked_for(make_model,
         assert session._runtime._timers == {}, "nothing is awaited any more"
 
 
-async def test_ten_losses_in_a_row_are_all_resumed(make_model, server):
+async def test_ten_losses_are_all_resumed_while_something_is_said_between_them(make_model, server):
     async with conversation(make_model(conn_options=AT_ONCE), server) as (_, peer, emitted):
         peers = [peer]
         for _ in range(10):
+            await settle(peers[-1], emitted)
             peers[-1].cut()
             peers.append(await server.accept())
             assert "reconnect_conv_id=conv_1" in peers[-1].path

@@ -37,7 +37,6 @@ def begin_answer(context: Context, event: Event) -> None:
     # From here on, an interruption concerns this turn.
     context.last_message_id = None
     context.last_transcript_id = None
-    context.drops = 0
     assert context.generation is not None
     context.generation.phase = "begun"
     context.effects.append(StartTimer(timers.TURN_OVERDUE, context.settings.turn_timeout))

@@ -14,6 +14,7 @@ from ..turns import (
     drop_unclaimed,
     end_caller_speech,
     end_turn,
+    note_life,
     take_out,
 )
 
@@ -73,7 +74,7 @@ def stop_speech_over_assistant(context: Context, event: Event) -> None:
 
 def add_transcript(context: Context, event: server.InputText) -> None:
     """Announce the transcript, and put it into the chat context under the same id."""
-    context.drops = 0
+    note_life(context)
     item_id = context.next_id("PI_")
     message = Message(item_id, "user", event.text)
     context.history.place(context.words_after, message)

@@ -44,13 +44,17 @@ def resume(context: Context, event: Event) -> None:
     context.put(Connect(resume=context.conversation_id))
 
 
-def resume_soon(context: Context, event: events.ConnectionClosed) -> None:
-    """Open a connection to resume the conversation: after repeated losses, only after a pause."""
-    context.drops += 1
-    if context.drops == 1:
-        resume(context, event)
-    else:
-        context.put(StartTimer(timers.RETRY_DUE, pause(context, context.drops - 1, event)))
+def resume_at_once(context: Context, event: events.ConnectionClosed) -> None:
+    """Open a connection to resume the conversation."""
+    context.connection = "resumed"
+    context.attempts = 0
+    resume(context, event)
+
+
+def resume_after_a_pause(context: Context, event: events.ConnectionClosed) -> None:
+    """Resume the conversation after a pause. The attempt before has failed: it brought nothing."""
+    context.attempts += 1
+    context.put(StartTimer(timers.RETRY_DUE, pause(context, context.attempts, event)))
 
 
 def retry_later(context: Context, event: events.ConnectFailed | events.ConnectionClosed) -> None:
@@ -90,7 +94,6 @@ def become_ready(context: Context, event: Event) -> None:
 
 def go_on(context: Context, event: Event) -> None:
     """Send the unacknowledged outputs again, then let messages and audio through."""
-    context.attempts = 0
     context.put(
         StopTimer(timers.ANSWER_OVERDUE),
         StopTimer(timers.GRACE_OVER),
@@ -151,15 +154,26 @@ TOLD_BY: dict[type[client.ClientMessage], Change] = {
 
 def start_afresh(context: Context, event: Event) -> None:
     """Give up the lost conversation, and try once to begin a fresh one with the history."""
+    context.connection = "begun_afresh"
     context.attempts = context.settings.max_retries
     problem = f"the conversation could not be resumed ({trouble(event)}); starting afresh"
     _begin_anew(context, problem)
+
+
+def give_up_resuming(context: Context, event: events.ConnectionClosed) -> None:
+    """Close the open generation as interrupted. Announce that the conversation begins afresh."""
+    end_turn(context, interrupted=True)
+    end_caller_speech(context)
+    context.put(
+        EmitError("connection_lost", f"{trouble(event)}; starting afresh", recoverable=True)
+    )
 
 
 def restart(context: Context, event: events.Restart) -> None:
     """Give up the conversation, and begin a fresh one with the history."""
     end_turn(context, interrupted=True)
     end_caller_speech(context)
+    context.connection = "proved"
     context.attempts = 0
     _begin_anew(context, "the conversation is restarted")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from ..._wire import server
 from ..._wire.codec import MalformedMessage, UnknownMessage
 from .. import events, timers
@@ -95,12 +97,22 @@ def announce_break(context: Context, event: events.Break) -> None:
 def announce_refusal(context: Context, event: server.Error) -> None:
     """Close everything, and announce why Phonic refuses the config."""
     _finish(context)
-    _announce_error(context, event, "configuration_refused")
+    context.put(_error(event, "configuration_refused"))
 
 
 def announce_error(context: Context, event: server.Error) -> None:
-    """Announce Phonic's error."""
-    _announce_error(context, event, "server_error")
+    """Announce Phonic's error as recoverable. If it is not, Phonic closes the connection."""
+    context.complaint = _error(event, "server_error", recoverable=True)
+    context.put(context.complaint)
+
+
+def announce_consequence(context: Context, event: events.ConnectionClosed) -> None:
+    """Close everything, and announce that the connection is closed after an error of Phonic's."""
+    error = context.complaint
+    assert error is not None
+    _finish(context)
+    problem = f"{error.problem}; then {trouble(event)}"
+    context.put(structs.replace(error, problem=problem, recoverable=False))
 
 
 def log_error(context: Context, event: server.Error) -> None:
@@ -136,7 +148,6 @@ def _finish(context: Context) -> None:
     context.put(SetAudioGate("closed"), Disconnect())
 
 
-def _announce_error(context: Context, event: server.Error, kind: ErrorKind) -> None:
-    context.put(
-        EmitError(kind, complaint(event), code=event.error.code, fields=field_problems(event))
-    )
+def _error(event: server.Error, kind: ErrorKind, *, recoverable: bool = False) -> EmitError:
+    fields = field_problems(event)
+    return EmitError(kind, complaint(event), recoverable, event.error.code, fields)

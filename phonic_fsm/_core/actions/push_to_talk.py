@@ -64,7 +64,7 @@ def adopt_reply(context: Context, event: events.GenerateReply) -> None:
     assert context.reply is not None
     context.reply.request_id = event.request_id
     # After a resume, it is not known whether Phonic goes on with its answer by itself.
-    await_reply(context, first=timers.SOON if context.drops else None)
+    await_reply(context, first=None if context.connection == "proved" else timers.SOON)
 
 
 def warn_of_turn_detection(context: Context, event: events.CommitAudio) -> None:
