@@ -13,6 +13,11 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from websockets.version import version
+
+TAKES_ESCAPES = tuple(map(int, version.split(".")[:2])) >= (17, 2)
+"""Whether websockets takes ``%2F`` and the like in a user or a password for what they stand for."""
+
 SCHEMES = ("http", "https", "socks5h", "socks5", "socks4a", "socks4")
 
 
@@ -85,4 +90,6 @@ def _problem(address: str) -> str | None:
             import_module("python_socks.async_.asyncio")
         except ImportError:
             return 'a SOCKS proxy needs a package: pip install "python-socks[asyncio]"'
+    if "%" in f"{parts.username}{parts.password}" and not TAKES_ESCAPES:
+        return 'escapes such as %2F need a newer package: pip install "websockets>=17.2"'
     return None

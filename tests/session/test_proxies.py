@@ -14,6 +14,7 @@ from support.scripted import KEY, PhonicServer, conversation, read, started
 
 from phonic_fsm import ConnectionFailed
 from phonic_fsm._runtime import connection
+from phonic_fsm._runtime import proxy as proxies
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +22,10 @@ PASSWORD = "p4ss/word-of-the-proxy"
 QUOTED = "p4ss%2Fword-of-the-proxy"
 
 AT_ONCE = APIConnectOptions(max_retry=1, retry_interval=0, timeout=5)
+
+ESCAPES = pytest.mark.skipif(
+    not proxies.TAKES_ESCAPES, reason="websockets takes %2F in a password from 17.2 on"
+)
 
 FAR = "ws://phonic.test"
 """An address that only a proxy can find."""
@@ -40,10 +45,19 @@ async def failure(model):
     return errors
 
 
-@pytest.mark.parametrize("variable", ["http_proxy", "HTTPS_PROXY", "ws_proxy"])
-async def test_a_session_goes_through_the_proxy(variable, make_model, server, monkeypatch, caplog):
-    async with proxy(server.url, user=f"agent:{PASSWORD}") as between:
-        monkeypatch.setenv(variable, f"http://agent:{QUOTED}@{between.address}")
+@pytest.mark.parametrize(
+    ("variable", "written", "password"),
+    [
+        ("http_proxy", "plain-word", "plain-word"),
+        ("HTTPS_PROXY", "plain-word", "plain-word"),
+        pytest.param("ws_proxy", QUOTED, PASSWORD, marks=ESCAPES),
+    ],
+)
+async def test_a_session_goes_through_the_proxy(  # noqa: PLR0917
+    variable, written, password, make_model, server, monkeypatch, caplog
+):
+    async with proxy(server.url, user=f"agent:{password}") as between:
+        monkeypatch.setenv(variable, f"http://agent:{written}@{between.address}")
         async with conversation(make_model(base_url=FAR), server) as (_, peer, emitted):
             await peer.speak("Hello.")
             assert (await read(await emitted.next("generation_created"))).text == "Hello."
@@ -51,6 +65,15 @@ async def test_a_session_goes_through_the_proxy(variable, make_model, server, mo
     assert request.startswith("CONNECT phonic.test:80 ")
     assert KEY not in request
     assert_shows_no_password(caplog)
+    assert password not in caplog.text
+
+
+async def test_an_escape_that_websockets_does_not_take_is_named(make_model, monkeypatch, caplog):
+    monkeypatch.setattr(proxies, "TAKES_ESCAPES", False)
+    monkeypatch.setenv("ws_proxy", f"http://agent:{QUOTED}@127.0.0.1:3128")
+    [error] = await failure(make_model(base_url=FAR, conn_options=AT_ONCE))
+    assert 'pip install "websockets>=17.2"' in str(error.error)
+    assert_shows_no_password(caplog, error.error)
 
 
 async def test_a_session_over_tls_goes_through_the_proxy(
@@ -123,6 +146,7 @@ async def test_a_proxy_that_cannot_be_used_is_named_with_what_to_change(  # noqa
     assert_shows_no_password(caplog, error.error)
 
 
+@ESCAPES
 async def test_a_proxy_that_wants_another_password_is_named(
     make_model, server, monkeypatch, caplog
 ):
@@ -137,6 +161,7 @@ async def test_a_proxy_that_wants_another_password_is_named(
     assert_shows_no_password(caplog, error.error)
 
 
+@ESCAPES
 async def test_a_proxy_that_is_down_is_named_and_tried_again(make_model, monkeypatch, caplog):
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
@@ -151,6 +176,7 @@ async def test_a_proxy_that_is_down_is_named_and_tried_again(make_model, monkeyp
         assert_shows_no_password(caplog, error.error)
 
 
+@ESCAPES
 @pytest.mark.parametrize(
     "answer",
     ["HTTP/1.1 502 {0}\r\nX: {0}\r\n\r\n", "{0}\r\n\r\n", "HTTP/1.1 200 OK\r\n{0}\r\n\r\n"],
