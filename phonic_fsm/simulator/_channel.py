@@ -67,7 +67,7 @@ def _sent(message: Struct) -> dict[str, Any]:
     return ({"type": kind} if kind else {}) | {
         name: _sent(value) if isinstance(value, Struct) else value
         for name, value in fields.items()
-        if value is not None
+        if value not in (None, ())
     }
 
 

@@ -228,7 +228,9 @@ class Ledger:
         return [message for way, name, message in self.messages if (way, name) == ("in", kind)]
 
     def _lost_words(self) -> list[str]:
+        typed = {message.get("user_message") for _, _, message in self.messages}
         said = [message["text"] for message in self._arrived("input_text")]
+        said = [text for text in said if text not in typed]  # Phonic echoes what was typed
         losses = []
         if said != self.transcripts:
             losses.append(f"transcripts {said} arrived, {self.transcripts} came out")
