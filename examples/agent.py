@@ -99,8 +99,37 @@ async def accept_a_room_once(request: JobRequest) -> None:
         await request.accept()
 
 
+RETURNS_S = 15.0
+"""How long an agent may take to be back in the room after its LiveKit server was restarted."""
+
+
+def another_agent_has_the_call(ctx: JobContext) -> bool:
+    """Whether an agent is in the room already. If one comes back to it later, shut this job down.
+
+    ``accept_a_room_once`` knows only the calls of its own worker. This finds those of the others.
+    """
+    waits_for_none = asyncio.Event()
+
+    def is_agent(participant: rtc.RemoteParticipant) -> bool:
+        return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+
+    def check(participant: rtc.RemoteParticipant) -> None:
+        if is_agent(participant) and not waits_for_none.is_set():
+            ctx.shutdown("another agent has this call")
+
+    ctx.room.on("participant_connected", check)
+    # An agent that loses its own connection was here before: it comes back and goes on.
+    ctx.room.on("reconnecting", waits_for_none.set)
+    asyncio.get_running_loop().call_later(RETURNS_S, waits_for_none.set)
+    return any(map(is_agent, ctx.room.remote_participants.values()))
+
+
 @server.rtc_session(on_request=accept_a_room_once)
 async def entrypoint(ctx: JobContext) -> None:
+    await ctx.connect()
+    if another_agent_has_the_call(ctx):
+        ctx.shutdown("another agent has this call")
+        return
     # On a phone or with a headset, add aec_warmup_duration=0: otherwise the agent does not hear a
     # caller who talks over its first 3 s (LiveKit gives the echo canceller time to learn).
     session: AgentSession[None] = AgentSession(llm=RealtimeModel())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from livekit import api
 from support.rooms import EXAMPLES, PATIENCE, ask, greeted, phonic_process, said
 
 from phonic_fsm._wire import client
@@ -59,3 +60,41 @@ async def test_livekits_server_is_killed_and_comes_back(livekit, environment, si
         # A restarted server asks for an agent for each room that it has forgotten.
         assert {stay.identity for stay in guest.stays} == {agent}, "the job went on, and no other"
         assert said(guest)[-1] == ("agent", "Yes, I am here.")
+
+
+async def test_a_worker_beside_it_does_not_send_a_second_agent_for_good(environment, simulate):
+    await simulate(SCENARIO)
+    example = EXAMPLES / "agent.py"
+    async with (
+        LiveKitServer() as own,
+        AgentWorker(example, own, environment, patience=PATIENCE) as one,
+        AgentWorker(example, own, environment, patience=PATIENCE) as other,
+        RoomCall(own.url, **own.credentials, patience=PATIENCE) as guest,
+    ):
+        await greeted(guest)
+        agent = guest.agent.identity
+        await own.kill()
+        await anyio.sleep(OUTAGE_S)
+        await own.start()
+        for worker in (one, other):
+            await worker.until_logged("registered worker", times=2)
+        await guest.until(
+            lambda: len([stay for stay in guest.stays if stay.identity == agent]) > 1,
+            "the agent's return",
+        )
+        # Whether the server asks for an agent by itself depends on who is back first.
+        async with api.LiveKitAPI(own.url, own.api_key, own.api_secret) as server_api:
+            await server_api.agent_dispatch.create_dispatch(
+                api.CreateAgentDispatchRequest(room=guest.room.name)
+            )
+        with anyio.fail_after(PATIENCE):
+            # Its job may be over before the caller has seen it.
+            while not any("another agent has this call" in w.log for w in (one, other)):  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+        await guest.until(
+            lambda: all(stay.left for stay in guest.stays if stay.identity != agent),
+            "the second agent's leave",
+        )
+        await ask(guest, "Are you there?")
+        assert guest.agent.identity == agent
+        assert said(guest).count(("agent", "Yes, I am here.")) == 1
