@@ -21,6 +21,8 @@ class AudioStream(aio.Chan[rtc.AudioFrame]):
     def __init__(self, response_id: str) -> None:
         super().__init__()
         self.response_id = response_id
+        self.frames = 0
+        """How many were pushed."""
         self.seconds = 0.0
         """How much audio was pushed."""
         self.came_at = 0.0
@@ -38,6 +40,7 @@ class AudioStream(aio.Chan[rtc.AudioFrame]):
         now = self._clock()
         if not self.seconds:
             self.came_at = now
+        self.frames += 1
         self.seconds += seconds
         if self.ends_at:
             # LiveKit waits for what comes later than it is needed.
@@ -63,9 +66,15 @@ class AudioStream(aio.Chan[rtc.AudioFrame]):
 class GenerationStreams:
     """The streams that LiveKit reads. ``announcement`` is the event that hands them to it."""
 
-    def __init__(self, response_id: str, wire_format: WireFormat) -> None:
+    def __init__(
+        self,
+        response_id: str,
+        wire_format: WireFormat,
+        before: GenerationStreams | None = None,
+    ) -> None:
+        """Open the streams. LiveKit plays the message of the generation ``before`` first."""
         self.response_id = response_id
-        self.has_text = False
+        self._texts = 0
         self.is_announced = False
         self._sample_rate = wire_format.sample_rate
         self._decode = wire_format.decode
@@ -77,14 +86,15 @@ class GenerationStreams:
             asyncio.get_running_loop().create_future()
         )
         modalities.set_result(["audio", "text"])
-        self._messages.send_nowait(
-            llm.MessageGeneration(
-                message_id=response_id,
-                text_stream=self._text,
-                audio_stream=self.audio,
-                modalities=modalities,
-            )
+        self._message = llm.MessageGeneration(
+            message_id=response_id,
+            text_stream=self._text,
+            audio_stream=self.audio,
+            modalities=modalities,
         )
+        if before is not None:
+            self._messages.send_nowait(before._message)
+        self._messages.send_nowait(self._message)
         self.announcement = llm.GenerationCreatedEvent(
             message_stream=self._messages,
             function_stream=self._functions,
@@ -92,8 +102,18 @@ class GenerationStreams:
             response_id=response_id,
         )
 
+    @property
+    def has_text(self) -> bool:
+        return self._texts > 0
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether LiveKit has taken it, and has read nothing of what was said in it."""
+        unread = (self._text.qsize(), self.audio.qsize()) == (self._texts, self.audio.frames)
+        return self.has_text and self._messages.empty() and unread
+
     def push_text(self, text: str) -> None:
-        self.has_text = True
+        self._texts += 1
         self._text.send_nowait(text)
 
     def push_audio(self, audio: bytes) -> None:

@@ -118,6 +118,8 @@ class RealtimeSession(
         """The open one."""
         self._newest: GenerationStreams
         """The newest one, open or not; it is set together with the open one."""
+        self._unplayed: GenerationStreams | None = None
+        """The one before, until LiveKit cannot have it to play any more."""
         self._replies: dict[str, Reply] = {}
         self._requests = 0
         self._collecting: set[asyncio.Task[None]] = set()
@@ -526,8 +528,7 @@ class RealtimeSession(
 
         Push-to-talk: the caller begins to speak, unless an answer is due.
         """
-        self._listener.forget()
-        self._playback.stop()
+        self._forget_answers()
         self._runtime.dispatch(events.Interrupt())
 
     def truncate(
@@ -591,7 +592,14 @@ class RealtimeSession(
         self, effect: effects.OpenGeneration | effects.PrepareGeneration
     ) -> None:
         self._times.opened()
-        self._generation = self._newest = GenerationStreams(effect.response_id, self._wire_format)
+        before, self._unplayed = self._unplayed, None
+        is_reply = isinstance(effect, effects.OpenGeneration) and effect.user_initiated
+        # LiveKit plays one answer at a time, and keeps the line for a reply from the moment it
+        # is asked for. What was said meanwhile, such as a welcome, would be played behind it.
+        overtakes = is_reply and before is not None and before.is_queued
+        self._generation = self._newest = GenerationStreams(
+            effect.response_id, self._wire_format, before if overtakes else None
+        )
 
     def _announce_generation(
         self, effect: effects.OpenGeneration | effects.AnnounceGeneration
@@ -636,12 +644,19 @@ class RealtimeSession(
 
     def _close_generation(self, effect: effects.CloseGeneration) -> None:
         self._open.close()
+        self._unplayed = None if effect.interrupted else self._generation
         self._generation = None
         if effect.interrupted:
             self._listener.forget()
         metrics = self._times.closed(effect.response_id, interrupted=effect.interrupted)
         if metrics is not None:
             self.emit("metrics_collected", metrics)
+
+    def _forget_answers(self) -> None:
+        """LiveKit plays nothing of what was said so far any more."""
+        self._unplayed = None
+        self._listener.forget()
+        self._playback.stop()
 
     def _ask_playback(self, _: effects.AskPlayback) -> None:
         self._runtime.dispatch(events.PlaybackLeft(round(self._playback.left, 3)))
@@ -686,8 +701,7 @@ class RealtimeSession(
 
     def _emit_speech_started(self, _: effects.EmitSpeechStarted) -> None:
         self._turn_started_at = time.time()
-        self._listener.forget()
-        self._playback.stop()
+        self._forget_answers()
         self.emit("input_speech_started", llm.InputSpeechStartedEvent())
 
     def _emit_speech_stopped(self, _: effects.EmitSpeechStopped) -> None:

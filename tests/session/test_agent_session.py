@@ -103,6 +103,50 @@ async def test_the_handle_of_an_answer_that_stalls_completes(make_model, server)
         await peer.expect(client.Say)
 
 
+class Greeter(Receptionist):
+    """Has something to say from the start."""
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Offer help.")
+
+
+def said_in(session):
+    return [
+        (item.text_content, item.interrupted)
+        for item in session.history.items
+        if item.type == "message"
+    ]
+
+
+async def test_a_welcome_is_heard_before_the_reply_that_an_agent_asks_for(make_model, server):
+    async with call(make_model(welcome_message="Welcome."), server, Greeter()) as calling:
+        session, peer, seen = calling
+        await peer.speak("Welcome.", audio=SILENCE * 5)
+        await peer.expect(client.GenerateReply)
+        await peer.speak("How can I help?", audio=SILENCE * 3)
+        assert (await seen.message("assistant")).text_content == "Welcome."
+        assert (await seen.message("assistant")).text_content == "How can I help?"
+        await session.current_speech
+        assert said_in(session) == [("Welcome.", False), ("How can I help?", False)]
+        assert session.output.audio.recording().pcm.endswith(SILENCE * 8)
+
+
+async def test_a_welcome_that_the_caller_interrupts_is_not_heard_later(make_model, server):
+    async with call(make_model(welcome_message="Welcome."), server, Greeter()) as calling:
+        session, peer, seen = calling
+        await peer.speak("Welcome.")
+        await peer.expect(client.GenerateReply)
+        await peer.send(
+            phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking(), phonic.InputText("Hello?")
+        )
+        await seen.message("user")
+        session.generate_reply()
+        await peer.expect(client.GenerateReply)
+        await peer.speak("Yes?")
+        assert (await seen.message("assistant")).text_content == "Yes?"
+        assert said_in(session) == [("Hello?", False), ("Yes?", False)]
+
+
 async def test_typed_text_is_answered(make_model, server):
     async with call(make_model(), server) as (session, peer, _):
         handle = session.generate_reply(user_input="Are you there?", instructions="Be short.")
