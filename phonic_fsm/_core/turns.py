@@ -42,8 +42,9 @@ def open_for_answer(context: Context) -> None:
         request_id, owed = reply.request_id, reply.request_id is None
         context.reply = None
         context.put(StopTimer(timers.REPLY_OVERDUE))
+    elif reply is not None:
+        let_reply_wait(context)
     end_opening(context)
-    let_reply_wait(context)
     if request_id is not None:
         context.put(
             OpenGeneration(response_id, user_initiated=True),

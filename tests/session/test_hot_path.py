@@ -50,14 +50,14 @@ SILENCE_SENT = Budget(ours=7, others=12)
 """For a message of silence (40 ms), from the timer that looks after the stream to the network."""
 
 STEPS = {
-    "user_started_speaking": 6,
-    "user_finished_speaking": 6,
-    "input_text": 6,
-    "assistant_started_speaking": 10,
+    "user_started_speaking": 9,
+    "user_finished_speaking": 9,
+    "input_text": 8,
+    "assistant_started_speaking": 12,
     "audio_chunk": 4,
-    "assistant_finished_speaking": 9,
-    "tool_call": 19,
-    "update_chat_ctx": 28,
+    "assistant_finished_speaking": 11,
+    "tool_call": 27,
+    "update_chat_ctx": 44,
     "interrupted_response": 9,
 }
 """Calls into this package for one step of the machine, by its event."""

@@ -24,7 +24,8 @@ def start_speech(context: Context, event: Event) -> None:
     _announce_speech(context)
     end_turn(context, interrupted=True)
     drop_unclaimed(context)
-    ask_if_possible(context)
+    if context.reply is not None:
+        ask_if_possible(context)
 
 
 def start_speech_over_assistant(context: Context, event: Event) -> None:
@@ -37,7 +38,8 @@ def _announce_speech(context: Context) -> None:
     context.leftover = "none"
     context.last_transcript_id = None
     context.typed_last = ""
-    _tell_typed(context)
+    if context.typed:
+        _tell_typed(context)
     if not context.caller_speaks:
         _mark_place(context)
         context.caller_speaks = True
@@ -60,7 +62,8 @@ def _tell_typed(context: Context) -> None:
 
 def stop_speech(context: Context, event: Event) -> None:
     """Announce the end of the caller's speech."""
-    _tell_typed(context)
+    if context.typed:
+        _tell_typed(context)
     if context.words_after is not None:
         _mark_place(context)
     end_caller_speech(context)

@@ -20,7 +20,8 @@ def settle(context: Context, event: Event) -> None:
 
     A reply that waited for the end of a turn is asked for now.
     """
-    ask_if_possible(context)
+    if context.reply is not None:
+        ask_if_possible(context)
     if context.generation is not None:
         context.state = State.speaking
     elif context.caller_speaks:
