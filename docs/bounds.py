@@ -195,6 +195,12 @@ BOUNDS = {
             "the trace is not readable",
         ),
         Bound(
+            "A line of a trace",
+            ((_format, "LONGEST_LINE"),),
+            "{0:mib}",
+            "the trace ends, with a warning",
+        ),
+        Bound(
             "Answers that LiveKit has not begun to read",
             ((listener, "MOST_WAITING"),),
             "{0:,} ids",

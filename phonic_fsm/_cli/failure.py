@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 import typer
 
+from phonic_fsm._runtime.printable import printable
+
 # Typer carries click's exceptions without exporting their base, and older releases use click's.
 _UsageProblem: Any = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
@@ -56,5 +58,5 @@ def run_or_fail(app: typer.Typer, name: str) -> NoReturn:
 
 
 def _fail(name: str, problem: str) -> NoReturn:
-    print(f"{name}: {problem}", file=sys.stderr)  # noqa: T201
+    print(f"{name}: {printable(problem)}", file=sys.stderr)  # noqa: T201
     sys.exit(2)

@@ -144,6 +144,8 @@ class Demo:
         self._console.print()
         self._console.print(
             f"{self._tool_calls} tool call(s), {self._interruptions} interruption(s), "
-            f"{heard:.1f} s of the agent's side in {out}"
+            f"{heard:.1f} s of the agent's side in {printable(str(out))}",
+            markup=False,
         )
-        self._console.print(f"replay it with: phonic-fsm replay {trace}")
+        replay = f"replay it with: phonic-fsm replay {printable(str(trace))}"
+        self._console.print(replay, markup=False)

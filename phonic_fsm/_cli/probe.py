@@ -75,7 +75,8 @@ def _endpoint(base_url: str | None) -> Endpoint:
 
 def _sum_up(console: Console, findings: list[Finding], out: Path) -> None:
     told = {finding.doubt: finding.variant for finding in findings if finding.variant}
-    console.print(f"\n{len(told)} of {len(findings)} are told; every message is in {out}")
+    summary = f"{len(told)} of {len(findings)} are told; every message is in {printable(str(out))}"
+    console.print(f"\n{summary}", markup=False)
     others = [d for d in DOUBTS if told.get(d.name, d.default) != d.default]
     if others:
         choices = " ".join(f"--doubt {doubt.name}={told[doubt.name]}" for doubt in others)

@@ -45,5 +45,5 @@ def run_redact(path: Path, out: Path) -> int:
         if not whole:
             out.unlink()
     cut = "; the trace is cut off after them" if last.get("end") == "cut_off" else ""
-    typer.echo(f"redacted: {steps} steps in {out}{cut}")
+    typer.echo(printable(f"redacted: {steps} steps in {out}{cut}"))
     return 0

@@ -69,7 +69,10 @@ def run_simulate(host: str, port: int, scenario: str, choices: list[str]) -> int
         try:
             async with simulator:
                 console = Console(highlight=False, soft_wrap=True)
-                console.print(f"simulating Phonic at {simulator.url} (scenario {scenario})")
+                console.print(
+                    f"simulating Phonic at {simulator.url} (scenario {printable(str(scenario))})",
+                    markup=False,
+                )
                 for difference in doubts.differences():
                     console.print(f"doubt: {difference}")
                 console.print(

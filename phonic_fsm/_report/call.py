@@ -18,6 +18,17 @@ _RECORDED: dict[Any, type[Any]] = {**EFFECTS, "push_audio": RecordedPushAudio}
 """What a trace holds of each effect."""
 
 
+def check(reader: TraceReader, line: Line) -> None:
+    """Raise ``TraceError`` if the line, which no machine has taken, holds no step."""
+    recorded_event_of(reader.path, line.seq, line.event)
+    try:
+        for effect in line.effects:
+            msgspec.convert(effect, _RECORDED.get(effect["type"], dict[str, Any]))
+    except (msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
+        problem = f"{reader.path}: line {line.seq + 1} holds no step: {error}"
+        raise TraceError(problem) from error
+
+
 class Call:
     """The steps of a call. Iterate once; ``last`` and ``problem`` say afterwards how it went."""
 
@@ -45,11 +56,5 @@ class Call:
         for line in self._reader:
             if line.seq < differing.line.seq:
                 continue
-            recorded_event_of(self._reader.path, line.seq, line.event)
-            try:
-                for effect in line.effects:
-                    msgspec.convert(effect, _RECORDED.get(effect["type"], dict[str, Any]))
-            except (msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
-                problem = f"{self._reader.path}: line {line.seq + 1} holds no step: {error}"
-                raise TraceError(problem) from error
+            check(self._reader, line)
             yield line, differing.explanation if line.seq == differing.line.seq else None

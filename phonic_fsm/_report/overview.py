@@ -10,6 +10,7 @@ from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._reader import TraceReader
 from phonic_fsm.trace._stats import Figures, measure
 
+from .call import check
 from .findings import Finding
 from .lanes import LaneBuilder, Lanes
 from .rules import findings
@@ -43,6 +44,7 @@ def overview(reader: TraceReader) -> Overview:
 
     def lines() -> Iterator[Line]:
         for line in reader:
+            check(reader, line)
             builder.take(line)
             yield line
 

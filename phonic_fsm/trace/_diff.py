@@ -21,7 +21,7 @@ from .._core.effects import Effect
 from .._core.events import Event
 from .._wire.facts import UNKNOWN, Fact, Field, field_of, fields_of
 from ._feeding import FedMachine
-from ._format import Line, recorded_effects
+from ._format import Line, recorded_effects, same_in_json
 from ._kinds import only_passes_audio, words_of
 from ._reader import TraceReader
 from ._replay import Difference
@@ -169,8 +169,6 @@ class _Comparison:
         self._ours: dict[str, str] = {}
 
     def of_steps(self, one: Line, other: Line) -> Iterator[Difference]:
-        if self._exactly and one == other:
-            return
         yield from self._of_values("event", _EVENT, one.event, other.event)
         yield from self._of_values("from", UNKNOWN, one.source, other.source)
         yield from self._of_values("to", UNKNOWN, one.target, other.target)
@@ -202,7 +200,7 @@ class _Comparison:
                 yield from self._of_values(f"{where}.{name}", within, *pair)
         elif Fact.ID in field.facts and self._stand_for_each_other(one, other):
             return
-        elif one != other and not self._same_but_for_ids(one, other):
+        elif not same_in_json(one, other) and not self._same_but_for_ids(one, other):
             yield Difference(where, one, other)
 
     def _stand_for_each_other(self, one: Any, other: Any) -> bool:

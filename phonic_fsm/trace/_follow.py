@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from .._core.states import State
-from ._format import Line
+from ._format import LONGEST_LINE, Line
 from ._reader import TraceError, TraceReader
 
 PAUSE = 0.05
@@ -34,7 +34,9 @@ class FollowedTrace(TraceReader):
         try:
             with self.path.open("rb") as file:
                 while True:
-                    begun += file.readline()
+                    begun += file.readline(LONGEST_LINE)
+                    if len(begun) > LONGEST_LINE:
+                        raise self.too_long()
                     if begun.endswith(b"\n"):
                         yield begun
                         begun = b""

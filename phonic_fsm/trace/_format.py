@@ -40,8 +40,11 @@ DEEPEST = 2 * codec.DEEPEST
 MOST_VALUES = 1_000_000
 """The most values in a line. It may hold a message more than once, and all settings."""
 
-LONGEST_AUDIO = 16 * 2**20
-"""The most bytes of audio in one step. A replay makes that much silence."""
+LONGEST_LINE = 64 * 2**20
+"""The most bytes of a line."""
+
+LONGEST_AUDIO = 2**20
+"""The most bytes of audio in one step, as in a message. A replay makes that much silence."""
 
 
 LONGEST_CALL = 1e8
@@ -107,6 +110,14 @@ class RecordedAudioChunk(
 
 class RecordedPushAudio(Struct, frozen=True, tag="push_audio", tag_field="type"):
     audio: AudioLength
+
+
+def same_in_json(one: Any, other: Any) -> bool:
+    """Whether two values, neither of them an object or a list, are the same in JSON.
+
+    In Python, 0 is equal to False.
+    """
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
 def recorded_event(event: Event, level: float | None = None, at: float | None = None) -> object:

@@ -19,13 +19,24 @@ from .._core.context import Settings
 from .._core.events import Event
 from .._core.machine import Step
 from .._core.states import State
+from .._runtime.printable import printable
 from .._runtime.secrets import Secrets
 from .._version import __version__
 from .._wire.config import DEFAULT_FORMAT
 from .._wire.server import AudioChunk
 from ._audio import SideAudio
 from ._destination import Files, numbered
-from ._format import NAME, VERSION, End, EndReason, Header, levels, recorded_effect, recorded_event
+from ._format import (
+    LONGEST_LINE,
+    NAME,
+    VERSION,
+    End,
+    EndReason,
+    Header,
+    levels,
+    recorded_effect,
+    recorded_event,
+)
 from ._masking import Masking
 from ._recording import Recording
 from ._redaction import Redaction
@@ -74,7 +85,7 @@ class TraceOutput:
     @property
     def name(self) -> str:
         """What log messages call the trace."""
-        return str(self.path or f"of session {self._settings.id_seed}")
+        return printable(str(self.path or f"of session {self._settings.id_seed}"))
 
     def open(self) -> None:
         """Make the file and write the header. An existing file is never overwritten.
@@ -131,7 +142,10 @@ class TraceOutput:
         if caller:
             until, sent = caller[-1][0], b"".join(audio for _, audio in caller)
             self._guarded(lambda audio: audio.caller(sent, until))
-        self._sink.write(self._lines(steps))
+        lines = self._lines(steps)
+        if max(map(len, lines), default=0) > LONGEST_LINE:
+            raise ValueError(f"a step has more than {LONGEST_LINE // 2**20} MiB")
+        self._sink.write(lines)
         if self._sink.size < self._recording.limits.trace_bytes:
             return True
         logger.warning("the trace %s ends here: it has reached its largest size", self.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from .._wire.codec import refuse_too_much
-from ._format import DEEPEST, MOST_VALUES, NAME, VERSION, End, Header, Line
+from ._format import DEEPEST, LONGEST_LINE, MOST_VALUES, NAME, VERSION, End, Header, Line
 
 
 class TraceError(ValueError):
@@ -59,8 +60,8 @@ class TraceReader:
                 f"(this package reads version {VERSION})"
             )
         try:
-            self.header = msgspec.json.decode(first, type=Header)
             refuse_too_much(first, DEEPEST, MOST_VALUES)
+            self.header = msgspec.json.decode(first, type=Header)
             self.raw_header: dict[str, Any] = msgspec.json.decode(first)
             """The header with the fields that this version does not know."""
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -105,9 +106,8 @@ class TraceReader:
                 f"{self.path}: line {number} is cut off ({number - 2} steps before it are whole)"
             )
         try:
-            line = msgspec.json.decode(text, type=Line)
             refuse_too_much(text, DEEPEST, MOST_VALUES)
-            return line
+            return msgspec.json.decode(text, type=Line)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             problem = error
         try:
@@ -117,27 +117,43 @@ class TraceReader:
 
     def _lines(self) -> Iterator[bytes]:
         try:
-            if self.path.suffix == ".gz":
-                with gzip.open(self.path) as file:
-                    yield from _lines_of_gzip(file)
-            else:
-                with self.path.open("rb") as file:
-                    yield from file
+            with (
+                gzip.open(self.path) if self.path.suffix == ".gz" else self.path.open("rb") as file
+            ):
+                yield from _lines_of(file)
+        except _LineTooLong as error:
+            raise self.too_long() from error
         except (OSError, zlib.error) as error:
             problem = getattr(error, "strerror", None) or error
             raise TraceError(f"{self.path}: {problem}") from error
 
+    def too_long(self) -> TraceError:
+        """What to raise for a line that is longer than a line may be."""
+        return TraceError(f"{self.path}: a line has more than {LONGEST_LINE // 2**20} MiB")
 
-def _lines_of_gzip(file: gzip.GzipFile) -> Iterator[bytes]:
-    """The lines of a gzip file. After a crash, it may lack its end."""
-    rest = b""
+
+class _LineTooLong(Exception):
+    pass
+
+
+def _lines_of(file: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
+    """The lines of a file. After a crash, a gzip file may lack its end."""
+    begun: list[bytes] = []
+    size = 0
     try:
         while data := file.read1(1 << 16):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                yield line + b"\n"
+            first, *lines = data.split(b"\n")
+            begun.append(first)
+            size += len(first)
+            if size > LONGEST_LINE:
+                raise _LineTooLong
+            if lines:
+                yield b"".join(begun) + b"\n"
+                for line in lines[:-1]:
+                    yield line + b"\n"
+                begun, size = lines[-1:], len(lines[-1])
     except EOFError:
         # What came before is whole, and a line that is cut off has no line break.
         pass
-    if rest:
-        yield rest
+    if size:
+        yield b"".join(begun)

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from .._core.machine import Step
 from ._explain import Explanation
 from ._feeding import FedMachine
-from ._format import Line, recorded_effects
+from ._format import Line, recorded_effects, same_in_json
 from ._reader import TraceReader
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Difference(Struct, frozen=True):
@@ -68,7 +71,9 @@ def _compare(line: Line, step: Step) -> Difference | None:
     if line.target != step.target.value:
         return Difference("to", line.target, step.target.value)
     got = recorded_effects(step)
-    return None if got == line.effects else _first_difference("effects", line.effects, got)
+    if _encode(got) == _encode(line.effects):
+        return None
+    return _first_difference("effects", line.effects, got)
 
 
 def _first_difference(where: str, expected: Any, got: Any) -> Difference | None:
@@ -87,7 +92,7 @@ def _first_difference(where: str, expected: Any, got: Any) -> Difference | None:
             if found is not None:
                 return found
         return None
-    return None if expected == got else Difference(where, expected, got)
+    return None if same_in_json(expected, got) else Difference(where, expected, got)
 
 
 def _at(values: list[Any], index: int) -> Any:

@@ -44,7 +44,7 @@ from phonic_fsm._wire.facts import fields_of
 from phonic_fsm.trace import Header, replay
 from phonic_fsm.trace._audio import SideAudio, side_files
 from phonic_fsm.trace._explain import LEFT_OUT, snapshot
-from phonic_fsm.trace._format import NAME, VERSION, recorded_effect, recorded_event
+from phonic_fsm.trace._format import LONGEST_CALL, NAME, VERSION, recorded_effect, recorded_event
 
 MYSTERY = Path(__file__).parent.parent.parent / "examples" / "traces" / "mystery.jsonl"
 RECORDED = sorted(TRACES.glob("*.jsonl"))
@@ -996,6 +996,29 @@ def test_a_trace_without_steps_is_a_page_too(tmp_path, browser):
     expect(page.locator("#about")).to_contain_text("0 steps")
     page.close()
     assert complaints == []
+
+
+def test_the_longest_call_has_no_more_marks_on_its_ruler_than_there_is_room_for(tmp_path, browser):
+    def late(lines):
+        lines[8:] = [re.sub(rb'"t":[^,]+', b'"t":%d' % LONGEST_CALL, line) for line in lines[8:]]
+
+    file = tmp_path / "long.html"
+    file.write_text(
+        make_report(changed(TRACES / "tool_call.jsonl", tmp_path, late)).html, encoding="utf-8"
+    )
+    page = browser.new_page()
+    page.add_init_script("""
+        window.drawn = 0;
+        const fillRect = CanvasRenderingContext2D.prototype.fillRect;
+        CanvasRenderingContext2D.prototype.fillRect = function (...area) {
+          window.drawn++;
+          fillRect.apply(this, area);
+        };
+    """)
+    page.goto(file.as_uri())
+    page.wait_for_function("window.drawn > 0")
+    assert page.evaluate("window.drawn") < 2_000
+    page.close()
 
 
 def test_of_many_steps_only_those_in_sight_are_drawn(tmp_path, show):

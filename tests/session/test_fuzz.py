@@ -131,6 +131,7 @@ WAY_TO: dict[State, tuple[Event, ...]] = {
     State.speaking: (*BEGIN, phonic.AssistantStartedSpeaking()),
     State.tool_pending: (*BEGIN, phonic.ToolCall("c1", "t")),
     State.reconnecting: (*BEGIN, events.ConnectionClosed(1006)),
+    State.last_words: (*BEGIN, phonic.AssistantEndedConversation()),
     State.closed: (events.Close(),),
 }
 

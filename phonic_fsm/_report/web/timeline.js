@@ -142,7 +142,7 @@ const timeline = (() => {
     const span = view.to - view.from;
     const least = (span / (width - gutter)) * 84;
     const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 3600]
-      .find((candidate) => candidate >= least) ?? 7200;
+      .find((candidate) => candidate >= least) ?? Math.ceil(least / 7200) * 7200;
     pen.font = `11px ${FONT}`;
     pen.textAlign = "left";
     const bottom = rows.State.top + rows.State.height;
