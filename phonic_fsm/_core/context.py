@@ -41,11 +41,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Push-to-talk: how much of the caller's audio from before ``unmute`` is sent after it."""
 
 
-GenerationPhase = Literal["awaited", "begun", "filled", "quiet", "overlapped"]
+GenerationPhase = Literal["due", "awaited", "begun", "filled", "quiet", "overlapped"]
 """How far the open generation is.
 
+``due``
+    An answer to tools' outputs is due. LiveKit has not been told of its generation: it hears of it
+    once Phonic has taken the outputs, or begins the answer, or gives none.
 ``awaited``
-    It was opened because an answer is due, and the assistant has not begun it.
+    Phonic has taken the outputs, and the assistant has not begun the answer.
 ``begun``
     The assistant has begun; no text and no audio has come yet.
 ``filled``

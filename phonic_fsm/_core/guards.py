@@ -233,12 +233,16 @@ def caller_speaks(context: Context, event: Event) -> bool:
 
 def generation_is_empty(context: Context, event: Event) -> bool:
     """A generation is open, and no text or audio has been pushed into it."""
-    return context.generation is not None and context.generation.phase in ("awaited", "begun")
+    return context.generation is not None and context.generation.phase in (
+        "due",
+        "awaited",
+        "begun",
+    )
 
 
 def answer_has_not_begun(context: Context, event: Event | None = None) -> bool:
     """A generation is open for the answer to a tool's output, and the answer has not begun."""
-    return context.generation is not None and context.generation.phase == "awaited"
+    return context.generation is not None and context.generation.phase in ("due", "awaited")
 
 
 def more_has_come(context: Context, event: Event) -> bool:

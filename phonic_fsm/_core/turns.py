@@ -74,7 +74,7 @@ def _begins_with(context: Context, reply: Reply) -> bool:
 def await_words(context: Context) -> None:
     """The caller speaks over the open generation, if one has begun: see if its words go on."""
     generation = context.generation
-    if generation is None or generation.phase == "awaited":
+    if generation is None or generation.phase in ("due", "awaited"):
         return
     generation.phase = "overlapped"
     if generation.after is None:
@@ -83,10 +83,33 @@ def await_words(context: Context) -> None:
 
 
 def expect_answer(context: Context) -> None:
-    """Wait for the answer to begin; the generation for it is open already."""
-    assert context.generation is not None
-    context.generation.phase = "awaited"
+    """Wait for the answer to tools' outputs.
+
+    LiveKit gives the outputs before it listens for the answer, so it is not told at once.
+    """
+    announce_unclaimed(context)
+    end_opening(context)
+    context.generation = Generation(context.next_id("PS_"), "due")
+    context.leftover = "none"
     await_reply(context)
+
+
+def announce_due(context: Context) -> None:
+    """Tell LiveKit of the generation for the answer to tools' outputs, unless it was told."""
+    generation = context.generation
+    if generation is not None and generation.phase == "due":
+        generation.phase = "awaited"
+        context.put(OpenGeneration(generation.response_id))
+
+
+def show_no_answer(context: Context) -> None:
+    """Open and close a generation. LiveKit awaits an answer to a tool's output, and none comes.
+
+    Until it hears of a generation, the agent's state stays ``thinking``.
+    """
+    if context.generation is None and context.unclaimed is None:
+        response_id = context.next_id("PS_")
+        context.put(OpenGeneration(response_id), CloseGeneration(response_id))
 
 
 def end_turn(context: Context, *, interrupted: bool) -> None:
@@ -94,6 +117,7 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
     generation = context.generation
     if generation is None:
         return
+    announce_due(context)
     context.generation = None
     context.put(
         StopTimer(timers.TURN_OVERDUE), CloseGeneration(generation.response_id, interrupted)

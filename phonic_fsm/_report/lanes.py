@@ -358,7 +358,8 @@ class LaneBuilder:
     def _close(self, line: Line, *, interrupted: bool) -> None:
         if interrupted:
             self._cut_off(line.t)
-        elif self._opened is not None:
+        elif self._opened is not None and self._opened is not line:
+            # One that opens and closes in one step tells LiveKit that no answer comes.
             begin = self._opened
             self._lanes.empty_answers.append(Span(step=begin.seq, start=begin.t, end=line.t))
         self._opened = None

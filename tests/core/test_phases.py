@@ -73,7 +73,7 @@ def test_a_call_that_a_reset_takes_back_is_answered_and_not_handed_over():
     assert sent.tool_call_id == "c1"
     assert sent.output.startswith("The tool was not run")
     assert machine.state is State.ready
-    refusal = server.Error(server.Problem("nobody waits for c1"))
+    refusal = server.Error(server.Problem("nobody waits for it"), calls=("c1",))
     assert not any(isinstance(e, effects.EmitError) for e in machine.step(refusal).effects)
 
 

@@ -36,6 +36,7 @@ OVERLAPPING = ConfigOptions(stream_ahead_of_real_time=False)
 WEATHER = InlineTool({"type": "function", "function": {"name": "weather"}})
 NOT_SERVED = (State.connecting, State.awaiting_inputs, State.config_sent, State.closed)
 CALLS = ("c1", "c2")
+NOT_BEGUN = ("due", "awaited")
 WATCHDOG = events.StateOverdue(60.0)
 """Comes from outside, at any time."""
 TIMER_EVENTS = tuple(kind for kind in get_args(events.TimerEvent) if kind is not type(WATCHDOG))
@@ -248,11 +249,11 @@ def key_of(context: Context, world: World) -> Key:
 def ticking(context: Context, world: World) -> frozenset[str]:
     """The timers that run for something: others do nothing when they run out, and stop no other."""
     idle = {REPLY, TURN, CHANGES} if context.state is State.last_words else set()
-    if context.reply is None and kind_of(context.generation) != "awaited":
+    if context.reply is None and kind_of(context.generation) not in NOT_BEGUN:
         idle.add(REPLY)
     if context.opening == "over":
         idle.add(OPENING)
-    if context.leftover == "none" and kind_of(context.generation) in ("none", "awaited"):
+    if context.leftover == "none" and kind_of(context.generation) in ("none", *NOT_BEGUN):
         idle.add(TURN)
     if not context.changes or not context.conversing:
         idle.add(CHANGES)
@@ -313,7 +314,8 @@ def copy_of(context: Context) -> Context:
 def recall(context: Context) -> Before:
     generation, reply = context.generation, context.reply
     return Before(
-        generation.response_id if generation else None,
+        # LiveKit has not been told of one that is due.
+        generation.response_id if generation and generation.phase != "due" else None,
         context.unclaimed.response_id if context.unclaimed else None,
         reply.request_id if reply else None,
         context.caller_speaks,
@@ -499,9 +501,9 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
         assert OPENING in timers
         assert generation is None
         assert context.conversing
-    if generation is not None and generation.phase == "awaited":
+    if generation is not None and generation.phase in NOT_BEGUN:
         assert REPLY in timers
-    if generation is not None and generation.phase != "awaited":
+    if generation is not None and generation.phase not in NOT_BEGUN:
         assert TURN in timers
     if context.unclaimed is not None and context.microphone == "muted":
         assert UNCLAIMED in timers

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from livekit.agents import AgentTask, RunContext, function_tool
+from livekit.agents.beta.tools import EndCallTool
 from support.receptionist import Receptionist, call
 from support.scripted import PATIENCE
 
@@ -28,6 +29,22 @@ class Searcher(Receptionist):
     async def search(self, ctx: RunContext[Any]) -> str:
         """Search for a table."""
         await ctx.update("I am searching.")
+        await self.found.wait()
+        return "a table at eight"
+
+
+class Slow(Receptionist):
+    """Its tool takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.searching = asyncio.Event()
+        self.found = asyncio.Event()
+
+    @function_tool
+    async def search(self) -> str:
+        """Search for a table."""
+        self.searching.set()
         await self.found.wait()
         return "a table at eight"
 
@@ -99,19 +116,17 @@ async def test_a_tool_may_await_another_agent(reset, make_model, server, caplog)
         await peer.expect(client.GenerateReply)
         await peer.speak("It is booked.")
         await spoken(seen, "It is booked.")
-        await until_listening(session)
+        await until(session, "listening")
     assert "does not support resuming function calls" not in caplog.text
 
 
-async def until_listening(session):
-    """Return when the agent neither speaks nor thinks."""
-    listening = asyncio.Event()
-    session.on(
-        "agent_state_changed", lambda e: listening.set() if e.new_state == "listening" else None
-    )
-    if session.agent_state != "listening":
+async def until(session, state):
+    """Return when the agent is in this state."""
+    reached = asyncio.Event()
+    session.on("agent_state_changed", lambda e: reached.set() if e.new_state == state else None)
+    if session.agent_state != state:
         with anyio.fail_after(PATIENCE):
-            await listening.wait()
+            await reached.wait()
 
 
 class Changer(Receptionist):
@@ -134,4 +149,65 @@ async def test_a_tool_may_change_the_options(make_model, server):
         await peer.expect(client.GenerateReply)
         await peer.speak("Very well.")
         await spoken(seen, "Very well.")
-        await until_listening(session)
+        await until(session, "listening")
+
+
+@pytest.mark.parametrize("acknowledges", [True, False])
+async def test_a_call_that_the_agent_ends_is_over_after_the_goodbye(
+    acknowledges, make_model, server, caplog
+):
+    agent = Receptionist(tools=[EndCallTool(delete_room=False)])
+    async with call(make_model(), server, agent) as (_, peer, seen):
+        await peer.send(phonic.ToolCall("call_1", "end_call"))
+        assert (await peer.expect(client.ToolCallOutput)).output == "say goodbye to the user"
+        if acknowledges:
+            await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
+        await peer.speak("Goodbye.")
+        await spoken(seen, "Goodbye.")
+        await seen.close()
+    assert "tool reply timed out" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "why", ["is silent", "is not waited for", "was interrupted", "is given up"]
+)
+async def test_the_agent_does_not_think_for_good(why, make_model, server):
+    fields: dict[str, dict[str, Any]] = {
+        "is silent": {"forbid_speech_after_tool_call": True},
+        "is not waited for": {"execution_mode": "async"},
+    }
+    configs = [{"name": "search", **fields.get(why, {})}]
+    agent = Slow()
+    async with call(make_model(configs_for_tools=configs), server, agent) as (session, peer, seen):
+        await peer.send(phonic.ToolCall("call_1", "search"))
+        with anyio.fail_after(PATIENCE):
+            await agent.searching.wait()
+        if why == "was interrupted":
+            await peer.send(
+                phonic.UserStartedSpeaking(),
+                phonic.ToolCallInterrupted("call_1", "search"),
+                phonic.UserFinishedSpeaking(),
+                phonic.InputText("Wait."),
+            )
+            await peer.speak("Yes?")
+            await spoken(seen, "Yes?")
+        elif why == "is given up":
+            await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1", timed_out=True))
+            await peer.speak("That took too long.")
+            await spoken(seen, "That took too long.")
+        try:
+            if why != "was interrupted":
+                await until(session, "thinking")
+        finally:
+            agent.found.set()
+        if why in fields:
+            await peer.expect(client.ToolCallOutput)
+        elif why == "was interrupted":
+            # LiveKit wants no answer to it: the caller has got one.
+            await after(peer, client.AddSystemMessage)
+        else:
+            await after(peer, client.AddSystemMessage)
+            await peer.expect(client.GenerateReply)
+            await peer.speak("A table at eight.")
+            await spoken(seen, "A table at eight.")
+        await until(session, "listening")

@@ -309,6 +309,7 @@ async def test_a_call_at_a_pause_is_made_once_the_turn_is_committed(make_model, 
         context.items.append(llm.FunctionCallOutput(call_id="c1", output="9", is_error=False))
         await session.update_chat_ctx(context)
         await peer.expect(client.ToolCallOutput)
+        await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="c1"))
         assert (await emitted.next("generation_created")).response_id != heard.message_id
     assert await peer.receive() is None
 

@@ -394,9 +394,8 @@ async def test_an_answer_that_was_due_and_is_declined_closes_its_generation(make
         context = session.chat_ctx
         context.items.append(llm.FunctionCallOutput(call_id="c1", output="ok", is_error=False))
         await session.update_chat_ctx(context)
-        due = await emitted.next("generation_created")
         await peer.send(phonic.AssistantChoseNotToRespond())
-        assert (await read(due)).text == ""
+        assert (await read(await emitted.next("generation_created"))).text == ""
         await emitted.state("ready")
 
 

@@ -85,8 +85,8 @@ async def test_a_call_lies_in_livekits_session_with_its_states_turns_and_tools(
         "phonic_generation",
         "phonic_tool_call",
         "phonic_tool_pending",
-        "phonic_generation",
         "phonic_speaking",
+        "phonic_generation",
         "phonic_ready",
     ]
     for name in states:

@@ -135,15 +135,71 @@ async def test_a_long_output_that_is_told_in_words_is_told_whole(make_model, ser
         await told(peer, "sunny " * 2_000)
 
 
-async def test_the_answer_to_an_output_has_a_generation_that_waits_for_it(make_model, server):
+@pytest.mark.parametrize("acknowledges", [True, False])
+async def test_the_answer_to_an_output_is_announced_when_phonic_has_taken_it(
+    acknowledges, make_model, server
+):
+    """LiveKit listens for the answer only when ``update_chat_ctx`` has returned."""
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1", "c2")
+        await add(session, output("c1"), output("c2"))
+        assert session.state is State.speaking
+        assert "generation_created" not in await settle(peer, emitted)
+        if acknowledges:
+            await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="c2"))
+            assert "generation_created" not in await settle(peer, emitted)
+            await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="c1"))
+            generation = await emitted.next("generation_created")
+            await peer.speak("It is sunny.")
+        else:
+            await peer.speak("It is sunny.")
+            generation = await emitted.next("generation_created")
+        assert (await read(generation)).text == "It is sunny."
+        assert "generation_created" not in await settle(peer, emitted)
+
+
+async def test_an_answer_to_an_output_that_is_another_call_is_announced_with_it(make_model, server):
     async with conversation(make_model(), server) as (session, peer, emitted):
         await called(peer, emitted, "c1")
         await add(session, output("c1"))
-        generation = await emitted.next("generation_created")
-        assert session.state is State.speaking
+        await called(peer, emitted, "c2")
+        await add(session, output("c2"))
         await peer.speak("It is sunny.")
-        assert (await read(generation)).text == "It is sunny."
-        assert "generation_created" not in await settle(peer, emitted)
+        assert (await read(await emitted.next("generation_created"))).text == "It is sunny."
+
+
+@pytest.mark.parametrize(
+    "instead", ["the assistant chose not to respond", "the caller speaks", "interrupt", "reset"]
+)
+async def test_where_no_answer_to_an_output_comes_livekit_gets_an_empty_one(
+    instead, make_model, server
+):
+    """Otherwise the agent would be ``thinking`` for good."""
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await called(peer, emitted, "c1")
+        await add(session, output("c1"))
+        await peer.expect(client.ToolCallOutput)
+        if instead == "the assistant chose not to respond":
+            await peer.send(phonic.AssistantChoseNotToRespond())
+        elif instead == "the caller speaks":
+            await peer.send(phonic.UserStartedSpeaking())
+        elif instead == "interrupt":
+            session.interrupt()
+        else:
+            session.update_options(voice="ann")
+        heard = await read(await emitted.next("generation_created"))
+        assert (heard.text, heard.audio, heard.calls) == ("", b"", [])
+
+
+async def test_a_late_output_that_is_never_spoken_about_gives_livekit_an_empty_answer(
+    make_model, server
+):
+    async with conversation(Impatient(make_model()), server) as (session, peer, emitted):
+        await add(session, output("never-called"))
+        await peer.expect(client.AddSystemMessage)
+        heard = await read(await emitted.next("generation_created"))
+        assert (heard.text, heard.audio) == ("", b"")
+        assert session.state is State.ready
 
 
 async def test_an_output_that_needs_no_reply_opens_no_generation(make_model, server):
@@ -173,7 +229,11 @@ async def test_an_answer_is_awaited_only_from_tools_that_are_spoken_about(
         await add(session, output("c1"))
         await peer.expect(client.ToolCallOutput)
         assert session.state is (State.speaking if speaks else State.ready)
-        assert ("generation_created" in await settle(peer, emitted)) is speaks
+        if speaks:
+            assert "generation_created" not in await settle(peer, emitted)
+        else:
+            # An empty one tells LiveKit so.
+            assert (await read(await emitted.next("generation_created"))).text == ""
 
 
 async def test_the_output_of_an_async_tool_may_come_turns_later(make_model, server):
@@ -235,6 +295,7 @@ async def test_several_outputs_at_once_are_all_sent(make_model, server):
         await add(session, output("c1"), output("c2"))
         sent = [await peer.expect(client.ToolCallOutput) for _ in range(2)]
         assert [message.tool_call_id for message in sent] == ["c1", "c2"]
+        await peer.speak("Sunny.")
         names = await settle(peer, emitted)
         assert names.count("generation_created") == 1
 

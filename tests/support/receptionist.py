@@ -14,8 +14,8 @@ from phonic_fsm.testing import Playback
 
 
 class Receptionist(Agent):
-    def __init__(self) -> None:
-        super().__init__(instructions="You are a receptionist.")
+    def __init__(self, tools: list[llm.Tool | llm.Toolset] | None = None) -> None:
+        super().__init__(instructions="You are a receptionist.", tools=tools)
         self.asked: list[str] = []
 
     @function_tool

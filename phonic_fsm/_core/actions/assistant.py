@@ -23,7 +23,14 @@ from ..guards import (
     a_reply_was_asked_for,
     speech_may_overlap,
 )
-from ..turns import await_reply, await_words, end_turn, open_for_answer, take_out
+from ..turns import (
+    announce_due,
+    await_reply,
+    await_words,
+    end_turn,
+    open_for_answer,
+    take_out,
+)
 
 
 def open_generation(context: Context, event: Event) -> None:
@@ -37,6 +44,7 @@ def begin_answer(context: Context, event: Event) -> None:
     # From here on, an interruption concerns this turn.
     context.last_message_id = None
     context.last_transcript_id = None
+    announce_due(context)
     assert context.generation is not None
     context.generation.phase = "begun"
     context.effects.append(StartTimer(timers.TURN_OVERDUE, context.settings.turn_timeout))
@@ -46,7 +54,7 @@ def push_chunk(context: Context, event: server.AudioChunk) -> None:
     """Pass on the chunk's text and audio."""
     generation = context.generation
     assert generation is not None
-    if generation.phase == "awaited":
+    if generation.phase in ("due", "awaited"):
         begin_answer(context, event)
     if event.timings:
         context.put(EmitTimings(event.timings))

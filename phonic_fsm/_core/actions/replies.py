@@ -11,7 +11,7 @@ from ..effects import Log, RejectReply, Send, StartTimer, StopTimer, SupersedeRe
 from ..events import Event
 from ..guards import answer_has_not_begun
 from ..prompt import literal
-from ..turns import ask, ask_if_possible, end_opening, end_reply, end_turn
+from ..turns import ask, ask_if_possible, end_opening, end_reply, end_turn, show_no_answer
 from ..wording import standstill
 
 
@@ -85,6 +85,7 @@ def give_up_reply(context: Context, event: Event) -> None:
         )
         if reply.request_id is None:
             context.put(Log("warning", f"{problem}; the caller may be waiting"))
+            show_no_answer(context)
         end_reply(context, "timed_out", problem)
 
 
@@ -110,6 +111,8 @@ def end_unanswered_reply(context: Context, event: Event) -> None:
     """Fail the pending reply, since the assistant chose not to respond."""
     if context.reply is not None and context.reply.phase == "asked":
         context.put(StopTimer(timers.REPLY_OVERDUE))
+        if context.reply.request_id is None:
+            show_no_answer(context)
         end_reply(context, "declined", "the assistant chose not to respond")
 
 

@@ -17,12 +17,13 @@ from ..history import FunctionCall, FunctionCallOutput, Message, OtherItem
 from ..prompt import NOT_RUN, literal, render_late_output
 from ..turns import (
     add_item,
+    announce_due,
     await_answer,
     await_reply,
     end_turn,
     expect_answer,
-    open_for_answer,
     owe_answer,
+    show_no_answer,
     take_out,
 )
 from ..wording import complaint, quoted
@@ -33,6 +34,7 @@ def hand_over_call(context: Context, event: server.ToolCall) -> None:
     """Hand the call over in a generation, and close that generation."""
     if context.generation is None:
         open_generation(context, event)
+    announce_due(context)
     call = FunctionCall(
         id=context.next_id("PF_"),
         call_id=event.tool_call_id,
@@ -110,6 +112,8 @@ def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) 
         _tell_in_words(context, call.output)
         if _is_spoken_about(context, call.output):
             owe_answer(context)
+    elif not _outputs_on_their_way(context):
+        announce_due(context)
 
 
 def replace_output(context: Context, event: server.Error) -> None:
@@ -130,7 +134,7 @@ def _ask_instead(context: Context) -> None:
     """Ask for the answer that Phonic does not give to an output that it has not taken."""
     if not answer_has_not_begun(context):
         owe_answer(context)
-    elif not context.calls_in("answered"):
+    elif not _outputs_on_their_way(context):
         await_reply(context)
         context.put(Send(client.GenerateReply()))
 
@@ -138,8 +142,8 @@ def _ask_instead(context: Context) -> None:
 def note_history(context: Context, event: events.UpdateChatContext) -> None:
     """Take the history, which the config will carry."""
     _apply(context, event)
-    if context.continuing and any(_is_spoken_about(context, output) for output in _late(event)):
-        owe_answer(context)
+    if context.continuing:
+        _see_to_answer(context, _late(event), _late(event))
 
 
 def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None:
@@ -151,7 +155,8 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
     past_has_changed = any(_remembered(context, event))
     new = _without_moved(context, event)
     _apply(context, event)
-    late = [output for output in _late(new) if not _is_pending(context, output)]
+    given = _late(new)
+    late = [output for output in given if not _is_pending(context, output)]
     added = [a.item for a in new.added if not isinstance(a.item, OtherItem)]
     said = []
     for position, item in enumerate(added, start=1):
@@ -168,12 +173,11 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
     if past_has_changed:
         context.changes.add("past")
         context.put(StartTimer(timers.CHANGES_DUE, 0.0))
-    if any(_is_spoken_about(context, output) for output in late):
-        owe_answer(context)
+    _see_to_answer(context, given, late)
 
 
 def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
-    """Send what is new. If the assistant is to speak about it, open a generation for its answer."""
+    """Send what is new. If the assistant is to speak about it, wait for its answer."""
     # A reply that is pending will speak about the outputs, too.
     speaks = context.reply is None and any(
         _is_pending(context, output) and _is_spoken_about(context, output)
@@ -182,7 +186,6 @@ def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
     pass_on_additions(context, event)
     # Otherwise the answer opens its own generation, once the caller's turn is over.
     if speaks and not context.calls_in("pending") and not context.caller_has_the_floor:
-        open_for_answer(context)
         expect_answer(context)
 
 
@@ -210,6 +213,17 @@ def _remember(context: Context, call_id: str, call: Call) -> None:
             )
 
 
+def _see_to_answer(
+    context: Context, given: list[FunctionCallOutput], late: list[FunctionCallOutput]
+) -> None:
+    """Have late ones of the outputs spoken about. If none is spoken about, let LiveKit know."""
+    spoken_about = [output for output in given if _is_spoken_about(context, output)]
+    if spoken_about and all(output in late for output in spoken_about):
+        owe_answer(context)
+    elif not spoken_about and any(output.reply_required for output in given):
+        show_no_answer(context)
+
+
 def _outputs(event: events.UpdateChatContext) -> list[FunctionCallOutput]:
     return [a.item for a in event.added if isinstance(a.item, FunctionCallOutput)]
 
@@ -222,6 +236,11 @@ def _late(event: events.UpdateChatContext) -> list[FunctionCallOutput]:
     """
     made = {a.item.call_id for a in event.added if isinstance(a.item, FunctionCall)}
     return [output for output in _outputs(event) if output.call_id not in made]
+
+
+def _outputs_on_their_way(context: Context) -> bool:
+    """Whether Phonic has yet to take note of an output that it was sent."""
+    return bool(context.calls_in("answered") or context.calls_in("repeated"))
 
 
 def _is_pending(context: Context, output: FunctionCallOutput) -> bool:
