@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from msgspec import Struct, field
 
-from .._core.effects import OpenGeneration, PrepareGeneration
+from .._core.effects import OpenGeneration, PrepareGeneration, SetAudioGate
 from .._core.events import Interrupt, name_of
-from .._core.outgoing import KEPT_UNTIL_RESUMED_MS
 from .._core.states import CONVERSING, State
 from .._wire.server import (
     AssistantChoseNotToRespond,
@@ -23,9 +22,6 @@ from .._wire.server import (
 )
 from ._format import Line
 
-HELD = KEPT_UNTIL_RESUMED_MS / 1000
-"""Seconds of the caller's audio that are kept while a lost connection is resumed."""
-
 OPEN_STATES = frozenset(state.value for state in CONVERSING)
 """The states, as a trace names them, in which the conversation is open."""
 
@@ -34,6 +30,8 @@ CUT_SHORT_BY = frozenset(map(name_of, (UserStartedSpeaking, InterruptedResponse,
 
 NO_ANSWER_DUE = frozenset(map(name_of, (InputCancelled, AssistantChoseNotToRespond)))
 """The events after which the caller's turn gets no answer."""
+
+SET_AUDIO_GATE = name_of(SetAudioGate)
 
 GENERATION_OPENED = frozenset(map(name_of, (OpenGeneration, PrepareGeneration)))
 """The effects that open a generation."""
@@ -56,9 +54,10 @@ class Figures(Struct, kw_only=True):
     """Per lost connection of an open conversation, from the loss until a conversation is open
     again, the session is closed, or the trace ends."""
     dropped_audio_ms: int = 0
-    """Of the caller's audio, lost in outages: all but the newest 2 s, or everything where the
-    conversation was not resumed. A trace holds no audio of the caller, so this is what a caller's
-    stream without pauses loses."""
+    """Of the caller's audio, lost in outages: all but the newest 2 s of what is said while a
+    conversation is resumed, and the newest 10 s until a fresh one is open; everything if none is
+    open again. A trace holds no audio of the caller, so this is what a caller's stream without
+    pauses loses."""
     seconds: float = 0.0
     """From the first step to the last."""
     steps: int = 0
@@ -98,8 +97,12 @@ class _Gauge:
         self._cut_off: Any = None
         """The id of the answer whose interruption was counted last."""
         self._lost_at: float | None = None
+        self._kept = self._keeps = 0.0
+        """Seconds of the caller's audio that are kept in the present outage, and that may be."""
 
     def take(self, line: Line) -> None:
+        if self._lost_at is not None:
+            self._kept = min(self._kept + line.t - self._now, self._keeps)
         self._now = line.t
         self._figures.steps += 1
         if self._began is None:
@@ -115,7 +118,7 @@ class _Gauge:
     def finished(self) -> Figures:
         if self._began is not None:
             self._figures.seconds = _seconds(self._now - self._began)
-        self._end_outage(resumed=True)
+        self._end_outage(restored=True)
         return self._figures
 
     def _take_event(self, event: Any, line: Line) -> None:
@@ -141,17 +144,17 @@ class _Gauge:
         if conversing and self._figures.time_to_ready is None and self._began is not None:
             self._figures.time_to_ready = _seconds(line.t - self._began)
         if line.source in OPEN_STATES and line.target == State.reconnecting.value:
-            self._lost_at = line.t
+            self._lost_at, self._kept = line.t, 0.0
         elif conversing or line.target == State.closed.value:
-            self._end_outage(resumed=conversing and line.source == State.reconnecting.value)
+            self._end_outage(restored=conversing)
 
-    def _end_outage(self, *, resumed: bool) -> None:
+    def _end_outage(self, *, restored: bool) -> None:
         if self._lost_at is None:
             return
         seconds = _seconds(self._now - self._lost_at)
         self._lost_at = None
         self._figures.outages.append(seconds)
-        lost = max(seconds - HELD, 0.0) if resumed else seconds
+        lost = max(seconds - self._kept, 0.0) if restored else seconds
         self._figures.dropped_audio_ms += round(lost * 1000)
 
     def _take_effect(self, effect: dict[str, Any], event: Any) -> None:
@@ -164,6 +167,8 @@ class _Gauge:
                 self._finished_at = None
         elif kind == "push_text":
             self._heard = True
+        elif kind == SET_AUDIO_GATE:
+            self._keeps = float(effect.get("keep_ms", 0)) / 1000
         elif kind in GENERATION_OPENED:
             self._heard = False
             self._answering = True

@@ -129,14 +129,21 @@ def test_an_outage_that_is_resumed_costs_what_exceeds_two_seconds(measured):
     assert figures.dropped_audio_ms == 3_500
 
 
-def test_an_outage_that_ends_in_a_fresh_conversation_costs_everything(measured):
+@pytest.mark.parametrize(
+    ("refused_at", "ready_at", "lost"), [(11.0, 12.5, 0), (15.0, 16.0, 3_000), (11.0, 25.0, 5_000)]
+)
+def test_an_outage_that_ends_in_a_fresh_conversation_costs_what_is_not_kept(
+    measured, refused_at, ready_at, lost
+):
     figures = measured(
         opening(),
-        [(10.0, LOST), (10.5, events.ConnectionOpened(0.1)), (11.0, events.ConnectionClosed(4800))],
-        [(12.0, events.ConnectionOpened(0.1)), (12.5, server.ReadyToStartConversation())],
+        [(10.0, LOST), (10.5, events.ConnectionOpened(0.1))],
+        [(refused_at, events.ConnectionClosed(4800))],
+        [(ready_at - 0.5, events.ConnectionOpened(0.1))],
+        [(ready_at, server.ReadyToStartConversation())],
     )
-    assert figures.outages == [2.5]
-    assert figures.dropped_audio_ms == 2_500
+    assert figures.outages == [ready_at - 10.0]
+    assert figures.dropped_audio_ms == lost
 
 
 def test_an_outage_that_ends_the_call_lasts_until_its_end(measured):

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from phonic_fsm.trace._stats import HELD
-
 from ..findings import Finding
 from ..lanes import Lanes
 from ..severity import SEVERITIES
@@ -33,8 +31,8 @@ RULES = (
     Rule("outage", "the connection is lost in mid-call", connection.outage),
     Rule(
         "dropped audio",
-        f"an outage lasts longer than the {HELD:g} s of the caller's audio that are kept, or "
-        "audio of the assistant comes for a turn that was interrupted",
+        f"an outage lasts longer than the {connection.HELD:g} s of the caller's audio that are "
+        "kept, or audio of the assistant comes for a turn that was interrupted",
         connection.lost_audio,
     ),
     Rule(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from phonic_fsm.trace._stats import HELD
+from phonic_fsm._core.outgoing import KEPT_UNTIL_RESUMED_MS
 
 from ..findings import Finding, found
 from ..lanes import Lanes, Link
 from ..numbers import count, duration
+
+HELD = KEPT_UNTIL_RESUMED_MS / 1000
+"""Seconds of the caller's audio that are kept while a lost connection is resumed."""
 
 SLOW_START = 3.0
 """If a conversation takes more seconds to open, that is marked."""
