@@ -38,7 +38,13 @@ if TYPE_CHECKING:
         RetentionPeriod,
         Task,
     )
-    from ._adapter.payloads import Dtmf, StateChanged, ToolCallSettled
+    from ._adapter.payloads import (
+        ConversationKnown,
+        Dtmf,
+        PhonicTranscript,
+        StateChanged,
+        ToolCallSettled,
+    )
     from ._adapter.session import RealtimeSession, observe
     from ._adapter.tools import PhonicToolConfig, to_phonic_tool_definitions
     from ._core.states import State
@@ -52,6 +58,7 @@ __all__ = [
     "ConnectionFailed",
     "ConnectionLost",
     "ConversationEnded",
+    "ConversationKnown",
     "DataRetentionPolicy",
     "Dtmf",
     "IntelligenceLevel",
@@ -62,6 +69,7 @@ __all__ = [
     "PhonicModel",
     "PhonicOptions",
     "PhonicToolConfig",
+    "PhonicTranscript",
     "PronunciationEntry",
     "RealtimeModel",
     "RealtimeSession",
@@ -89,7 +97,9 @@ __getattr__, __dir__ = lazy(
         "._adapter.options": "ConfigurationEndpoint DataRetentionPolicy IntelligenceLevel "
         "ObservabilityIntegration OutboundNumberPool PhonicModel PhonicOptions PronunciationEntry "
         "RetentionPeriod Task",
-        "._adapter.payloads": "Dtmf StateChanged ToolCallSettled",
+        "._adapter.payloads": (
+            "ConversationKnown Dtmf PhonicTranscript StateChanged ToolCallSettled"
+        ),
         "._adapter.session": "RealtimeSession observe",
         "._adapter.tools": "PhonicToolConfig to_phonic_tool_definitions",
         "._core.states": "State",

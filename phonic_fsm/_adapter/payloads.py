@@ -1,8 +1,10 @@
 """The payloads of the events that a session has beside LiveKit's, and two of their names."""
 
 # Annotations must not be strings here: they would be looked up in the module of ``__module__``.
+from dataclasses import dataclass
 from typing import Final, Literal
 
+from livekit.agents import llm
 from msgspec import Struct
 
 SERVER_EVENT: Final = "phonic_server_event_received"
@@ -18,6 +20,24 @@ class StateChanged(Struct, frozen=True):
     new: str
     event: str
     """The machine's event that caused it, by name."""
+
+
+class ConversationKnown(Struct, frozen=True):
+    """Payload of ``conversation_known``: Phonic has given the conversation its id."""
+
+    __module__ = "phonic_fsm"
+
+    conversation_id: str
+
+
+@dataclass
+class PhonicTranscript(llm.InputTranscriptionCompleted):
+    """LiveKit's payload of ``input_audio_transcription_completed``, with the caller's language."""
+
+    __module__ = "phonic_fsm"
+
+    language: str | None = None
+    """ISO 639-1 code of what the caller spoke, if Phonic says so."""
 
 
 class Dtmf(Struct, frozen=True):

@@ -37,7 +37,7 @@ from .._runtime.secrets import Secrets
 from .._runtime.session import Recorder, SessionRuntime
 from .._wire.codec import encode
 from .._wire.config import InlineTool
-from .._wire.server import ServerMessage
+from .._wire.server import ConversationCreated, ServerMessage
 from . import chat
 from .config import changed, checked, to_config, warn_of_the_undocumented
 from .errors import error_for, failure_for
@@ -47,7 +47,15 @@ from .metrics import SessionTimes
 from .observer import Observer
 from .options import PhonicOptions
 from .pacing import spare_the_estimate
-from .payloads import CLIENT_EVENT, SERVER_EVENT, Dtmf, StateChanged, ToolCallSettled
+from .payloads import (
+    CLIENT_EVENT,
+    SERVER_EVENT,
+    ConversationKnown,
+    Dtmf,
+    PhonicTranscript,
+    StateChanged,
+    ToolCallSettled,
+)
 from .playback import Playback
 from .sendable import sendable
 from .telemetry import begin_spans
@@ -68,6 +76,7 @@ class RealtimeSession(
     llm.RealtimeSession[
         Literal[
             "state_changed",
+            "conversation_known",
             "dtmf",
             "tool_call_settled",
             "phonic_server_event_received",
@@ -81,6 +90,8 @@ class RealtimeSession(
 
     ``state_changed``
         ``StateChanged``: the session went from one state to another.
+    ``conversation_known``
+        ``ConversationKnown``: Phonic has given the conversation its id.
     ``dtmf``
         ``Dtmf``: the assistant dials digits.
     ``tool_call_settled``
@@ -151,6 +162,11 @@ class RealtimeSession(
     def state(self) -> State:
         """The state of the session."""
         return self._runtime.state
+
+    @property
+    def conversation_id(self) -> str | None:
+        """Phonic's id of the present conversation; ``None`` until Phonic has named it."""
+        return self._runtime.conversation_id
 
     @property
     def chat_ctx(self) -> llm.ChatContext:
@@ -713,11 +729,12 @@ class RealtimeSession(
     def _emit_transcript(self, effect: effects.EmitTranscript) -> None:
         self.emit(
             "input_audio_transcription_completed",
-            llm.InputTranscriptionCompleted(
+            PhonicTranscript(
                 item_id=effect.item_id,
                 transcript=effect.text,
                 is_final=True,
                 turn_started_at=self._turn_started_at,
+                language=effect.language,
             ),
         )
         self._turn_started_at = None
@@ -769,6 +786,8 @@ class RealtimeSession(
             for effect in step.effects:
                 if isinstance(effect, effects.Send):
                     self.emit(CLIENT_EVENT, _as_dict(effect.message))
+        if type(step.event) is ConversationCreated and self.conversation_id is not None:
+            self.emit("conversation_known", ConversationKnown(self.conversation_id))
         if step.source is step.target:
             return
         change = StateChanged(step.source.value, step.target.value, name_of(step.event))

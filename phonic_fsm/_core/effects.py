@@ -202,10 +202,12 @@ class EmitSpeechStopped(_Effect, frozen=True, tag="emit_speech_stopped"):
     step_kind: ClassVar[StepKind] = "speech"
 
 
-class EmitTranscript(_Effect, frozen=True, tag="emit_transcript"):
+class EmitTranscript(_Effect, frozen=True, tag="emit_transcript", omit_defaults=True):
     step_kind: ClassVar[StepKind] = "speech"
     item_id: Id[str]
     text: Private[str]
+    language: Public[str | None] = None
+    """ISO 639-1 code of what the caller spoke, if Phonic says so."""
 
 
 class EmitConnected(_Effect, frozen=True, tag="emit_connected"):

@@ -123,6 +123,11 @@ class SessionRuntime:
     def state(self) -> State:
         return self._machine.state
 
+    @property
+    def conversation_id(self) -> str | None:
+        """Phonic's id of the present conversation; ``None`` until Phonic has named it."""
+        return self._machine.context.conversation_id
+
     async def run(self) -> None:
         """Run the session. Returns when it is closed and has left nothing behind."""
         try:

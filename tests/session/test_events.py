@@ -8,7 +8,7 @@ from livekit.agents.metrics import RealtimeModelMetrics
 from livekit.agents.types import TimedString
 from support.scripted import PATIENCE, SILENCE, Emitted, conversation, settle
 
-from phonic_fsm import Dtmf, PhonicMetrics, State, ToolCallSettled
+from phonic_fsm import ConversationKnown, Dtmf, PhonicMetrics, State, ToolCallSettled
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 
@@ -26,6 +26,34 @@ async def test_words_carry_the_time_at_which_they_are_spoken(make_model, server)
         ("Good ", 0.0, 0.1),
         ("morning.", 0.1, 0.2),
     ]
+
+
+@pytest.mark.parametrize("language", ["de", None])
+async def test_a_transcript_carries_the_callers_language(language, make_model, server):
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        await peer.send(phonic.InputText("Hallo.", language))
+        transcript = await emitted.next("input_audio_transcription_completed")
+    assert (transcript.transcript, transcript.language) == ("Hallo.", language)
+
+
+async def test_the_conversation_is_named_each_time_that_one_begins(make_model, server):
+    session = make_model().session()
+    emitted, known = Emitted(session), []
+    session.on("conversation_known", lambda told: known.append((told, session.conversation_id)))
+    try:
+        await session._update_session(instructions="Be kind.", tools=[])
+        assert session.conversation_id is None
+        peer = await server.accept()
+        await peer.open_conversation("conv_1")
+        await emitted.state("ready")
+        session.restart()
+        assert session.conversation_id is None
+        await (await server.accept()).open_conversation("conv_2")
+        await emitted.state("ready")
+    finally:
+        await session.aclose()
+    ids = ["conv_1", "conv_2"]
+    assert known == [(ConversationKnown(name), name) for name in ids]
 
 
 async def test_digits_that_the_assistant_dials_are_announced(make_model, server):

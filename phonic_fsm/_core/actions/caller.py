@@ -83,7 +83,7 @@ def add_transcript(context: Context, event: server.InputText) -> None:
     context.history.place(context.words_after, message)
     context.words_after = None
     context.last_transcript_id = item_id
-    context.put(EmitTranscript(item_id, event.text), AddItem(message))
+    context.put(EmitTranscript(item_id, event.text, event.language), AddItem(message))
 
 
 def cancel_input(context: Context, event: server.InputCancelled) -> None:
