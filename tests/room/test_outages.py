@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import anyio
 import pytest
 from livekit import api
@@ -62,6 +65,16 @@ async def test_livekits_server_is_killed_and_comes_back(livekit, environment, si
         assert said(guest)[-1] == ("agent", "Yes, I am here.")
 
 
+async def ask_for_an_agent(livekit, guest, *workers):
+    """As a restarted server may do by itself; that depends on who is back first."""
+    for worker in workers:
+        await worker.until_logged("registered worker", times=2)
+    async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as server_api:
+        await server_api.agent_dispatch.create_dispatch(
+            api.CreateAgentDispatchRequest(room=guest.room.name)
+        )
+
+
 async def test_a_worker_beside_it_does_not_send_a_second_agent_for_good(environment, simulate):
     await simulate(SCENARIO)
     example = EXAMPLES / "agent.py"
@@ -76,17 +89,11 @@ async def test_a_worker_beside_it_does_not_send_a_second_agent_for_good(environm
         await own.kill()
         await anyio.sleep(OUTAGE_S)
         await own.start()
-        for worker in (one, other):
-            await worker.until_logged("registered worker", times=2)
         await guest.until(
             lambda: len([stay for stay in guest.stays if stay.identity == agent]) > 1,
             "the agent's return",
         )
-        # Whether the server asks for an agent by itself depends on who is back first.
-        async with api.LiveKitAPI(own.url, own.api_key, own.api_secret) as server_api:
-            await server_api.agent_dispatch.create_dispatch(
-                api.CreateAgentDispatchRequest(room=guest.room.name)
-            )
+        await ask_for_an_agent(own, guest, one, other)
         with anyio.fail_after(PATIENCE):
             # Its job may be over before the caller has seen it.
             while not any("another agent has this call" in w.log for w in (one, other)):  # noqa: ASYNC110
@@ -95,6 +102,38 @@ async def test_a_worker_beside_it_does_not_send_a_second_agent_for_good(environm
             lambda: all(stay.left for stay in guest.stays if stay.identity != agent),
             "the second agent's leave",
         )
+        await ask(guest, "Are you there?")
+        assert guest.agent.identity == agent
+        assert said(guest).count(("agent", "Yes, I am here.")) == 1
+
+
+async def test_a_second_agent_that_was_there_first_leaves_when_the_first_one_is_back(
+    environment, simulate
+):
+    await simulate(SCENARIO)
+    example = EXAMPLES / "agent.py"
+    async with (
+        LiveKitServer() as own,
+        AgentWorker(example, own, environment, patience=PATIENCE) as one,
+        AgentWorker(example, own, environment, patience=PATIENCE) as other,
+        RoomCall(own.url, **own.credentials, patience=PATIENCE) as guest,
+    ):
+        await greeted(guest)
+        agent = guest.agent.identity
+        [job] = [w.jobs[guest.room.name] for w in (one, other) if guest.room.name in w.jobs]
+        await own.kill()
+        os.kill(job, signal.SIGSTOP)  # so that it is back late
+        await own.start()
+        await ask_for_an_agent(own, guest, one, other)
+        await guest.until(
+            lambda: any(stay.identity != agent for stay in guest.stays), "a second agent"
+        )
+        os.kill(job, signal.SIGCONT)
+        await guest.until(
+            lambda: all(stay.left for stay in guest.stays if stay.identity != agent),
+            "the second agent's leave",
+        )
+        await guest.until(lambda: guest.agent is not None, "the first agent's return")
         await ask(guest, "Are you there?")
         assert guest.agent.identity == agent
         assert said(guest).count(("agent", "Yes, I am here.")) == 1
