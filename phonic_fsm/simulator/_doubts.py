@@ -99,8 +99,9 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 "does."
             ),
             handled=(
-                "An answer that Phonic begins at a pause is the one that LiveKit gets when it "
-                "commits the turn; if none has begun, `mute` brings it."
+                "An answer that Phonic begins at a pause waits, unknown to LiveKit, until the "
+                "turn is committed: then it is the reply. If the caller speaks on, it is "
+                "dropped. If none has begun, `mute` brings it."
             ),
         ),
     ] = "end_turns"
@@ -156,9 +157,9 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 "dropped, as a public client reports."
             ),
             handled=(
-                "A reply is asked for when the running turn is over. If that was cut off with "
-                "`interrupt()`, the reply is asked for at once, and again if it has not begun soon "
-                "after the turn is over."
+                "A request waits until the running turn is over, whichever way it ends. After "
+                "`interrupt()` it is sent at once, and once more if the reply does not begin "
+                "soon."
             ),
         ),
     ] = "cuts_in"
@@ -192,7 +193,10 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _asked(
             "Does a `reset` forget the tool calls whose output has not come?",
             source="The protocol says that it clears “the agent's conversation memory”.",
-            handled="The output is sent. If Phonic refuses it, Phonic is told of it in words.",
+            handled=(
+                "Before the `reset`, a pending call gets a placeholder as its output. The real "
+                "one is told in words, and an answer to it is asked for."
+            ),
         ),
     ] = "forgotten"
     reset_mute: Annotated[

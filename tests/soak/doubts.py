@@ -140,6 +140,9 @@ STORY = Turn(
     caller="Tell me a story.", assistant="Once upon a time there was a king who loved the sea."
 )
 REPLIES = ("Here I am.", "So it is.", "Well then.", "Quite so.", "Go ahead.", "I see.", "Fine.")
+ALPHABET = Turn(  # a word in nearly every chunk
+    caller="Spell it.", assistant="Well, a b c d e f g h i j k l m n o p q r s t u v w x y z."
+)
 STOCK_REPLY = "What would you like to talk about?"
 AT_ITS_PACE = {"stream_ahead_of_real_time": False}
 TALK = (
@@ -257,6 +260,18 @@ async def _audio_stops(life: Life) -> None:
         await life.ask()
 
 
+async def _error(life: Life) -> None:
+    await life.begin()
+    await life.speak()
+    await life.until(lambda: bool(life.ledger.errors))
+    await life.quiet()
+    if life.simulator.doubts.error == "closes":
+        await life.until(lambda: bool(life.ledger.recoveries))
+    if not life.ledger.closed:
+        await life.ask()
+        await life.quiet()
+
+
 async def _tool(life: Life) -> None:
     await life.begin()
     await life.speak()
@@ -281,7 +296,7 @@ async def _tool(life: Life) -> None:
 async def _handoff(life: Life) -> None:
     await life.begin()
     await life.speak()
-    await life.until_said("Once upon a time")
+    await life.until_said("Well, a b")
     life.session.interrupt()
     life.session.clear_audio()
     await life.session._update_session(
@@ -427,6 +442,21 @@ SITUATIONS = {
             else None
         ),
     ),
+    "an error": Situation(
+        Scenario(
+            turns=(
+                Turn(
+                    caller="Hello?",
+                    error=server.Problem("the model is busy", "busy"),
+                    assistant="Yes.",
+                ),
+            ),
+            replies=REPLIES,
+        ),
+        _error,
+        (("Hello?", "Yes."), REPLIES),
+        about=frozenset({"error"}),
+    ),
     "tools": Situation(
         Scenario(
             turns=(NICE, Turn(caller="And tomorrow?", calls=(PONDER,)), PITY), replies=REPLIES
@@ -438,14 +468,14 @@ SITUATIONS = {
             ("And tomorrow?", "Tomorrow it is sunny."),
             REPLIES,
         ),
-        about=frozenset({"async_output", "error", "reset_calls"}),
+        about=frozenset({"async_output", "reset_calls"}),
         options={"configs_for_tools": [{"name": "ponder", "execution_mode": "async"}]},
         tools_wait=True,
     ),
     "a handoff": Situation(
-        Scenario(turns=(STORY, TOMORROW), replies=REPLIES),
+        Scenario(turns=(ALPHABET, TOMORROW), replies=REPLIES),
         _handoff,
-        ((STORY.caller, str(STORY.assistant), TOMORROW.caller, "Nobody knows."), REPLIES),
+        ((ALPHABET.caller, str(ALPHABET.assistant), TOMORROW.caller, "Nobody knows."), REPLIES),
         about=frozenset({"reset_turn", "reset_chunks", "reset_welcome", "null_welcome"}),
         options=AT_ITS_PACE,
     ),
