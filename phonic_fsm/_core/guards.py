@@ -274,7 +274,7 @@ def turn_may_go_on(context: Context, event: AudioChunk) -> bool:
     return (
         generation is not None
         and generation.seconds < MAX_TURN_SECONDS
-        and generation.length + public_length(event.text or "") <= MAX_TURN_CHARACTERS
+        and (not event.text or generation.length + public_length(event.text) <= MAX_TURN_CHARACTERS)
     )
 
 

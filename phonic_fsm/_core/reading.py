@@ -12,14 +12,11 @@ from msgspec import structs
 
 from .._wire.server import Error
 from .context import Context
-from .events import Event
 from .wording import complaint
 
 
-def read(context: Context, event: Event) -> Event:
-    """The event as the machine takes it; only an error may be another one."""
-    if not isinstance(event, Error):
-        return event
+def read(context: Context, event: Error) -> Error:
+    """The error with the calls that its text names."""
     said = complaint(event)
     calls = tuple(call_id for call_id in context.calls if _names(said, call_id))
     return structs.replace(event, calls=calls)

@@ -25,6 +25,7 @@ from .._core.events import EVENTS, Event
 from .._core.machine import SessionMachine, Step
 from .._core.states import LONGEST, State
 from .._wire.client import AudioChunk
+from .._wire.server import Error
 from .caller_meter import PERIOD, CallerMeter
 from .connection import Connection
 from .endpoint import Endpoint
@@ -201,6 +202,8 @@ class SessionRuntime:
                 raise  # The process is to end.
 
     def _step(self, event: Event) -> None:
+        if isinstance(event, Error):
+            event = self._machine.read(event)
         step = self._machine.step(event)
         if self._recorder is not None:
             self._recorder.record(step)
@@ -266,15 +269,11 @@ class SessionRuntime:
         self._connection = Connection(
             self._endpoint,
             self._secrets,
-            self._report,
+            self.dispatch_unattended,
             resume=effect.resume,
             connect_timeout=self._connect_timeout,
         )
         self._to_run.put_nowait(self._connection)
-
-    def _report(self, event: Event) -> None:
-        """Dispatch what a connection reports."""
-        self.dispatch_unattended(self._machine.read(event))
 
     def _disconnect(self, _: effects.Disconnect) -> None:
         if self._connection is not None:

@@ -97,10 +97,9 @@ class Socket(ClientConnection, asyncio.BufferedProtocol):
         if pongs := [frame for frame in self.protocol.writes if frame[:1] == _PONG]:
             self._pong = pongs[-1]
             self.protocol.writes = [frame for frame in self.protocol.writes if frame[:1] != _PONG]
-        if self.protocol.state is not State.OPEN:
-            self._pong = b""
         if self._pong and not self.paused:
-            self.protocol.writes.insert(0, self._pong)
+            if self.protocol.state is State.OPEN:
+                self.protocol.writes.insert(0, self._pong)
             self._pong = b""
         super().send_data()
 

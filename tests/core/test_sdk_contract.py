@@ -57,8 +57,8 @@ SDK_CLIENT = {tag_of(model): model for model in payloads_sent()}
 OUR_SERVER = {str(ours.__struct_config__.tag): ours for ours in get_args(server.ServerMessage)}
 OUR_CLIENT = {str(ours.__struct_config__.tag): ours for ours in get_args(client.ClientMessage)}
 
-READ_FROM_THE_TEXT = {"names"}
-"""Fields that no message has on the wire: the decoder reads them from its text."""
+READ_FROM_THE_TEXT = {"names", "calls"}
+"""Fields that no message has on the wire: they are read from its text."""
 
 BEYOND_THE_UNION = {"conversation_reconnected"}
 """What the SDK's union lacks although its reconnecting socket looks for it."""

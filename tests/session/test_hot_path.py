@@ -39,7 +39,7 @@ class Budget(NamedTuple):
 
 CHUNKS = 64
 
-RECEIVE = Budget(ours=17, others=29)
+RECEIVE = Budget(ours=20, others=29)
 """For a chunk, from what the event loop has read to the generation's audio stream: with websockets
 17.4 and livekit 1.1.21."""
 

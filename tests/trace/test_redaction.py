@@ -296,7 +296,8 @@ def test_no_decision_depends_on_what_redaction_takes_away(made_with, begun, more
     for made in (*begun, *more):
         # As the session reads it: what a message's text says becomes fields.
         sent = type(made) in get_args(phonic.ServerMessage)
-        event = machine.read(decode_server(encode(made))) if sent else made
+        event = decode_server(encode(made)) if sent else made
+        event = machine.read(event) if isinstance(event, phonic.Error) else event
         step, told = machine.step(event), redaction.step(event)
         assert (told.source, told.target) == (step.source, step.target)
         assert [kind_of(effect) for effect in told.effects] == [
