@@ -15,11 +15,10 @@ from support.scripted import (
     conversation,
     read,
     settle,
-    started,
 )
 from support.states import lead_to, session_in
 
-from phonic_fsm import ConnectionFailed, ConversationEnded, RealtimeModel, State
+from phonic_fsm import ConversationEnded, RealtimeModel, State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.trace import replay
@@ -292,22 +291,6 @@ async def test_the_servers_close_ends_generation_and_reply(make_model, server):
         assert (await read(generation)).text == "Well"
         await emitted.next("error")
         assert reply.exception().code == "closed"
-
-
-@pytest.mark.anyio
-async def test_a_conversation_without_an_id_cannot_be_resumed(make_model, server):
-    async with started(make_model()) as (session, emitted):
-        await session.update_instructions("Be kind.")
-        await session.update_tools([])
-        peer = await server.accept()
-        await peer.expect(client.Config)
-        await peer.send(phonic.ReadyToStartConversation())
-        await emitted.state("ready")
-        peer.cut()
-        event = await emitted.next("error")
-        assert event.recoverable is False
-        assert isinstance(event.error, ConnectionFailed)
-        await emitted.state("closed")
 
 
 @pytest.mark.anyio
