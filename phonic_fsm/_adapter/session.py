@@ -59,7 +59,7 @@ from .payloads import (
 from .playback import Playback
 from .sendable import sendable
 from .telemetry import begin_spans
-from .tools import ToolConfigs, arguments_for
+from .tools import ToolConfigs, arguments_for, offered_by
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -269,8 +269,9 @@ class RealtimeSession(
         A new ``default_language`` alone keeps the former one among the additional ones.
 
         Args:
-            tool_choice: LiveKit's; anything but ``auto`` is ignored with a warning, since Phonic
-                decides by itself when to call a tool.
+            tool_choice: LiveKit's. ``none`` takes your tools from Phonic until it is changed, and
+                a named function takes the others. Phonic decides by itself when to call what it
+                has, so ``required`` is like ``auto``, with a warning.
             phonic_agent (str): Name of the Phonic agent; the other options override its settings.
             voice (str): Id of the assistant's voice. [default: sabrina]
             additional_voice_ids (list[str]): Ids of further voices: each conversation gets
@@ -368,12 +369,14 @@ class RealtimeSession(
         Raises:
             TypeError, ValueError: as for the model's constructor; then nothing is changed.
         """
-        if is_given(tool_choice) and tool_choice not in (None, "auto"):
-            self._warn_unsupported("update_options(tool_choice=...)")
         changes = checked(options)
         make_changes = self._prepare_changes(changes)
         warn_of_the_undocumented(changes)
         make_changes()
+        if is_given(tool_choice):
+            if tool_choice == "required":
+                self._warn_unsupported('update_options(tool_choice="required")')
+            self._runtime.dispatch(events.UpdateToolChoice(offered_by(tool_choice)))
 
     def _prepare_changes(self, changes: dict[str, Any]) -> Callable[[], None]:
         """Check changes against this session's other options; return a function that makes them."""

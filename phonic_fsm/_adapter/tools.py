@@ -122,6 +122,13 @@ def to_phonic_tool_definitions(
     ]
 
 
+def offered_by(choice: llm.ToolChoice | None) -> tuple[str, ...] | None:
+    """The names of the tools that LiveKit's choice leaves to Phonic; ``None`` for all of them."""
+    if choice == "none":
+        return ()
+    return (choice["function"]["name"],) if isinstance(choice, dict) else None
+
+
 def arguments_for(context: llm.ToolContext | None, name: str, arguments: str) -> str:
     """The arguments of a call (JSON) as the function that is called expects them.
 

@@ -212,6 +212,8 @@ class Context(Struct, kw_only=True):
     """All of the config but the prompt and our own tools, as it is now."""
     instructions: str | None = None
     tools: tuple[InlineTool, ...] | None = None
+    offered: tuple[str, ...] | None = None
+    """The names of those of the tools that Phonic may call now; ``None`` for all of them."""
     changes: set[Change] = field(default_factory=set)
     """What was changed since the server was last told."""
     history: History = field(default_factory=History)

@@ -248,6 +248,14 @@ class UpdateOptions(_Event, frozen=True, tag="update_options", kw_only=True):
     """The application's own tools, if the change concerns them."""
 
 
+class UpdateToolChoice(_Event, frozen=True, tag="update_tool_choice"):
+    """Which of the application's tools Phonic may call from now on."""
+
+    step_kind: ClassVar[StepKind] = "settings"
+    offered: Public[tuple[str, ...] | None] = None
+    """Their names; ``None`` for all of them."""
+
+
 class UpdateChatContext(_Event, frozen=True, tag="update_chat_ctx"):
     """The difference that ``update_chat_ctx`` makes to the chat context."""
 
@@ -382,6 +390,7 @@ CallEvent = Union[
     UpdateInstructions,
     UpdateTools,
     UpdateOptions,
+    UpdateToolChoice,
     UpdateChatContext,
     UpdateSession,
     GenerateReply,

@@ -263,6 +263,11 @@ def something_is_still_played(context: Context, event: PlaybackLeft) -> bool:
 # -- tools ---------------------------------------------------------------------------------------
 
 
+def tool_is_withheld(context: Context, event: ToolCall) -> bool:
+    """The application does not want this tool to be called at present."""
+    return context.offered is not None and event.tool_name not in context.offered
+
+
 def calls_are_too_many(context: Context, event: Event) -> bool:
     """So many calls are pending that something must be wrong."""
     return len(context.calls_in("pending")) >= MAX_PENDING_CALLS

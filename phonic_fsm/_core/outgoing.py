@@ -207,4 +207,9 @@ def config_for(context: Context, *, welcome: bool) -> ConfigOptions:
 
 
 def _tools(context: Context) -> list[ToolDefinition]:
-    return [*(context.config.tools or ()), *(context.tools or ())]
+    offered = [
+        tool
+        for tool in context.tools or ()
+        if context.offered is None or tool.name in context.offered
+    ]
+    return [*(context.config.tools or ()), *offered]

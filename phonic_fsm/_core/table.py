@@ -327,6 +327,17 @@ def _settings() -> Iterator[_On]:
             .ignore(ENDED, NOTHING_FOLLOWS)
         )
     yield (
+        _On(events.UpdateToolChoice)
+        .stay((connecting, awaiting_inputs, config_sent, reconnecting), settings.note_tool_choice)
+        .settle(
+            CONVERSING,
+            settings.note_tool_choice,
+            settings.cut_off_turns_for_reset,
+            settings.tell_soon,
+        )
+        .ignore(ENDED, NOTHING_FOLLOWS)
+    )
+    yield (
         _On(events.SetExternalId)
         .stay((*SERVED, reconnecting), settings.set_external_id)
         .stay((connecting, awaiting_inputs), settings.note_external_id)
@@ -557,6 +568,7 @@ def _tools() -> Iterator[_On]:
         _On(server.ToolCall)
         .ignore(CONVERSING, "the call came before", when=when.is_a_known_call)
         .stay(CONVERSING, tools.take_back_call, when=when.a_reset_is_due)
+        .stay(CONVERSING, tools.withhold_tool, when=when.tool_is_withheld)
         .stay(CONVERSING, tools.refuse_call, when=when.calls_are_too_many)
         .settle(
             speaking,

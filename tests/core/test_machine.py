@@ -113,6 +113,7 @@ from_livekit = st.one_of(
         config=st.sampled_from([config.ConfigOptions(), config.ConfigOptions(voice_id="ann")]),
         tools=tools,
     ),
+    st.builds(events.UpdateToolChoice, st.sampled_from([None, (), ("weather",)])),
     st.builds(events.UpdateChatContext, added=additions),
     st.just(events.SetExternalId("call-1")),
     st.builds(events.CancelReply, st.sampled_from(REQUESTS)),

@@ -181,6 +181,7 @@ def all_events(context: Context, world: World, bounds: Bounds) -> Iterator[tuple
     small = bounds.details or context.state in NOT_SERVED
     yield events.UpdateInstructions(instructions), small
     yield events.UpdateTools(tools), small
+    yield events.UpdateToolChoice(()), False
     yield events.UpdateOptions(config=structs.replace(context.config, voice_id=voice)), True
     reply = context.reply
     pending = reply.request_id if reply else None

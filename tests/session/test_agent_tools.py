@@ -211,3 +211,26 @@ async def test_the_agent_does_not_think_for_good(why, make_model, server):
             await peer.speak("A table at eight.")
             await spoken(seen, "A table at eight.")
         await until(session, "listening")
+
+
+class Talker(Receptionist):
+    """Its tool has the agent say something before it gives its output."""
+
+    @function_tool
+    async def announce(self) -> str:
+        """Announce something."""
+        await self.session.generate_reply(instructions="Announce it.")
+        return "announced"
+
+
+async def test_a_reply_within_a_tool_has_no_tools(make_model, server):
+    """LiveKit asks for it with the tool choice "none", and drops calls in it."""
+    async with call(make_model(), server, Talker()) as (_, peer, seen):
+        await peer.send(phonic.ToolCall("call_1", "announce"))
+        assert (await peer.expect(client.UpdateToolsSubset)).tools == []
+        await peer.expect(client.GenerateReply)
+        await peer.send(phonic.ToolCall("call_2", "announce"))
+        assert (await peer.expect(client.ToolCallOutput)).tool_call_id == "call_2"
+        await peer.speak("Attention.")
+        await spoken(seen, "Attention.")
+        assert len((await after(peer, client.UpdateToolsSubset)).tools) == 3

@@ -577,3 +577,59 @@ async def test_a_user_message_goes_out_only_once(make_model, server):
         session.generate_reply()
         assert (await peer.expect(client.GenerateReply)).user_message == "I typed this."
         assert await peer.receive_json() == {"type": "generate_reply"}
+
+
+@function_tool
+async def book_table() -> str:
+    """Book a table."""
+    return "booked"
+
+
+async def test_tool_choice_none_takes_the_tools_away_until_it_is_changed(make_model, server):
+    model = make_model(phonic_tools=["web_search"])
+    async with conversation(model, server, tools=[look_up_weather]) as (session, peer, emitted):
+        session.update_options(tool_choice="none")
+        session.generate_reply()
+        assert (await peer.expect(client.UpdateToolsSubset)).tools == ["web_search"]
+        await peer.expect(client.GenerateReply)
+        # Phonic may have decided on a call before. LiveKit drops it.
+        await peer.send(phonic.AssistantStartedSpeaking(), call("c1"))
+        answer = await peer.expect(client.ToolCallOutput)
+        assert answer.tool_call_id == "c1"
+        assert answer.output.startswith("The tool was not run")
+        await peer.send(phonic.AudioChunk(SILENCE, "Fine."), phonic.AssistantFinishedSpeaking())
+        heard = await read(await emitted.next("generation_created"))
+        assert (heard.text, heard.calls) == ("Fine.", [])
+        session.update_options(tool_choice=None)
+        update = await peer.expect(client.UpdateToolsSubset)
+        assert [getattr(tool, "name", tool) for tool in update.tools] == [
+            "web_search",
+            "look_up_weather",
+        ]
+        await called(peer, emitted, "c2")
+    assert await peer.receive() is None
+
+
+async def test_a_named_tool_takes_the_others_away(make_model, server):
+    async with conversation(make_model(), server, tools=[look_up_weather, book_table]) as (
+        session,
+        peer,
+        _,
+    ):
+        choice: llm.ToolChoice = {"type": "function", "function": {"name": "book_table"}}
+        session.update_options(tool_choice=choice)
+        update = await peer.expect(client.UpdateToolsSubset)
+        assert [tool.name for tool in update.tools if not isinstance(tool, str)] == ["book_table"]
+    assert await peer.receive() is None
+
+
+@pytest.mark.parametrize("tool_choice", ["auto", "required", None])
+async def test_another_tool_choice_leaves_phonic_all_tools(tool_choice, make_model, server):
+    async with conversation(make_model(), server, tools=[look_up_weather]) as (
+        session,
+        peer,
+        emitted,
+    ):
+        session.update_options(tool_choice=tool_choice)
+        await settle(peer, emitted)
+    assert await peer.receive() is None

@@ -311,6 +311,16 @@ async def changed_options(r: Recording) -> None:
     await r.peer.expect(client.SetExternalId)
 
 
+async def no_tools(r: Recording) -> None:
+    await r.begin(tools=True)
+    r.session.update_options(tool_choice="none")
+    await r.peer.expect(client.UpdateToolsSubset)
+    await r.peer.send(phonic.ToolCall("call_1", "get_weather", {"city": "Paris"}))
+    await r.peer.expect(client.ToolCallOutput)
+    r.session.update_options(tool_choice="auto")
+    await r.peer.expect(client.UpdateToolsSubset)
+
+
 async def user_text(r: Recording) -> None:
     await r.begin()
     await r.add_message("user", "Are you there?")
@@ -553,6 +563,7 @@ SCENARIOS: dict[str, Callable[[Recording], Awaitable[None]]] = {
         handoff,
         changed_settings,
         changed_options,
+        no_tools,
         user_text,
         late_transcript,
         reply_after_a_turn,

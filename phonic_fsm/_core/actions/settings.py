@@ -25,6 +25,14 @@ def note_changes(context: Context, event: events.SettingsEvent | events.ClearAud
             setattr(context, change, getattr(event, change))
 
 
+def note_tool_choice(context: Context, event: events.UpdateToolChoice) -> None:
+    """Note which of the application's tools Phonic may call."""
+    if event.offered != context.offered:
+        context.offered = event.offered
+        if context.tools:
+            context.changes.add("tools")
+
+
 def tell_soon(context: Context, event: Event) -> None:
     """Tell Phonic at the end of the tick, together with other changes."""
     if context.changes:

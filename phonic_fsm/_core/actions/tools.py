@@ -52,6 +52,11 @@ def refuse_call(context: Context, event: server.ToolCall) -> None:
     _decline(context, event, f"{MAX_PENDING_CALLS} calls of tools are running already", "warning")
 
 
+def withhold_tool(context: Context, event: server.ToolCall) -> None:
+    """Do not make the call: LiveKit would drop it. Tell Phonic so as its output."""
+    _decline(context, event, "it cannot be called now; go on without it", "info")
+
+
 def take_back_call(context: Context, event: server.ToolCall) -> None:
     """Do not make the call: the turn is taken back. Tell Phonic so as its output."""
     _decline(context, event, "the conversation has just been changed", "info")

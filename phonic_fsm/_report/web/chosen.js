@@ -10,6 +10,7 @@
     complaint: "error that a close may follow",
     held: "messages held",
     microphone: "caller's microphone",
+    offered: "tools that may be called",
     changes: "changes not yet told",
     carried: "characters of history in the prompt",
     prompt_updates: "update_system_prompt",
