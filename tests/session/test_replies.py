@@ -152,6 +152,23 @@ async def test_a_reply_does_not_time_out_while_a_turn_goes_on(make_model, server
         await reply
 
 
+async def test_a_reply_that_takes_over_an_owed_one_does_not_time_out_while_a_turn_goes_on(
+    make_model, server
+):
+    async with conversation(Impatient(make_model()), server) as (session, peer, emitted):
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE * 20, "One"))
+        await emitted.state("speaking")
+        context = session.chat_ctx
+        context.items.append(llm.FunctionCallOutput(call_id="old", output="ok", is_error=False))
+        await session.update_chat_ctx(context)
+        await peer.expect(client.AddSystemMessage)
+        reply = session.generate_reply()
+        await peer.expect(client.GenerateReply)
+        assert not reply.done()
+        await peer.speak("Two.")
+        await reply
+
+
 async def test_a_reply_that_is_withdrawn_during_a_turn_is_never_asked_for(make_model, server):
     async with conversation(make_model(), server) as (session, peer, emitted):
         await peer.send(phonic.AssistantStartedSpeaking())

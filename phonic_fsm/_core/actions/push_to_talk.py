@@ -8,7 +8,7 @@ from ..context import Context, Reply
 from ..effects import Log, SetAudioGate
 from ..events import Event
 from ..states import State
-from ..turns import announce_unclaimed, await_claim, await_reply, is_owed_later
+from ..turns import announce_unclaimed, ask, await_claim, await_reply, is_owed_later
 
 
 def unmute(context: Context, event: Event) -> None:
@@ -61,10 +61,14 @@ def announce_answer(context: Context, event: Event) -> None:
 
 def adopt_reply(context: Context, event: events.GenerateReply) -> None:
     """Take the answer that is due to the caller as the reply that LiveKit asks for."""
-    assert context.reply is not None
-    context.reply.request_id = event.request_id
-    # After a resume, it is not known whether Phonic goes on with its answer by itself.
-    await_reply(context, first=None if context.connection == "proved" else timers.SOON)
+    reply = context.reply
+    assert reply is not None
+    reply.request_id = event.request_id
+    if reply.phase == "waiting":
+        ask(context, reply)
+    else:
+        # After a resume, it is not known whether Phonic goes on with its answer by itself.
+        await_reply(context, first=None if context.connection == "proved" else timers.SOON)
 
 
 def warn_of_turn_detection(context: Context, event: events.CommitAudio) -> None:
