@@ -165,6 +165,7 @@ def _size(step: Step) -> int:
     if isinstance(event, AudioChunk) and not event.timings:
         return _STEP_BYTES + len(event.audio or b"") + len(event.text or "")
     try:
-        return _STEP_BYTES + len(encode(step))
+        # Its effects tell what the event holds once or twice more; to encode them takes too long.
+        return _STEP_BYTES + 3 * len(encode(event))
     except Exception:  # noqa: BLE001 - the writer will say what cannot be written
         return _STEP_BYTES
