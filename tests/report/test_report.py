@@ -290,8 +290,8 @@ def test_the_last_row_that_was_tried_is_the_one_that_the_machine_took(path):
 def test_the_memory_after_a_step_is_the_machines():
     memory = {step.line.seq: step.explanation.context for step in replay(MYSTERY, explain=True)}
     assert list(memory[588]["calls"].values()) == ["find_table: pending"]
-    assert memory[588]["drops"] == 0
-    assert memory[589]["drops"] == 1
+    assert memory[588]["connection"] == "proved"
+    assert memory[589]["connection"] == "resumed"
     assert memory[593]["held"] == ["tool_call_output"]
     assert memory[593]["attempts"] == 2
     assert list(memory[598]["calls"].values()) == ["find_table: answered"]
@@ -656,7 +656,7 @@ def test_a_step_tells_its_event_its_guards_its_effects_and_the_memory(show):
     expect(chosen.locator(".taken")).to_contain_text("can be resumed? yes")
     expect(chosen.locator(".effects > li code").first).to_have_text("set_audio_gate")
     expect(chosen.locator(".memory")).to_contain_text("find_table")
-    expect(chosen.locator(".memory dd.changed").first).to_contain_text("1")
+    expect(chosen.locator(".memory dd.changed").first).to_contain_text("resumed")
     page.keyboard.press("Home")
     page.goto(page.url.split("#")[0] + "#step=584")
     expect(chosen.locator(".passed").last).to_contain_text("caller may speak? no")

@@ -2,11 +2,11 @@
 
 (() => {
   const MEMORY = {
+    why_over: "letters of why it is over",
     conversation_id: "conversation",
     continuing: "goes on from a lost one",
-    why_over: "letters of why it is over",
-    attempts: "failed attempts to connect",
     connection: "what the connection has shown",
+    attempts: "failed attempts to connect",
     complaint: "error that a close may follow",
     held: "messages held",
     microphone: "caller's microphone",
