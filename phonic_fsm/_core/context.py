@@ -246,8 +246,8 @@ class Context(Struct, kw_only=True):
     typed: dict[str, str] = field(default_factory=dict)
     """What the user typed, by the message's id, until it is sent with a request for a reply."""
     typed_last: Private[str] = ""
-    """What the user typed, once it is sent, until the caller speaks. Phonic may repeat it as if the
-    caller had said it."""
+    """What the user typed, once it is sent, until the caller has spoken. Phonic may repeat it as if
+    the caller had said it."""
 
     @property
     def conversing(self) -> bool:

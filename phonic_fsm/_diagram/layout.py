@@ -82,6 +82,7 @@ _BENDS = {
     (State.config_sent.value, State.closed.value): 0.05,
     (State.config_sent.value, State.speaking.value): 0.33,
     (State.config_sent.value, State.tool_pending.value): -0.09,
+    (State.config_sent.value, "settle"): -0.09,
     (State.connecting.value, State.closed.value): -0.24,
     (State.listening.value, State.last_words.value): -0.22,
     (State.ready.value, State.speaking.value): 0.2,

@@ -243,11 +243,13 @@ def test_the_config_goes_out_first_and_once_on_each_connection(history):
 def test_a_call_gets_at_most_one_output_on_a_connection_and_only_if_it_was_made(history):
     made, answered = set(), set()
     for step in run(history):
+        if isinstance(step.event, phonic.ToolCall):
+            # It is handed over, or answered at once with the reason why not.
+            made.add(step.event.tool_call_id)
         for effect in step.effects:
             if isinstance(effect, effects.Connect):
                 answered = set()
             elif isinstance(effect, effects.PushFunctionCall):
-                made.add(effect.call_id)
                 answered.discard(effect.call_id)
             elif isinstance(effect, effects.Send) and isinstance(
                 effect.message, client.ToolCallOutput
@@ -347,7 +349,8 @@ def test_messages_flow_only_through_an_open_gate(history):
         for effect in step.effects:
             if isinstance(effect, effects.Send) and not isinstance(effect.message, client.Config):
                 assert "open" in (starts, gate)
-        assert (gate == "open") == (step.target in CONVERSING)
+        if step.target is not State.last_words:  # Phonic may have closed the socket, or not yet.
+            assert (gate == "open") == (step.target in CONVERSING)
 
 
 @given(histories, histories)

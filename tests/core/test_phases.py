@@ -9,6 +9,7 @@ import pytest
 from phonic_fsm._core import effects, events
 from phonic_fsm._core.actions.choices import settle
 from phonic_fsm._core.context import Call, Context, Generation, Settings
+from phonic_fsm._core.history import Message
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.states import State
 from phonic_fsm._core.table import CHOICES
@@ -101,3 +102,59 @@ def test_a_refused_prompt_and_another_change_in_its_tick_are_one_reset():
     [reset] = (e for e in machine.step(events.ChangesDue()).effects if isinstance(e, effects.Send))
     assert isinstance(reset.message, client.Reset)
     assert reset.message.config.system_prompt == "Be brief."
+
+
+def said_in(machine: SessionMachine) -> list[str]:
+    return [item.text for item in machine.context.history if isinstance(item, Message)]
+
+
+def typed(machine: SessionMachine, text: str) -> None:
+    """The user writes, and LiveKit asks for an answer to it."""
+    added = events.Addition(None, Message("typed", "user", text))
+    machine.step(events.UpdateChatContext(added=(added,)))
+    machine.step(events.GenerateReply("reply_1"))
+
+
+def test_an_echo_that_comes_while_the_caller_begins_to_speak_is_no_transcript():
+    machine = conversing()
+    typed(machine, "Hello.")
+    machine.step(server.UserStartedSpeaking())
+    echo = machine.step(server.InputText("Hello."))
+    assert not any(isinstance(effect, effects.EmitTranscript) for effect in echo.effects)
+    machine.step(server.UserFinishedSpeaking())
+    machine.step(server.InputText("And you?"))
+    assert said_in(machine) == ["Hello.", "And you?"]
+
+
+def test_a_caller_who_says_what_was_typed_is_heard():
+    machine = conversing()
+    typed(machine, "Hello.")
+    machine.step(server.UserStartedSpeaking())
+    machine.step(server.UserFinishedSpeaking())
+    said = machine.step(server.InputText("Hello."))
+    assert any(isinstance(effect, effects.EmitTranscript) for effect in said.effects)
+
+
+def test_two_turns_over_one_answer_stand_in_their_order_though_their_transcripts_are_late():
+    settings = Settings(id_seed="seed", config=ConfigOptions(stream_ahead_of_real_time=False))
+    machine = SessionMachine(settings)
+    for event in (
+        events.Open(),
+        events.UpdateSession(instructions="Be kind.", tools=(), items=()),
+        events.ConnectionOpened(),
+        server.ConversationCreated("conv_1"),
+        server.ReadyToStartConversation(),
+        server.AssistantStartedSpeaking(),
+        server.AudioChunk(b"\0\0" * 480, "One "),
+        server.UserStartedSpeaking(),
+        server.UserFinishedSpeaking(),
+        server.AudioChunk(b"\0\0" * 480, "two "),
+        server.InputText("Hm."),
+        server.UserStartedSpeaking(),
+        server.UserFinishedSpeaking(),
+        server.AudioChunk(b"\0\0" * 480, "three."),
+        server.AssistantFinishedSpeaking(),
+        server.InputText("And then?"),
+    ):
+        machine.step(event)
+    assert said_in(machine) == ["One two three.", "Hm.", "And then?"]

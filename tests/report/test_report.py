@@ -517,7 +517,7 @@ def test_a_directory_gets_a_page_for_each_trace(tmp_path):
     result = run("report", traces, "--out", pages)
     assert (result.returncode, result.stderr) == (0, "")
     written = {path.relative_to(pages).as_posix() for path in pages.rglob("*.html")}
-    assert written == {"call.jsonl.html", "monday/call.jsonl.gz.html"}
+    assert written == {"index.html", "call.jsonl.html", "monday/call.jsonl.gz.html"}
     assert [line.split(";")[0] for line in result.stdout.splitlines()] == [
         "identical: 12 steps replayed",
         "identical: 13 steps replayed",
@@ -537,7 +537,8 @@ def test_of_a_directory_what_cannot_be_read_is_named_and_left_out(tmp_path):
     assert "diverged at step 6" in result.stdout
     [unread] = result.stderr.splitlines()
     assert "nonsense.jsonl: line 1 is not a trace's header" in unread
-    assert [path.name for path in pages.iterdir()] == ["normal_turn.jsonl.html"]
+    written = sorted(path.name for path in pages.iterdir())
+    assert written == ["index.html", "normal_turn.jsonl.html"]
 
 
 # -- the page in a browser ----------------------------------------------------------------------

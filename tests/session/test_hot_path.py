@@ -52,13 +52,13 @@ SILENCE_SENT = Budget(ours=7, others=12)
 STEPS = {
     "user_started_speaking": 9,
     "user_finished_speaking": 9,
-    "input_text": 8,
-    "assistant_started_speaking": 12,
-    "audio_chunk": 4,
-    "assistant_finished_speaking": 11,
-    "tool_call": 27,
+    "input_text": 9,
+    "assistant_started_speaking": 13,
+    "audio_chunk": 6,
+    "assistant_finished_speaking": 13,
+    "tool_call": 31,
     "update_chat_ctx": 44,
-    "interrupted_response": 9,
+    "interrupted_response": 10,
 }
 """Calls into this package for one step of the machine, by its event."""
 
@@ -82,7 +82,7 @@ class Calls:
 
     def check(self, budget: Budget, times: int = 1) -> None:
         for calls, most in ((self.ours, budget.ours), (self.others, budget.others)):
-            assert calls.total() // times <= most, calls.most_common()
+            assert calls.total() // times <= most, "\n".join(map(str, calls.most_common()))
 
 
 @contextmanager

@@ -138,6 +138,7 @@ def test_shipped_scenarios_are_short() -> None:
         "async-tool",
         "demo",
         "interruption",
+        "probe",
         "small-talk",
         "tool-call",
         "withdrawn",

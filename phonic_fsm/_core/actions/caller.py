@@ -37,7 +37,6 @@ def start_speech_over_assistant(context: Context, event: Event) -> None:
 def _announce_speech(context: Context) -> None:
     context.leftover = "none"
     context.last_transcript_id = None
-    context.typed_last = ""
     if context.typed:
         _tell_typed(context)
     if not context.caller_speaks:
@@ -49,8 +48,14 @@ def _announce_speech(context: Context) -> None:
 def _mark_place(context: Context) -> None:
     """Note behind which item the caller's words belong, whenever their transcript comes."""
     generation = context.generation
-    spoken = generation.response_id if generation is not None and generation.text else None
-    context.words_after = spoken or context.history.last_id or ""
+    last = context.history.last_id or ""
+    if generation is None or not generation.text:
+        context.words_after = last
+    elif generation.after is None or generation.after == last:
+        context.words_after = generation.response_id
+    else:
+        # The caller has spoken over it before, and those words are there.
+        context.words_after = last
 
 
 def _tell_typed(context: Context) -> None:
@@ -61,7 +66,8 @@ def _tell_typed(context: Context) -> None:
 
 
 def stop_speech(context: Context, event: Event) -> None:
-    """Announce the end of the caller's speech."""
+    """Announce the end of the caller's speech. What is said now is no echo of what was typed."""
+    context.typed_last = ""
     if context.typed:
         _tell_typed(context)
     if context.words_after is not None:
