@@ -385,6 +385,7 @@ DROP_AN_ANSWER = (
     events.ClearAudio,
     events.ConnectionClosed,
     *get_args(events.SettingsEvent),
+    events.UpdateToolChoice,
     phonic.Warning,
 )
 """Of which LiveKit knew nothing: the caller speaks on, or a reset or a loss cuts it off."""
