@@ -908,23 +908,31 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
     ),
     ("a listener that raises a cancellation", "text_times"): both([], [(0, 0)], LISTENERS),
     ("a close by the server", "events"): both(
-        ["generation 1"],
-        ["generation 1", "unrecoverable error: Phonic closed the connection (code 1000: bye)"],
+        ["generation 1", "generation 2"],
+        [
+            "generation 1",
+            "generation 2",
+            "unrecoverable error: Phonic closed the connection (code 1000: bye)",
+        ],
         ENDS_ALOUD,
     ),
     ("a close by the server", "chat"): both(
-        ["assistant (generation 1): Once "],
-        ["assistant (generation 1, interrupted): Once "],
+        ["assistant (generation 1): Hello.", "assistant (generation 2): Once "],
+        ["assistant (generation 1): Hello.", "assistant (generation 2, interrupted): Once "],
         CUT_OFF,
     ),
     ("a close by the server for a reason", "events"): both(
         [
+            "generation 1",
             "recoverable error: "
             "received 4000 (private use) no credit; then sent 4000 (private use) no credit",
             "unrecoverable error: "
             "received 4000 (private use) no credit; then sent 4000 (private use) no credit",
         ],
-        ["unrecoverable error: Phonic closed the connection (code 4000: no credit)"],
+        [
+            "generation 1",
+            "unrecoverable error: Phonic closed the connection (code 4000: no credit)",
+        ],
         ONE_ERROR,
     ),
     ("a connection that is cut", "resumes"): both([], ["conv_1"], RESUMED),
