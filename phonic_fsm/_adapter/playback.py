@@ -11,6 +11,9 @@ import asyncio
 from .generation import AudioStream
 from .job import audio_is_wanted
 
+TO_THE_EAR = 0.5
+"""Seconds that played audio takes to the caller's ear: network, buffers."""
+
 
 class Playback:
     """Follows the answers of one session, each from its first frame."""
@@ -32,10 +35,10 @@ class Playback:
 
     @property
     def left(self) -> float:
-        """Seconds until all of it has been played; 0 where nobody wants the assistant's audio."""
+        """Seconds until all of it has been heard; 0 where nobody wants the assistant's audio."""
         if not self._answers or not audio_is_wanted():
             return 0.0
         end = 0.0
         for audio in self._answers:
             end = max(end, audio.ends_at or max(end, audio.came_at) + audio.seconds)
-        return max(end - self._clock(), 0.0)
+        return max(end + TO_THE_EAR - self._clock(), 0.0)

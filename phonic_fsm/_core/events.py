@@ -134,7 +134,7 @@ rest of the call; or the reason is not known."""
 
 
 class PlaybackLeft(_Event, frozen=True, tag="playback_left"):
-    """How long it takes until all that the assistant has said has been played."""
+    """How long it takes until the caller has heard all that the assistant has said."""
 
     step_kind: ClassVar[StepKind] = "speech"
     seconds: Measured[float]

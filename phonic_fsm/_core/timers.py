@@ -54,9 +54,6 @@ here, so an assistant that speaks on is heard at once.
 REST_OF_TURN = 1.0
 """Seconds in which more of a turn that is still open may come once the conversation is over."""
 
-TO_THE_EAR = 0.5
-"""Seconds that the assistant's audio may take from LiveKit to the caller's ear."""
-
 SOON = 2.0
 """Seconds within which the assistant should begin what it does without being asked: a welcome, or
 an answer that was due when a connection was lost or when a turn that was cut off here ended."""

@@ -222,6 +222,7 @@ class SessionRuntime:
         if self._on_step is not None:
             self._on_step(step)
         if step.target is State.closed:
+            self._pacer.cancel()  # There is nothing more to observe.
             self._to_run.put_nowait(None)
         if fault is not None:
             raise fault

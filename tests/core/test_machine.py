@@ -306,13 +306,17 @@ def test_the_callers_speech_starts_and_stops_in_turn(history):
 @given(histories)
 @settings(max_examples=100)
 def test_every_generation_is_announced_once(history):
-    opened, announced = [], []
+    opened, announced, prepared = [], [], []
     for effect in put_out(run(history)):
+        if isinstance(effect, effects.PrepareGeneration):
+            prepared.append(effect.response_id)
         if isinstance(effect, effects.OpenGeneration | effects.PrepareGeneration):
             opened.append(effect.response_id)
         if isinstance(effect, effects.OpenGeneration | effects.AnnounceGeneration):
             announced.append(effect.response_id)
-    assert opened == announced
+    # In push-to-talk, LiveKit may never ask for one: the caller speaks on, or the history ends.
+    assert [one for one in opened if one in announced] == announced
+    assert not [one for one in opened if one not in announced and one not in prepared]
 
 
 @given(histories_in("push_to_talk"))

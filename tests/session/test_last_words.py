@@ -13,7 +13,8 @@ from support.scripted import PATIENCE, SILENCE, conversation, read
 from support.states import session_in
 
 from phonic_fsm import ConversationEnded, State
-from phonic_fsm._core import timers
+from phonic_fsm._adapter import playback
+from phonic_fsm._adapter.playback import TO_THE_EAR
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.testing import assert_replays
 
@@ -92,7 +93,7 @@ async def test_the_reason_of_the_end_is_told_at_the_end(make_model, server, tmp_
         "last_words_over",
         "playback_left",
     ]
-    assert 0 < steps[0]["event"]["seconds"] <= 0.1
+    assert 0 < steps[0]["event"]["seconds"] <= 0.1 + TO_THE_EAR
     assert steps[-1]["event"]["seconds"] == 0
 
 
@@ -101,7 +102,7 @@ async def test_where_nothing_is_played_the_session_ends_at_once(make_model, serv
         began = asyncio.get_running_loop().time()
         await peer.send(phonic.AssistantEndedConversation())
         assert not (await emitted.next("error")).recoverable
-        assert asyncio.get_running_loop().time() - began < timers.TO_THE_EAR
+        assert asyncio.get_running_loop().time() - began < TO_THE_EAR
         await emitted.state("closed")
 
 
@@ -170,7 +171,7 @@ async def test_what_is_said_meanwhile_is_not_lost(make_model, server):
 
 
 async def test_a_goodbye_that_nobody_reads_ends_by_the_clock(make_model, server, monkeypatch):
-    monkeypatch.setattr(timers, "TO_THE_EAR", 0.0)
+    monkeypatch.setattr(playback, "TO_THE_EAR", 0.0)
     async with conversation(make_model(), server) as (_, peer, emitted):
         await peer.speak("Goodbye.", audio=SILENCE * 5)
         generation = await emitted.next("generation_created")

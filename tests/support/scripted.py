@@ -154,6 +154,8 @@ class PhonicServer:
             "127.0.0.1",
             0,
             process_request=self._answer_handshake,
+            # A test need not read what the session says; its close frame must be seen.
+            max_queue=None,
             compression=None,
             ssl=self._tls,
         )

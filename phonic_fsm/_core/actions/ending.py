@@ -79,8 +79,7 @@ def ask_playback(context: Context, event: Event) -> None:
 
 def let_last_words_be_heard(context: Context, event: events.PlaybackLeft) -> None:
     """Wait until the last words can have been heard."""
-    seconds = round(event.seconds + timers.TO_THE_EAR, 3)
-    context.put(StartTimer(timers.LAST_WORDS_OVER, seconds))
+    context.put(StartTimer(timers.LAST_WORDS_OVER, event.seconds))
 
 
 def stop_listening(context: Context, event: Event) -> None:
