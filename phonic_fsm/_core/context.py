@@ -246,7 +246,7 @@ class Context(Struct, kw_only=True):
     typed: dict[str, str] = field(default_factory=dict)
     """What the user typed, by the message's id, until it is sent with a request for a reply."""
     typed_last: Private[str] = ""
-    """What the user typed, once it is sent, until the caller has spoken. Phonic may repeat it as if
+    """What the user typed, once it is sent, until an answer has ended. Phonic may repeat it as if
     the caller had said it."""
 
     @property

@@ -119,6 +119,8 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
         return
     announce_due(context)
     context.generation = None
+    # Phonic repeats what was typed before it has answered.
+    context.typed_last = ""
     context.put(
         StopTimer(timers.TURN_OVERDUE), CloseGeneration(generation.response_id, interrupted)
     )

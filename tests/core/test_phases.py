@@ -115,13 +115,13 @@ def typed(machine: SessionMachine, text: str) -> None:
     machine.step(events.GenerateReply("reply_1"))
 
 
-def test_an_echo_that_comes_while_the_caller_begins_to_speak_is_no_transcript():
+def test_an_echo_that_comes_when_the_caller_has_spoken_is_no_transcript():
     machine = conversing()
     typed(machine, "Hello.")
     machine.step(server.UserStartedSpeaking())
+    machine.step(server.UserFinishedSpeaking())
     echo = machine.step(server.InputText("Hello."))
     assert not any(isinstance(effect, effects.EmitTranscript) for effect in echo.effects)
-    machine.step(server.UserFinishedSpeaking())
     machine.step(server.InputText("And you?"))
     assert said_in(machine) == ["Hello.", "And you?"]
 
@@ -129,6 +129,9 @@ def test_an_echo_that_comes_while_the_caller_begins_to_speak_is_no_transcript():
 def test_a_caller_who_says_what_was_typed_is_heard():
     machine = conversing()
     typed(machine, "Hello.")
+    machine.step(server.AssistantStartedSpeaking())
+    machine.step(server.AudioChunk(b"\0\0" * 480, "Hi."))
+    machine.step(server.AssistantFinishedSpeaking())
     machine.step(server.UserStartedSpeaking())
     machine.step(server.UserFinishedSpeaking())
     said = machine.step(server.InputText("Hello."))

@@ -66,8 +66,7 @@ def _tell_typed(context: Context) -> None:
 
 
 def stop_speech(context: Context, event: Event) -> None:
-    """Announce the end of the caller's speech. What is said now is no echo of what was typed."""
-    context.typed_last = ""
+    """Announce the end of the caller's speech."""
     if context.typed:
         _tell_typed(context)
     if context.words_after is not None:
