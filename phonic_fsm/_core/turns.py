@@ -119,8 +119,10 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
         return
     announce_due(context)
     context.generation = None
-    # Phonic repeats what was typed before it has answered.
-    context.typed_last = ""
+    if context.reply is None and generation.text:
+        # Phonic repeats what was typed before it has answered it. A turn without words is no
+        # answer: a tool call may cross with the request.
+        context.typed_last = ""
     context.put(
         StopTimer(timers.TURN_OVERDUE), CloseGeneration(generation.response_id, interrupted)
     )

@@ -126,6 +126,15 @@ def test_an_echo_that_comes_when_the_caller_has_spoken_is_no_transcript():
     assert said_in(machine) == ["Hello.", "And you?"]
 
 
+def test_a_tool_call_that_crosses_with_the_request_is_no_answer_to_what_was_typed():
+    machine = conversing()
+    typed(machine, "Hello.")
+    machine.step(server.ToolCall("c1", "weather"))
+    echo = machine.step(server.InputText("Hello."))
+    assert not any(isinstance(effect, effects.EmitTranscript) for effect in echo.effects)
+    assert said_in(machine) == ["Hello."]
+
+
 def test_a_caller_who_says_what_was_typed_is_heard():
     machine = conversing()
     typed(machine, "Hello.")
