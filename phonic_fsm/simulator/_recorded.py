@@ -45,7 +45,7 @@ def _told(value: Any) -> Any:
         return {
             name: _told(part)
             for name, (field, part) in held.items()
-            if field.required or part != field.default
+            if field.required or part not in (field.default, {})
         }
     return [_told(item) for item in value] if isinstance(value, tuple) else value
 

@@ -129,7 +129,7 @@ def test_the_first_seconds_in_which_livekit_is_deaf_are_noted(tmp_path):
     greeting = assistant(1.0, *(["Hello. "] * 150))
     told = [*greeting, (2.1, ZEROS), (5.1, SPEECH), *caller(5.2, 6.0)]
     assert found_in(tmp_path, told) == [
-        ("deaf at the start", "The caller could not be heard while the assistant began", "note")
+        ("deaf at the start", "Only digital silence came while the assistant began", "note")
     ]
 
 
