@@ -57,12 +57,16 @@ STEPS = {
     "audio_chunk": 6,
     "assistant_finished_speaking": 13,
     "tool_call": 31,
-    "update_chat_ctx": 44,
+    "update_chat_ctx": 45,
     "interrupted_response": 10,
 }
 """Calls into this package for one step of the machine, by its event."""
 
 OURS = str(Path(phonic_fsm.__file__).parent)
+
+
+INLINED = {"<listcomp>", "<dictcomp>", "<setcomp>"}
+"""Calls up to Python 3.11 only: later ones have comprehensions inline."""
 
 
 class Calls:
@@ -76,6 +80,8 @@ class Calls:
 
     def note(self, frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
+        if code.co_name in INLINED:
+            return
         if event == "call" and code.co_filename != __file__:
             calls = self.ours if code.co_filename.startswith(OURS) else self.others
             calls[f"{Path(code.co_filename).stem}.{code.co_name}"] += 1
