@@ -803,9 +803,6 @@ class RealtimeSession(
             if (metrics := self._times.ended()) is not None:
                 self.emit("metrics_collected", metrics)
 
-    def _observe(self, session: AgentSession[Any]) -> None:
-        self._observer.follow(session)
-
     def emit(self, event: Any, *args: Any) -> None:
         """Call the listeners. What one of them raises is logged, and costs nothing but itself."""
         for listener in list(self._events.get(event, ())):
@@ -828,7 +825,7 @@ def observe(session: AgentSession[Any]) -> None:
     used = session.current_agent.realtime_llm_session
     if not isinstance(used, RealtimeSession):
         raise TypeError(f"observe: the agent's realtime session is a {type(used).__name__}")
-    used._observe(session)
+    used._observer.follow(session)
 
 
 def _expect(call: str, name: str, value: object, kind: type | tuple[type, ...]) -> None:

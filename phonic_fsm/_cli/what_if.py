@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from phonic_fsm.trace._format import Line, recorded_effects
+from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._what_if import ChangeError, WhatIf, parse_change, what_if
 
@@ -45,7 +45,7 @@ def _painted(steps: Iterator[WhatIf], painter: Painter) -> Iterator[Text]:
     alike = others = seq = 0
     last = ""
     for step in steps:
-        last = step.step.target.value
+        last = step.target
         seq = step.recorded.seq if step.recorded is not None else seq
         if step.is_same:
             alike += 1
@@ -78,9 +78,8 @@ def _beside(step: WhatIf, painter: Painter) -> Iterator[Text]:
     state = f"{recorded.source} → {recorded.target}" if moved else recorded.source
     at = f" at {recorded.t:.3f} s" if recorded.t != step.t else ""
     yield painter.aside(f"recorded{at}: {state}", "cyan")
-    effects = recorded_effects(step.step)
     for effect in recorded.effects:
-        if effect not in effects:
+        if effect not in step.effects:
             yield painter.effect(effect)
 
 
@@ -89,9 +88,9 @@ def _line(step: WhatIf, seq: int) -> Line:
         seq=seq,
         t=step.t,
         event=step.event,
-        source=step.step.source.value,
-        target=step.step.target.value,
-        effects=recorded_effects(step.step),
+        source=step.source,
+        target=step.target,
+        effects=step.effects,
     )
 
 
@@ -102,9 +101,9 @@ def _print_json(steps: Iterator[WhatIf]) -> None:
             "seq": recorded.seq if recorded is not None else None,
             "t": step.t,
             "event": step.event,
-            "from": step.step.source.value,
-            "to": step.step.target.value,
-            "effects": recorded_effects(step.step),
+            "from": step.source,
+            "to": step.target,
+            "effects": step.effects,
             "as_recorded": step.is_same,
         }
         # In ASCII, so that no control character reaches the terminal.

@@ -14,7 +14,6 @@ from .call import check
 from .findings import Finding
 from .lanes import LaneBuilder, Lanes
 from .rules import findings
-from .severity import SEVERITIES, Severity
 
 
 class Overview(Struct, kw_only=True):
@@ -27,11 +26,6 @@ class Overview(Struct, kw_only=True):
     """How often the caller spoke."""
     findings: list[Finding]
     figures: Figures
-
-    @property
-    def worst(self) -> Severity | None:
-        """The severity of the worst finding."""
-        return min((one.severity for one in self.findings), key=SEVERITIES.index, default=None)
 
 
 def overview(reader: TraceReader) -> Overview:

@@ -76,7 +76,10 @@ class WhatIf(Struct, frozen=True):
     t: float
     event: dict[str, Any]
     """As a trace holds it."""
-    step: Step
+    source: str
+    target: str
+    effects: list[dict[str, Any]]
+    """As a trace holds them."""
     recorded: Line | None
     """``None`` if the event was not recorded: a timer that would have run out."""
 
@@ -88,9 +91,9 @@ class WhatIf(Struct, frozen=True):
             line is not None
             and line.t == self.t
             and line.event == self.event
-            and line.source == self.step.source.value
-            and line.target == self.step.target.value
-            and line.effects == recorded_effects(self.step)
+            and line.source == self.source
+            and line.target == self.target
+            and line.effects == self.effects
         )
 
 
@@ -161,7 +164,8 @@ def _run(path: Path, machine: SessionMachine, queue: list[_Coming]) -> Iterator[
             return
         step = machine.step(event)
         _set_timers(timers, t, step)
-        taken = WhatIf(t, recorded, step, line)
+        source, target = step.source.value, step.target.value
+        taken = WhatIf(t, recorded, source, target, recorded_effects(step), line)
         as_recorded = as_recorded and taken.is_same
         yield taken
 

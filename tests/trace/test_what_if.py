@@ -64,7 +64,7 @@ def test_an_event_that_is_edited_has_another_field(call):
     said = next(line for line in TraceReader(call) if line.event["type"] == "input_text")
     [step] = otherwise(call, f"edit {said.seq} text=Goodbye.")
     assert step.event["text"] == "Goodbye."
-    assert "Goodbye." in str(step.step.effects)
+    assert "Goodbye." in str(step.effects)
 
 
 def test_a_timer_runs_out_when_its_setting_says_so(tmp_path):

@@ -49,12 +49,10 @@ def _mark_place(context: Context) -> None:
     """Note behind which item the caller's words belong, whenever their transcript comes."""
     generation = context.generation
     last = context.history.last_id or ""
-    if generation is None or not generation.text:
-        context.words_after = last
-    elif generation.after is None or generation.after == last:
+    # If the caller has spoken over it before, and those words are there, they come first.
+    if generation is not None and generation.text and generation.after in (None, last):
         context.words_after = generation.response_id
     else:
-        # The caller has spoken over it before, and those words are there.
         context.words_after = last
 
 
