@@ -28,7 +28,7 @@ def document(
     media: bool = False,
     **parts: str,
 ) -> str:
-    """Fill in a template of ``web/``.
+    """Fill in a template of ``web/``, and the head that all of them have.
 
     Args:
         template, styles, scripts: files in ``web/``; each script may use those before it.
@@ -52,6 +52,7 @@ def document(
         **parts,
     }
     text = (web / template).read_text(encoding="utf-8")
+    text = text.replace("{{head}}", (web / "head.html").read_text(encoding="utf-8"))
     return re.sub(r"\{\{(\w+)\}\}", lambda found: filled[found[1]], text)
 
 

@@ -31,7 +31,6 @@ class _Row(Struct, array_like=True):
     started: str
     seconds: float
     state: str
-    turns: int
     severity: int
     """Its place in ``SEVERITIES``; their number, if nothing was found."""
     findings: list[tuple[int, str]]
@@ -67,7 +66,6 @@ def _row(call: Listed) -> _Row:
         started=seen.started,
         seconds=seen.seconds,
         state=seen.state,
-        turns=seen.turns,
         severity=found[0][0] if found else len(SEVERITIES),
         findings=found,
     )

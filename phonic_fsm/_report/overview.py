@@ -22,8 +22,6 @@ class Overview(Struct, kw_only=True):
     seconds: float
     state: str
     """The state that the last step leads to; empty without a step."""
-    turns: int
-    """How often the caller spoke."""
     findings: list[Finding]
     figures: Figures
 
@@ -54,7 +52,6 @@ def summed_up(
         started=reader.header.started,
         seconds=lanes.seconds,
         state=lanes.states[-1].state if lanes.states else "",
-        turns=len(lanes.caller),
         findings=list(found) if found is not None else findings(lanes),
         figures=figures,
     )

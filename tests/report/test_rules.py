@@ -19,8 +19,8 @@ from phonic_fsm._core.events import (
     UpdateChatContext,
 )
 from phonic_fsm._core.history import Message
-from phonic_fsm._report.lanes import LaneBuilder
-from phonic_fsm._report.rules import RULES, findings
+from phonic_fsm._report.overview import overview
+from phonic_fsm._report.rules import RULES
 from phonic_fsm._wire import server
 from phonic_fsm.trace._reader import TraceReader
 
@@ -46,11 +46,8 @@ def found_in(
 ) -> list[tuple[str, str, str]]:
     """Rule, title and severity of what is found in a call in which all this happens, without what
     the rules in ``but`` find."""
-    reader = TraceReader(write(path / "call.jsonl", [*opening(), *told], close=close))
-    builder = LaneBuilder(reader.header.settings)
-    for line in reader:
-        builder.take(line)
-    found = findings(builder.lanes())
+    trace = write(path / "call.jsonl", [*opening(), *told], close=close)
+    found = overview(TraceReader(trace)).findings
     assert all(finding.sentence.endswith(".") for finding in found)
     assert {finding.rule for finding in found} <= {rule.name for rule in RULES}
     return [

@@ -4,8 +4,8 @@
   const ROW = 30;
   const MARGIN = 10;
   const { package: version, severities, rows } = JSON.parse(byId("data").textContent);
-  const calls = rows.map(([name, href, started, seconds, state, turns, severity, found]) => ({
-    name, href, started, seconds, state, turns, severity, found,
+  const calls = rows.map(([name, href, started, seconds, state, severity, found]) => ({
+    name, href, started, seconds, state, severity, found,
     text: [name, state, ...found.map(([, title]) => title)].join("\n").toLowerCase(),
   }));
   const list = byId("calls");
