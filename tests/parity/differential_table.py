@@ -269,6 +269,12 @@ NO_ANSWER_DUE = Reason(
     "opens a generation for an output that wants no reply",
     "opens none",
 )
+SILENT_TOOL = Reason(
+    TOOLS,
+    "opens no generation after the output of a tool that forbids speech; LiveKit waits for one, "
+    "and leaves the agent's state at `thinking`",
+    "gives LiveKit an empty one",
+)
 SAID_TO_BE_OFF = Reason(
     TOOLS,
     "leaves settings of a tool unsent that it means to be off",
@@ -284,8 +290,8 @@ TOLD = Reason(
     CHANGES,
     "keeps to itself what you add to the chat context, unless it is a tool's output, a system "
     "message or what the user typed last",
-    "tells it in a system message, and so it does what the user typed if the caller speaks before "
-    "you ask for a reply",
+    "tells it in a system message, and so it does what the user typed if the caller speaks, or the "
+    "agent says something, before you ask for a reply",
 )
 TRUE_PAST = Reason(
     CHANGES,
@@ -1253,8 +1259,15 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
             {"type": "say", "text": "Hold the line."},
             {"type": "generate_reply", "system_message": None},
         ],
-        [{"type": "say", "text": "Hold the line."}, {"type": "generate_reply"}],
-        NO_NULL,
+        [
+            {
+                "type": "add_system_message",
+                "system_message": render_additions([Message("added", "user", "I typed this.")]),
+            },
+            {"type": "say", "text": "Hold the line."},
+            {"type": "generate_reply"},
+        ],
+        TOLD,
     ),
     ("saying something after a message of the user", "replies"): current(
         ["generation 1 later", "cancelled later"],
@@ -1263,6 +1276,36 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
     ),
     ("something said and given up", "sent"): current(
         [{"type": "say", "text": "Hold the line."}], [], WITHDRAWN
+    ),
+    ("the output of a tool without speech", "events"): current(
+        [
+            "generation 1",
+            "input_speech_started",
+            "input_speech_stopped, a transcript follows",
+            "final: And?",
+            "generation 2",
+        ],
+        [
+            "generation 1",
+            "generation 2",
+            "input_speech_started",
+            "input_speech_stopped, a transcript follows",
+            "final: And?",
+            "generation 3",
+        ],
+        SILENT_TOOL,
+    ),
+    ("the output of a tool without speech", "generations"): current(
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'It is sunny.' b'ab'",
+        ],
+        [
+            '\'Let me see.\' b\'ab\' get_weather call_1 {"city": "\\u00c5rhus", "days": 2}',
+            "'' b''",
+            "'It is sunny.' b'ab'",
+        ],
+        SILENT_TOOL,
     ),
     ("the output of a tool without speech", "chat"): current(
         [
@@ -1276,7 +1319,7 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
             'call call_1: get_weather {"city":"Århus","days":2}',
             "output call_1: sunny",
             "user (its transcript): And?",
-            "assistant (generation 2): It is sunny.",
+            "assistant (generation 3): It is sunny.",
         ],
         CALL_KEPT,
     ),
