@@ -10,18 +10,19 @@ Times are seconds since the recording began; a step is its number.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
+from phonic_fsm._core.effects import PushText
 from phonic_fsm._core.events import name_of
 from phonic_fsm._core.states import State
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
 from phonic_fsm._wire.server import AssistantEndedConversation
-from phonic_fsm.trace._format import Line
+from phonic_fsm.trace._format import AudioLength, Line, PassedAudio
 from phonic_fsm.trace._stats import GENERATION_OPENED, NO_ANSWER_DUE, OPEN_STATES
 
 from .severity import Severity
@@ -185,15 +186,26 @@ class LaneBuilder:
         self._bytes_per_second = rate * sample_bytes
         self._lanes = Lanes()
         self.heard: list[Heard] = []
-        """The audio beside the trace that was heard, in order; complete after ``lanes()``."""
+        """The audio beside the trace that was heard, in order; the last of it may be to come."""
         self._playhead = 0.0
         self._calls: dict[str, ToolCall] = {}
-        self._caller_speaks = False
         self._goodbye = False
         """Whether the assistant has ended the conversation of its own accord."""
         self._opened: Line | None = None
         """The step that opened the generation, while the generation is empty."""
         self._generation = ""
+
+    def take_audio(self, passed: PassedAudio) -> None:
+        """Take a step in its condensed form."""
+        self._lanes.seconds = max(self._lanes.seconds, passed.t)
+        text, pushed = "", False
+        for effect in passed.effects:
+            if isinstance(effect, PushText):
+                text = effect.text
+            else:
+                pushed = True
+        event = passed.event
+        self._note_chunk(passed, event.audio, event.text, text=text, pushed=pushed)
 
     def take(self, line: Line) -> None:
         self._lanes.seconds = max(self._lanes.seconds, line.t)
@@ -208,22 +220,25 @@ class LaneBuilder:
         self._note_trouble(line)
 
     def lanes(self) -> Lanes:
-        """The lanes up to the last step. What is still going on then ends with it."""
-        lanes = self._lanes
-        if lanes.states:
-            lanes.states[-1].end = lanes.seconds
-        if lanes.connection:
-            self._end_link(lanes.seconds)
-        if self._caller_speaks:
-            lanes.caller[-1].end = lanes.seconds
-        if lanes.caller_audio:
-            lanes.caller_audio[-1].end = lanes.seconds
-        for call in lanes.tools:
-            if not call.ended:
-                call.end = lanes.seconds
-        self._cut_off(lanes.seconds)
-        self._end_playback(lanes.seconds, interrupted=False)
-        return lanes
+        """The lanes up to the last step. What is still going on then ends with it.
+
+        More steps may be taken afterwards, and the lanes be asked for again.
+        """
+        so_far = self._lanes
+        now = so_far.seconds
+        return structs.replace(
+            so_far,
+            states=_ended(so_far.states, now),
+            connection=_ended(so_far.connection, now),
+            caller=_ended(so_far.caller, now),
+            caller_audio=_ended(so_far.caller_audio, now),
+            tools=[_until(call, now) for call in so_far.tools],
+            playback=_ended(so_far.playback, now),
+            assistant=[
+                speech if speech.end <= now else _cut_off(speech, now)
+                for speech in so_far.assistant
+            ],
+        )
 
     # -- states and the connection ---------------------------------------------------------------
 
@@ -233,7 +248,7 @@ class LaneBuilder:
             return
         if states:
             states[-1].end = line.t
-        states.append(StateSpan(step=line.seq, start=line.t, end=line.t, state=line.target))
+        states.append(StateSpan(step=line.seq, start=line.t, end=math.inf, state=line.target))
 
     def _note_connection(self, line: Line) -> None:
         links, effects = self._lanes.connection, _types(line)
@@ -274,11 +289,9 @@ class LaneBuilder:
     def _note_caller(self, line: Line) -> None:
         caller, effects = self._lanes.caller, _types(line)
         if "emit_speech_started" in effects:
-            caller.append(CallerSpeech(step=line.seq, start=line.t, end=line.t))
-            self._caller_speaks = True
-        if "emit_speech_stopped" in effects and self._caller_speaks:
+            caller.append(CallerSpeech(step=line.seq, start=line.t, end=math.inf))
+        if "emit_speech_stopped" in effects and caller and caller[-1].end == math.inf:
             caller[-1].end = line.t
-            self._caller_speaks = False
         for addition in line.event.get("added", ()):
             self._lanes.typed |= addition["item"].get("role") == "user"
         if line.event["type"] in NO_ANSWER_DUE:
@@ -317,7 +330,7 @@ class LaneBuilder:
             audio[-1].end = start = max(start, audio[-1].start)
         seen = msgspec.convert(line.event, events.CallerAudio)
         fields = {name: getattr(seen, name) for name in seen.__struct_fields__}
-        audio.append(CallerAudio(step=line.seq, start=start, end=line.t, **fields))
+        audio.append(CallerAudio(step=line.seq, start=start, end=math.inf, **fields))
 
     def _end_playback(self, at: float, *, interrupted: bool) -> None:
         playback = self._lanes.playback
@@ -328,9 +341,7 @@ class LaneBuilder:
     # -- the assistant ---------------------------------------------------------------------------
 
     def _note_assistant(self, line: Line) -> None:
-        text = ""
-        audio = _audio(line)
-        pushed = False
+        text, pushed = "", False
         for effect in line.effects:
             kind = effect["type"]
             if kind == "push_text":
@@ -344,14 +355,10 @@ class LaneBuilder:
                 self._opened = None
             elif kind == "close_generation":
                 self._close(line, interrupted=effect.get("interrupted", False))
-        if pushed or text:
-            self._opened = None
-            seconds = audio.get("bytes", 0) / self._bytes_per_second if pushed else 0.0
-            self._play(line, seconds, text, audio.get("dbfs"))
-            if pushed and audio.get("at") is not None:
-                self._hear(seconds, audio["at"])
-        elif audio.get("bytes") and line.event.get("text"):
-            self._discard(line, audio["bytes"] / self._bytes_per_second)
+        if line.event["type"] == "audio_chunk":
+            part = line.event["audio"]
+            audio = AudioLength(part["bytes"], part.get("dbfs"), part.get("at"))
+            self._note_chunk(line, audio, line.event.get("text"), text=text, pushed=pushed)
         if line.event["type"] in ("user_started_speaking", "interrupt", "close"):
             self._cut_off(line.t)
 
@@ -364,22 +371,45 @@ class LaneBuilder:
             self._lanes.empty_answers.append(Span(step=begin.seq, start=begin.t, end=line.t))
         self._opened = None
 
-    def _play(self, line: Line, seconds: float, text: str, dbfs: float | None) -> None:
-        at = max(line.t, self._playhead)
+    def _note_chunk(
+        self,
+        step: Line | PassedAudio,
+        audio: AudioLength,
+        said: str | None,
+        *,
+        text: str,
+        pushed: bool,
+    ) -> None:
+        """Note what came in a chunk, and what of it was passed on: the text, the audio, or both."""
+        if pushed or text:
+            self._opened = None
+            seconds = audio.bytes / self._bytes_per_second if pushed else 0.0
+            self._play(step, seconds, text, audio.dbfs)
+            if pushed and audio.at is not None:
+                self._hear(seconds, audio.at)
+        elif audio.bytes and said:
+            self._discard(step, audio.bytes / self._bytes_per_second)
+
+    def _play(
+        self, step: Line | PassedAudio, seconds: float, text: str, dbfs: float | None
+    ) -> None:
+        at = max(step.t, self._playhead)
         spoken = self._lanes.assistant
         if not spoken or spoken[-1].message != self._generation or at - spoken[-1].end > PAUSE:
             spoken.append(
-                AssistantSpeech(step=line.seq, start=at, end=at, message=self._generation)
+                AssistantSpeech(step=step.seq, start=at, end=at, message=self._generation)
             )
         speech = spoken[-1]
         if text:
             speech.words.append((round(at, 3), text))
-        speech.end = self._playhead = at + seconds
-        first, last = int((at - speech.start) / BIN), math.ceil((speech.end - speech.start) / BIN)
-        speech.levels.extend([SILENT] * (last - len(speech.levels)))
+        speech.end = self._playhead = end = at + seconds
+        levels = speech.levels
+        first, last = int((at - speech.start) / BIN), math.ceil((end - speech.start) / BIN)
+        if last > len(levels):
+            levels += [SILENT] * (last - len(levels))
         level = SILENT if dbfs is None else round(dbfs)
         for number in range(first, last):
-            speech.levels[number] = max(speech.levels[number], level)
+            levels[number] = max(levels[number], level)
 
     def _hear(self, seconds: float, source: float) -> None:
         """Note where the audio that will be played next is in the file beside the trace."""
@@ -395,24 +425,23 @@ class LaneBuilder:
 
     def _cut_off(self, at: float) -> None:
         """End the playback here: the audio that has arrived is not heard any further."""
-        for speech in reversed(self._lanes.assistant):
-            if speech.end <= at:
+        spoken = self._lanes.assistant
+        for number in range(len(spoken) - 1, -1, -1):
+            if spoken[number].end <= at:
                 break
-            if speech.unheard is None:
-                speech.unheard = speech.end
-            speech.end = max(at, speech.start)
+            spoken[number] = _cut_off(spoken[number], at)
         while self.heard and self.heard[-1].start >= at:
             self.heard.pop()
         if self.heard:
             self.heard[-1].end = min(self.heard[-1].end, at)
         self._playhead = min(self._playhead, at)
 
-    def _discard(self, line: Line, seconds: float) -> None:
+    def _discard(self, step: Line | PassedAudio, seconds: float) -> None:
         discarded = self._lanes.discarded
-        if discarded and line.t - discarded[-1].end < PAUSE:
+        if discarded and step.t - discarded[-1].end < PAUSE:
             discarded[-1].end += seconds
         else:
-            discarded.append(Span(step=line.seq, start=line.t, end=line.t + seconds))
+            discarded.append(Span(step=step.seq, start=step.t, end=step.t + seconds))
 
     # -- tools -----------------------------------------------------------------------------------
 
@@ -423,7 +452,7 @@ class LaneBuilder:
             call = ToolCall(
                 step=line.seq,
                 start=line.t,
-                end=line.t,
+                end=math.inf,
                 call_id=event["tool_call_id"],
                 name=event["tool_name"],
                 arguments=event.get("parameters"),
@@ -486,6 +515,24 @@ class LaneBuilder:
                 lanes.failed_replies.append(_trouble(line, effect["problem"], severity))
 
 
+T = TypeVar("T", bound=Span)
+
+
+def _ended(spans: list[T], at: float) -> list[T]:
+    """The same spans, but the last one ends here if it has no end yet."""
+    return [*spans[:-1], *(_until(span, at) for span in spans[-1:])]
+
+
+def _until(span: T, at: float) -> T:
+    return span if span.end <= at else structs.replace(span, end=at)
+
+
+def _cut_off(speech: AssistantSpeech, at: float) -> AssistantSpeech:
+    """The same speech, of which nothing is heard from here on."""
+    unheard = speech.end if speech.unheard is None else speech.unheard
+    return structs.replace(speech, unheard=unheard, end=max(at, speech.start))
+
+
 def _trouble(line: Line, text: str, severity: Severity) -> Trouble:
     return Trouble(step=line.seq, at=line.t, text=text, severity=severity)
 
@@ -498,11 +545,6 @@ def _outputs_sent(line: Line) -> list[str]:
     """Ids of the calls whose outputs the step sends."""
     messages = [effect["message"] for effect in line.effects if effect["type"] == "send"]
     return [m["tool_call_id"] for m in messages if m["type"] == "tool_call_output"]
-
-
-def _audio(line: Line) -> dict[str, Any]:
-    audio = line.event.get("audio")
-    return audio if isinstance(audio, dict) else {}
 
 
 def _why_closed(event: dict[str, Any]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from msgspec import Struct
 
-from phonic_fsm.trace._format import Line
+from phonic_fsm.trace._format import PassedAudio
 from phonic_fsm.trace._reader import TraceReader
-from phonic_fsm.trace._stats import Figures, measure
+from phonic_fsm.trace._stats import Figures, Gauge
 
 from .call import check
 from .findings import Finding
@@ -32,16 +32,16 @@ def overview(reader: TraceReader) -> Overview:
     Raises:
         TraceError: the trace cannot be read to its end.
     """
-    builder = LaneBuilder(reader.header.settings)
-
-    def lines() -> Iterator[Line]:
-        for line in reader:
-            check(reader, line)
-            builder.take(line)
-            yield line
-
-    figures = measure(lines())
-    return summed_up(reader, builder.lanes(), figures)
+    builder, gauge = LaneBuilder(reader.header.settings), Gauge()
+    for step in reader.condensed():
+        if isinstance(step, PassedAudio):
+            builder.take_audio(step)
+            gauge.take_audio(step)
+        else:
+            check(reader, step)
+            builder.take(step)
+            gauge.take(step)
+    return summed_up(reader, builder.lanes(), gauge.finished())
 
 
 def summed_up(

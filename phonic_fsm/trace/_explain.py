@@ -7,7 +7,7 @@ memory is at hand.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -59,36 +59,65 @@ def snapshot(context: Context) -> dict[str, Any]:
     its characters, a message as its type.
     """
     shown: dict[str, Any] = {}
-    for name, field in _SHOWN.items():
+    for name, is_private, within in _SHOWN:
         value = getattr(context, name)
-        part = field.structs.get(None)
-        if part is None:
-            shown[name] = _plain(field, value)
+        if within is None:
+            shown[name] = _plain(value, is_private)
             continue
-        identity, *others = fields_of(part).items()
-        shown[name] = None if value is None else getattr(value, identity[0])
-        for inner, inner_field in others:
-            plain = None if value is None else _plain(inner_field, getattr(value, inner))
-            shown[f"{name}.{inner}"] = plain
+        identity, others = within
+        shown[name] = None if value is None else getattr(value, identity)
+        for full_name, inner, inner_is_private in others:
+            shown[full_name] = (
+                None if value is None else _plain(getattr(value, inner), inner_is_private)
+            )
     return shown
 
 
-_SHOWN = {name: field for name, field in fields_of(Context).items() if name not in LEFT_OUT}
+class _Shown(NamedTuple):
+    """A name in the session's memory, and how it is shown."""
+
+    name: str
+    is_private: bool
+    within: tuple[str, list[tuple[str, str, bool]]] | None
+    """Of a struct: the field that stands for it, and the others: the name that each is shown under,
+    its own, and whether it is private."""
 
 
-def _plain(field: Field, value: Any) -> Any:
-    if isinstance(value, Call):
+def _shown(name: str, field: Field) -> _Shown:
+    part = field.structs.get(None)
+    if part is None:
+        return _Shown(name, Fact.PRIVATE in field.facts, None)
+    identity, *others = fields_of(part).items()
+    return _Shown(
+        name,
+        False,
+        (
+            identity[0],
+            [(f"{name}.{inner}", inner, Fact.PRIVATE in own.facts) for inner, own in others],
+        ),
+    )
+
+
+_SHOWN = [_shown(name, field) for name, field in fields_of(Context).items() if name not in LEFT_OUT]
+
+
+def _plain(value: Any, is_private: bool) -> Any:
+    kind = type(value)
+    # A page shows the memory after each of 100,000 steps, and most of it is one of these.
+    if value is None or kind is bool or kind is int:
+        return value
+    if kind is str:
+        return len(value) if is_private else value
+    if kind is float:
+        return round(value, 3)
+    if kind is list:
+        return [_plain(item, is_private) for item in value]
+    if kind is dict:
+        return {key: _plain(part, is_private) for key, part in value.items()}
+    if kind is set:
+        return sorted(value)
+    if kind is Call:
         return f"{value.name}: {value.phase}"
     if isinstance(value, Struct):
         return value.__struct_config__.tag
-    if isinstance(value, list):
-        return [_plain(field, item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(field, part) for key, part in value.items()}
-    if isinstance(value, set):
-        return sorted(value)
-    if isinstance(value, float):
-        return round(value, 3)
-    if isinstance(value, str) and Fact.PRIVATE in field.facts:
-        return len(value)
     return value

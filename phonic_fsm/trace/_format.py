@@ -22,7 +22,7 @@ import numpy as np
 from msgspec import Meta, Struct, field
 
 from .._core.context import Settings
-from .._core.effects import Effect, PushAudio
+from .._core.effects import Effect, PushAudio, PushText
 from .._core.events import EVENTS, Event
 from .._core.machine import Step
 from .._wire import codec
@@ -89,7 +89,7 @@ class End(Struct, frozen=True, kw_only=True):
     """The number of the last step."""
 
 
-class AudioLength(Struct, frozen=True, omit_defaults=True):
+class AudioLength(Struct, frozen=True, omit_defaults=True, gc=False):
     """Stands for audio."""
 
     bytes: Annotated[int, Meta(ge=0, le=LONGEST_AUDIO)]
@@ -101,15 +101,29 @@ class AudioLength(Struct, frozen=True, omit_defaults=True):
 
 
 class RecordedAudioChunk(
-    Struct, frozen=True, tag="audio_chunk", tag_field="type", omit_defaults=True
+    Struct, frozen=True, tag="audio_chunk", tag_field="type", omit_defaults=True, gc=False
 ):
     audio: AudioLength
     text: Private[str | None] = ""
     timings: dict[str, float] | None = None
 
 
-class RecordedPushAudio(Struct, frozen=True, tag="push_audio", tag_field="type"):
+class RecordedPushAudio(Struct, frozen=True, tag="push_audio", tag_field="type", gc=False):
     audio: AudioLength
+
+
+class PassedAudio(Struct, frozen=True, kw_only=True, gc=False):
+    """A step that plays an audio chunk, or drops it, and does nothing else.
+
+    Nearly all of a call's steps are like this. Read as a ``Line`` each takes twice the time.
+    """
+
+    seq: int
+    t: Annotated[float, Meta(ge=0, le=LONGEST_CALL)]
+    event: RecordedAudioChunk
+    source: str = field(name="from")
+    target: str = field(name="to")
+    effects: list[PushText | RecordedPushAudio]
 
 
 def same_in_json(one: Any, other: Any) -> bool:

@@ -4,16 +4,44 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from .._wire.codec import refuse_too_much
-from ._format import DEEPEST, LONGEST_LINE, MOST_VALUES, NAME, VERSION, End, Header, Line
+from ._format import (
+    DEEPEST,
+    LONGEST_LINE,
+    MOST_VALUES,
+    NAME,
+    VERSION,
+    End,
+    Header,
+    Line,
+    PassedAudio,
+)
+
+_decode_line = msgspec.json.Decoder(Line).decode
+_AUDIO_CHUNK = b'"type":"audio_chunk"'
+_decode_passed_audio = msgspec.json.Decoder(PassedAudio).decode
+
+LONGEST_PASSED_AUDIO = 1000
+"""The most bytes of a line that is read as ``PassedAudio``. A longer one need not be read fast, and
+might hold anything."""
+
+
+class _Whole(NamedTuple):
+    """A step with all its fields."""
+
+    seq: int
+    fields: dict[str, Any]
+
+
+S = TypeVar("S", Line, Line | PassedAudio, _Whole)
 
 
 class TraceError(ValueError):
@@ -73,32 +101,51 @@ class TraceReader:
         Raises:
             TraceError: a line cannot be read, is cut off, or is out of sequence.
         """
-        for line, _ in self._steps():
-            yield line
+        return self._steps(self._line)
+
+    def condensed(self) -> Iterator[Line | PassedAudio]:
+        """The steps, most of them in a form that takes less time. Raises what iteration raises."""
+        return self._steps(self._condensed)
 
     def raw(self) -> Iterator[dict[str, Any]]:
         """The steps with fields that this version does not know. Raises what iteration raises."""
-        for line, text in self._steps():
-            try:
-                yield msgspec.json.decode(text)
-            except (msgspec.DecodeError, UnicodeError) as error:
-                problem = f"{self.path}: line {line.seq + 1} cannot be kept whole: {error}"
-                raise TraceError(problem) from error
+        return (whole.fields for whole in self._steps(self._whole))
 
-    def _steps(self) -> Iterator[tuple[Line, bytes]]:
+    def _steps(self, read: Callable[[int, bytes], S | End]) -> Iterator[S]:
         lines = self._lines()
         next(lines, None)
         for number, text in enumerate(lines, start=2):
-            line = self._line(number, text)
-            if isinstance(line, End):
-                self.end = line
+            step = read(number, text)
+            if isinstance(step, End):
+                self.end = step
                 return
-            if line.seq != number - 1:
+            if step.seq != number - 1:
                 raise TraceError(
-                    f"{self.path}: line {number}: step {line.seq} stands where "
+                    f"{self.path}: line {number}: step {step.seq} stands where "
                     f"step {number - 1} should"
                 )
-            yield line, text
+            yield step
+
+    def _condensed(self, number: int, text: bytes) -> Line | PassedAudio | End:
+        if len(text) < LONGEST_PASSED_AUDIO and _AUDIO_CHUNK in text and text.endswith(b"\n"):
+            try:
+                step = _decode_passed_audio(text)
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
+                pass  # it does something else as well, or cannot be read
+            else:
+                if step.source == step.target:
+                    return step
+        return self._line(number, text)
+
+    def _whole(self, number: int, text: bytes) -> _Whole | End:
+        line = self._line(number, text)
+        if isinstance(line, End):
+            return line
+        try:
+            return _Whole(line.seq, msgspec.json.decode(text))
+        except (msgspec.DecodeError, UnicodeError) as error:
+            problem = f"{self.path}: line {number} cannot be kept whole: {error}"
+            raise TraceError(problem) from error
 
     def _line(self, number: int, text: bytes) -> Line | End:
         if not text.endswith(b"\n"):
@@ -107,7 +154,7 @@ class TraceReader:
             )
         try:
             refuse_too_much(text, DEEPEST, MOST_VALUES)
-            return msgspec.json.decode(text, type=Line)
+            return _decode_line(text)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             problem = error
         try:

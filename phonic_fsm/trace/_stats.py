@@ -20,7 +20,7 @@ from .._wire.server import (
     InterruptedResponse,
     UserStartedSpeaking,
 )
-from ._format import Line
+from ._format import Line, PassedAudio, RecordedPushAudio
 
 OPEN_STATES = frozenset(state.value for state in CONVERSING)
 """The states, as a trace names them, in which the conversation is open."""
@@ -69,7 +69,7 @@ def measure(lines: Iterable[Line]) -> Figures:
     Raises:
         TraceError: as the lines do.
     """
-    gauge = _Gauge()
+    gauge = Gauge()
     for line in lines:
         gauge.take(line)
     return gauge.finished()
@@ -80,7 +80,7 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
     return float(np.percentile(values, percent)) if values else None
 
 
-class _Gauge:
+class Gauge:
     """Measures line by line, and remembers what the next line needs."""
 
     def __init__(self) -> None:
@@ -100,13 +100,16 @@ class _Gauge:
         self._kept = self._keeps = 0.0
         """Seconds of the caller's audio that are kept in the present outage, and that may be."""
 
+    def take_audio(self, passed: PassedAudio) -> None:
+        """Take a step in its condensed form."""
+        self._count(passed.t)
+        for effect in passed.effects:
+            self._heard = True
+            if isinstance(effect, RecordedPushAudio):
+                self._note_audio()
+
     def take(self, line: Line) -> None:
-        if self._lost_at is not None:
-            self._kept = min(self._kept + line.t - self._now, self._keeps)
-        self._now = line.t
-        self._figures.steps += 1
-        if self._began is None:
-            self._began = line.t
+        self._count(line.t)
         event = line.event.get("type")
         if event != "audio_chunk":
             self._take_event(event, line)
@@ -114,6 +117,14 @@ class _Gauge:
             self._move(line)
         for effect in line.effects:
             self._take_effect(effect, event)
+
+    def _count(self, t: float) -> None:
+        if self._lost_at is not None:
+            self._kept = min(self._kept + t - self._now, self._keeps)
+        self._now = t
+        self._figures.steps += 1
+        if self._began is None:
+            self._began = t
 
     def finished(self) -> Figures:
         if self._began is not None:
@@ -161,10 +172,7 @@ class _Gauge:
         kind = effect.get("type")
         if kind == "push_audio":
             self._heard = True
-            if self._answering and self._finished_at is not None:
-                latency = _seconds(self._now - self._finished_at)
-                self._figures.response_latencies.append(latency)
-                self._finished_at = None
+            self._note_audio()
         elif kind == "push_text":
             self._heard = True
         elif kind == SET_AUDIO_GATE:
@@ -179,6 +187,12 @@ class _Gauge:
             # Audio comes ahead of its playback. If the caller cuts off an answer that has ended on
             # the wire, only this effect shows it.
             self._count_interruption(effect.get("id"))
+
+    def _note_audio(self) -> None:
+        if self._answering and self._finished_at is not None:
+            latency = _seconds(self._now - self._finished_at)
+            self._figures.response_latencies.append(latency)
+            self._finished_at = None
 
     def _count_interruption(self, answer: Any) -> None:
         if answer != self._cut_off:

@@ -1,0 +1,68 @@
+"""One call among many: read in the condensed form, and while it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.record_traces import TRACES
+
+from phonic_fsm._report.lanes import LaneBuilder
+from phonic_fsm._report.overview import overview
+from phonic_fsm.trace import TraceError, TraceReader, measure
+from phonic_fsm.trace._format import PassedAudio
+
+MYSTERY = Path(__file__).parent.parent.parent / "examples" / "traces" / "mystery.jsonl"
+CALLS = [*sorted(TRACES.glob("*.jsonl")), MYSTERY]
+
+
+def by_name(path: Path) -> str:
+    return path.stem
+
+
+def built(path: Path) -> LaneBuilder:
+    reader = TraceReader(path)
+    builder = LaneBuilder(reader.header.settings)
+    for line in reader:
+        builder.take(line)
+    return builder
+
+
+@pytest.mark.parametrize("path", CALLS, ids=by_name)
+def test_condensed_steps_tell_what_whole_ones_do(path):
+    reader = TraceReader(path)
+    builder = LaneBuilder(reader.header.settings)
+    for step in reader.condensed():
+        builder.take_audio(step) if isinstance(step, PassedAudio) else builder.take(step)
+    whole = built(path)
+    assert builder.lanes() == whole.lanes()
+    assert builder.heard == whole.heard
+    assert overview(reader).figures == measure(reader)
+
+
+def test_nearly_all_steps_are_condensed():
+    steps = list(TraceReader(MYSTERY).condensed())
+    assert sum(isinstance(step, PassedAudio) for step in steps) > 0.9 * len(steps)
+
+
+@pytest.mark.parametrize("path", CALLS, ids=by_name)
+def test_lanes_may_be_asked_for_after_every_step(path):
+    reader = TraceReader(path)
+    builder = LaneBuilder(reader.header.settings)
+    for line in reader:
+        builder.take(line)
+        assert builder.lanes().seconds == line.t
+    assert builder.lanes() == built(path).lanes()
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [(b'"bytes":960', b'"bytes":-1'), (b'"t":', b'"t":-'), (b'"seq":', b'"seq":1')],
+)
+def test_a_condensed_step_is_checked_like_any_other(tmp_path, there, instead):
+    lines = MYSTERY.read_bytes().splitlines(keepends=True)
+    lines[120] = lines[120].replace(there, instead, 1)
+    path = tmp_path / "call.jsonl"
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(TraceError, match="line 121"):
+        overview(TraceReader(path))
