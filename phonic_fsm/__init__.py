@@ -3,9 +3,9 @@
 An agent needs ``RealtimeModel`` only. The other names are for annotations, for ``except`` clauses
 and for listeners.
 
-Public is what ``phonic_fsm``, ``phonic_fsm.simulator``, ``phonic_fsm.testing`` and
-``phonic_fsm.trace`` list in ``__all__``. The names of all other modules begin with an underscore.
-What is in them can change in any release.
+Public is what ``phonic_fsm``, ``phonic_fsm.durable``, ``phonic_fsm.simulator``,
+``phonic_fsm.testing`` and ``phonic_fsm.trace`` list in ``__all__``. The names of all other modules
+begin with an underscore. What is in them can change in any release.
 """
 
 from typing import TYPE_CHECKING

@@ -50,8 +50,8 @@ class Files(Struct, frozen=True):
             self.template.format(
                 session=session,
                 time=f"{now:%Y%m%dT%H%M%SZ}",
-                job=_fit_for_a_name(job),
-                room=_fit_for_a_name(room),
+                job=fit_for_a_name(job),
+                room=fit_for_a_name(room),
             )
         )
 
@@ -115,7 +115,10 @@ def _fields(template: str) -> set[str]:
     return {field for _, field, _, _ in Formatter().parse(template) if field is not None}
 
 
-def _fit_for_a_name(value: str) -> str:
-    """The value without characters that lead out of the directory or that a file system refuses."""
-    fit = re.sub(r"[^\w.-]+", "_", value).encode()[:LONGEST_VALUE].decode(errors="ignore")
+def fit_for_a_name(value: str, longest: int = LONGEST_VALUE) -> str:
+    """The value without characters that lead out of the directory or that a file system refuses.
+
+    It has as many bytes as ``longest`` at most.
+    """
+    fit = re.sub(r"[^\w.-]+", "_", value).encode()[:longest].decode(errors="ignore")
     return fit.lstrip(".") or "none"

@@ -1,0 +1,53 @@
+"""Calls that outlive the process that runs them: a journal, its owner, and a successor.
+
+``store``
+    What a store of journals does, and the errors.
+``directory``
+    A store for the processes of one host.
+``place``
+    Which store a directory names.
+``process``
+    The process that owns a journal.
+"""
+
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy
+
+if TYPE_CHECKING:
+    from ._place import journals
+    from ._store import (
+        Ended,
+        Holder,
+        Journal,
+        JournalError,
+        Journals,
+        NoJournal,
+        OwnershipLost,
+        Status,
+        StoreFailed,
+        Taken,
+    )
+
+__all__ = [
+    "Ended",
+    "Holder",
+    "Journal",
+    "JournalError",
+    "Journals",
+    "NoJournal",
+    "OwnershipLost",
+    "Status",
+    "StoreFailed",
+    "Taken",
+    "journals",
+]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "._place": "journals",
+        "._store": "Ended Holder Journal JournalError Journals NoJournal OwnershipLost Status "
+        "StoreFailed Taken",
+    },
+)

@@ -1,0 +1,398 @@
+"""Journals in a directory: for the processes of one host.
+
+Each journal is a directory of its own, with these files:
+
+``journal.jsonl``
+    The lines.
+``lease``
+    Who has the journal, as JSON. It is replaced as a whole, and by the owner only.
+``lock``
+    Locked (``flock``) by the owner for as long as its process lives, so a death shows at once. The
+    heartbeat is its time of change.
+``dispatched``
+    When a successor was last sent.
+
+Only the owner of the lock writes, and a process that holds it is killed before another takes the
+journal over: a stopped process that wakes up could write between a check and the write.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+from weakref import WeakSet
+
+import msgspec
+from msgspec import Struct
+
+from ._process import exists, is_here, kill
+from ._store import (
+    LIFETIME,
+    STILL_SECONDS,
+    Ended,
+    Held,
+    Holder,
+    NoJournal,
+    OwnershipLost,
+    Status,
+    StoreFailed,
+    Taken,
+    crashes_so_far,
+)
+
+JOURNAL = "journal.jsonl"
+LEASE = "lease"
+LOCK = "lock"
+DISPATCHED = "dispatched"
+
+UNFINISHED = ".new-"
+"""The name of a journal that is being made begins like this, so nobody sees it yet."""
+
+LONGEST_DYING = 2.0
+"""How long (s) a killed process may take to let go of its lock."""
+
+_BLOCK = 64 * 2**10
+
+
+class Lease(Struct, frozen=True):
+    """What the file ``lease`` holds. Times are in s since 1970."""
+
+    number: int
+    holder: Holder
+    since: float
+    """When this owner began."""
+    crashes: int
+    """How many owners before this one have died early, in a row."""
+    lifetime: float
+    """How long (s) the journal is kept after the call."""
+    state: Literal["held", "released", "ended"] = "held"
+
+    def crashes_with_this(self, died: float) -> int:
+        """How many have died early, in a row, when this owner has died at that time."""
+        if self.state == "released":
+            return self.crashes
+        return crashes_so_far(self.crashes, max(0.0, died - self.since))
+
+
+class DirectoryJournal:
+    """A journal that this process owns."""
+
+    def __init__(self, folder: Path, lease: Lease, lock: int) -> None:
+        """``lock`` is the descriptor of the locked file, which belongs to this object from now."""
+        self.name = folder.name
+        self.number = lease.number
+        self._folder = folder
+        self._lease = lease
+        self._lock = lock
+        self._file = os.open(folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._size = os.fstat(self._file).st_size
+        self._use = threading.Lock()
+        """Held while the descriptors are used: once closed, their numbers mean other files."""
+        self._is_open = True
+        _owned.add(self)
+
+    def append(self, lines: bytes) -> None:
+        with self._use, _failing_clearly(self.name):
+            self._check()
+            try:
+                self._write(lines)
+            except OSError:
+                # All or none: what has been written of them goes.
+                os.ftruncate(self._file, self._size)
+                raise
+            self._size += len(lines)
+
+    def beat(self) -> None:
+        with _failing_clearly(self.name):
+            self._check()
+            os.utime(self._folder / LOCK)
+
+    def check(self) -> None:
+        with _failing_clearly(self.name):
+            self._check()
+
+    def end(self) -> None:
+        self._finish("ended")
+
+    def release(self) -> None:
+        self._finish("released")
+
+    def leave_to_the_parent(self) -> None:
+        """Close the files in a forked child, which shares the lock with its parent."""
+        self._use = threading.Lock()
+        self._close()
+
+    def _write(self, lines: bytes) -> None:
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+
+    def _check(self) -> None:
+        if not self._is_open or _read_lease(self._folder).number != self.number:
+            raise OwnershipLost(f"this process no longer has the journal {self.name}")
+
+    def _finish(self, state: Literal["released", "ended"]) -> None:
+        with self._use, _failing_clearly(self.name):
+            self._check()
+            os.utime(self._folder / LOCK)
+            _write_lease(self._folder, msgspec.structs.replace(self._lease, state=state))
+            self._close()
+
+    def _close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            os.close(self._file)
+            os.close(self._lock)
+
+
+class DirectoryJournals:
+    """A directory of journals. It and all in it can be read by this user only."""
+
+    def __init__(self, place: Path, lifetime: float = LIFETIME) -> None:
+        self._place = place
+        self._lifetime = lifetime
+
+    def begin(self, name: str, holder: Holder) -> DirectoryJournal:
+        folder = self._folder(name)
+        with _failing_clearly(name):
+            self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self._place))
+            lock = _make(unfinished / LOCK)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                os.close(_make(unfinished / JOURNAL))
+                lease = Lease(1, holder, time.time(), 0, self._lifetime)
+                _write_lease(unfinished, lease)
+                try:
+                    unfinished.rename(folder)
+                except OSError:
+                    if folder.exists():
+                        raise Taken(f"there is a journal {name} already") from None
+                    raise
+                return DirectoryJournal(folder, lease, lock)
+            except BaseException:
+                os.close(lock)
+                shutil.rmtree(unfinished, ignore_errors=True)
+                raise
+
+    def take_over(self, name: str, holder: Holder) -> DirectoryJournal:
+        folder = self._folder(name)
+        with _failing_clearly(name):
+            lease = _read_lease(folder)
+            if lease.state == "ended":
+                raise Ended(f"the call of the journal {name} is over")
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                _wrest(folder, lease, lock)
+                # Nobody else writes the lease from here.
+                lease = _read_lease(folder)
+                if lease.state == "ended":
+                    raise Ended(f"the call of the journal {name} is over")
+                now = time.time()
+                claimed = Lease(
+                    lease.number + 1, holder, now, lease.crashes_with_this(now), lease.lifetime
+                )
+                _cut_off_what_is_incomplete(folder / JOURNAL)
+                os.utime(lock)
+                _write_lease(folder, claimed)
+                return DirectoryJournal(folder, claimed, lock)
+            except BaseException:
+                os.close(lock)
+                raise
+
+    def read(self, name: str) -> Iterator[bytes]:
+        with _failing_clearly(name), (self._folder(name) / JOURNAL).open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield line
+
+    def statuses(self) -> list[Status]:
+        found = []
+        for folder in self._folders():
+            with suppress(FileNotFoundError, NoJournal):  # it is being removed
+                found.append(_status(folder))
+        return found
+
+    def may_dispatch(self, name: str, number: int, seconds: float) -> bool:
+        folder = self._folder(name)
+        with _failing_clearly(name):
+            if _read_lease(folder).number != number:
+                return False
+            mark = os.open(folder / DISPATCHED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(mark, fcntl.LOCK_EX)
+                last = os.pread(mark, 100, 0).split()
+                now = time.time()
+                if last and int(last[0]) == number and 0 <= now - float(last[1]) < seconds:
+                    return False
+                os.ftruncate(mark, 0)
+                os.pwrite(mark, b"%d %f" % (number, now), 0)
+                return True
+            finally:
+                os.close(mark)
+
+    def remove_expired(self) -> None:
+        with _failing_clearly(str(self._place)):
+            for folder in self._folders(UNFINISHED):
+                with suppress(FileNotFoundError):
+                    _remove_if_left_behind(folder)
+            for folder in self._folders():
+                with suppress(FileNotFoundError, NoJournal):
+                    lease, age = _read_lease(folder), _beat_age(folder)
+                    if age > lease.lifetime:
+                        _remove_if_left_behind(folder)
+
+    def _folder(self, name: str) -> Path:
+        """Where the journal is. A name may come from a job's metadata, and must not lead away."""
+        if not re.fullmatch(r"[\w-][\w.-]*", name):
+            raise NoJournal(f"{name!r} is no journal's name")
+        return self._place / name
+
+    def _folders(self, beginning: str = "") -> list[Path]:
+        with _failing_clearly(str(self._place)):
+            try:
+                found = sorted(self._place.iterdir())
+            except FileNotFoundError:
+                return []
+        return [
+            folder
+            for folder in found
+            if (folder.name.startswith(beginning) if beginning else folder.name[:1] != ".")
+            and (folder / LOCK).exists()
+        ]
+
+
+def _wrest(folder: Path, lease: Lease, lock: int) -> None:
+    """Lock the journal, whose owner is killed first if its heart has stopped.
+
+    Raises:
+        Taken: its owner works, or cannot be killed, or another process is faster.
+    """
+    until = time.monotonic() + LONGEST_DYING
+    while not _lock_at_once(lock):
+        if _read_lease(folder).number != lease.number:
+            raise Taken(f"another process was faster to take over the journal {folder.name}")
+        if not (is_here(lease.holder) and not exists(lease.holder)):
+            if _beat_age(folder) < STILL_SECONDS:
+                raise Taken(f"the journal {folder.name} has an owner that works")
+            kill(lease.holder)
+        # A guard that looks, or another process that takes the journal over, has it for a moment.
+        if time.monotonic() > until:
+            raise Taken(f"the owner of the journal {folder.name} does not let go of it")
+        time.sleep(0.002)
+    if os.fstat(lock).st_nlink == 0:
+        raise NoJournal(f"the journal {folder.name} has been removed")
+
+
+def _lock_at_once(lock: int, kind: int = fcntl.LOCK_EX) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_locked(folder: Path) -> bool:
+    probe = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return not _lock_at_once(probe, fcntl.LOCK_SH)
+    finally:
+        os.close(probe)
+
+
+def _status(folder: Path) -> Status:
+    lease, age = _read_lease(folder), _beat_age(folder)
+    held: Held
+    if lease.state == "ended":
+        held = "ended"
+    elif not _is_locked(folder):
+        held = "dead"
+    else:
+        held = "still" if age >= STILL_SECONDS else "held"
+    crashes = lease.crashes
+    if held in ("still", "dead"):
+        crashes = lease.crashes_with_this(time.time() - age)
+    return Status(folder.name, lease.number, lease.holder, held, crashes, age)
+
+
+def _remove_if_left_behind(folder: Path) -> None:
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        if _lock_at_once(lock):
+            shutil.rmtree(folder)
+    finally:
+        os.close(lock)
+
+
+def _beat_age(folder: Path) -> float:
+    return max(0.0, time.time() - (folder / LOCK).stat().st_mtime)
+
+
+def _read_lease(folder: Path) -> Lease:
+    try:
+        return msgspec.json.decode((folder / LEASE).read_bytes(), type=Lease)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoJournal(f"there is no journal {folder.name}") from None
+    except msgspec.DecodeError as error:
+        raise StoreFailed(f"the lease of the journal {folder.name} is damaged: {error}") from None
+
+
+def _write_lease(folder: Path, lease: Lease) -> None:
+    new = folder / f"{LEASE}.new"
+    with open(new, "wb", opener=_private) as file:
+        file.write(msgspec.json.encode(lease))
+    new.replace(folder / LEASE)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _make(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _cut_off_what_is_incomplete(path: Path) -> None:
+    """Remove a last line without a line break: its writer was killed."""
+    with path.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            last = file.read(end - start).rfind(b"\n")
+            if last >= 0:
+                file.truncate(start + last + 1)
+                return
+            end = start
+        file.truncate(0)
+
+
+@contextmanager
+def _failing_clearly(name: str) -> Iterator[None]:
+    """Turn what the file system says into ``StoreFailed``."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NoJournal(f"there is no journal {name}: {error.strerror}") from None
+    except OSError as error:
+        raise StoreFailed(f"the journal {name} cannot be used: {error.strerror}") from None
+
+
+_owned: WeakSet[DirectoryJournal] = WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    for journal in tuple(_owned):
+        journal.leave_to_the_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)

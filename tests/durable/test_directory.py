@@ -1,0 +1,218 @@
+"""Journals in a directory: what files, locks and processes do there."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import stat
+import sys
+import time
+
+import pytest
+from durable.test_stores import ME, lines, status, until
+from msgspec.structs import replace
+from support.processes import running
+
+from phonic_fsm.durable import NoJournal, StoreFailed, Taken, journals
+from phonic_fsm.durable._process import exists
+
+LOOKING = """
+import sys
+from phonic_fsm.durable import journals
+store = journals(sys.argv[1])
+print("looking", flush=True)
+while True:
+    store.statuses()
+"""
+"""A guard that looks as often as it can; each look locks the journals for a moment."""
+
+
+def test_only_this_user_can_read_a_journal(store, tmp_path):
+    os.umask(0)
+    store.begin("call", ME).release()
+    store.take_over("call", ME)
+    store.may_dispatch("call", 2, 1)
+    modes = {
+        str(path.relative_to(tmp_path)): oct(stat.S_IMODE(path.stat().st_mode))
+        for path in tmp_path.rglob("*")
+    }
+    assert modes == {
+        "journals": "0o700",
+        "journals/call": "0o700",
+        "journals/call/dispatched": "0o600",
+        "journals/call/journal.jsonl": "0o600",
+        "journals/call/lease": "0o600",
+        "journals/call/lock": "0o600",
+    }
+
+
+def test_a_stopped_owner_is_killed_and_never_wakes_up(store, own):
+    owner = own("begin", "call")
+    assert owner.said() == "1"
+    owner.stop()
+    assert until(store, "still").crashes == 1
+    # What it would do if it woke up after the takeover.
+    owner.ask("append too late")
+    journal = store.take_over("call", ME)
+    owner.go_on()
+    assert owner.until_dead() == -signal.SIGKILL
+    journal.append(b"in time\n")
+    assert lines(store) == ["in time\n"]
+
+
+def test_a_stopped_owner_that_two_would_succeed_has_one_successor(store, own):
+    owner = own("begin", "call")
+    assert owner.said() == "1"
+    owner.stop()
+    until(store, "still")
+    said = [successor.said() for successor in [own("take_over", "call") for _ in range(3)]]
+    assert sorted(said) == ["2", "Taken", "Taken"]
+
+
+def test_a_last_line_that_was_cut_off_is_left_out_and_removed(store, own, tmp_path):
+    owner = own("begin", "call")
+    assert owner.said() == "1"
+    assert owner.do("append whole") == "done"
+    assert owner.do('cut {"half":') == "done"
+    owner.kill()
+    assert lines(store) == ["whole\n"]
+    store.take_over("call", ME).append(b"next\n")
+    assert (tmp_path / "journals/call/journal.jsonl").read_bytes() == b"whole\nnext\n"
+
+
+@pytest.mark.parametrize("cut_off", [b"x", b"x" * 200_000, b"whole\n" + b"x" * 65_536])
+def test_a_long_line_that_was_cut_off_is_removed_too(store, tmp_path, cut_off):
+    store.begin("call", ME).release()
+    journal = tmp_path / "journals/call/journal.jsonl"
+    journal.write_bytes(cut_off)
+    store.take_over("call", ME)
+    assert journal.read_bytes() == (b"whole\n" if b"\n" in cut_off else b"")
+
+
+def test_another_process_with_the_owners_id_is_not_killed(store, own, place):
+    other = own("begin", "other")
+    assert other.said() == "1"
+    stranger = status(store, "other").holder
+    # The owner of this journal had the same id, and began long before.
+    store.begin("call", replace(stranger, started=stranger.started - 3600))
+    folder = f"{place}/call"
+    os.utime(f"{folder}/lock", (0, 0))
+    with pytest.raises(Taken):
+        store.take_over("call", ME)
+    assert exists(stranger)
+    assert other.do("check") == "done"
+
+
+def test_an_owner_on_another_host_is_not_killed(store, own, place):
+    other = own("begin", "other")
+    assert other.said() == "1"
+    twin = replace(status(store, "other").holder, host="another")
+    store.begin("call", twin)
+    os.utime(f"{place}/call/lock", (0, 0))
+    with pytest.raises(Taken, match="another host"):
+        store.take_over("call", ME)
+    assert other.do("check") == "done"
+
+
+def test_a_process_does_not_kill_itself(store, place):
+    store.begin("call", ME)
+    os.utime(f"{place}/call/lock", (0, 0))
+    assert status(store).held == "still"
+    with pytest.raises(Taken):
+        store.take_over("call", ME)
+
+
+def test_a_child_of_the_owner_does_not_keep_the_journal(store, own):
+    owner = own("begin", "call")
+    assert owner.said() == "1"
+    owner.ask("fork 60")
+    child = int(owner.said().removeprefix("forked "))
+    owner.kill()
+    os.kill(child, 0)  # it is still there
+    assert status(store).held == "dead"
+    assert store.take_over("call", ME).number == 2
+
+
+def test_a_guard_that_looks_all_the_time_is_in_nobodys_way(store, own, place):
+    with running(sys.executable, "-c", LOOKING, place) as looking:
+        looking.stdout.readline()
+        for number in range(1, 6):
+            owner = own("begin" if number == 1 else "take_over", "call")
+            assert owner.said() == str(number)
+            owner.kill()
+        assert looking.poll() is None
+
+
+def test_a_full_disk_leaves_no_half_lines(tmp_path, monkeypatch):
+    store = journals(tmp_path / "journals")
+    journal = store.begin("call", ME)
+    journal.append(b"one\n")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
+        with pytest.raises(StoreFailed, match="too large"):
+            journal.append(b"two, which is long\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    journal.append(b"three\n")
+    assert lines(store) == ["one\n", "three\n"]
+
+
+def test_a_journal_that_somebody_removes_is_told(store, place):
+    journal = store.begin("call", ME)
+    shutil.rmtree(f"{place}/call")
+    for method in (journal.beat, journal.check, journal.end, lambda: journal.append(b"x\n")):
+        with pytest.raises(NoJournal):
+            method()
+    assert store.statuses() == []
+
+
+def test_a_damaged_lease_is_told(store, place):
+    store.begin("call", ME)
+    with open(f"{place}/call/lease", "w") as lease:
+        lease.write("{")
+    with pytest.raises(StoreFailed, match="lease of the journal call is damaged"):
+        store.take_over("call", ME)
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    store = journals(tmp_path / "file" / "journals")
+    with pytest.raises(StoreFailed, match="Not a directory"):
+        store.begin("call", ME)
+
+
+@pytest.mark.parametrize("place", ["", "http://host/", "redi://host"])
+def test_a_place_that_is_none_is_an_error(place):
+    with pytest.raises(ValueError, match="journals are kept in a directory"):
+        journals(place)
+
+
+def test_what_else_is_in_the_directory_is_left_alone(store, tmp_path):
+    store.begin("call", ME)
+    (tmp_path / "journals/notes").mkdir()
+    (tmp_path / "journals/file").touch()
+    assert [status.name for status in store.statuses()] == ["call"]
+    store.remove_expired()
+    assert (tmp_path / "journals/notes").exists()
+
+
+def test_journals_are_removed_when_their_lifetime_is_over(place, own):
+    store = journals(place, lifetime=60)
+    kept = journals(place, lifetime=1e9)
+    store.begin("ended", ME).end()
+    store.begin("released", ME).release()
+    store.begin("owned", ME)
+    kept.begin("kept", ME).end()
+    os.mkdir(f"{place}/.new-left")
+    open(f"{place}/.new-left/lock", "w").close()
+    store.remove_expired()
+    assert len(store.statuses()) == 4, "nothing is that old"
+    for name in ("ended", "released", "owned", "kept"):
+        os.utime(f"{place}/{name}/lock", (0, time.time() - 61))
+    store.remove_expired()
+    assert sorted(os.listdir(place)) == ["kept", "owned"]
