@@ -1,4 +1,4 @@
-"""What stands out in a call, as commands print it, and the exit code that follows from it."""
+"""What stands out in a call and how it ended, as commands print it, and the exit code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
+from phonic_fsm._report.end import End
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.severity import SEVERITIES, Severity
 
@@ -33,6 +34,13 @@ def as_text(found: Iterable[Finding]) -> Iterable[Text]:
         at = f"{finding.severity} at {finding.start:.3f} s, step {finding.step}: "
         yield Text(at, _STYLES[finding.severity]).append(printable(finding.title), "bold")
         yield Text(f"    {printable(finding.sentence)}", "default")
+
+
+def end_as_text(end: End | None) -> Iterable[Text]:
+    """A line, if the call has ended."""
+    if end is not None:
+        told = f"{end.title} ({end.by}, {end.reason}). {end.sentence}"
+        yield Text(f"end at {end.at:.3f} s, step {end.step}: ").append(printable(told))
 
 
 def as_json(found: Iterable[Finding]) -> list[dict[str, Any]]:

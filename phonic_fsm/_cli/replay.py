@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from phonic_fsm._core.states import State
+from phonic_fsm._report.end import End
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.lanes import LaneBuilder
 from phonic_fsm._report.rules import findings
@@ -24,7 +26,7 @@ from phonic_fsm.trace._replay import ReplayedStep, replay
 
 from .entries import Entry, chosen_kinds, entries
 from .failure import CommandFailed
-from .findings import as_json, as_text, exit_code
+from .findings import as_json, as_text, end_as_text, exit_code
 from .painter import Painter, put
 from .stepper import Stepper
 from .text import printable
@@ -77,7 +79,7 @@ def run_replay(path: Path, view: View) -> int:
     except TraceError as error:
         raise CommandFailed(printable(str(error))) from error
     found = replayed.findings()
-    for line in as_text(found):
+    for line in (*as_text(found), *end_as_text(replayed.end)):
         console.print(line)
     _print_verdict(replayed, console)
     return max(replayed.exit_code, exit_code(found, view.fail_on))
@@ -115,6 +117,11 @@ class _Replayed:
         if last is not None and (last.line.seq == self.until or last.difference is not None):
             return []
         return findings(self._lanes.lanes())
+
+    @property
+    def end(self) -> End | None:
+        """How the call ended, if it did and the machine has replayed it up to there."""
+        return self._lanes.lanes().end
 
     @property
     def exit_code(self) -> int:
@@ -163,7 +170,7 @@ def _print_json(replayed: _Replayed, only: frozenset[str]) -> list[Finding]:
             "got": difference.got,
         }
     found = replayed.findings()
-    _emit({**verdict, "findings": as_json(found)})
+    _emit({**verdict, "end": msgspec.to_builtins(replayed.end), "findings": as_json(found)})
     return found
 
 

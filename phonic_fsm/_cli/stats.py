@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -81,6 +82,8 @@ class Summary:
             name: Durations()
             for name in ("time_to_ready", "response_latency", "tool_duration", "outage")
         }
+        self.ended: Counter[str] = Counter()
+        """How many calls each author has ended; ``not_ended`` for those that have no end."""
         self.found: dict[tuple[Severity, str], list[str]] = {}
         """The traces with a finding, by its severity and its rule."""
 
@@ -92,6 +95,8 @@ class Summary:
         for kind in {(finding.severity, finding.rule) for finding in reading.result.findings}:
             self.found.setdefault(kind, []).append(path)
         self.traces += 1
+        end = reading.result.end
+        self.ended[end.by if end is not None else "not_ended"] += 1
         self.seconds += figures.seconds
         self.steps += figures.steps
         self.interruptions += figures.interruptions
@@ -114,6 +119,7 @@ class Summary:
             "interruptions": self.interruptions,
             "dropped_audio_ms": self.dropped_audio_ms,
             **{name: durations.as_json() for name, durations in self.durations.items()},
+            "ended_by": dict(self.ended.most_common()),
             "findings": [
                 {"severity": severity, "rule": rule, "traces": len(paths)}
                 for severity, rule, paths in self._found()
@@ -128,6 +134,10 @@ class Summary:
         console.print(self._table())
         console.print(f"interruptions   {self.interruptions:,}")
         console.print(f"audio dropped   {self.dropped_audio_ms / 1000:.1f} s")
+        ended = ", ".join(
+            f"{by.replace('_', ' ')} {number:,}" for by, number in self.ended.most_common()
+        )
+        console.print(f"ended by        {ended}")
         if self.never_ready:
             console.print(f"never ready     {self.never_ready:,}", style="red")
         for severity, rule, paths in self._found():
@@ -164,4 +174,10 @@ def _trace_as_json(reading: Reading[Overview]) -> dict[str, Any]:
     if seen is None:
         return {"trace": reading.path, "problem": reading.problem}
     figures = msgspec.to_builtins(seen.figures)
-    return {"trace": reading.path, **figures, "findings": findings.as_json(seen.findings)}
+    end = msgspec.to_builtins(seen.end)
+    return {
+        "trace": reading.path,
+        **figures,
+        "end": end,
+        "findings": findings.as_json(seen.findings),
+    }

@@ -25,6 +25,7 @@ from phonic_fsm._wire.server import AssistantEndedConversation
 from phonic_fsm.trace._format import AudioLength, Line, PassedAudio
 from phonic_fsm.trace._stats import GENERATION_OPENED, NO_ANSWER_DUE, OPEN_STATES
 
+from .end import End, EndBuilder
 from .severity import Severity
 
 BIN = 0.05
@@ -104,6 +105,8 @@ class ToolCall(Span, kw_only=True):
     name: str
     arguments: Any
     output: Any = None
+    is_error: bool = False
+    """Whether LiveKit says that the output is the tool's error."""
     given: float | None = None
     """When the tool's output came."""
     began: float | None = None
@@ -176,6 +179,11 @@ class Lanes(Struct, kw_only=True):
     was withdrawn."""
     discarded: list[Span] = field(default_factory=list)
     """Audio of the assistant that arrived after the session had interrupted the turn."""
+    end: End | None = None
+    """``None`` if the trace ends before the session is closed."""
+    observed: bool = False
+    """Whether an ``AgentSession`` was observed: without, nothing is known of playback, of when
+    tools ran, and of LiveKit's reason for the end."""
 
 
 class LaneBuilder:
@@ -185,6 +193,7 @@ class LaneBuilder:
         rate, sample_bytes = SAMPLING[settings.config.output_format or DEFAULT_FORMAT]
         self._bytes_per_second = rate * sample_bytes
         self._lanes = Lanes()
+        self._end = EndBuilder()
         self.heard: list[Heard] = []
         """The audio beside the trace that was heard, in order; the last of it may be to come."""
         self._playhead = 0.0
@@ -212,6 +221,7 @@ class LaneBuilder:
         self._note_assistant(line)
         if line.event["type"] == "audio_chunk" and line.source == line.target:
             return  # nearly all of a call's steps, and no other lane's matter
+        self._end.take(line)
         self._note_state(line)
         self._note_observation(line)
         self._note_connection(line)
@@ -228,6 +238,8 @@ class LaneBuilder:
         now = so_far.seconds
         return structs.replace(
             so_far,
+            end=self._end.end,
+            observed=self._end.observed,
             states=_ended(so_far.states, now),
             connection=_ended(so_far.connection, now),
             caller=_ended(so_far.caller, now),
@@ -476,6 +488,7 @@ class LaneBuilder:
         call = self._calls.get(str(item.get("call_id")))
         if call is not None and item["type"] == "function_call_output" and call.given is None:
             call.given, call.output = line.t, item["output"]
+            call.is_error = bool(item.get("is_error"))
             # If the server is ready, an output that is awaited is sent at once.
             call.late = line.source in OPEN_STATES and call.call_id not in _outputs_sent(line)
 

@@ -11,6 +11,7 @@ from phonic_fsm.trace._reader import TraceReader
 from phonic_fsm.trace._stats import Figures, Gauge
 
 from .call import check
+from .end import End
 from .findings import Finding
 from .lanes import LaneBuilder, Lanes
 from .rules import findings
@@ -22,6 +23,7 @@ class Overview(Struct, kw_only=True):
     seconds: float
     state: str
     """The state that the last step leads to; empty without a step."""
+    end: End | None
     findings: list[Finding]
     figures: Figures
 
@@ -52,6 +54,7 @@ def summed_up(
         started=reader.header.started,
         seconds=lanes.seconds,
         state=lanes.states[-1].state if lanes.states else "",
+        end=lanes.end,
         findings=list(found) if found is not None else findings(lanes),
         figures=figures,
     )

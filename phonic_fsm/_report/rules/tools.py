@@ -16,7 +16,7 @@ SOON = 60.0
 
 def tool_without_output(lanes: Lanes) -> Iterator[Finding]:
     for call in lanes.tools:
-        if call.status == "error":
+        if call.status == "error" or call.is_error:
             sentence = (
                 f"The tool raised an error {_after(call)}. Phonic got the error as its output."
             )
