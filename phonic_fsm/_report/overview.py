@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -11,10 +11,9 @@ from phonic_fsm.trace._reader import TraceReader
 from phonic_fsm.trace._stats import Figures, Gauge
 
 from .call import check
-from .end import End
 from .findings import Finding
 from .lanes import LaneBuilder, Lanes
-from .rules import findings
+from .rules import RULES, Rule, findings
 
 
 class Overview(Struct, kw_only=True):
@@ -23,12 +22,11 @@ class Overview(Struct, kw_only=True):
     seconds: float
     state: str
     """The state that the last step leads to; empty without a step."""
-    end: End | None
     findings: list[Finding]
     figures: Figures
 
 
-def overview(reader: TraceReader) -> Overview:
+def overview(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Overview:
     """Read a trace and say what stands out in it. Nothing is replayed.
 
     Raises:
@@ -43,18 +41,18 @@ def overview(reader: TraceReader) -> Overview:
             check(reader, step)
             builder.take(step)
             gauge.take(step)
-    return summed_up(reader, builder.lanes(), gauge.finished())
+    lanes = builder.lanes()
+    return summed_up(reader, lanes, gauge.finished(), findings(lanes, rules))
 
 
 def summed_up(
-    reader: TraceReader, lanes: Lanes, figures: Figures, found: Iterable[Finding] | None = None
+    reader: TraceReader, lanes: Lanes, figures: Figures, found: Iterable[Finding]
 ) -> Overview:
     """The overview of a trace that has been read."""
     return Overview(
         started=reader.header.started,
         seconds=lanes.seconds,
         state=lanes.states[-1].state if lanes.states else "",
-        end=lanes.end,
-        findings=list(found) if found is not None else findings(lanes),
+        findings=list(found),
         figures=figures,
     )

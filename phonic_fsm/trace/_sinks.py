@@ -40,9 +40,6 @@ class Sink(Protocol):
     def write(self, lines: list[bytes]) -> None:
         """Write lines, perhaps none; called twice a second or more."""
 
-    def flush(self) -> None:
-        """Let a reader find what was written."""
-
     def close(self) -> None: ...
 
     def let_go(self) -> None:
@@ -68,9 +65,6 @@ class FileSink:
 
     def write(self, lines: list[bytes]) -> None:
         self._put(b"".join(lines))
-
-    def flush(self) -> None:
-        pass
 
     def close(self) -> None:
         self._file.close()
@@ -105,10 +99,6 @@ class GzipSink(FileSink):
             self._put(self._compressor.compress(b"".join(lines)))
             self._unflushed_since = self._unflushed_since or now
         if self._unflushed_since and now - self._unflushed_since >= GZIP_FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._unflushed_since:
             self._put(self._compressor.flush(zlib.Z_SYNC_FLUSH))
             self._unflushed_since = None
 
@@ -131,9 +121,6 @@ class FunctionSink:
         for line in lines:
             self._function(self._session, line)
             self.size += len(line)
-
-    def flush(self) -> None:
-        pass
 
     def close(self) -> None:
         pass
