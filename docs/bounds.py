@@ -225,6 +225,7 @@ BOUND_NOTHING = {
     "phonic_fsm.trace._audio.LARGEST_GAP": "when silence is put into a file",
     "phonic_fsm.trace._format.LONGEST_AUDIO": "which traces are readable",
     "phonic_fsm.trace._format.LONGEST_CALL": "which traces are readable",
+    "phonic_fsm.trace._recorder.LONGEST_LINGER": "how long a closed session's end is observed",
     "phonic_fsm.trace._recorder.LONGEST_WAIT": "how long the end of a session waits",
     "phonic_fsm.trace._writer.LONGEST_FAREWELL": "how long the end of the process waits",
 }

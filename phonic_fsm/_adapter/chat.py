@@ -72,7 +72,12 @@ def to_item(item: llm.ChatItem) -> Item:
         return FunctionCall(item.id, item.call_id, utf8(item.name), utf8(item.arguments))
     if isinstance(item, llm.FunctionCallOutput):
         return FunctionCallOutput(
-            item.id, item.call_id, utf8(item.name), utf8(item.output), item.reply_required
+            item.id,
+            item.call_id,
+            utf8(item.name),
+            utf8(item.output),
+            item.reply_required,
+            item.is_error,
         )
     return OtherItem(item.id, item.type)
 

@@ -1,8 +1,12 @@
-"""Tells the trace what only the ``AgentSession`` knows: what was played, and when tools ran.
+"""Tells the trace what only the ``AgentSession`` knows: what was played, when tools ran, what state
+LiveKit takes the agent to be in, and why the call ended.
 
 LiveKit does not tell a realtime session which ``AgentSession`` uses it. In a job it is found
 (``job``); elsewhere ``phonic_fsm.observe`` names it. Nothing that is observed changes what the
 session does.
+
+An ``AgentSession`` closes its realtime session first, and tells why it does so when that is done.
+So an observer still follows it, and the trace is open for a while, after the session is closed.
 """
 
 from __future__ import annotations
@@ -10,11 +14,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from livekit.agents import AgentSession, ToolExecutionUpdatedEvent, llm
+from livekit import rtc
+from livekit.agents import (
+    AgentSession,
+    AgentStateChangedEvent,
+    CloseEvent,
+    CloseReason,
+    ConversationItemAddedEvent,
+    JobContext,
+    ToolExecutionUpdatedEvent,
+    get_job_context,
+    llm,
+)
 from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 from livekit.agents.voice.io import AudioOutput, PlaybackFinishedEvent, PlaybackStartedEvent
 
-from .._core.events import Observation, PlaybackFinished, PlaybackStarted, ToolEnded, ToolStarted
+from .._core.events import (
+    AgentChanged,
+    AgentSessionClosed,
+    AgentState,
+    JobShutDown,
+    Observation,
+    PlaybackFinished,
+    PlaybackStarted,
+    ToolEnded,
+    ToolStarted,
+)
 from .job import agent_session
 
 
@@ -22,12 +47,20 @@ class Observer:
     """Follows the ``AgentSession`` that uses one realtime session."""
 
     def __init__(
-        self, session: llm.RealtimeSession[Any], report: Callable[[Observation], None]
+        self,
+        session: llm.RealtimeSession[Any],
+        report: Callable[[Observation], None],
+        all_is_told: Callable[[], None],
     ) -> None:
+        """``all_is_told`` is called when the session is closed and no more will be reported."""
         self._session = session
         self._report = report
+        self._all_is_told = all_is_told
         self._observed: AgentSession[Any] | None = None
         self._output: AudioOutput | None = None
+        self._job: JobContext | None = None
+        self._room_left: str | None = None
+        self._session_is_closed = self._agent_session_is_closed = False
 
     def find(self) -> None:
         """Follow the job's ``AgentSession``, if there is one and it uses this session."""
@@ -44,20 +77,67 @@ class Observer:
         self.leave()
         self._observed = session
         session.on("tool_execution_updated", self._on_tool)
+        session.on("agent_state_changed", self._on_state)
+        session.on("conversation_item_added", self._on_item)
+        session.on("close", self._on_close)
         self._output = session.output.audio
         if self._output is not None:
             self._output.on("playback_started", self._on_started)
             self._output.on("playback_finished", self._on_finished)
+        self._follow_job()
+        self._report(AgentState(session.agent_state))
+
+    def session_is_closed(self) -> bool:
+        """Follow only what tells why the session was closed. Returns whether anything may."""
+        self.find()  # It may have been closed before it was ever ready.
+        self._session_is_closed = True
+        self._leave_output()
+        if self._observed is None:
+            return False
+        self._observed.off("tool_execution_updated", self._on_tool)
+        self._observed.off("agent_state_changed", self._on_state)
+        return True
 
     def leave(self) -> None:
         """Follow nothing any more."""
+        self._leave_output()
         if self._observed is not None:
             self._observed.off("tool_execution_updated", self._on_tool)
+            self._observed.off("agent_state_changed", self._on_state)
+            self._observed.off("conversation_item_added", self._on_item)
+            self._observed.off("close", self._on_close)
             self._observed = None
+        if self._job is not None:
+            self._job.room.off("disconnected", self._on_room_left)
+            self._job = None
+
+    def _leave_output(self) -> None:
         if self._output is not None:
             self._output.off("playback_started", self._on_started)
             self._output.off("playback_finished", self._on_finished)
             self._output = None
+
+    def _follow_job(self) -> None:
+        job = get_job_context(required=False)
+        if job is None:
+            return
+        self._job = job
+        job.room.on("disconnected", self._on_room_left)
+
+        async def tell(reason: str) -> None:
+            if self._job is not None:
+                self._report(JobShutDown(reason))
+                if self._agent_session_is_closed:
+                    self._end()
+
+        job.add_shutdown_callback(tell)
+
+    def _end(self) -> None:
+        self.leave()
+        if self._session_is_closed:
+            self._all_is_told()
+
+    # -- what LiveKit says -----------------------------------------------------------------------
 
     def _on_tool(self, event: ToolExecutionUpdatedEvent) -> None:
         update = event.update
@@ -71,3 +151,25 @@ class Observer:
 
     def _on_finished(self, event: PlaybackFinishedEvent) -> None:
         self._report(PlaybackFinished(round(event.playback_position, 3), event.interrupted))
+
+    def _on_state(self, event: AgentStateChangedEvent) -> None:
+        self._report(AgentState(event.new_state))
+
+    def _on_item(self, event: ConversationItemAddedEvent) -> None:
+        item = event.item
+        if isinstance(item, llm.AgentHandoff):
+            self._report(AgentChanged(item.new_agent_id, item.old_agent_id))
+            if self._session_is_closed:  # The new agent has a session of its own.
+                self._end()
+
+    def _on_close(self, event: CloseEvent) -> None:
+        self._agent_session_is_closed = True
+        error = event.error
+        what = None if error is None else f"{error.label}: {error.error}"
+        self._report(AgentSessionClosed(event.reason.value, what, self._room_left))
+        # For the end of a job, LiveKit gives the same reason as for an ``aclose`` of the user's.
+        if self._job is None or event.reason is not CloseReason.USER_INITIATED:
+            self._end()
+
+    def _on_room_left(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self._room_left = rtc.DisconnectReason.Name(reason)

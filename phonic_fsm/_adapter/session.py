@@ -153,7 +153,9 @@ class RealtimeSession(
             on_step=self._tell_listeners,
         )
         self._listener = Listener(self._runtime.dispatch)
-        self._observer = Observer(self, self._runtime.dispatch_unattended)
+        self._observer = Observer(
+            self, self._runtime.dispatch_unattended, self._runtime.end_recording
+        )
         self._playback = Playback()
         spare_the_estimate()
         self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
@@ -798,7 +800,8 @@ class RealtimeSession(
         if step.target is State.ready:
             self._observer.find()
         if step.target is State.closed:
-            self._observer.leave()
+            if self._observer.session_is_closed():
+                self._runtime.go_on_recording()
             self._listener.forget()
             if (metrics := self._times.ended()) is not None:
                 self.emit("metrics_collected", metrics)
@@ -813,7 +816,9 @@ class RealtimeSession(
 
 
 def observe(session: AgentSession[Any]) -> None:
-    """Have the traces of a running ``AgentSession`` tell what was played and when tools ran.
+    """Have the traces of a running ``AgentSession`` tell what only it knows.
+
+    That is what was played, when tools ran, the agent's state and handoffs, and why it was closed.
 
     In a job, the first ``AgentSession`` is found without this call. Call it in a script or a test,
     and for a further ``AgentSession`` of a job, once the session has been started.

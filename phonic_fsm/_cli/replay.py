@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from phonic_fsm._core.states import State
+from phonic_fsm._report.end import End
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.lanes import LaneBuilder
-from phonic_fsm._report.rules import Rule, findings
+from phonic_fsm._report.rules import findings
 from phonic_fsm._report.severity import Severity
 from phonic_fsm.trace._follow import FollowedTrace
 from phonic_fsm.trace._kinds import kinds_of
@@ -24,7 +26,7 @@ from phonic_fsm.trace._replay import ReplayedStep, replay
 
 from .entries import Entry, chosen_kinds, entries
 from .failure import CommandFailed
-from .findings import as_json, as_text, chosen_rules, exit_code
+from .findings import as_json, as_text, end_as_text, exit_code
 from .painter import Painter, put
 from .stepper import Stepper
 from .text import printable
@@ -44,16 +46,14 @@ class View:
     follow: bool = False
     as_json: bool = False
     fail_on: Severity | None = None
-    thresholds: tuple[str, ...] = ()
 
 
 def run_replay(path: Path, view: View) -> int:
     """Print the steps and a verdict, or step through them; returns the exit code.
 
     Raises:
-        CommandFailed: the trace cannot be read, a threshold is mistyped, or --step has no terminal.
+        CommandFailed: the trace cannot be read, or --step has no terminal.
     """
-    rules = chosen_rules(view.thresholds)
     only = chosen_kinds(view.only)
     console = Console(highlight=False, soft_wrap=not view.step)
     if view.step:
@@ -61,7 +61,7 @@ def run_replay(path: Path, view: View) -> int:
     try:
         reader = FollowedTrace(path) if view.follow else TraceReader(path)
         lanes = LaneBuilder(reader.header.settings)
-        replayed = _Replayed(replay(reader), None if view.step else view.until, lanes, rules)
+        replayed = _Replayed(replay(reader), None if view.step else view.until, lanes)
         if view.as_json:
             found = _print_json(replayed, only)
             return max(replayed.exit_code, exit_code(found, view.fail_on))
@@ -79,7 +79,7 @@ def run_replay(path: Path, view: View) -> int:
     except TraceError as error:
         raise CommandFailed(printable(str(error))) from error
     found = replayed.findings()
-    for line in as_text(found):
+    for line in (*as_text(found), *end_as_text(replayed.end)):
         console.print(line)
     _print_verdict(replayed, console)
     return max(replayed.exit_code, exit_code(found, view.fail_on))
@@ -94,15 +94,10 @@ class _Replayed:
     """Gives the replayed steps up to a number, and remembers the last."""
 
     def __init__(
-        self,
-        steps: Iterator[ReplayedStep],
-        until: int | None,
-        lanes: LaneBuilder,
-        rules: Sequence[Rule],
+        self, steps: Iterator[ReplayedStep], until: int | None, lanes: LaneBuilder
     ) -> None:
         self._steps = steps
         self._lanes = lanes
-        self._rules = rules
         self.until = until
         self.last: ReplayedStep | None = None
 
@@ -121,7 +116,12 @@ class _Replayed:
         last = self.last
         if last is not None and (last.line.seq == self.until or last.difference is not None):
             return []
-        return findings(self._lanes.lanes(), self._rules)
+        return findings(self._lanes.lanes())
+
+    @property
+    def end(self) -> End | None:
+        """How the call ended, if it did and the machine has replayed it up to there."""
+        return self._lanes.lanes().end
 
     @property
     def exit_code(self) -> int:
@@ -170,7 +170,7 @@ def _print_json(replayed: _Replayed, only: frozenset[str]) -> list[Finding]:
             "got": difference.got,
         }
     found = replayed.findings()
-    _emit({**verdict, "findings": as_json(found)})
+    _emit({**verdict, "end": msgspec.to_builtins(replayed.end), "findings": as_json(found)})
     return found
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +21,18 @@ from phonic_fsm._report.severity import SEVERITIES, Severity
 from phonic_fsm.trace._stats import percentile
 
 from . import findings
-from .findings import NOTHING_AS_BAD, chosen_rules, exit_code
+from .findings import NOTHING_AS_BAD, exit_code
 from .text import printable
 from .traces import Reading, find_traces, read_all
 
 
-def run_stats(
-    named: Sequence[Path],
-    *,
-    as_json: bool,
-    fail_on: Severity | None,
-    thresholds: Sequence[str] = (),
-) -> int:
+def run_stats(named: Sequence[Path], *, as_json: bool, fail_on: Severity | None) -> int:
     """Print the figures; returns the exit code.
 
     Raises:
-        CommandFailed: a name leads nowhere, none of the traces can be read, or a threshold is
-            mistyped.
+        CommandFailed: a name leads nowhere, or none of the traces can be read.
     """
-    look = partial(overview, rules=chosen_rules(thresholds))
-    readings = list(read_all(find_traces(named), look))
+    readings = list(read_all(find_traces(named), overview))
     summary = Summary()
     for reading in readings:
         summary.add(reading)
@@ -90,6 +82,8 @@ class Summary:
             name: Durations()
             for name in ("time_to_ready", "response_latency", "tool_duration", "outage")
         }
+        self.ended: Counter[str] = Counter()
+        """How many calls each author has ended; ``not_ended`` for those that have no end."""
         self.found: dict[tuple[Severity, str], list[str]] = {}
         """The traces with a finding, by its severity and its rule."""
 
@@ -101,6 +95,8 @@ class Summary:
         for kind in {(finding.severity, finding.rule) for finding in reading.result.findings}:
             self.found.setdefault(kind, []).append(path)
         self.traces += 1
+        end = reading.result.end
+        self.ended[end.by if end is not None else "not_ended"] += 1
         self.seconds += figures.seconds
         self.steps += figures.steps
         self.interruptions += figures.interruptions
@@ -123,6 +119,7 @@ class Summary:
             "interruptions": self.interruptions,
             "dropped_audio_ms": self.dropped_audio_ms,
             **{name: durations.as_json() for name, durations in self.durations.items()},
+            "ended_by": dict(self.ended.most_common()),
             "findings": [
                 {"severity": severity, "rule": rule, "traces": len(paths)}
                 for severity, rule, paths in self._found()
@@ -137,6 +134,10 @@ class Summary:
         console.print(self._table())
         console.print(f"interruptions   {self.interruptions:,}")
         console.print(f"audio dropped   {self.dropped_audio_ms / 1000:.1f} s")
+        ended = ", ".join(
+            f"{by.replace('_', ' ')} {number:,}" for by, number in self.ended.most_common()
+        )
+        console.print(f"ended by        {ended}")
         if self.never_ready:
             console.print(f"never ready     {self.never_ready:,}", style="red")
         for severity, rule, paths in self._found():
@@ -173,4 +174,10 @@ def _trace_as_json(reading: Reading[Overview]) -> dict[str, Any]:
     if seen is None:
         return {"trace": reading.path, "problem": reading.problem}
     figures = msgspec.to_builtins(seen.figures)
-    return {"trace": reading.path, **figures, "findings": findings.as_json(seen.findings)}
+    end = msgspec.to_builtins(seen.end)
+    return {
+        "trace": reading.path,
+        **figures,
+        "end": end,
+        "findings": findings.as_json(seen.findings),
+    }

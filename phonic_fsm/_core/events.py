@@ -219,6 +219,41 @@ class ToolEnded(_Event, frozen=True, tag="tool_ended"):
     status: Literal["done", "error", "cancelled"]
 
 
+class AgentState(_Event, frozen=True, tag="agent_state"):
+    """What LiveKit takes the agent to be doing: ``listening``, ``thinking`` or ``speaking``."""
+
+    step_kind: ClassVar[StepKind] = "speech"
+    state: Public[str]
+
+
+class AgentChanged(_Event, frozen=True, tag="agent_changed"):
+    """LiveKit has handed the call over from one agent to another."""
+
+    step_kind: ClassVar[StepKind] = "settings"
+    agent: Public[str]
+    """The id of the one that has it now."""
+    before: Public[str | None] = None
+
+
+class AgentSessionClosed(_Event, frozen=True, tag="agent_session_closed", omit_defaults=True):
+    """The ``AgentSession`` is closed. It closes this session first, and tells why afterwards."""
+
+    step_kind: ClassVar[StepKind] = "connection"
+    reason: Public[str]
+    """LiveKit's ``CloseReason``."""
+    error: Private[str | None] = None
+    """What closed it, if an error did."""
+    room_left: Public[str | None] = None
+    """Why the job's room was left, if it had been by then: LiveKit's ``DisconnectReason``."""
+
+
+class JobShutDown(_Event, frozen=True, tag="job_shut_down"):
+    """The LiveKit job is being shut down. It closes its ``AgentSession`` first."""
+
+    step_kind: ClassVar[StepKind] = "connection"
+    reason: Public[str]
+
+
 # -- calls from LiveKit --------------------------------------------------------------------------
 
 
@@ -384,6 +419,10 @@ Observation = Union[
     PlaybackFinished,
     ToolStarted,
     ToolEnded,
+    AgentState,
+    AgentChanged,
+    AgentSessionClosed,
+    JobShutDown,
 ]
 CallEvent = Union[
     Open,

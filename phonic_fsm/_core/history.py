@@ -38,6 +38,8 @@ class FunctionCallOutput(Struct, frozen=True, tag="function_call_output", tag_fi
     output: Private[str]
     reply_required: bool = True
     """Whether the assistant should speak about it."""
+    is_error: bool = False
+    """Whether the output is the error that the tool raised."""
 
 
 class OtherItem(Struct, frozen=True, tag="other_item", tag_field="type"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -11,9 +11,10 @@ from phonic_fsm.trace._reader import TraceReader
 from phonic_fsm.trace._stats import Figures, Gauge
 
 from .call import check
+from .end import End
 from .findings import Finding
 from .lanes import LaneBuilder, Lanes
-from .rules import RULES, Rule, findings
+from .rules import findings
 
 
 class Overview(Struct, kw_only=True):
@@ -22,11 +23,12 @@ class Overview(Struct, kw_only=True):
     seconds: float
     state: str
     """The state that the last step leads to; empty without a step."""
+    end: End | None
     findings: list[Finding]
     figures: Figures
 
 
-def overview(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Overview:
+def overview(reader: TraceReader) -> Overview:
     """Read a trace and say what stands out in it. Nothing is replayed.
 
     Raises:
@@ -41,18 +43,18 @@ def overview(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Overview:
             check(reader, step)
             builder.take(step)
             gauge.take(step)
-    lanes = builder.lanes()
-    return summed_up(reader, lanes, gauge.finished(), findings(lanes, rules))
+    return summed_up(reader, builder.lanes(), gauge.finished())
 
 
 def summed_up(
-    reader: TraceReader, lanes: Lanes, figures: Figures, found: Iterable[Finding]
+    reader: TraceReader, lanes: Lanes, figures: Figures, found: Iterable[Finding] | None = None
 ) -> Overview:
     """The overview of a trace that has been read."""
     return Overview(
         started=reader.header.started,
         seconds=lanes.seconds,
         state=lanes.states[-1].state if lanes.states else "",
-        findings=list(found),
+        end=lanes.end,
+        findings=list(found) if found is not None else findings(lanes),
         figures=figures,
     )

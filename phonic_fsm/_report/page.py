@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
@@ -25,7 +25,7 @@ from .findings import Finding
 from .lanes import BIN, LaneBuilder, Lanes
 from .numbers import Number, numbers
 from .overview import Overview, summed_up
-from .rules import RULES, Rule, findings
+from .rules import RULES, findings
 from .sound import Sound, sound_of
 from .steps import StepColumns, Steps
 
@@ -95,9 +95,7 @@ class _Data(Struct):
     numbers: list[Number]
 
 
-def make_report(
-    trace: str | PathLike[str], *, index: str = "", rules: Sequence[Rule] = RULES
-) -> Report:
+def make_report(trace: str | PathLike[str], *, index: str = "") -> Report:
     """Replay a trace and make its page. ``index`` is the address that it links to, if any.
 
     Raises:
@@ -117,7 +115,7 @@ def make_report(
 
     figures = measure(lines())
     lanes = builder.lanes()
-    found = _with_divergence(findings(lanes, rules), call)
+    found = _with_divergence(findings(lanes), call)
     data = _Data(
         name=reader.path.name,
         package=reader.header.package,
@@ -131,7 +129,7 @@ def make_report(
         bin=BIN,
         conversation=conversation.entries(lanes),
         findings=found,
-        rules=[(rule.name, rule.when) for rule in rules],
+        rules=[(rule.name, rule.when) for rule in RULES],
         numbers=numbers(figures),
     )
     # A redacted trace may lie beside the audio of the call, which is not redacted.

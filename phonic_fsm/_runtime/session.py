@@ -52,7 +52,11 @@ class Recorder(Protocol):
 
     def record_audio(self, audio: bytes) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Expect no more."""
+
+    def linger(self) -> None:
+        """Expect little more, and nothing after a while. What was recorded is written at once."""
 
     async def written(self) -> None:
         """Return when all that was recorded is written, or when writing it takes too long."""
@@ -82,6 +86,8 @@ class SessionRuntime:
         self._secrets = secrets
         self._connect_timeout = connect_timeout
         self._recorder = recorder
+        self._lingers = False
+        """Whether something may still be observed once the session is closed."""
         self._on_step = on_step
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             **perform,
@@ -145,10 +151,27 @@ class SessionRuntime:
                 if timer is not None:
                     timer.cancel()
             self._timers.clear()
-            if self._recorder is not None:
-                self._recorder.close()
+            self._end_or_linger()
         if self._recorder is not None:
             await self._recorder.written()
+
+    def go_on_recording(self) -> None:
+        """Record what is observed after the session is closed, for a while."""
+        self._lingers = True
+
+    def end_recording(self) -> None:
+        """Nothing more will be observed of the closed session."""
+        self._lingers = False
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def _end_or_linger(self) -> None:
+        if self._recorder is None:
+            return
+        if self._lingers:
+            self._recorder.linger()
+        else:
+            self._recorder.close()
 
     async def _run_connections(self) -> None:
         """Run connections until the session is closed, or something has failed."""

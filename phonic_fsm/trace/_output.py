@@ -157,6 +157,13 @@ class TraceOutput:
         assert self._sink is not None
         self._sink.write([_encode(End(end=reason, seq=self._steps)) + b"\n"])
 
+    def linger(self) -> None:
+        """Have all so far in the files, where a reader finds it. No more audio follows."""
+        assert self._sink is not None
+        self._guarded(SideAudio.close)
+        self._audio = None
+        self._sink.flush()
+
     def close(self) -> None:
         """Complete the files and close them. They are closed even if the sink raises an error."""
         sink, self._sink = self._sink, None

@@ -38,6 +38,9 @@ _STEP_BYTES = 500
 MANY = 200
 """So many waiting steps are written at once. Audio may come much faster than it is played."""
 
+LONGEST_LINGER = 10.0
+"""For so many seconds after the session is closed, a trace takes what is observed of its end."""
+
 LONGEST_WAIT = 0.5
 """The most seconds that the end of a session waits for its trace."""
 
@@ -65,6 +68,8 @@ class TraceRecorder:
         """Of all steps so far; each is counted by one thread only."""
         self._ending: Literal["closed", "overrun"] | None = None
         """Why nothing more is queued."""
+        self._lingers_until: float | None = None
+        """When the recording ends by itself, once the session is closed (monotonic)."""
         self._written: Future[None] = Future()
         self._writer = recording.writer
         self._writer.add(self)
@@ -94,8 +99,14 @@ class TraceRecorder:
             self._ending = "closed"
             self._writer.look()
 
+    def linger(self) -> None:
+        """Have what is queued written now, and take a few more steps, for ``LONGEST_LINGER``."""
+        self._lingers_until = time.monotonic() + LONGEST_LINGER
+        self._writer.look()
+
     async def written(self) -> None:
-        """Wait until the closed trace is complete, or for ``LONGEST_WAIT`` if the disk is slow."""
+        """Wait until what was recorded before the end is written, or for ``LONGEST_WAIT`` if the
+        disk is slow."""
         await asyncio.wait([asyncio.wrap_future(self._written)], timeout=LONGEST_WAIT)
 
     def _queue_up(self, what: Step | bytes, size: int) -> None:
@@ -131,7 +142,7 @@ class TraceRecorder:
             self._output.abandon()
         self._ending = self._ending or "closed"
         self._queue.clear()
-        self._written.set_result(None)
+        self._is_written()
         return False
 
     def let_go(self) -> None:
@@ -141,11 +152,15 @@ class TraceRecorder:
         self._output.let_go()
         # Another thread may have held the lock of the former one.
         self._written = Future()
-        self._written.set_result(None)
+        self._is_written()
+
+    def _is_written(self) -> None:
+        if not self._written.done():
+            self._written.set_result(None)
 
     def _write(self) -> bool:
-        # This is read first: what was queued before the end is in the queue by now.
-        ending = self._ending
+        # These are read first: what was queued before the end is in the queue by now.
+        ending, lingers_until = self._ending, self._lingers_until
         if not self._output.is_open:
             self._output.open()
         batch = [self._queue.popleft() for _ in range(len(self._queue))]
@@ -154,7 +169,12 @@ class TraceRecorder:
         if more and ending == "overrun":
             self._output.end("overrun")
         if more and ending is None:
-            return True
+            if lingers_until is None:
+                return True
+            if time.monotonic() < lingers_until:
+                self._output.linger()
+                self._is_written()
+                return True
         self._output.close()
         return False
 

@@ -40,6 +40,9 @@ class Sink(Protocol):
     def write(self, lines: list[bytes]) -> None:
         """Write lines, perhaps none; called twice a second or more."""
 
+    def flush(self) -> None:
+        """Let a reader find what was written."""
+
     def close(self) -> None: ...
 
     def let_go(self) -> None:
@@ -65,6 +68,9 @@ class FileSink:
 
     def write(self, lines: list[bytes]) -> None:
         self._put(b"".join(lines))
+
+    def flush(self) -> None:
+        pass
 
     def close(self) -> None:
         self._file.close()
@@ -99,6 +105,10 @@ class GzipSink(FileSink):
             self._put(self._compressor.compress(b"".join(lines)))
             self._unflushed_since = self._unflushed_since or now
         if self._unflushed_since and now - self._unflushed_since >= GZIP_FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._unflushed_since:
             self._put(self._compressor.flush(zlib.Z_SYNC_FLUSH))
             self._unflushed_since = None
 
@@ -121,6 +131,9 @@ class FunctionSink:
         for line in lines:
             self._function(self._session, line)
             self.size += len(line)
+
+    def flush(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

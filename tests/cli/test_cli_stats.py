@@ -37,6 +37,7 @@ def test_one_trace(tmp_path):
     assert table["response latency"] == ["1", "0.400", "0.400", "0.400"]
     assert table["tool duration"] == ["1", "1.000", "1.000", "1.000"]
     assert table["outage 0"] == []
+    assert table["ended by"] == ["unknown", "1"]
     assert "longest in" not in result.stdout
 
 

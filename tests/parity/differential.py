@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterable, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib.metadata import version
@@ -18,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
+import pytest
 from livekit import rtc
 from livekit.agents import llm
 from livekit.agents.metrics import RealtimeModelMetrics
@@ -25,6 +28,7 @@ from livekit.agents.types import TimedString
 from livekit.agents.utils import is_given
 from livekit.plugins.phonic.realtime import RealtimeModel as PluginModel
 from parity.differential_table import ABSENT, OFF
+from support.proxy import proxy
 from websockets.asyncio.server import Server as WebsocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -43,6 +47,16 @@ RATE = {"former": 44_100, "current": 24_000}[RELEASE]
 
 WIRE_FORMAT: AudioFormat = "pcm_44100" if RELEASE == "former" else "pcm_24000"
 
+KEY = "the-secret-key"
+
+FAR = "ws://255.255.255.255"
+"""An address that nothing can be reached at, unless a proxy leads elsewhere."""
+
+SURROGATE = "\ud800"
+"""Half a surrogate pair, which UTF-8 has no bytes for. An outcome has it in words."""
+
+HALF = "half a character"
+
 MARK = "barrier-"
 """Begins the text of what a run says to wait for something; it stays out of the outcome."""
 
@@ -60,28 +74,34 @@ class Server:
         self.redirects_followed = 0
         self.silence_bytes = 0
         """Of audio that nobody has pushed."""
+        self.newest_sample = b""
+        self.listens = anyio.Event()
+        """Until it is set, nothing more is read."""
         self.dated: bool | None = None
         """Whether the first chunk of audio says when it was sent; ``None`` before it."""
         self.resumes: list[str] = []
         """Conversation ids that it came back for."""
         self._socket: ServerConnection | None = None
         self._heard = anyio.Event()
+        self.listens.set()
 
-    async def serve(self, socket: ServerConnection) -> None:
-        assert socket.request is not None
-        query = parse_qs(urlsplit(socket.request.path).query)
+    async def serve(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        query = parse_qs(urlsplit(connection.request.path).query)
         resumed = query.get("reconnect_conv_id")
         self.redirects_followed += "redirected" in query
-        self._socket = socket
+        self._socket = connection
         self.wake()
         if resumed:
             self.resumes += resumed
-            await socket.send(json.dumps({"type": "conversation_reconnected"}))
+            await connection.send(json.dumps({"type": "conversation_reconnected"}))
         try:
             while True:
-                self._take(json.loads(await socket.recv()))
+                await self.listens.wait()
+                text = await connection.recv(decode=True)
+                self._take(json.loads(text.replace(r"\ud800", HALF)))
         except ConnectionClosed:
-            if self._socket is socket:
+            if self._socket is connection:
                 self._socket = None
         finally:
             self.wake()
@@ -91,6 +111,7 @@ class Server:
             audio = base64.b64decode(message["audio"])
             if any(audio):
                 self.audio_bytes += len(audio)
+                self.newest_sample = audio[-2:]
             else:
                 self.silence_bytes += len(audio)
             if self.dated is None:
@@ -117,7 +138,7 @@ class Server:
     def audio_ms(self) -> float:
         return self.audio_bytes / 2 / RATE * 1000
 
-    async def say(self, *messages: dict[str, Any]) -> None:
+    async def say(self, *messages: Any) -> None:
         """Say it if somebody is there to hear it."""
         for message in messages:
             if self._socket is not None:
@@ -167,9 +188,12 @@ class Heard:
             self.calls.append((call.name, call.call_id, json.loads(call.arguments or "null")))
 
     def outcome(self) -> str:
-        calls = "".join(f" {name} {call_id} {json.dumps(a)}" for name, call_id, a in self.calls)
+        calls = "".join(
+            f" {name} {call_id} {_short(json.dumps(arguments))}"
+            for name, call_id, arguments in self.calls
+        )
         asked_for = " asked for" if self.event.user_initiated else ""
-        return f"{''.join(self.text)!r} {self.audio!r}{calls}{asked_for}"
+        return f"{_short(''.join(self.text))!r} {_short(self.audio)!r}{calls}{asked_for}"
 
     def is_played_after(self, moment: float) -> bool:
         """Whether a part of it that can be noticed would have been heard only then."""
@@ -179,6 +203,11 @@ class Heard:
         """What every generation has in common, or else is odd."""
         ids = [i if i != self.event.response_id else "the response's" for i in self.messages]
         return (ids, self.modalities)
+
+
+def _short(said: Any) -> Any:
+    """A long text, or long audio, as its length."""
+    return said if len(said) <= 100 else f"{len(said):,} long"
 
 
 def _times(text: str) -> tuple[int, ...]:
@@ -200,9 +229,10 @@ USUAL_FORM = (["the response's"], ["audio", "text"])
 class Run:
     """Drives one session of either package and keeps what it did."""
 
-    def __init__(self, server: Server, session: llm.RealtimeSession[Any]) -> None:
+    def __init__(self, server: Server, session: llm.RealtimeSession[Any], log: Log) -> None:
         self.server = server
         self.session = session
+        self._log = log
         self._barriers = 0
         self._calls: list[str] = []
         self._replies: list[tuple[asyncio.Future[llm.GenerationCreatedEvent], bool]] = []
@@ -214,6 +244,8 @@ class Run:
         self._over = False
         self._is_silent: bool | None = None
         """Whether no audio was sent while a script has let time pass."""
+        self._fell_behind: bool | None = None
+        """Whether all audio was sent that the server was too slow for."""
         self._failed_at: float | None = None
         """When an error first said that the session is over."""
         self._changed = anyio.Event()
@@ -245,7 +277,7 @@ class Run:
         )
         await self.settle()
 
-    async def hear(self, *messages: dict[str, Any]) -> None:
+    async def hear(self, *messages: Any) -> None:
         """The server says this, and it has been taken in."""
         await self.server.say(*messages)
         await self.settle()
@@ -322,10 +354,23 @@ class Run:
             if at % 100 == 90:
                 await self.settle()
 
-    def push_audio(self, rate: int = RATE, channels: int = 1) -> None:
+    async def speak_to_a_stalled_socket(self, seconds: int) -> None:
+        """The caller speaks for so long while the server reads nothing, and a moment more."""
+        self.server.listens = anyio.Event()
+        for _ in range(seconds * 100):
+            self.push_audio()
+            await asyncio.sleep(0)
+        last = b"\2\0"
+        for _ in range(10):
+            self.push_audio(sample=last)
+        self.server.listens.set()
+        await self.server.until(lambda: self.server.newest_sample == last)
+        self._fell_behind = self.server.audio_ms >= seconds * 1000
+
+    def push_audio(self, rate: int = RATE, channels: int = 1, sample: bytes = b"\1\0") -> None:
         """10 ms of the caller's."""
         samples = rate // 100
-        pcm = b"\1\0" * samples * channels
+        pcm = sample * samples * channels
         self.session.push_audio(rtc.AudioFrame(pcm, rate, channels, samples))
 
     async def until_generations_end(self, seconds: float) -> None:
@@ -378,6 +423,7 @@ class Run:
         if message.startswith(MARK):
             self._barriers_seen.add(message)
         else:
+            message = "a text with the key in it" if KEY in message else message
             end = "recoverable" if event.recoverable else "unrecoverable"
             if not event.recoverable and self._failed_at is None:
                 self._failed_at = anyio.current_time()
@@ -449,9 +495,14 @@ class Run:
             and any(heard.is_played_after(self._failed_at) for heard in self._generations),
             "connections_measured": sum(m.acquire_time > 0 for m in self._metrics),
             "replies_measured": any(m.acquire_time == 0 for m in self._metrics),
+            "key_in_log": self._log.holds(KEY),
+            "log_flooded": self._log.longest > 10_000,
         }
         if self.server.audio_bytes:
             outcome["first_audio_dated"] = self.server.dated
+        if self._fell_behind is not None:
+            del outcome["audio_ms"]
+            outcome["fell_behind"] = self._fell_behind
         if self._is_silent is not None:
             outcome["silence_sent"] = not self._is_silent
         if self._replies:
@@ -467,11 +518,11 @@ class Run:
             elif item.id in self._transcript_ids:
                 origin = "its transcript"
             cut_off = ", interrupted" if item.interrupted else ""
-            return f"{item.role} ({origin}{cut_off}): {item.text_content}"
+            return f"{item.role} ({origin}{cut_off}): {_short(item.text_content)}"
         if isinstance(item, llm.FunctionCall):
             return f"call {item.call_id}: {item.name} {item.arguments}"
         assert isinstance(item, llm.FunctionCallOutput)
-        return f"output {item.call_id}: {item.output}"
+        return f"output {item.call_id}: {item.output.replace(SURROGATE, HALF)}"
 
     def _reply(self, reply: asyncio.Future[Any], at_once: bool) -> str:
         if not reply.done():
@@ -573,13 +624,62 @@ def _url(listening: WebsocketServer) -> str:
     return f"ws://127.0.0.1:{next(iter(listening.sockets)).getsockname()[1]}"
 
 
+def _refuse(connection: ServerConnection, _: object) -> Response:
+    return connection.respond(HTTPStatus.UNAUTHORIZED, "")
+
+
 def _redirect_to(url: str) -> Callable[[ServerConnection, object], Response]:
-    def redirect(socket: ServerConnection, _: object) -> Response:
-        response = socket.respond(HTTPStatus.MOVED_PERMANENTLY, "")
+    def redirect(connection: ServerConnection, _: object) -> Response:
+        response = connection.respond(HTTPStatus.MOVED_PERMANENTLY, "")
         response.headers["Location"] = f"{url}?redirected=yes"
         return response
 
     return redirect
+
+
+@asynccontextmanager
+async def _doorway(server: Server, door: str | None) -> AsyncIterator[str]:
+    """The address that a package gets: the server's own, or one where something is in the way."""
+    async with serve(server.serve, "127.0.0.1", 0, compression=None) as listening:
+        url = _url(listening)
+        if door is None:
+            yield url
+        elif door == "proxy":
+            async with proxy(url) as between:
+                with pytest.MonkeyPatch.context() as environment:
+                    environment.setenv("http_proxy", f"http://{between.address}")
+                    yield FAR
+        else:
+            answers = {"redirect": _redirect_to(url), "refuse": _refuse}
+            async with serve(server.serve, "127.0.0.1", 0, process_request=answers[door]) as before:
+                yield _url(before)
+
+
+class Log(logging.Handler):
+    """What is logged, as it would be written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(logging.Formatter().format(record))
+
+    def holds(self, text: str) -> bool:
+        return any(text in line for line in self._lines)
+
+    @property
+    def longest(self) -> int:
+        """The characters of its longest line."""
+        return max(map(len, self._lines), default=0)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        logging.getLogger().addHandler(self)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(self)
 
 
 async def run(
@@ -587,34 +687,30 @@ async def run(
 ) -> dict[str, Any]:
     """The outcome of a script on one of the packages.
 
-    With the option ``redirected``, the package gets an address that redirects to the server; with
+    The options are the model's, and two more. ``door`` says what is between the package and the
+    server: a ``redirect`` to it, a ``proxy``, or an answer that says to ``refuse`` it. With
     ``turn_detection_disabled``, LiveKit detects the caller's turns.
     """
-    server = Server()
-    options = dict(options)
-    redirected = options.pop("redirected", False)
+    server, log = Server(), Log()
+    options = {"api_key": KEY, **options}
+    door = options.pop("door", None)
     how = {name: options.pop(name) for name in ("turn_detection_disabled",) if name in options}
-    async with (
-        serve(server.serve, "127.0.0.1", 0, compression=None) as listening,
-        serve(
-            server.serve, "127.0.0.1", 0, process_request=_redirect_to(_url(listening))
-        ) as elsewhere,
-    ):
-        url = _url(elsewhere if redirected else listening)
+    async with _doorway(server, door) as url:
         session: Any
         if package == "plugin":
             point_plugin_at(url)
-            session = PluginModel(api_key="key", **options).session(**how)
-            driven = Run(server, session)
+            session = PluginModel(**options).session(**how)
+            driven = Run(server, session, log)
             # It has no event that says so.
             session._main_atask.add_done_callback(lambda _: driven.note_end())
         else:
-            model = RealtimeModel(api_key="key", base_url=url, audio_format=WIRE_FORMAT, **options)
+            model = RealtimeModel(base_url=url, audio_format=WIRE_FORMAT, **options)
             session = model.session(**how)
-            driven = Run(server, session)
+            driven = Run(server, session, log)
             session.on("state_changed", driven.note_change)
-        try:
-            await script(driven)
-        finally:
-            await driven.finish()
+        with log.listening():
+            try:
+                await script(driven)
+            finally:
+                await driven.finish()
     return driven.outcome()

@@ -10,7 +10,7 @@ from typing import Any
 
 from livekit import rtc
 from livekit.agents import function_tool, llm
-from parity.differential import RATE, Run, Script
+from parity.differential import KEY, RATE, SURROGATE, Run, Script
 
 # -- what the server says ------------------------------------------------------------------------
 
@@ -1256,9 +1256,80 @@ async def a_listener_that_raises_a_cancellation(run: Run) -> None:
     await run.hear(USER_FINISHED, transcript("Hello?"), *turn("Hi."))
 
 
-@scenario(redirected=True)
+@scenario(door="redirect")
 async def a_redirect_to_another_address(run: Run) -> None:
     await run.end_or_connection()
+
+
+@scenario(door="refuse")
+async def a_key_that_is_refused(run: Run) -> None:
+    await run.end_or_connection()
+
+
+@scenario(api_key=f"{KEY}\n")
+async def a_key_with_a_line_break_at_its_end(run: Run) -> None:
+    await run.call("update_instructions", "Be kind.")
+    await run.call("update_tools", [])
+    await run.end_or_connection()
+
+
+@scenario(door="proxy")
+async def a_proxy(run: Run) -> None:
+    await run.end_or_connection()
+
+
+@scenario()
+async def a_message_that_lacks_a_field(run: Run) -> None:
+    await run.open()
+    await run.hear(*turn("Hello."))
+    await run.hear({"type": "warning"})
+    await run.hear(*turn("Hello again."))
+
+
+@scenario()
+async def a_message_that_is_no_object(run: Run) -> None:
+    await run.open()
+    await run.hear(*turn("Hello."))
+    await run.hear([1, 2])
+    await run.hear(*turn("Hello again."))
+
+
+@scenario()
+async def a_message_with_more_values_than_any_has(run: Run) -> None:
+    await run.open()
+    await run.hear(call(cities=[[]] * 200_000))
+
+
+@scenario()
+async def a_warning_of_half_a_megabyte(run: Run) -> None:
+    await run.open()
+    await run.hear({"type": "warning", "warning": {"message": "w" * 500_000}})
+
+
+@scenario()
+async def an_answer_that_never_ends(run: Run) -> None:
+    await run.open()
+    await run.hear(STARTED, *[chunk("w" * 1000, b"")] * 60)
+
+
+@scenario()
+async def a_server_that_reads_too_slowly(run: Run) -> None:
+    await run.open()
+    await run.speak_to_a_stalled_socket(seconds=100)
+
+
+@scenario()
+async def half_a_character_in_a_tool_output(run: Run) -> None:
+    await run.open(tools=[get_weather])
+    await run.hear(STARTED, chunk("Let me see."), call())
+    await run.change_chat(output(text=f"sunny {SURROGATE}"))
+
+
+@scenario_of_the_current()
+async def half_a_character_in_an_option(run: Run) -> None:
+    await run.open()
+    await run.call("update_options", welcome_message=f"Hello {SURROGATE}")
+    await run.settle()
 
 
 # -- what Phonic publishes about itself ----------------------------------------------------------

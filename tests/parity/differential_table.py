@@ -125,6 +125,33 @@ NO_REDIRECTS = Reason(
     "follows a redirect, so another server can get the key or the conversation",
     "follows none; the error names the host that it points to",
 )
+KEPT_SECRET = Reason(
+    CONNECTION,
+    "writes the API key into the log and into the error if Phonic refuses the connection, or if "
+    "the key ends in a line break",
+    "tells the key nowhere, and strips white space around it",
+)
+PROXIES = Reason(
+    CONNECTION,
+    "goes past the proxy that `http_proxy` or `https_proxy` names",
+    "goes through it, except to loopback and to what `no_proxy` names",
+)
+ODD_MESSAGE = Reason(
+    CONNECTION,
+    "ends the session with an error if a message lacks a field, or is no JSON object",
+    "drops the message, and logs what is wrong with it",
+)
+SHORT_LINES = Reason(
+    CONNECTION,
+    "writes a warning of Phonic's into the log whole, however long it is",
+    "cuts it",
+)
+MANY_VALUES = Reason(
+    CONNECTION,
+    "takes a message with any number of values in it; one of 1 MiB held up all calls of the "
+    "process for 0.1 s",
+    "drops a message of more than 20,000 values, with a warning",
+)
 LISTENERS = Reason(
     CONNECTION,
     "hears nothing more of Phonic, and says nothing, after a listener has raised a "
@@ -161,6 +188,11 @@ CALLER_SPEAKS = Reason(
     TURNS,
     "opens a generation for a tool's output while the caller speaks",
     "waits: the assistant's answer opens the generation",
+)
+LONG_ANSWER = Reason(
+    TURNS,
+    "keeps all the text of an answer, however long it is",
+    "cuts an answer off after 50,000 characters, or 10 minutes of audio, with a warning",
 )
 NO_EMPTY = Reason(
     TURNS,
@@ -348,6 +380,12 @@ DOWNMIX = Reason(
     "sends stereo audio as if it were mono, so it plays at half speed",
     "mixes the channels down to one",
 )
+NEWEST_AUDIO = Reason(
+    AUDIO,
+    "keeps all of the caller's audio for a connection that is too slow, so that Phonic hears it "
+    "ever later, and the memory grows",
+    "keeps the newest 2 seconds, with a warning",
+)
 NO_LOSS = Reason(
     AUDIO,
     "loses audio when the sample rate changes during a call",
@@ -373,6 +411,12 @@ CHECKED = Reason(
     OPTIONS,
     "sends a value that Phonic cannot take, even infinity, which is no JSON",
     "raises a `ValueError` that names the option, the value and the rule",
+)
+WHOLE_CHARACTERS = Reason(
+    OPTIONS,
+    "sends half a surrogate pair as it is, although UTF-8 cannot hold it",
+    "sends a question mark in its place in a tool's output and in the history; in options and "
+    "instructions it raises a `ValueError`",
 )
 FASTER = Reason(
     OPTIONS,
@@ -1609,6 +1653,97 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
     ("a value that phonic does not know", "resets_welcome"): current([{}], [], CHECKED),
     ("a value that phonic does not know", "raised"): current(
         [], ["update_options: ValueError"], CHECKED
+    ),
+    ("a key that is refused", "events"): both(
+        ["unrecoverable error: a text with the key in it"],
+        [
+            "unrecoverable error: Phonic refused the connection with HTTP 401: the API key is not "
+            "valid; check api_key or PHONIC_API_KEY"
+        ],
+        KEPT_SECRET,
+    ),
+    ("a key that is refused", "key_in_log"): both(True, False, KEPT_SECRET),
+    ("a key with a line break at its end", "events"): both(
+        ["unrecoverable error: a text with the key in it"], [], KEPT_SECRET
+    ),
+    ("a key with a line break at its end", "key_in_log"): both(True, False, KEPT_SECRET),
+    ("a proxy", "events"): both(
+        ["unrecoverable error: [Errno 101] Network is unreachable"], [], PROXIES
+    ),
+    ("a message that lacks a field", "events"): both(
+        [
+            "generation 1",
+            "recoverable error: 'NoneType' object has no attribute 'message'",
+            "unrecoverable error: 'NoneType' object has no attribute 'message'",
+        ],
+        ["generation 1", "generation 2"],
+        ODD_MESSAGE,
+    ),
+    ("a message that lacks a field", "generations"): both(
+        ["'Hello.' b'ab'"], ["'Hello.' b'ab'", "'Hello again.' b'ab'"], ODD_MESSAGE
+    ),
+    ("a message that lacks a field", "chat"): both(
+        ["assistant (generation 1): Hello."],
+        ["assistant (generation 1): Hello.", "assistant (generation 2): Hello again."],
+        ODD_MESSAGE,
+    ),
+    ("a message that is no object", "events"): both(
+        [
+            "generation 1",
+            "recoverable error: 'NoneType' object has no attribute 'type'",
+            "unrecoverable error: 'NoneType' object has no attribute 'type'",
+        ],
+        ["generation 1", "generation 2"],
+        ODD_MESSAGE,
+    ),
+    ("a message that is no object", "generations"): both(
+        ["'Hello.' b'ab'"], ["'Hello.' b'ab'", "'Hello again.' b'ab'"], ODD_MESSAGE
+    ),
+    ("a message that is no object", "chat"): both(
+        ["assistant (generation 1): Hello."],
+        ["assistant (generation 1): Hello.", "assistant (generation 2): Hello again."],
+        ODD_MESSAGE,
+    ),
+    ("a message with more values than any has", "events"): both(["generation 1"], [], MANY_VALUES),
+    ("a message with more values than any has", "generations"): both(
+        ["'' b'' get_weather call_1 800,012 long"], [], MANY_VALUES
+    ),
+    ("a warning of half a megabyte", "log_flooded"): both(True, False, SHORT_LINES),
+    ("an answer that never ends", "generations"): both(
+        ["'60,000 long' b''"], ["'50,000 long' b''"], LONG_ANSWER
+    ),
+    ("an answer that never ends", "chat"): both(
+        ["assistant (generation 1): 60,000 long"],
+        ["assistant (generation 1, interrupted): 50,000 long"],
+        LONG_ANSWER,
+    ),
+    ("a server that reads too slowly", "fell_behind"): both(True, False, NEWEST_AUDIO),
+    ("half a character in a tool output", "sent"): both(
+        [
+            {
+                "type": "tool_call_output",
+                "tool_call_id": "call_1",
+                "output": "sunny half a character",
+            }
+        ],
+        [{"type": "tool_call_output", "tool_call_id": "call_1", "output": "sunny ?"}],
+        WHOLE_CHARACTERS,
+    ),
+    ("half a character in a tool output", "chat"): both(
+        ["assistant (generation 1): Let me see.", "output call_1: sunny half a character"],
+        [
+            "assistant (generation 1): Let me see.",
+            'call call_1: get_weather {"city":"Århus","days":2}',
+            "output call_1: sunny half a character",
+        ],
+        CALL_KEPT,
+    ),
+    ("half a character in an option", "sent"): current([{"type": "reset"}], [], WHOLE_CHARACTERS),
+    ("half a character in an option", "resets_welcome"): current(
+        [{"welcome_message": "Hello half a character"}], [], WHOLE_CHARACTERS
+    ),
+    ("half a character in an option", "raised"): current(
+        [], ["update_options: ValueError"], WHOLE_CHARACTERS
     ),
 }
 """(scenario, aspect) → what the plugin does, what this package does, and why."""

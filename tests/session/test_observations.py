@@ -14,15 +14,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from livekit import rtc
-from livekit.agents import AgentSession
+from livekit.agents import AgentSession, CloseReason, get_job_context
+from livekit.agents.testing import fake_job_context
 from support.job import job
-from support.receptionist import call
+from support.receptionist import Receptionist, call
 from support.scripted import PATIENCE, SILENCE, conversation, started
 
 from phonic_fsm import observe
 from phonic_fsm._core.events import (
+    AgentChanged,
+    AgentSessionClosed,
+    AgentState,
     CallerAudio,
+    Close,
     EventLoopLate,
+    JobShutDown,
     PlaybackFinished,
     PlaybackStarted,
     RoundTrip,
@@ -33,6 +39,7 @@ from phonic_fsm._runtime import connection
 from phonic_fsm._runtime.caller_meter import SAME_MS, CallerMeter, Passage, are_alike
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.testing import Playback
+from phonic_fsm.trace import TraceReader, _recorder
 
 EVEN = Passage(sent=1000)
 
@@ -166,6 +173,11 @@ class Trace:
             if step.get("event", {}).get("type") == kind.__struct_config__.tag:
                 return msgspec.convert(step["event"], kind)
 
+    def types(self) -> list[str]:
+        """The types of the events that are there and were not taken yet."""
+        steps = [self._steps.get() for _ in range(self._steps.qsize())]
+        return [step["event"]["type"] for step in steps if "event" in step]
+
 
 @pytest.mark.anyio
 async def test_a_session_tells_of_the_callers_audio(make_model, server):
@@ -268,9 +280,113 @@ async def test_a_tool_that_raises_is_told(make_model, server):
 
 
 @pytest.mark.anyio
+async def test_the_trace_tells_the_agents_state(make_model, server):
+    trace = Trace()
+    async with call(make_model(trace=trace), server) as (session, peer, _):
+        observe(session)
+        assert await trace.next(AgentState) == AgentState("listening")
+        await peer.speak("Good morning.")
+        assert await trace.next(AgentState) == AgentState("speaking")
+
+
+@pytest.mark.anyio
+async def test_the_trace_tells_of_a_handoff(make_model, server):
+    trace = Trace()
+    async with call(make_model(trace=trace), server) as (session, peer, _):
+        observe(session)
+        await peer.send(phonic.ToolCall("call_1", "transfer", {}))
+        assert await trace.next(AgentChanged) == AgentChanged("billing", "receptionist")
+
+
+# -- why it ended --------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("by", ["aclose", "shutdown"])
+async def test_the_trace_tells_why_the_agent_session_was_closed(by, make_model, server):
+    trace = Trace()
+    async with call(make_model(trace=trace), server) as (session, _, seen):
+        observe(session)
+        if by == "aclose":
+            await session.aclose()
+        else:
+            session.shutdown()
+            await seen.close()
+        await trace.next(Close)
+        assert await trace.next(AgentSessionClosed) == AgentSessionClosed("user_initiated")
+
+
+@pytest.mark.anyio
+async def test_the_trace_tells_of_a_caller_who_hangs_up(make_model, server):
+    trace = Trace()
+    async with call(make_model(trace=trace), server) as (session, _, _):
+        observe(session)
+        session._close_soon(reason=CloseReason.PARTICIPANT_DISCONNECTED)  # as LiveKit's room does
+        closed = await trace.next(AgentSessionClosed)
+    assert closed == AgentSessionClosed("participant_disconnected")
+
+
+@pytest.mark.anyio
+async def test_the_trace_tells_of_an_error_that_closed_the_agent_session(make_model, server):
+    trace = Trace()
+    model = make_model(trace=trace)
+    async with call(model, server) as (session, peer, _):
+        observe(session)
+        await peer.close(code=4400, reason="out of credit")
+        closed = await trace.next(AgentSessionClosed)
+    assert closed.reason == "error"
+    assert "out of credit" in str(closed.error)
+
+
+@pytest.mark.anyio
+async def test_the_trace_tells_that_the_job_was_shut_down(make_model, server):
+    trace = Trace()
+    async with job(make_model(trace=trace), server, Playback(24_000)) as (session, _):
+        context = get_job_context()
+        # What LiveKit does at the end of a job, in this order (livekit-agents 1.8.9).
+        await session.aclose()
+        for callback in context._shutdown_callbacks:
+            await callback("room disconnected")
+        assert await trace.next(AgentSessionClosed) == AgentSessionClosed("user_initiated")
+        assert await trace.next(JobShutDown) == JobShutDown("room disconnected")
+
+
+@pytest.mark.anyio
+async def test_a_session_that_was_never_ready_tells_it_too(make_model, server):
+    trace = Trace()
+    session = AgentSession(llm=make_model(trace=trace))
+    with fake_job_context() as context, context._tempdir:
+        await session.start(Receptionist())
+        await session.aclose()
+        assert await trace.next(AgentSessionClosed) == AgentSessionClosed("user_initiated")
+
+
+@pytest.mark.anyio
+async def test_a_trace_is_whole_up_to_the_close_when_the_session_is_closed(
+    make_model, server, tmp_path
+):
+    path = tmp_path / "call.jsonl.gz"
+    async with call(make_model(trace=path), server) as (session, _, _):
+        observe(session)
+        await session.current_agent.realtime_llm_session.aclose()
+        *_, last = TraceReader(path)
+        assert last.event["type"] == "close"
+
+
+@pytest.mark.anyio
+async def test_a_trace_that_nobody_ends_ends_by_itself(make_model, server, monkeypatch):
+    monkeypatch.setattr(_recorder, "LONGEST_LINGER", 0.0)
+    trace = Trace()
+    async with call(make_model(trace=trace), server) as (session, _, _):
+        observe(session)
+        await session.current_agent.realtime_llm_session.aclose()
+    assert trace.types()[-1] == "close"
+
+
+@pytest.mark.anyio
 async def test_after_the_end_nothing_is_followed(make_model, server):
     async with call(make_model(), server) as (session, _, _):
+        before = {name: len(handlers) for name, handlers in session._events.items()}
         observe(session)
-        before = len(session._events["tool_execution_updated"])
         await session.aclose()
-        assert len(session._events["tool_execution_updated"]) == before - 1
+        assert {name: len(session._events[name]) for name in before} == before

@@ -20,6 +20,14 @@ function findingFrom(step, direction) {
     ` with phonic-fsm ${call.package}`,
   );
 
+  const { end } = call.lanes;
+  byId("end").append(...(end
+    ? [el("strong", {}, `${end.title}. `), el("span", { class: "muted" }, `${end.sentence} `),
+      el("a", { href: `#step=${end.step}` }, `Step ${end.step}`)]
+    : [el("span", { class: "muted" }, "The call has no end in this trace.")]));
+
+  byId("not-observed").hidden = call.lanes.observed;
+
   const verdict = byId("verdict");
   const bad = call.difference || call.problem;
   verdict.classList.add(bad ? "bad" : "good");
