@@ -2,10 +2,10 @@
 
 ``store``
     What a store of journals does, and the errors.
-``directory``
-    A store for the processes of one host.
+``directory`` and ``redis``
+    A store for the processes of one host, and one for several hosts.
 ``place``
-    Which store a directory names.
+    Which store a path or an address names.
 ``process``
     The process that owns a journal.
 """

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shutil
 import tempfile
 import threading
@@ -46,6 +45,7 @@ from ._store import (
     Status,
     StoreFailed,
     Taken,
+    checked_name,
     crashes_so_far,
 )
 
@@ -165,6 +165,7 @@ class DirectoryJournals:
         folder = self._folder(name)
         with _failing_clearly(name):
             self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.remove_expired()
             unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self._place))
             lock = _make(unfinished / LOCK)
             try:
@@ -252,10 +253,7 @@ class DirectoryJournals:
                         _remove_if_left_behind(folder)
 
     def _folder(self, name: str) -> Path:
-        """Where the journal is. A name may come from a job's metadata, and must not lead away."""
-        if not re.fullmatch(r"[\w-][\w.-]*", name):
-            raise NoJournal(f"{name!r} is no journal's name")
-        return self._place / name
+        return self._place / checked_name(name)
 
     def _folders(self, beginning: str = "") -> list[Path]:
         with _failing_clearly(str(self._place)):

@@ -10,24 +10,45 @@ from ._store import LIFETIME, Journals
 
 
 def journals(place: str | os.PathLike[str], *, lifetime: float = LIFETIME) -> Journals:
-    """The journals in a directory.
+    """The journals in a directory, or in Redis.
 
     Args:
-        place: The directory. It is made when the first journal is.
+        place: A directory, which is made when the first journal is, or Redis's address:
+            ``redis://``, or ``rediss://`` for TLS, as ``redis.Redis.from_url`` reads it.
         lifetime: How long (s) a journal that begins here is kept after its call.
 
     Raises:
-        ValueError: the place is none of these, or a directory of journals cannot be used on this
-            system; the message says what to use.
+        ValueError: the place is none of these, or cannot be used here; the message says why. It
+            does not hold the address, which may have a password in it.
     """
     path = os.fspath(place)
-    if not path or "://" in path:
-        raise ValueError(f"journals are kept in a directory, got {path!r}")
+    scheme, separator, _ = path.partition("://")
+    scheme = scheme if separator else ""
+    if scheme in ("redis", "rediss"):
+        return _in_redis(path, lifetime)
+    if scheme or not path:
+        named = f"an address that begins with {scheme}://" if scheme else repr(path)
+        raise ValueError(
+            f"journals are kept in a directory, or in redis:// or rediss://, got {named}"
+        )
+    return _in_a_directory(Path(path), lifetime)
+
+
+def _in_redis(url: str, lifetime: float) -> Journals:
     try:
-        directory = import_module("._directory", __package__)
-    except ImportError:
+        module = import_module("._redis", __package__)
+    except ModuleNotFoundError:
+        raise ValueError("journals in Redis need its client: install phonic-fsm[redis]") from None
+    store: Journals = module.RedisJournals(url, lifetime)
+    return store
+
+
+def _in_a_directory(path: Path, lifetime: float) -> Journals:
+    try:
+        module = import_module("._directory", __package__)
+    except ModuleNotFoundError:
         raise ValueError(
             "a directory of journals needs file locks, which this system lacks"
         ) from None
-    store: Journals = directory.DirectoryJournals(Path(path), lifetime)
+    store: Journals = module.DirectoryJournals(path, lifetime)
     return store

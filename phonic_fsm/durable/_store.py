@@ -10,6 +10,7 @@ for a disk or a network, so they are called from threads, never from an event lo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal, Protocol
 
@@ -199,6 +200,17 @@ def journal_name(room: str, job: str, session: int = 1) -> str:
     job = fit_for_a_name(job, LONGEST_NAME // 2)
     room = fit_for_a_name(room, LONGEST_NAME - 1 - len(job.encode()))
     return f"{room}.{job}" if session == 1 else f"{room}.{job}.{session}"
+
+
+def checked_name(name: str) -> str:
+    """The name. It may come from a job's metadata, and must lead to a journal and nowhere else.
+
+    Raises:
+        NoJournal: no journal can have this name.
+    """
+    if not re.fullmatch(r"[\w-][\w.-]*", name):
+        raise NoJournal(f"{name!r} is no journal's name")
+    return name
 
 
 def crashes_so_far(crashes: int, seconds: float) -> int:

@@ -12,6 +12,7 @@ from subprocess import PIPE, Popen
 
 import pytest
 from support.processes import LONGEST, running
+from support.redis_server import RedisServer
 
 from phonic_fsm.durable import Journals, journals
 
@@ -54,9 +55,29 @@ class Owner:
         return self._process.wait(LONGEST)
 
 
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One for all tests that leave it as it is."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> str:
+def directory(tmp_path: Path) -> str:
     return str(tmp_path / "journals")
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> str:
+    """The address of an empty Redis."""
+    redis_server.client().flushall()
+    return redis_server.url
+
+
+@pytest.fixture(params=["directory", "redis"])
+def place(request: pytest.FixtureRequest) -> str:
+    """Where the journals are: in each of the stores."""
+    return str(request.getfixturevalue(request.param))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from durable.test_stores import ME, lines, status, until
+from durable.test_stores import ME, lines, status
 from msgspec.structs import replace
 from support.processes import running
 
@@ -27,6 +27,11 @@ while True:
     store.statuses()
 """
 """A guard that looks as often as it can; each look locks the journals for a moment."""
+
+
+@pytest.fixture
+def place(directory):
+    return directory
 
 
 def test_only_this_user_can_read_a_journal(store, tmp_path):
@@ -46,29 +51,6 @@ def test_only_this_user_can_read_a_journal(store, tmp_path):
         "journals/call/lease": "0o600",
         "journals/call/lock": "0o600",
     }
-
-
-def test_a_stopped_owner_is_killed_and_never_wakes_up(store, own):
-    owner = own("begin", "call")
-    assert owner.said() == "1"
-    owner.stop()
-    assert until(store, "still").crashes == 1
-    # What it would do if it woke up after the takeover.
-    owner.ask("append too late")
-    journal = store.take_over("call", ME)
-    owner.go_on()
-    assert owner.until_dead() == -signal.SIGKILL
-    journal.append(b"in time\n")
-    assert lines(store) == ["in time\n"]
-
-
-def test_a_stopped_owner_that_two_would_succeed_has_one_successor(store, own):
-    owner = own("begin", "call")
-    assert owner.said() == "1"
-    owner.stop()
-    until(store, "still")
-    said = [successor.said() for successor in [own("take_over", "call") for _ in range(3)]]
-    assert sorted(said) == ["2", "Taken", "Taken"]
 
 
 def test_a_last_line_that_was_cut_off_is_left_out_and_removed(store, own, tmp_path):
@@ -186,10 +168,10 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path):
         store.begin("call", ME)
 
 
-@pytest.mark.parametrize("place", ["", "http://host/", "redi://host"])
-def test_a_place_that_is_none_is_an_error(place):
+@pytest.mark.parametrize("nowhere", ["", "http://host/", "redi://host"])
+def test_a_place_that_is_none_is_an_error(nowhere):
     with pytest.raises(ValueError, match="journals are kept in a directory"):
-        journals(place)
+        journals(nowhere)
 
 
 def test_what_else_is_in_the_directory_is_left_alone(store, tmp_path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from phonic_fsm.durable import Ended, NoJournal, OwnershipLost, Taken, _store
 from phonic_fsm.durable._process import this_process
@@ -45,7 +47,7 @@ def test_a_journal_is_begun_written_and_read(store):
 def test_there_is_one_journal_of_a_name(store):
     store.begin("call", ME)
     with pytest.raises(Taken):
-        store.begin("call", ME)
+        store.begin("call", replace(ME, job="another"))
 
 
 @pytest.mark.parametrize("name", ["nobody", "../call", "a/b", "", ".", ".new-1"])
@@ -85,6 +87,29 @@ def test_an_owner_that_works_keeps_its_journal(store, own):
         store.take_over("call", ME)
     assert owner.do("append one") == "done"
     assert status(store).number == 1
+
+
+def test_a_stopped_owner_is_killed_and_never_wakes_up(store, own):
+    owner = own("begin", "call")
+    assert owner.said() == "1"
+    owner.stop()
+    assert until(store, "still").crashes == 1
+    # What it would do if it woke up after the takeover.
+    owner.ask("append too late")
+    journal = store.take_over("call", ME)
+    owner.go_on()
+    assert owner.until_dead() == -signal.SIGKILL
+    journal.append(b"in time\n")
+    assert lines(store) == ["in time\n"]
+
+
+def test_a_stopped_owner_that_two_would_succeed_has_one_successor(store, own):
+    owner = own("begin", "call")
+    assert owner.said() == "1"
+    owner.stop()
+    until(store, "still")
+    said = [successor.said() for successor in [own("take_over", "call") for _ in range(3)]]
+    assert sorted(said) == ["2", "Taken", "Taken"]
 
 
 def test_of_several_that_take_over_at_once_one_gets_it(store, own):
@@ -143,7 +168,10 @@ def test_an_owner_that_lasted_begins_the_count_anew(store, own, monkeypatch):
 def test_of_several_guards_one_may_send_a_successor(store):
     store.begin("call", ME)
     assert [store.may_dispatch("call", 1, 60) for _ in range(3)] == [True, False, False]
-    assert store.may_dispatch("call", 1, 0), "the time is over"
+    store.begin("other", ME)
+    assert store.may_dispatch("other", 1, 0.05)
+    time.sleep(0.06)
+    assert store.may_dispatch("other", 1, 0.05), "the time is over"
 
 
 def test_only_a_successor_to_the_present_owner_is_sent(store):

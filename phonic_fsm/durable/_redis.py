@@ -1,0 +1,382 @@
+"""Journals in Redis: for processes on several hosts.
+
+Each journal has these keys, which begin with ``phonic-fsm:`` and its name:
+
+``…``
+    A hash: who has the journal. The field ``held`` is there until it is handed over, ``open`` until
+    the call is over.
+``…:lines``
+    A stream with the lines, as many in an entry as were written at once.
+``…:dispatched:NUMBER``
+    Is there for a while after a successor to the owner with this number was sent.
+
+The heartbeat is the hash's time to live, which begins anew with each beat. So a beat needs no
+memory, and a live owner keeps its journal where Redis is full. Nor does the end of a call need any:
+it removes a field.
+
+Scripts check the owner and write, in one step. They use Redis's clock, whatever those of the hosts
+say.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ReadOnlyError, RedisError
+from redis.retry import Retry
+
+from ._process import exists, is_here, kill
+from ._store import (
+    LIFETIME,
+    STILL_SECONDS,
+    Ended,
+    Held,
+    Holder,
+    NoJournal,
+    OwnershipLost,
+    Status,
+    StoreFailed,
+    Taken,
+    checked_name,
+    crashes_so_far,
+)
+
+PREFIX = "phonic-fsm:"
+
+INDEX = PREFIX
+"""The set of all names. No journal has this key, since none is without a name."""
+
+TIMEOUT = 1.0
+"""How long (s) Redis may take to answer."""
+
+ATTEMPTS = 3
+"""How often a journal is claimed if Redis does not answer: a claim that got through, and whose
+answer was lost, leaves a journal whose owner does not know of it."""
+
+MARGIN = 60.0
+"""How much longer (s) than its lifetime a journal is kept while its call goes on."""
+
+PAGE = 100
+"""How many entries of a stream are read at once."""
+
+_COMMON = """
+local lease, lines = KEYS[1], KEYS[2]
+
+local function now()
+    local time = redis.call('TIME')
+    return time[1] + time[2] / 1e6
+end
+
+local function keep()
+    local kept = redis.call('HGET', lease, 'kept')
+    redis.call('PEXPIRE', lease, kept)
+    redis.call('PEXPIRE', lines, kept)
+end
+
+local function beat_age()
+    return math.max(0, redis.call('HGET', lease, 'kept') - redis.call('PTTL', lease)) / 1000
+end
+
+-- Nil if the process that had this number is the owner; or else why it is not. If another server
+-- has taken Redis's place, and has not heard of the takeover, the owner writes it down again.
+local function disowned(number, holder)
+    local found = tonumber(redis.call('HGET', lease, 'number') or 0)
+    number = tonumber(number)
+    if found == 0 then return 'gone' end
+    if found > number then return 'lost' end
+    if found < number then
+        redis.call('HSET', lease, 'number', number, 'holder', holder, 'held', 1)
+        keep()
+    end
+end
+"""
+
+_BEGIN = """
+local index, name, holder, claim, kept = KEYS[3], unpack(ARGV)
+if redis.call('HGET', lease, 'claim') == claim then return 'done' end
+if redis.call('EXISTS', lease) == 1 then return 'taken' end
+redis.call('HSET', lease, 'number', 1, 'holder', holder, 'claim', claim, 'since', now(),
+    'crashes', 0, 'kept', kept, 'size', 0, 'held', 1, 'open', 1)
+redis.call('SADD', index, name)
+keep()
+return 'done'
+"""
+
+_TAKE_OVER = """
+local expected, holder, claim, is_free, still, crashes = unpack(ARGV)
+local size = redis.call('HGET', lease, 'size')
+if not size then return 'gone' end
+if redis.call('HGET', lease, 'claim') == claim then return size end
+if redis.call('HEXISTS', lease, 'open') == 0 then return 'ended' end
+if redis.call('HGET', lease, 'number') ~= expected then return 'faster' end
+local is_held = redis.call('HEXISTS', lease, 'held') == 1
+if is_held and is_free == '0' and beat_age() < tonumber(still) then return 'works' end
+redis.call('HSET', lease, 'number', expected + 1, 'holder', holder, 'claim', claim,
+    'since', now(), 'crashes', crashes, 'held', 1)
+keep()
+return size
+"""
+
+_CHECK = """
+return disowned(ARGV[1], ARGV[2]) or 'done'
+"""
+
+_BEAT = """
+local why = disowned(ARGV[1], ARGV[2])
+if why then return why end
+keep()
+return 'done'
+"""
+
+_APPEND = """
+local why = disowned(ARGV[1], ARGV[2])
+if why then return why end
+local at, more = tonumber(ARGV[3]), ARGV[4]
+local size = tonumber(redis.call('HGET', lease, 'size'))
+if size < at or size > at + #more then return tostring(size) end
+-- If an answer was lost, the beginning of these lines is here already.
+more = string.sub(more, size - at + 1)
+if #more > 0 then
+    redis.call('XADD', lines, '*', 'lines', more)
+    redis.call('HINCRBY', lease, 'size', #more)
+    redis.call('PEXPIRE', lines, redis.call('HGET', lease, 'kept'))
+end
+return 'done'
+"""
+
+_FINISH = """
+local why = disowned(ARGV[1], ARGV[2])
+if why then return why end
+redis.call('HDEL', lease, ARGV[3])
+keep()
+return 'done'
+"""
+
+T = TypeVar("T")
+
+
+class _Store:
+    """Redis at one address. What goes wrong with it is raised as ``StoreFailed``."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            self._address = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+            self.client: Redis = Redis.from_url(
+                url,
+                socket_timeout=TIMEOUT,
+                socket_connect_timeout=TIMEOUT,
+                # Whoever calls this tries again. A retry would take as long once more.
+                retry=Retry(NoBackoff(), 0),
+            )
+        except (ValueError, TypeError):
+            # Their texts may have the address, with its password.
+            raise ValueError("the address of Redis cannot be read") from None
+        scripts = (_BEGIN, _TAKE_OVER, _CHECK, _BEAT, _APPEND, _FINISH)
+        self._scripts = {code: self.client.register_script(_COMMON + code) for code in scripts}
+
+    def ask(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except ReadOnlyError:
+            # It has become a replica. A new connection leads to the server that took its place.
+            self.client.connection_pool.disconnect()
+            raise StoreFailed(f"Redis at {self._address} is a replica, and takes nothing") from None
+        except RedisError as error:
+            why = " ".join(str(error).split()) or type(error).__name__
+            raise StoreFailed(f"Redis at {self._address}: {why}") from None
+
+    def run(self, script: str, name: str, *arguments: str | bytes | float) -> str:
+        """What the script answers.
+
+        Raises:
+            NoJournal: there is no such journal.
+            OwnershipLost: it has another owner.
+        """
+        keys = [key(name), key(name, "lines"), INDEX]
+        answer: bytes = self.ask(lambda: self._scripts[script](keys, list(arguments)))
+        if answer == b"gone":
+            raise NoJournal(f"Redis at {self._address} has no journal {name}")
+        if answer == b"lost":
+            raise OwnershipLost(f"another process has the journal {name}")
+        return answer.decode()
+
+    def claim(self, script: str, name: str, *arguments: str | bytes | float) -> str:
+        """The same, but several times if Redis does not answer."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self.run(script, name, *arguments)
+            except NoJournal:
+                raise
+            except StoreFailed:
+                continue
+        return self.run(script, name, *arguments)
+
+
+class RedisJournal:
+    """A journal that this process owns."""
+
+    def __init__(self, store: _Store, name: str, number: int, holder: Holder, size: int) -> None:
+        self.name = name
+        self.number = number
+        self._store = store
+        self._holder = msgspec.json.encode(holder)
+        self._size = size
+        """How many bytes of lines are there."""
+        self._is_over = False
+
+    def append(self, lines: bytes) -> None:
+        answer = self._run(_APPEND, self._size, lines)
+        if answer != "done":
+            lost, self._size = self._size - int(answer), int(answer)
+            raise StoreFailed(f"Redis has lost {lost:,} bytes of the journal {self.name}")
+        self._size += len(lines)
+
+    def beat(self) -> None:
+        self._run(_BEAT)
+
+    def check(self) -> None:
+        self._run(_CHECK)
+
+    def end(self) -> None:
+        self._run(_FINISH, "open")
+        self._is_over = True
+
+    def release(self) -> None:
+        self._run(_FINISH, "held")
+        self._is_over = True
+
+    def _run(self, script: str, *arguments: str | bytes | float) -> str:
+        if self._is_over:
+            raise OwnershipLost(f"this process no longer has the journal {self.name}")
+        return self._store.run(script, self.name, self.number, self._holder, *arguments)
+
+
+class RedisJournals:
+    """The journals at one address of Redis."""
+
+    def __init__(self, url: str, lifetime: float = LIFETIME) -> None:
+        """``url`` begins with ``redis://``, or ``rediss://`` for TLS.
+
+        Raises:
+            ValueError: the address cannot be read.
+        """
+        self._store = _Store(url)
+        self._kept = int((lifetime + MARGIN) * 1000)
+
+    def begin(self, name: str, holder: Holder) -> RedisJournal:
+        encoded, claim = msgspec.json.encode(holder), uuid.uuid4().hex
+        if self._store.claim(_BEGIN, name, name, encoded, claim, self._kept) == "taken":
+            raise Taken(f"there is a journal {name} already")
+        return RedisJournal(self._store, name, 1, holder, 0)
+
+    def take_over(self, name: str, holder: Holder) -> RedisJournal:
+        [status] = self._statuses([name])
+        if status is None:
+            raise NoJournal(f"there is no journal {name}")
+        if status.held == "held":
+            raise Taken(f"the journal {name} has an owner that works")
+        if status.held == "still":
+            kill(status.holder)
+        # Whether the owner of another host is dead is for Redis to say: it may beat just now.
+        is_free = is_here(status.holder)
+        said = self._store.claim(
+            _TAKE_OVER,
+            name,
+            status.number,
+            msgspec.json.encode(holder),
+            uuid.uuid4().hex,
+            int(is_free),
+            STILL_SECONDS,
+            status.crashes,
+        )
+        if said == "ended":
+            raise Ended(f"the call of the journal {name} is over")
+        if said == "faster":
+            raise Taken(f"another process was faster to take over the journal {name}")
+        if said == "works":
+            raise Taken(f"the journal {name} has an owner that works")
+        return RedisJournal(self._store, name, status.number + 1, holder, int(said))
+
+    def read(self, name: str) -> Iterator[bytes]:
+        self._must_exist(name)
+        after = "-"
+        while page := self._page(name, after):
+            for entry, fields in page:
+                yield from fields[b"lines"].splitlines(keepends=True)
+                after = f"({entry.decode()}"
+
+    def statuses(self) -> list[Status]:
+        return [status for status in self._statuses(self._names()) if status is not None]
+
+    def may_dispatch(self, name: str, number: int, seconds: float) -> bool:
+        client, mark = self._store.client, key(name, f"dispatched:{number}")
+        self._must_exist(name)
+        if self._store.ask(lambda: client.hget(key(name), "number")) != str(number).encode():
+            return False
+        period = max(1, int(seconds * 1000))
+        return bool(self._store.ask(lambda: client.set(mark, b"", nx=True, px=period)))
+
+    def remove_expired(self) -> None:
+        # Redis removes the journals by itself, but not their names from the set.
+        names = self._names()
+        found = self._statuses(names)
+        gone = [name for name, status in zip(names, found, strict=True) if status is None]
+        if gone:
+            self._store.ask(lambda: self._store.client.srem(INDEX, *gone))
+
+    def _names(self) -> list[str]:
+        found: Any = self._store.ask(lambda: self._store.client.smembers(INDEX))
+        return sorted(name.decode() for name in found)
+
+    def _must_exist(self, name: str) -> None:
+        if not self._store.ask(lambda: self._store.client.exists(key(name))):
+            raise NoJournal(f"there is no journal {name}")
+
+    def _page(self, name: str, after: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        found: Any = self._store.ask(
+            lambda: self._store.client.xrange(key(name, "lines"), min=after, count=PAGE)
+        )
+        return list(found)
+
+    def _statuses(self, names: list[str]) -> list[Status | None]:
+        pipeline = self._store.client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hgetall(key(name))
+            pipeline.pttl(key(name))
+        pipeline.time()
+        *found, (seconds, micros) = self._store.ask(pipeline.execute)
+        now = seconds + micros / 1e6
+        return [
+            _status(name, fields, left, now) if fields else None
+            for name, fields, left in zip(names, found[::2], found[1::2], strict=True)
+        ]
+
+
+def key(name: str, part: str = "") -> str:
+    """Where the journal's lease is, or a part of it."""
+    return f"{PREFIX}{checked_name(name)}:{part}" if part else PREFIX + checked_name(name)
+
+
+def _status(name: str, fields: dict[bytes, bytes], left_ms: int, now: float) -> Status:
+    holder = msgspec.json.decode(fields[b"holder"], type=Holder)
+    age = max(0, int(fields[b"kept"]) - left_ms) / 1000
+    held: Held
+    if b"open" not in fields:
+        held = "ended"
+    elif b"held" not in fields:
+        held = "dead"
+    elif is_here(holder):
+        held = "dead" if not exists(holder) else "still" if age >= STILL_SECONDS else "held"
+    else:
+        held = "dead" if age >= STILL_SECONDS else "held"
+    crashes = int(fields[b"crashes"])
+    if held in ("still", "dead") and b"held" in fields:
+        crashes = crashes_so_far(crashes, max(0.0, now - age - float(fields[b"since"])))
+    return Status(name, int(fields[b"number"]), holder, held, crashes, age)

@@ -1,0 +1,279 @@
+"""Journals in Redis: what becomes of them when Redis is gone, full, slow, or another one."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+from durable.test_stores import ME, lines, status, until
+from msgspec.structs import replace
+from redis import Redis
+from support.redis_server import LossyWire, RedisServer
+
+from phonic_fsm.durable import NoJournal, OwnershipLost, StoreFailed, Taken, journals
+
+ELSEWHERE = replace(ME, host="another")
+
+
+@pytest.fixture
+def place(redis):
+    return redis
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A Redis that a test may end, fill up or stop."""
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
+
+
+def patiently(action, *arguments):
+    """Do it until it works."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            return action(*arguments)
+        except StoreFailed:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def test_a_lease_on_another_host_is_over_when_the_heart_has_stopped(store):
+    first = store.begin("call", ELSEWHERE)
+    assert status(store).held == "held"
+    with pytest.raises(Taken):
+        store.take_over("call", ME)
+    found = until(store, "dead")
+    assert found.beat_age >= 3
+    second = store.take_over("call", ME)
+    for method in (first.beat, first.check, first.end, first.release, lambda: first.append(b"x\n")):
+        with pytest.raises(OwnershipLost):
+            method()
+    second.append(b"mine\n")
+    assert lines(store) == ["mine\n"]
+
+
+def test_an_owner_whose_heart_beats_again_before_a_takeover_keeps_its_journal(store):
+    journal = store.begin("call", ELSEWHERE)
+    until(store, "dead")
+    journal.beat()
+    assert status(store).held == "held"
+    with pytest.raises(Taken):
+        store.take_over("call", ME)
+
+
+def test_a_long_journal_is_read_in_order(store):
+    journal = store.begin("call", ME)
+    written = [f"{number}\n" for number in range(1, 1002)]
+    for line in written[:350]:
+        journal.append(line.encode())
+    journal.append("".join(written[350:]).encode())
+    assert lines(store) == written
+
+
+def test_a_redis_that_is_gone_fails_and_is_found_again(own_server):
+    store = journals(own_server.url)
+    journal = store.begin("call", ME)
+    own_server.kill()
+    for method in (journal.beat, journal.check, lambda: journal.append(b"x\n"), store.statuses):
+        with pytest.raises(StoreFailed, match=f"127.0.0.1:{own_server.port}: .*refused"):
+            method()
+    with pytest.raises(StoreFailed):
+        store.begin("other", ME)
+    own_server.start()
+    with pytest.raises(NoJournal):
+        journal.append(b"it has forgotten everything\n")
+    store.begin("other", ME).append(b"new\n")
+    assert lines(store, "other") == ["new\n"]
+
+
+def test_a_redis_that_answers_nothing_fails_in_time(own_server):
+    journal = journals(own_server.url).begin("call", ME)
+    own_server.stop()
+    since = time.monotonic()
+    with pytest.raises(StoreFailed):
+        journal.append(b"one\n")
+    assert 0.9 < time.monotonic() - since < 30
+    own_server.go_on()
+    patiently(journal.append, b"one\n")
+
+
+@pytest.fixture
+def wire(redis_server, redis):
+    wire = LossyWire(redis_server.port)
+    yield wire
+    wire.close()
+
+
+@pytest.mark.parametrize("again", [b"two\n", b"two\nthree\n"])
+def test_lines_whose_answer_was_lost_are_there_once(wire, again):
+    store = journals(wire.url)
+    journal = store.begin("call", ME)
+    journal.append(b"one\n")
+    wire.loses = True
+    with pytest.raises(StoreFailed):
+        journal.append(b"two\n")
+    journal.append(again)
+    journal.append(b"four\n")
+    assert "".join(lines(store)) == f"one\n{again.decode()}four\n"
+
+
+def test_a_claim_whose_answer_was_lost_is_no_rival(wire):
+    store = journals(wire.url)
+    wire.loses = True
+    first = store.begin("call", ME)
+    assert not wire.loses
+    first.append(b"one\n")
+    first.release()
+    wire.loses = True
+    second = store.take_over("call", ME)
+    assert not wire.loses
+    second.append(b"two\n")
+    assert (second.number, lines(store)) == (2, ["one\n", "two\n"])
+
+
+def test_a_full_redis_takes_no_lines_and_leaves_the_owner_its_journal(own_server):
+    store, client = journals(own_server.url), own_server.client()
+    journal = store.begin("call", ELSEWHERE)
+    other = store.begin("other", ME)
+    client.config_set("maxmemory", "1mb")  # noeviction, as is the default
+    with pytest.raises(StoreFailed, match="maxmemory"):
+        journal.append(b"one\n")
+    with pytest.raises(StoreFailed, match="maxmemory"):
+        store.begin("third", ME)
+    since = time.monotonic()
+    while time.monotonic() - since < 3.5:
+        journal.beat()
+        time.sleep(0.2)
+    assert status(store).held == "held"
+    other.end()
+    assert status(store, "other").held == "ended"
+    client.config_set("maxmemory", "0")
+    journal.append(b"one\n")
+    assert lines(store) == ["one\n"]
+
+
+@pytest.fixture
+def replica(own_server, tmp_path):
+    """A server that has what the first one has, until it is told to stop."""
+    options = ("--replicaof", "127.0.0.1", own_server.port)
+    own_server.client().config_set("repl-diskless-sync-delay", 0)
+    with RedisServer(tmp_path / "replica", *options) as replica:
+        until_in_step(replica)
+        yield replica
+
+
+def until_in_step(replica):
+    deadline = time.monotonic() + 60
+    while replica.client().info("replication")["master_link_status"] != "up":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def fail_over(server, replica):
+    """Let another server come to the first one's address, with what the replica has. It is a
+    replica itself until it is told otherwise."""
+    server.kill()
+    replica.client().execute_command("REPLICAOF", "NO", "ONE")
+    replica.client().config_set("repl-diskless-sync-delay", 0)
+    server.options = ("--replicaof", "127.0.0.1", replica.port)
+    server.start()
+    until_in_step(server)
+    return server.client()
+
+
+def test_the_server_that_takes_its_place_has_the_journal(own_server, replica):
+    store = journals(own_server.url)
+    journal = store.begin("call", ME)
+    journal.append(b"one\n")
+    own_server.client().execute_command("WAIT", 1, 60_000)
+    client = fail_over(own_server, replica)
+    until = time.monotonic() + 60
+    said = ""
+    while "is a replica" not in said:  # at first, the connection is gone
+        assert time.monotonic() < until, said
+        with pytest.raises(StoreFailed) as raised:
+            journal.append(b"two\n")
+        said = str(raised.value)
+    client.execute_command("REPLICAOF", "NO", "ONE")
+    journal.append(b"two\n")
+    assert lines(store) == ["one\n", "two\n"]
+
+
+def test_what_the_server_that_takes_its_place_has_not_heard_is_told_or_said_again(
+    own_server, replica
+):
+    store = journals(own_server.url)
+    store.begin("call", ELSEWHERE).release()
+    own_server.client().execute_command("WAIT", 1, 60_000)
+    replica.client().execute_command("REPLICAOF", "NO", "ONE")
+    journal = store.take_over("call", ME)
+    journal.append(b"one\n")
+    fail_over(own_server, replica).execute_command("REPLICAOF", "NO", "ONE")
+    patiently(journal.check)
+    found = status(store)
+    assert (found.number, found.holder, found.held) == (2, ME, "held"), (
+        "the takeover is there again"
+    )
+    with pytest.raises(StoreFailed, match="lost 4 bytes"):
+        journal.append(b"two\n")
+    journal.append(b"two\n")
+    assert lines(store) == ["two\n"]
+
+
+def test_a_journal_is_gone_when_its_lifetime_is_over(place):
+    store = journals(place, lifetime=0.2)
+    store.begin("call", ME).end()
+    client = Redis.from_url(place)
+    keys = [client.pttl(name) for name in client.keys("phonic-fsm:call*")]
+    assert keys
+    assert all(0 < left <= 60_200 for left in keys)
+
+
+def test_the_names_of_journals_that_are_gone_are_removed(store, place):
+    client = Redis.from_url(place)
+    store.begin("gone", ME)
+    store.begin("there", ME)
+    client.delete("phonic-fsm:gone")
+    assert [status.name for status in store.statuses()] == ["there"]
+    store.remove_expired()
+    assert client.smembers("phonic-fsm:") == {b"there"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["redis://:secret@127.0.0.1:port/0", "redis://:sec/ret@127.0.0.1:6379", "redis://[::1"],
+)
+def test_an_address_that_cannot_be_read_is_not_repeated(address):
+    with pytest.raises(ValueError, match="the address of Redis cannot be read") as raised:
+        journals(address)
+    assert "sec" not in str(raised.value)
+    assert raised.value.__suppress_context__
+
+
+def test_a_wrong_password_is_told_without_it(tmp_path):
+    with RedisServer(tmp_path / "redis", "--requirepass", "right") as server:
+        journals(server.url.replace("//", "//:right@")).begin("call", ME)
+        store = journals(server.url.replace("//", "//:secret@"))
+        with pytest.raises(StoreFailed, match="password") as raised:
+            store.begin("other", ME)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_journal_goes_over_tls(tmp_path, certificate):
+    key = certificate.with_name("key.pem")
+    options = ("--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no")
+    with RedisServer(tmp_path / "tls", *options, scheme="rediss") as server:
+        with pytest.raises(StoreFailed, match="certificate"):
+            journals(server.url).begin("call", ME)
+        store = journals(f"{server.url}?ssl_ca_certs={certificate}")
+        store.begin("call", ME).append(b"one\n")
+        assert lines(store) == ["one\n"]
+
+
+def test_without_the_client_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.delitem(sys.modules, "phonic_fsm.durable._redis", raising=False)
+    with pytest.raises(ValueError, match=r"install phonic-fsm\[redis\]"):
+        journals("redis://127.0.0.1")
