@@ -120,6 +120,14 @@ def replay(
             "--fail-on", help="Exit 1 if something stands out that is as bad as this, or worse."
         ),
     ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE.NAME=VALUE",
+            help="Set a threshold of what stands out, such as silence.waiting=5; docs/findings.md "
+            "lists them. May be repeated.",
+        ),
+    ] = None,
     what_if: Annotated[
         list[str] | None,
         typer.Option(
@@ -139,14 +147,14 @@ def replay(
     if what_if:
         others: dict[str, object] = {"--step": step, "--follow": follow, "--only": only}
         others |= {"--until": until, "--all": every_chunk, "--fail-on": fail_on}
+        others |= {"--threshold": threshold}
         used_alone("--what-if", others)
         from .what_if import run_what_if  # noqa: PLC0415
 
         raise typer.Exit(run_what_if(trace, what_if, full=full, as_json=json))
     if step:
-        used_alone(
-            "--step", {"--follow": follow, "--json": json, "--full": full, "--fail-on": fail_on}
-        )
+        others = {"--follow": follow, "--json": json, "--full": full, "--fail-on": fail_on}
+        used_alone("--step", others | {"--threshold": threshold})
     if json:
         used_alone("--json", {"--full": full, "--all": every_chunk})
     if only:
@@ -162,6 +170,7 @@ def replay(
         follow=follow,
         as_json=json,
         fail_on=fail_on,
+        thresholds=tuple(threshold or ()),
     )
     raise typer.Exit(run_replay(trace, view))
 
@@ -178,6 +187,14 @@ def report(
             "pages, and for index.html, which lists them."
         ),
     ],
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE.NAME=VALUE",
+            help="Set a threshold of what stands out, such as silence.waiting=5; docs/findings.md "
+            "lists them. May be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Write an HTML page that explains a recorded call. It needs no network.
 
@@ -186,7 +203,7 @@ def report(
     """
     from .report import run_report  # noqa: PLC0415
 
-    raise typer.Exit(run_report(trace, out))
+    raise typer.Exit(run_report(trace, out, thresholds=threshold or ()))
 
 
 @app.command(epilog="Example: phonic-fsm stats traces/")
@@ -203,6 +220,14 @@ def stats(
             "--fail-on", help="Exit 1 if something stands out that is as bad as this, or worse."
         ),
     ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE.NAME=VALUE",
+            help="Set a threshold of what stands out, such as silence.waiting=5; docs/findings.md "
+            "lists them. May be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Measure recorded calls: time to ready, latencies, tools, interruptions, outages, findings.
 
@@ -211,7 +236,7 @@ def stats(
     """
     from .stats import run_stats  # noqa: PLC0415
 
-    raise typer.Exit(run_stats(traces, as_json=json, fail_on=fail_on))
+    raise typer.Exit(run_stats(traces, as_json=json, fail_on=fail_on, thresholds=threshold or ()))
 
 
 @app.command(epilog="Example: phonic-fsm diff before.jsonl after.jsonl")

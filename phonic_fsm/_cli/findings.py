@@ -1,8 +1,10 @@
-"""What stands out in a call and how it ended, as commands print it, and the exit code."""
+"""What stands out in a call and how it ended: what is looked for, as options say it, how commands
+print it, and the exit code that follows from it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,13 +12,28 @@ from rich.text import Text
 
 from phonic_fsm._report.end import End
 from phonic_fsm._report.findings import Finding
+from phonic_fsm._report.rules import Rule
+from phonic_fsm._report.rules.thresholds import ThresholdError, rules_with
 from phonic_fsm._report.severity import SEVERITIES, Severity
 
+from .failure import CommandFailed
 from .text import printable
 
 NOTHING_AS_BAD, FOUND = 0, 1
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def chosen_rules(thresholds: Iterable[str]) -> Sequence[Rule]:
+    """The rules, with what ``--threshold`` sets.
+
+    Raises:
+        CommandFailed: one of the settings sets nothing.
+    """
+    try:
+        return rules_with(thresholds)
+    except ThresholdError as error:
+        raise CommandFailed(f"--threshold {error}") from error
 
 
 def exit_code(found: Iterable[Finding], fail_on: Severity | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from phonic_fsm._core.states import State
 from phonic_fsm._report.end import End
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.lanes import LaneBuilder
-from phonic_fsm._report.rules import findings
+from phonic_fsm._report.rules import Rule, findings
 from phonic_fsm._report.severity import Severity
 from phonic_fsm.trace._follow import FollowedTrace
 from phonic_fsm.trace._kinds import kinds_of
@@ -26,7 +26,7 @@ from phonic_fsm.trace._replay import ReplayedStep, replay
 
 from .entries import Entry, chosen_kinds, entries
 from .failure import CommandFailed
-from .findings import as_json, as_text, end_as_text, exit_code
+from .findings import as_json, as_text, chosen_rules, end_as_text, exit_code
 from .painter import Painter, put
 from .stepper import Stepper
 from .text import printable
@@ -46,14 +46,16 @@ class View:
     follow: bool = False
     as_json: bool = False
     fail_on: Severity | None = None
+    thresholds: tuple[str, ...] = ()
 
 
 def run_replay(path: Path, view: View) -> int:
     """Print the steps and a verdict, or step through them; returns the exit code.
 
     Raises:
-        CommandFailed: the trace cannot be read, or --step has no terminal.
+        CommandFailed: the trace cannot be read, a threshold is mistyped, or --step has no terminal.
     """
+    rules = chosen_rules(view.thresholds)
     only = chosen_kinds(view.only)
     console = Console(highlight=False, soft_wrap=not view.step)
     if view.step:
@@ -61,7 +63,7 @@ def run_replay(path: Path, view: View) -> int:
     try:
         reader = FollowedTrace(path) if view.follow else TraceReader(path)
         lanes = LaneBuilder(reader.header.settings)
-        replayed = _Replayed(replay(reader), None if view.step else view.until, lanes)
+        replayed = _Replayed(replay(reader), None if view.step else view.until, lanes, rules)
         if view.as_json:
             found = _print_json(replayed, only)
             return max(replayed.exit_code, exit_code(found, view.fail_on))
@@ -94,10 +96,15 @@ class _Replayed:
     """Gives the replayed steps up to a number, and remembers the last."""
 
     def __init__(
-        self, steps: Iterator[ReplayedStep], until: int | None, lanes: LaneBuilder
+        self,
+        steps: Iterator[ReplayedStep],
+        until: int | None,
+        lanes: LaneBuilder,
+        rules: Sequence[Rule],
     ) -> None:
         self._steps = steps
         self._lanes = lanes
+        self._rules = rules
         self.until = until
         self.last: ReplayedStep | None = None
 
@@ -116,7 +123,7 @@ class _Replayed:
         last = self.last
         if last is not None and (last.line.seq == self.until or last.difference is not None):
             return []
-        return findings(self._lanes.lanes())
+        return findings(self._lanes.lanes(), self._rules)
 
     @property
     def end(self) -> End | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -9,9 +10,11 @@ from rich.text import Text
 
 from phonic_fsm._report import Report, make_report
 from phonic_fsm._report.index import Listed, make_index
+from phonic_fsm._report.rules import Rule
 from phonic_fsm.trace._reader import TraceError
 
 from .failure import CommandFailed
+from .findings import chosen_rules
 from .replay import DIVERGED, IDENTICAL
 from .text import printable
 from .traces import find_traces
@@ -19,25 +22,27 @@ from .traces import find_traces
 _PAGE = b"<!doctype html>"
 
 
-def run_report(trace: Path, out: Path) -> int:
+def run_report(trace: Path, out: Path, *, thresholds: Sequence[str] = ()) -> int:
     """Write the page of a trace, or those of a directory's traces; returns the exit code.
 
     A page may replace an older one, but no other file.
 
     Raises:
         CommandFailed: a trace cannot be read to its end (the page has the steps before it), none
-            of a directory's traces can be read, or a page cannot be written.
+            of a directory's traces can be read, a page cannot be written, or a threshold is
+            mistyped.
     """
+    rules = chosen_rules(thresholds)
     if trace.is_dir():
-        return _report_on_all(trace, out)
-    report = _made(trace)
+        return _report_on_all(trace, out, rules)
+    report = _made(trace, rules)
     _write(out, report.html)
     if report.problem is not None:
         raise CommandFailed(printable(f"{report.problem}; {out} has the steps before it"))
     return _tell(report, out)
 
 
-def _report_on_all(directory: Path, out: Path) -> int:
+def _report_on_all(directory: Path, out: Path, rules: Sequence[Rule]) -> int:
     """A page for each trace in the directory and below, in the same folders under ``out``, and
     ``index.html``, which lists them."""
     traces = find_traces([directory])
@@ -48,7 +53,7 @@ def _report_on_all(directory: Path, out: Path) -> int:
     for trace in traces:
         name = trace.relative_to(directory)
         try:
-            report = _made(trace, index="../" * (len(name.parts) - 1) + "index.html")
+            report = _made(trace, rules, index="../" * (len(name.parts) - 1) + "index.html")
         except CommandFailed as problem:
             unread.print(Text(f"not readable: {problem}", "yellow"))
             continue
@@ -72,9 +77,9 @@ def _report_on_all(directory: Path, out: Path) -> int:
     return max(codes)
 
 
-def _made(trace: Path, *, index: str = "") -> Report:
+def _made(trace: Path, rules: Sequence[Rule], *, index: str = "") -> Report:
     try:
-        return make_report(trace, index=index)
+        return make_report(trace, index=index, rules=rules)
     except TraceError as error:
         raise CommandFailed(printable(str(error))) from error
 

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,26 @@ from phonic_fsm._report.severity import SEVERITIES, Severity
 from phonic_fsm.trace._stats import percentile
 
 from . import findings
-from .findings import NOTHING_AS_BAD, exit_code
+from .findings import NOTHING_AS_BAD, chosen_rules, exit_code
 from .text import printable
 from .traces import Reading, find_traces, read_all
 
 
-def run_stats(named: Sequence[Path], *, as_json: bool, fail_on: Severity | None) -> int:
+def run_stats(
+    named: Sequence[Path],
+    *,
+    as_json: bool,
+    fail_on: Severity | None,
+    thresholds: Sequence[str] = (),
+) -> int:
     """Print the figures; returns the exit code.
 
     Raises:
-        CommandFailed: a name leads nowhere, or none of the traces can be read.
+        CommandFailed: a name leads nowhere, none of the traces can be read, or a threshold is
+            mistyped.
     """
-    readings = list(read_all(find_traces(named), overview))
+    look = partial(overview, rules=chosen_rules(thresholds))
+    readings = list(read_all(find_traces(named), look))
     summary = Summary()
     for reading in readings:
         summary.add(reading)

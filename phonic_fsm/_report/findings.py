@@ -11,27 +11,16 @@ from .severity import Severity
 class Finding(Struct, kw_only=True):
     rule: str
     title: str
-    """The cause, where it is known."""
+    """The cause, where it is known, and what was noticed of it."""
     sentence: str
+    noticed: str = ""
+    """What was noticed of the cause, where it stands in the title."""
+    silence: float = 0.0
+    """For how long nobody was heard because of it (s)."""
     step: int
     start: float
     end: float
     severity: Severity
-
-
-def found(
-    rule: str, title: str, sentence: str, span: Span, severity: Severity = "warning"
-) -> Finding:
-    """The finding of this rule about this stretch of the call."""
-    return Finding(
-        rule=rule,
-        title=title,
-        sentence=sentence,
-        step=span.step,
-        start=span.start,
-        end=span.end,
-        severity=severity,
-    )
 
 
 def overlap(one: Span, other: Span) -> float:

@@ -17,11 +17,11 @@ from msgspec import Struct, field, structs
 
 from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
-from phonic_fsm._core.effects import PushText
+from phonic_fsm._core.effects import PushText, RejectReply, ResolveReply, SupersedeReply
 from phonic_fsm._core.events import name_of
 from phonic_fsm._core.states import State
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
-from phonic_fsm._wire.server import AssistantEndedConversation
+from phonic_fsm._wire.server import AssistantEndedConversation, ToolCallOutputProcessed
 from phonic_fsm.trace._format import AudioLength, Line, PassedAudio
 from phonic_fsm.trace._stats import GENERATION_OPENED, NO_ANSWER_DUE, OPEN_STATES
 
@@ -119,8 +119,12 @@ class ToolCall(Span, kw_only=True):
     acknowledged: float | None = None
     late: bool = False
     """The output came when Phonic no longer awaited it, and was told in words."""
+    known: bool = True
+    """Whether the agent had given a tool of this name."""
     ended: Literal["", "acknowledged", "interrupted", "handed over"] = ""
     """How the call ended. At a handoff the calls of the former agent are forgotten."""
+    timed_out: bool = False
+    """Phonic says that the output came too late."""
     problem: str | None = None
     """What Phonic says went wrong with it."""
 
@@ -131,6 +135,8 @@ class Link(Span, kw_only=True):
     kind: str
     attempts: list[float] = field(default_factory=list)
     """When a socket was asked for."""
+    problems: list[str] = field(default_factory=list)
+    """Why attempts failed."""
     cause: str = ""
     """Why it was lost."""
     restored: bool = False
@@ -144,12 +150,14 @@ class StateSpan(Span, kw_only=True):
 
 
 class Trouble(Struct, kw_only=True):
-    """An error or a warning of the session, other than about an attempt to connect."""
+    """An error or a warning of the session that no other lane shows."""
 
     step: int
     at: float
     text: str
     severity: Severity
+    kind: str = ""
+    """What kind of error it is, if it is one."""
     ended: bool = False
     """Whether the session ended with it."""
 
@@ -174,9 +182,25 @@ class Lanes(Struct, kw_only=True):
     failed_replies: list[Trouble] = field(default_factory=list)
     empty_answers: list[Span] = field(default_factory=list)
     """Turns of the assistant that ended without a sound, a word or a call."""
+    stalled_answers: list[Span] = field(default_factory=list)
+    """Answers of which neither more came nor the end, from what came last of them."""
+    announced: list[Span] = field(default_factory=list)
+    """From the beginning of an answer, as Phonic told it, until its first audio or its end."""
+    untaken: list[Trouble] = field(default_factory=list)
+    """Audio of the assistant that LiveKit did not read, and why."""
+    requests: list[Span] = field(default_factory=list)
+    """Replies that the agent asked for, until they began or were given up."""
+    handoffs: list[Span] = field(default_factory=list)
+    """When another agent took over."""
     excused: list[float] = field(default_factory=list)
     """When no answer was due any more: the assistant chose not to respond, or the caller's turn
     was withdrawn."""
+    withdrawn: list[Span] = field(default_factory=list)
+    """The caller's turns that Phonic took back: there had been no speech in them."""
+    welcome: bool = False
+    """Whether the assistant was to speak first."""
+    goodbye: float | None = None
+    """When the assistant ended the conversation of its own accord."""
     discarded: list[Span] = field(default_factory=list)
     """Audio of the assistant that arrived after the session had interrupted the turn."""
     end: End | None = None
@@ -192,14 +216,19 @@ class LaneBuilder:
     def __init__(self, settings: Settings) -> None:
         rate, sample_bytes = SAMPLING[settings.config.output_format or DEFAULT_FORMAT]
         self._bytes_per_second = rate * sample_bytes
-        self._lanes = Lanes()
+        self._lanes = Lanes(
+            welcome=bool(settings.config.welcome_message)
+            or settings.config.generate_welcome_message is True
+        )
         self._end = EndBuilder()
         self.heard: list[Heard] = []
         """The audio beside the trace that was heard, in order; the last of it may be to come."""
         self._playhead = 0.0
         self._calls: dict[str, ToolCall] = {}
-        self._goodbye = False
-        """Whether the assistant has ended the conversation of its own accord."""
+        self._tools: set[str] | None = None
+        """The names of the agent's tools, once they are known."""
+        self._requests: dict[str, Span] = {}
+        """Replies that were asked for and have not begun, by the request."""
         self._opened: Line | None = None
         """The step that opened the generation, while the generation is empty."""
         self._generation = ""
@@ -227,6 +256,7 @@ class LaneBuilder:
         self._note_connection(line)
         self._note_caller(line)
         self._note_tools(line)
+        self._note_requests(line)
         self._note_trouble(line)
 
     def lanes(self) -> Lanes:
@@ -245,6 +275,8 @@ class LaneBuilder:
             caller=_ended(so_far.caller, now),
             caller_audio=_ended(so_far.caller_audio, now),
             tools=[_until(call, now) for call in so_far.tools],
+            requests=[_until(request, now) for request in so_far.requests],
+            announced=_ended(so_far.announced, now),
             playback=_ended(so_far.playback, now),
             assistant=[
                 speech if speech.end <= now else _cut_off(speech, now)
@@ -264,6 +296,8 @@ class LaneBuilder:
 
     def _note_connection(self, line: Line) -> None:
         links, effects = self._lanes.connection, _types(line)
+        if links and links[-1].kind != "open" and (problem := _why_not_connected(line)):
+            links[-1].problems.append(problem)
         event = line.event["type"]
         if (
             event == "connection_closed"
@@ -308,6 +342,9 @@ class LaneBuilder:
             self._lanes.typed |= addition["item"].get("role") == "user"
         if line.event["type"] in NO_ANSWER_DUE:
             self._lanes.excused.append(line.t)
+        if line.event["type"] == "input_cancelled" and caller:
+            start = caller[-1].start
+            self._lanes.withdrawn.append(Span(step=line.seq, start=start, end=line.t))
         if "emit_transcript" in effects and caller:
             text = str(line.event.get("text", ""))
             caller[-1].text = f"{caller[-1].text} {text}".strip()
@@ -367,14 +404,23 @@ class LaneBuilder:
                 self._opened = None
             elif kind == "close_generation":
                 self._close(line, interrupted=effect.get("interrupted", False))
-        if line.event["type"] == "audio_chunk":
+        event = line.event["type"]
+        if event == "audio_chunk":
             part = line.event["audio"]
             audio = AudioLength(part["bytes"], part.get("dbfs"), part.get("at"))
             self._note_chunk(line, audio, line.event.get("text"), text=text, pushed=pushed)
-        if line.event["type"] in ("user_started_speaking", "interrupt", "close"):
+        elif event == "assistant_started_speaking" and line.target == State.speaking.value:
+            self._lanes.announced.append(Span(step=line.seq, start=line.t, end=math.inf))
+        if event in ("user_started_speaking", "interrupt", "close"):
             self._cut_off(line.t)
 
+    def _end_announcement(self, at: float) -> None:
+        announced = self._lanes.announced
+        if announced and announced[-1].end == math.inf:
+            announced[-1].end = at
+
     def _close(self, line: Line, *, interrupted: bool) -> None:
+        self._end_announcement(line.t)
         if interrupted:
             self._cut_off(line.t)
         elif self._opened is not None and self._opened is not line:
@@ -393,6 +439,8 @@ class LaneBuilder:
         pushed: bool,
     ) -> None:
         """Note what came in a chunk, and what of it was passed on: the text, the audio, or both."""
+        if pushed:
+            self._end_announcement(step.t)
         if pushed or text:
             self._opened = None
             seconds = audio.bytes / self._bytes_per_second if pushed else 0.0
@@ -468,6 +516,7 @@ class LaneBuilder:
                 call_id=event["tool_call_id"],
                 name=event["tool_name"],
                 arguments=event.get("parameters"),
+                known=self._tools is None or event["tool_name"] in self._tools,
             )
             self._calls[call.call_id] = call
             self._lanes.tools.append(call)
@@ -475,11 +524,15 @@ class LaneBuilder:
             for addition in event.get("added", ()):
                 self._note_output(line, addition["item"])
         elif kind == "update_session" and event.get("items") is not None:
+            if line.source in OPEN_STATES:
+                self._lanes.handoffs.append(Span(step=line.seq, start=line.t, end=line.t))
             for call in self._lanes.tools:
                 if not call.ended:
                     call.ended, call.end = "handed over", line.t
         elif kind in ("tool_call_output_processed", "tool_call_interrupted"):
             self._settle(line)
+        if event.get("tools") is not None and kind in _GIVES_TOOLS:
+            self._tools = set(map(_tool_name, event["tools"]))
         for call_id in _outputs_sent(line):
             if call_id in self._calls:
                 self._calls[call_id].sent = line.t
@@ -501,31 +554,62 @@ class LaneBuilder:
             call.ended = "interrupted"
             return
         call.ended, call.acknowledged = "acknowledged", line.t
-        if line.event.get("timed_out") or line.event.get("error_message"):
-            call.problem = line.event.get("error_message") or "its output came too late"
+        call.timed_out = bool(line.event.get("timed_out"))
+        call.problem = line.event.get("error_message") or None
+
+    # -- replies that were asked for -------------------------------------------------------------
+
+    def _note_requests(self, line: Line) -> None:
+        event = line.event
+        if event["type"] in ("generate_reply", "say"):
+            request = Span(step=line.seq, start=line.t, end=math.inf)
+            self._requests[event["request_id"]] = request
+            self._lanes.requests.append(request)
+        over = [effect["request_id"] for effect in line.effects if effect["type"] in _END_REQUESTS]
+        if event["type"] == "cancel_reply":
+            over.append(event["request_id"])
+        for request_id in over:
+            if (settled := self._requests.pop(request_id, None)) is not None:
+                settled.end = line.t
 
     # -- trouble ---------------------------------------------------------------------------------
 
     def _note_trouble(self, line: Line) -> None:
         lanes = self._lanes
-        self._goodbye |= line.event["type"] == name_of(AssistantEndedConversation)
-        if line.event["type"] == "tool_call_output_processed":
-            return  # the tool call shows its warning
+        event = line.event["type"]
+        if event == name_of(AssistantEndedConversation):
+            lanes.goodbye = line.t
         for effect in line.effects:
             kind = effect["type"]
-            if kind == "emit_error" and not effect.get("recoverable"):
-                ended = line.target == State.closed.value
-                severity: Severity = "warning"
-                if ended:
-                    severity = "note" if self._goodbye else "error"
+            if kind == "emit_error":
+                ended = not effect.get("recoverable") and line.target == State.closed.value
+                severity: Severity = "error" if ended else "warning"
                 trouble = _trouble(line, effect["problem"], severity)
-                trouble.ended = ended
-                lanes.troubles.append(trouble)
+                trouble.kind, trouble.ended = effect["kind"], ended
+                # The connection's lane has those that it recovers from.
+                if ended or trouble.kind == "server_error":
+                    lanes.troubles.append(trouble)
             elif kind == "log" and effect["level"] == "warning":
-                lanes.troubles.append(_trouble(line, effect["text"], "warning"))
+                self._note_warning(line, effect["text"])
             elif kind == "reject_reply":
-                severity = "warning" if effect["reason"] == "closed" else "error"
+                severity = "note" if effect["reason"] == "closed" else "error"
                 lanes.failed_replies.append(_trouble(line, effect["problem"], severity))
+
+    def _note_warning(self, line: Line, text: str) -> None:
+        lanes, event = self._lanes, line.event["type"]
+        if event == name_of(events.TurnOverdue):
+            since = lanes.assistant[-1].end if lanes.assistant else line.t
+            stalled = Span(step=line.seq, start=min(since, line.t), end=line.t)
+            lanes.stalled_answers.append(stalled)
+        elif event == name_of(events.AudioNotTaken):
+            lanes.untaken.append(_trouble(line, text, "error"))
+        elif event == name_of(events.ReplyOverdue):
+            lanes.failed_replies.append(_trouble(line, text, "error"))
+        elif event == name_of(events.Restart):
+            lanes.troubles.append(_trouble(line, text, "note"))
+        elif event != name_of(ToolCallOutputProcessed) and "connect" not in _types(line):
+            # The lanes of the tools and of the connection show theirs.
+            lanes.troubles.append(_trouble(line, text, "warning"))
 
 
 T = TypeVar("T", bound=Span)
@@ -558,6 +642,29 @@ def _outputs_sent(line: Line) -> list[str]:
     """Ids of the calls whose outputs the step sends."""
     messages = [effect["message"] for effect in line.effects if effect["type"] == "send"]
     return [m["tool_call_id"] for m in messages if m["type"] == "tool_call_output"]
+
+
+def _tool_name(tool: dict[str, Any]) -> str:
+    return str(tool["tool_schema"].get("function", {}).get("name", ""))
+
+
+_GIVES_TOOLS = frozenset(
+    map(name_of, (events.UpdateSession, events.UpdateTools, events.UpdateOptions))
+)
+
+_END_REQUESTS = frozenset(map(name_of, (ResolveReply, RejectReply, SupersedeReply)))
+
+
+def _why_not_connected(line: Line) -> str:
+    """Why an attempt to connect failed, if it did in this step."""
+    event = line.event
+    if event["type"] == name_of(events.ConnectFailed):
+        return str(event["problem"])
+    if event["type"] == name_of(events.ConnectionClosed):
+        return f"the connection {_why_closed(event)}"
+    if event["type"] == name_of(events.AnswerOverdue):
+        return "Phonic did not say in time that it is ready"
+    return ""
 
 
 def _why_closed(event: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ from .call import check
 from .end import End
 from .findings import Finding
 from .lanes import LaneBuilder, Lanes
-from .rules import findings
+from .rules import RULES, Rule, findings
 
 
 class Overview(Struct, kw_only=True):
@@ -28,7 +28,7 @@ class Overview(Struct, kw_only=True):
     figures: Figures
 
 
-def overview(reader: TraceReader) -> Overview:
+def overview(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Overview:
     """Read a trace and say what stands out in it. Nothing is replayed.
 
     Raises:
@@ -43,11 +43,12 @@ def overview(reader: TraceReader) -> Overview:
             check(reader, step)
             builder.take(step)
             gauge.take(step)
-    return summed_up(reader, builder.lanes(), gauge.finished())
+    lanes = builder.lanes()
+    return summed_up(reader, lanes, gauge.finished(), findings(lanes, rules))
 
 
 def summed_up(
-    reader: TraceReader, lanes: Lanes, figures: Figures, found: Iterable[Finding] | None = None
+    reader: TraceReader, lanes: Lanes, figures: Figures, found: Iterable[Finding]
 ) -> Overview:
     """The overview of a trace that has been read."""
     return Overview(
@@ -55,6 +56,6 @@ def summed_up(
         seconds=lanes.seconds,
         state=lanes.states[-1].state if lanes.states else "",
         end=lanes.end,
-        findings=list(found) if found is not None else findings(lanes),
+        findings=list(found),
         figures=figures,
     )

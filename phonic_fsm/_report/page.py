@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any
 
@@ -25,7 +25,7 @@ from .findings import Finding
 from .lanes import BIN, LaneBuilder, Lanes
 from .numbers import Number, numbers
 from .overview import Overview, summed_up
-from .rules import RULES, findings
+from .rules import RULES, Rule, findings
 from .sound import Sound, sound_of
 from .steps import StepColumns, Steps
 
@@ -95,7 +95,9 @@ class _Data(Struct):
     numbers: list[Number]
 
 
-def make_report(trace: str | PathLike[str], *, index: str = "") -> Report:
+def make_report(
+    trace: str | PathLike[str], *, index: str = "", rules: Sequence[Rule] = RULES
+) -> Report:
     """Replay a trace and make its page. ``index`` is the address that it links to, if any.
 
     Raises:
@@ -115,7 +117,7 @@ def make_report(trace: str | PathLike[str], *, index: str = "") -> Report:
 
     figures = measure(lines())
     lanes = builder.lanes()
-    found = _with_divergence(findings(lanes), call)
+    found = _with_divergence(findings(lanes, rules), call)
     data = _Data(
         name=reader.path.name,
         package=reader.header.package,
@@ -129,7 +131,7 @@ def make_report(trace: str | PathLike[str], *, index: str = "") -> Report:
         bin=BIN,
         conversation=conversation.entries(lanes),
         findings=found,
-        rules=[(rule.name, rule.when) for rule in RULES],
+        rules=[(rule.name, rule.when) for rule in rules],
         numbers=numbers(figures),
     )
     # A redacted trace may lie beside the audio of the call, which is not redacted.

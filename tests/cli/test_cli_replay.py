@@ -436,6 +436,35 @@ def test_it_fails_on_what_it_is_told_to(fail_on, code, json_too, late):
     assert run("stats", late, *options).returncode == code
 
 
+@pytest.mark.parametrize("command", ["replay", "stats"])
+def test_a_threshold_decides_what_stands_out(command, late):
+    patient = ("--threshold", "silence.waiting=6", "--threshold", "silence.turn=inf")
+    assert run(command, late, *patient, "--fail-on", "note").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("silence.waiting", "no RULE.NAME=VALUE; silence has waiting, tool, turn"),
+        ("silence.patience=3", "no RULE.NAME=VALUE; silence has waiting, tool, turn"),
+        ("outage.seconds=3", "no RULE.NAME=VALUE; outage has no threshold"),
+        ("silense.waiting=3", "the rules are silence, "),
+        ("silence.waiting=long", "waiting takes a number"),
+        ("silence.waiting=-1", "waiting takes a number >= 0"),
+        ("many-interruptions.times=2.5", "times takes a whole number"),
+        ("echo.share=nan", "share takes a number"),
+    ],
+)
+@pytest.mark.parametrize("command", ["replay", "stats", "report"])
+def test_a_mistyped_threshold_is_one_line(command, setting, problem, late, tmp_path):
+    out = ("--out", tmp_path / "page.html") if command == "report" else ()
+    result = run(command, late, "--threshold", setting, *out)
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert problem in line
+    assert not (tmp_path / "page.html").exists()
+
+
 def test_a_call_without_findings_fails_on_nothing():
     assert run("replay", TRACE, "--fail-on", "note").returncode == 0
     assert run("stats", TRACE, "--fail-on", "note").returncode == 0

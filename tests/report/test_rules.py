@@ -69,7 +69,9 @@ def found_in(
 )
 def test_a_caller_who_says_nothing_has_a_cause(audio, title, tmp_path):
     told: list[Told] = [(1.0, audio)]
-    assert found_in(tmp_path, told) == [("caller not heard", title, "error")]
+    assert found_in(tmp_path, told) == [
+        ("caller-not-heard", f"{title}: the caller was not heard", "error")
+    ]
 
 
 def test_nothing_is_found_in_a_call_that_tells_nothing_of_the_caller(tmp_path):
@@ -79,7 +81,7 @@ def test_nothing_is_found_in_a_call_that_tells_nothing_of_the_caller(tmp_path):
 def test_nothing_is_found_where_the_caller_writes(tmp_path):
     typed = UpdateChatContext(added=(Addition(None, Message("m", "user", "Hello.")),))
     assert found_in(tmp_path, [(1.0, NOTHING), (2.0, typed)]) == [
-        ("caller not heard", "No audio from the caller for 19.5 s", "note")
+        ("microphone-gone", "No audio from the caller for 19.5 s", "note")
     ]
 
 
@@ -101,13 +103,13 @@ def test_a_healthy_caller_is_no_finding(tmp_path):
 )
 def test_a_microphone_that_goes_is_noted(audio, title, tmp_path):
     told = [*TALK, (4.0, SPEECH), (7.0, audio)]
-    assert found_in(tmp_path, told) == [("caller not heard", title, "note")]
+    assert found_in(tmp_path, told) == [("microphone-gone", title, "note")]
 
 
 def test_frames_that_name_another_rate_are_found(tmp_path):
     (finding,) = found_in(tmp_path, [(1.0, TWICE), *TALK])
     assert finding == (
-        "wrong rate",
+        "wrong-rate",
         "The caller's audio came 2.0 times as fast as time passes",
         "error",
     )
@@ -119,14 +121,14 @@ def test_a_burst_is_no_wrong_rate(tmp_path):
 
 def test_audio_that_piles_up_is_found(tmp_path):
     (finding,) = found_in(tmp_path, [(1.0, SPEECH), *TALK, (5.0, PILING_UP)])
-    assert finding == ("caller's audio late", "The caller's audio fell behind", "warning")
+    assert finding == ("caller-behind", "The caller's audio fell behind", "warning")
 
 
 def test_the_first_seconds_in_which_livekit_is_deaf_are_noted(tmp_path):
     greeting = assistant(1.0, *(["Hello. "] * 150))
     told = [*greeting, (2.1, ZEROS), (5.1, SPEECH), *caller(5.2, 6.0)]
     assert found_in(tmp_path, told) == [
-        ("deaf at the start", "Only digital silence came while the assistant began", "note")
+        ("deaf-at-start", "Only digital silence came while the assistant began", "note")
     ]
 
 
@@ -142,7 +144,7 @@ def test_a_slow_network_is_found_once_for_each_stretch(tmp_path):
         (4.0 + number, RoundTrip(seconds)) for number, seconds in enumerate((0.1, 0.8, 0.9, 0.1))
     ]
     assert found_in(tmp_path, [(1.0, SPEECH), *TALK, *trips]) == [
-        ("slow network", "A round trip to Phonic took 800 ms", "warning")
+        ("slow-network", "A round trip to Phonic took 800 ms", "warning")
     ]
 
 
@@ -178,14 +180,14 @@ def test_a_tool_that_raises_is_found(tmp_path):
         *assistant(3.5, "Sorry. "),
     ]
     assert found_in(tmp_path, told, close=5.0) == [
-        ("tool without output", "get_weather raised an error", "error")
+        ("tool-failed", "get_weather raised an error", "error")
     ]
 
 
 def test_a_silence_after_which_nobody_waited_is_no_error(tmp_path):
     told = [(1.0, SPEECH), *TALK]
     assert found_in(tmp_path, told, close=14.5, but=()) == [
-        ("silence", "10.9 s of silence", "warning")
+        ("silence", "The caller did not speak: 10.9 s of silence", "note")
     ]
 
 
@@ -227,7 +229,7 @@ def test_an_answer_that_pauses_is_found(tmp_path):
         (6.1, server.AssistantFinishedSpeaking()),
     ]
     assert found_in(tmp_path, told, close=8.0) == [
-        ("gap in an answer", "An answer paused for 2.0 s", "warning")
+        ("gap-in-answer", "Phonic's audio came late: an answer paused for 2.0 s", "warning")
     ]
 
 
@@ -240,7 +242,7 @@ def test_an_answer_that_livekit_does_not_play_is_found(tmp_path):
         *answer(5.5, 3.0),
     ]
     assert found_in(tmp_path, told, close=9.0) == [
-        ("answer not played", "An answer was not played", "error")
+        ("not-played", "LiveKit played nothing of an answer: 3.0 s not heard", "error")
     ]
 
 
@@ -251,7 +253,7 @@ def test_a_storm_of_interruptions_is_found_once(tmp_path):
         told += [*answer(begin, 8.0), *barge_in(begin + 2.0)]
     found = found_in(tmp_path, told, close=28.0)
     assert found == [
-        ("many interruptions", "The assistant was interrupted 6 times in 20.0 s", "warning")
+        ("many-interruptions", "Sounds of the caller cut off 6 answers in 20.0 s", "warning")
     ]
 
 
@@ -261,9 +263,11 @@ def test_an_agent_that_cannot_say_anything_is_found(tmp_path):
         begin = 2.0 + number * 20
         told += [*answer(begin, 8.0), *barge_in(begin + 0.4)]
     found = found_in(tmp_path, told, close=60.0)
-    assert ("cut off at the start", "3 answers in a row were cut off at their start", "error") in (
-        found
-    )
+    assert (
+        "cut-off-at-start",
+        "Sounds of the caller cut off 3 answers in a row at the start",
+        "error",
+    ) in (found)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +293,7 @@ def test_the_assistants_own_words_are_an_echo(text, echoed, tmp_path):
 def test_a_tool_that_is_called_twice_for_the_same_is_found(tmp_path):
     told = [*caller(2.0, 3.0), *tool(3.5, 4.0), *tool(5.0, 5.5, "call_2"), *answer(6.0, 1.0)]
     assert found_in(tmp_path, told, close=8.0) == [
-        ("tool called again", "get_weather was called twice with the same arguments", "warning")
+        ("tool-called-again", "get_weather was called again with the same arguments", "warning")
     ]
 
 

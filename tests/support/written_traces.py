@@ -21,8 +21,10 @@ from phonic_fsm._core.events import (
 from phonic_fsm._core.history import FunctionCallOutput
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._wire import server
-from phonic_fsm._wire.config import ConfigOptions
+from phonic_fsm._wire.config import ConfigOptions, InlineTool
 from phonic_fsm.trace._format import NAME, VERSION, Header, recorded_effect, recorded_event
+
+WEATHER = InlineTool({"type": "function", "function": {"name": "get_weather"}})
 
 CHUNK = bytes(960)
 """20 ms at 24 kHz."""
@@ -34,7 +36,7 @@ def opening(conversation: str = "conv_1") -> list[Told]:
     """Ready after half a second."""
     return [
         (0.0, Open()),
-        (0.1, UpdateSession(instructions="Be brief.", tools=(), items=())),
+        (0.1, UpdateSession(instructions="Be brief.", tools=(WEATHER,), items=())),
         (0.2, ConnectionOpened(0.1)),
         (0.4, server.ConversationCreated(conversation)),
         (0.5, server.ReadyToStartConversation()),

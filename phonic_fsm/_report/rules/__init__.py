@@ -1,132 +1,123 @@
 """The rules that find what stands out in a call, a module a subject.
 
-A new rule is its function, which reads the lanes, and a line in ``RULES``.
+A new rule is its class, which reads the lanes, and its place in ``RULES``. ``thresholds`` makes
+rules with other thresholds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence, Set
+
+from msgspec import structs
 
 from ..findings import Finding
 from ..lanes import Lanes
 from ..severity import SEVERITIES
-from . import answers, caller, connection, ending, interruptions, process, silence, tools
+from .answers import EmptyAnswer, GapInAnswer, NoReply, NotPlayed, SlowAnswers, StalledAnswer
+from .caller import CallerBehind, DeafAtStart, MicrophoneGone, NotHeard, WrongRate
+from .connection import LostAudio, Outage, SlowNetwork, SlowStart
+from .ending import CutOffByClose, EndedByError, EndedByPhonic, NotClosed, Warned
+from .interruptions import CutIn, CutOffAtStart, DroppedAnswer, Echo, ManyInterruptions
+from .process import HeldUp
+from .rule import Rule as Rule
+from .silence import Silence
+from .tools import CalledAgain, NoOutput, ToolFailed
 
-
-class Rule(NamedTuple):
-    name: str
-    when: str
-    """When the rule marks something, in words for the page."""
-    find: Callable[[Lanes], Iterator[Finding]]
-
-
-RULES = (
-    Rule(
-        "silence",
-        f"nobody is heard for {silence.OUGHT_TO_ANSWER:g} s while the caller waits, or for "
-        f"{silence.OUGHT_TO_SPEAK:g} s on the caller's turn",
-        silence.silence,
-    ),
-    Rule("outage", "the connection is lost in mid-call", connection.outage),
-    Rule(
-        "dropped audio",
-        f"an outage lasts longer than the {connection.HELD:g} s of the caller's audio that are "
-        "kept, or audio of the assistant comes for a turn that was interrupted",
-        connection.lost_audio,
-    ),
-    Rule(
-        "slow start",
-        f"the conversation opens after more than {connection.SLOW_START:g} s or one attempt, or "
-        "never",
-        connection.slow_start,
-    ),
-    Rule(
-        "slow network",
-        f"a ping to Phonic takes more than {connection.SLOW_TRIP:g} s",
-        connection.slow_network,
-    ),
-    Rule(
-        "reply without speech",
-        "the assistant's turn has nothing in it, or a reply that was asked for does not come",
-        answers.reply_without_speech,
-    ),
-    Rule(
-        "gap in an answer",
-        f"no audio of an answer comes for more than {answers.GAP:g} s, in the middle of it",
-        answers.gap,
-    ),
-    Rule(
-        "answer not played",
-        "audio of an answer came, and LiveKit's output, which was observed, played none of it",
-        answers.never_played,
-    ),
-    Rule(
-        "many interruptions",
-        f"{interruptions.MANY} answers are cut off within {interruptions.SOON:g} s",
-        interruptions.many_interruptions,
-    ),
-    Rule(
-        "cut off at the start",
-        f"of {interruptions.AGAIN_AND_AGAIN} answers in a row, less than "
-        f"{interruptions.AT_THE_START:g} s is heard",
-        interruptions.cut_off_at_the_start,
-    ),
-    Rule(
-        "echo",
-        "the caller's words are those that the assistant has just said",
-        interruptions.echo,
-    ),
-    Rule(
-        "tool called again",
-        f"a tool is called with the same arguments within {tools.SOON:g} s",
-        tools.called_again,
-    ),
-    Rule(
-        "tool without output",
-        "a tool gives no output, fails, or gives it when Phonic no longer awaits it",
-        tools.tool_without_output,
-    ),
-    Rule(
-        "caller not heard",
-        f"the caller says nothing in {caller.LONG_ENOUGH:g} s and more of conversation, or for "
-        f"{caller.LASTING:g} s nothing but digital silence comes of the caller, or no audio",
-        caller.not_heard,
-    ),
-    Rule(
-        "wrong rate",
-        "more or less audio of the caller comes than time passes, for "
-        f"{caller.LASTING:g} s: the frames name a rate that is not theirs",
-        caller.wrong_rate,
-    ),
-    Rule(
-        "caller's audio late",
-        f"more than {caller.MUCH_WAITS:g} s of the caller's audio wait while the conversation is "
-        f"open, for {caller.LASTING:g} s",
-        caller.falls_behind,
-    ),
-    Rule(
-        "deaf at the start",
-        "LiveKit hands over digital silence, and nothing else, while the assistant speaks for "
-        "the first time",
-        caller.deaf_at_the_start,
-    ),
-    Rule(
-        "process held up",
-        f"the event loop is late by {process.FELT:g} s: something blocks it",
-        process.held_up,
-    ),
-    Rule(
-        "error",
-        "the session puts out an error that it does not recover from, or warns",
-        ending.error,
-    ),
-    Rule("not closed", "the trace does not end in closed", ending.not_closed),
+RULES: tuple[Rule, ...] = (
+    Silence(),
+    EmptyAnswer(),
+    NoReply(),
+    StalledAnswer(),
+    GapInAnswer(),
+    NotPlayed(),
+    SlowAnswers(),
+    ManyInterruptions(),
+    CutOffAtStart(),
+    DroppedAnswer(),
+    CutIn(),
+    Echo(),
+    ToolFailed(),
+    NoOutput(),
+    CalledAgain(),
+    NotHeard(),
+    MicrophoneGone(),
+    WrongRate(),
+    CallerBehind(),
+    DeafAtStart(),
+    HeldUp(),
+    SlowStart(),
+    Outage(),
+    LostAudio(),
+    SlowNetwork(),
+    EndedByError(),
+    EndedByPhonic(),
+    Warned(),
+    CutOffByClose(),
+    NotClosed(),
 )
+"""All rules, each with the thresholds that hold unless others are set."""
+
+CONSEQUENCES: tuple[tuple[type[Rule], tuple[type[Rule], ...]], ...] = (
+    (NotHeard, (WrongRate,)),
+    (EndedByPhonic, (NotHeard,)),
+    (
+        Silence,
+        (
+            ToolFailed,
+            NoOutput,
+            EmptyAnswer,
+            NoReply,
+            StalledAnswer,
+            NotPlayed,
+            NotHeard,
+            WrongRate,
+            EndedByError,
+            EndedByPhonic,
+        ),
+    ),
+)
+"""What the first finds may be the consequence of what the others find at the time. It is then told
+with its cause."""
 
 
-def findings(lanes: Lanes) -> list[Finding]:
+def findings(lanes: Lanes, rules: Iterable[Rule] = RULES) -> list[Finding]:
     """Everything that the rules find, in the order of time; of what begins together, the worst
-    first."""
-    found = [finding for rule in RULES for finding in rule.find(lanes)]
+    first. One cause is one error."""
+    found = [finding for rule in rules for finding in rule.find(lanes)]
+    for consequence, causes in CONSEQUENCES:
+        found = _told_with_their_causes(found, consequence.name, {cause.name for cause in causes})
     return sorted(found, key=lambda finding: (finding.start, SEVERITIES.index(finding.severity)))
+
+
+def _told_with_their_causes(
+    found: Sequence[Finding], consequence: str, causes: Set[str]
+) -> list[Finding]:
+    """The findings, without those consequences whose cause is an error of its own."""
+    kept = list(found)
+    for one in found:
+        if one.rule != consequence or one.severity != "error":
+            continue
+        for place, cause in enumerate(kept):
+            if (
+                cause.severity == "error"
+                and cause.rule in causes
+                and max(cause.start, one.start) <= min(cause.end, one.end)
+            ):
+                kept[place] = _with_consequence(cause, one)
+                kept.remove(one)
+                break
+    return kept
+
+
+def _with_consequence(cause: Finding, consequence: Finding) -> Finding:
+    if cause.silence and consequence.silence:
+        return cause  # it is told already
+    noticed = consequence.noticed or consequence.title
+    return structs.replace(
+        cause,
+        title=f"{cause.title}{'; ' if cause.noticed else ': '}{noticed}",
+        noticed="; ".join(filter(None, (cause.noticed, noticed))),
+        sentence=f"{cause.sentence} {consequence.sentence}",
+        silence=max(cause.silence, consequence.silence),
+        end=max(cause.end, consequence.end),
+    )

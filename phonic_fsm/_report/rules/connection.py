@@ -5,47 +5,91 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from phonic_fsm._core.outgoing import KEPT_UNTIL_RESUMED_MS
+from phonic_fsm._core.states import State
 
-from ..findings import Finding, found
+from ..findings import Finding, overlap
 from ..lanes import Lanes, Link
 from ..numbers import count, duration
+from .rule import Rule, Seconds
 
 HELD = KEPT_UNTIL_RESUMED_MS / 1000
 """Seconds of the caller's audio that are kept while a lost connection is resumed."""
 
-SLOW_START = 3.0
-"""If a conversation takes more seconds to open, that is marked."""
-
-SLOW_TRIP = 0.5
-"""If a ping and its answer take more seconds, that is marked, once for each stretch of them."""
+AT_ONCE = 1.0
+"""A session that is closed within so many seconds was not meant to wait for its conversation."""
 
 
-def slow_start(lanes: Lanes) -> Iterator[Finding]:
-    if not lanes.connection:
-        return
-    first = lanes.connection[0]
-    took, tries = first.end - first.start, count(len(first.attempts), "attempt")
-    if not first.restored:
-        title = "The conversation never opened"
-        sentence = f"In {duration(took)} and {tries}, Phonic did not say that it is ready."
-    elif took > SLOW_START or len(first.attempts) > 1:
-        title = f"Connecting took {duration(took)}"
-        sentence = f"It took {duration(took)} and {tries} until Phonic was ready."
-    else:
-        return
-    yield found("slow start", title, sentence, first, severity="error")
+class SlowStart(Rule, frozen=True, kw_only=True):
+    """The conversation opened late, or not at all."""
 
+    name = "slow-start"
+    severities = ("error", "note")
+    looks_for = (
+        "the conversation opens after more than {seconds:g} s, or never; a second attempt that "
+        "takes less is a note"
+    )
 
-def outage(lanes: Lanes) -> Iterator[Finding]:
-    for link in lanes.connection:
-        if link.kind == "lost":
-            yield found(
-                "outage",
-                f"No connection for {duration(link.end - link.start)}",
-                " ".join(_about_outage(lanes, link)),
-                link,
-                severity="error",
+    seconds: Seconds = 3.0
+    """From the first attempt to connect until the conversation is open."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        if not lanes.connection:
+            return
+        first = lanes.connection[0]
+        took = first.end - first.start
+        tries = count(len(first.attempts), "attempt")
+        cause = _why_slow(lanes, first)
+        if not first.restored:
+            if not any(trouble.ended for trouble in lanes.troubles):
+                # Otherwise the error that ended the session is the finding.
+                yield self.found(
+                    cause,
+                    f"In {duration(took)} and {tries}, no conversation was opened.",
+                    first,
+                    "error" if took > AT_ONCE else "note",
+                    noticed="the conversation never opened",
+                )
+        elif took > self.seconds or len(first.attempts) > 1:
+            yield self.found(
+                cause,
+                f"It took {duration(took)} and {tries} until Phonic was ready.",
+                first,
+                "error" if took > self.seconds else "note",
+                noticed=f"connecting took {duration(took)}",
             )
+
+
+def _why_slow(lanes: Lanes, link: Link) -> str:
+    if link.problems:
+        return _as_title(link.problems[0])
+    waits = {
+        State.connecting: "The websocket handshake took long",
+        State.awaiting_inputs: "The session waited for instructions and tools",
+        State.config_sent: "Phonic took long to be ready",
+    }
+    spent = {
+        state: sum(overlap(span, link) for span in lanes.states if span.state == state.value)
+        for state in waits
+    }
+    return waits[max(spent, key=lambda state: spent[state])]
+
+
+class Outage(Rule, frozen=True, kw_only=True):
+    """The connection was lost in mid-call. What the caller waits because of it, is silence."""
+
+    name = "outage"
+    severities = ("warning",)
+    looks_for = "the connection is lost in mid-call"
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for link in lanes.connection:
+            if link.kind == "lost":
+                yield self.found(
+                    f"The connection {link.cause}",
+                    " ".join(_about_outage(lanes, link)),
+                    link,
+                    noticed=f"no connection for {duration(link.end - link.start)}",
+                )
 
 
 def _about_outage(lanes: Lanes, link: Link) -> Iterator[str]:
@@ -60,6 +104,8 @@ def _about_outage(lanes: Lanes, link: Link) -> Iterator[str]:
         )
     else:
         yield f"{lost}. After {took} and {tries} the conversation was resumed."
+    if link.problems:
+        yield f"{_as_title(link.problems[-1])}."
     for call in lanes.tools:
         given, sent = call.given, call.sent
         if given is None or not link.start <= given <= link.end:
@@ -71,35 +117,50 @@ def _about_outage(lanes: Lanes, link: Link) -> Iterator[str]:
             yield f"{ready} and was never sent."
 
 
-def lost_audio(lanes: Lanes) -> Iterator[Finding]:
-    for link in lanes.connection:
-        missed = link.end - link.start - HELD
-        if link.kind == "lost" and link.restored and missed > 0:
-            yield found(
-                "dropped audio",
-                f"Up to {duration(missed)} of the caller not heard",
-                f"Only the newest {HELD:g} s of the caller's audio are kept during an outage. What "
-                f"the caller said in the first {duration(missed)} of it never reached Phonic.",
-                link,
-            )
-    for span in lanes.discarded:
-        yield found(
-            "dropped audio",
-            f"{duration(span.end - span.start)} of the assistant dropped",
-            "The session had interrupted this turn; what Phonic still sent of it was dropped.",
-            span,
-        )
+class LostAudio(Rule, frozen=True, kw_only=True):
+    """What the caller said in an outage was lost."""
+
+    name = "lost-audio"
+    severities = ("warning",)
+    looks_for = f"an outage lasts longer than the {HELD:g} s of the caller's audio that are kept"
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for link in lanes.connection:
+            missed = link.end - link.start - HELD
+            if link.kind == "lost" and link.restored and missed > 0:
+                yield self.found(
+                    f"An outage of {duration(link.end - link.start)}",
+                    f"Only the newest {HELD:g} s of the caller's audio are kept during an outage. "
+                    f"What the caller said in the first {duration(missed)} of it never reached "
+                    "Phonic.",
+                    link,
+                    noticed=f"up to {duration(missed)} of the caller not heard",
+                )
 
 
-def slow_network(lanes: Lanes) -> Iterator[Finding]:
-    slow = False
-    for trip in lanes.trips:
-        if trip.seconds > SLOW_TRIP and not slow:
-            yield found(
-                "slow network",
-                f"A round trip to Phonic took {duration(trip.seconds)}",
-                f"A ping and its answer took {duration(trip.seconds)}. Everything that is said "
-                "arrives by half of that later, each way.",
-                trip,
-            )
-        slow = trip.seconds > SLOW_TRIP
+class SlowNetwork(Rule, frozen=True, kw_only=True):
+    """Pings to Phonic took long."""
+
+    name = "slow-network"
+    severities = ("warning",)
+    looks_for = "a ping to Phonic and its answer take more than {seconds:g} s"
+
+    seconds: Seconds = 0.5
+    """From the ping until its answer. A stretch of slow ones is marked once."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        slow = False
+        for trip in lanes.trips:
+            if trip.seconds > self.seconds and not slow:
+                took = duration(trip.seconds)
+                yield self.found(
+                    f"A round trip to Phonic took {took}",
+                    f"A ping and its answer took {took}. Everything that is said arrives by half "
+                    "of that later, each way.",
+                    trip,
+                )
+            slow = trip.seconds > self.seconds
+
+
+def _as_title(problem: str) -> str:
+    return problem[:1].upper() + problem[1:].rstrip(".")

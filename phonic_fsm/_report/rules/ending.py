@@ -1,4 +1,4 @@
-"""What the session says of itself: errors, warnings, and how the trace ends."""
+"""What the session says of itself: errors, warnings, and how it ends."""
 
 from __future__ import annotations
 
@@ -6,30 +6,144 @@ from collections.abc import Iterator
 
 from phonic_fsm._core.states import State
 
-from ..findings import Finding, found
-from ..lanes import Lanes, Span
+from ..findings import Finding
+from ..lanes import Lanes, Span, Trouble
+from ..numbers import duration
+from ..severity import Severity
+from .rule import Rule, Seconds
 
 LONGEST_TITLE = 90
 """Characters of an error's text that stand in a title. The sentence has all of it."""
 
+ON_PURPOSE = "conversation_ended"
+"""The kind of error by which a session says that the other side has ended the conversation."""
 
-def error(lanes: Lanes) -> Iterator[Finding]:
-    for trouble in lanes.troubles:
-        span = Span(step=trouble.step, start=trouble.at, end=trouble.at)
-        text = (trouble.text[:1].upper() + trouble.text[1:]).rstrip(".")
-        title = text if len(text) <= LONGEST_TITLE else f"{text[:LONGEST_TITLE]}…"
-        sentence = f"{text}."
-        if trouble.ended:
-            sentence += " The session ended with this."
-        yield found("error", title, sentence, span, trouble.severity)
+CALLER_LEFT = "participant_disconnected"
+"""LiveKit's reason for closing an ``AgentSession`` whose caller has left the room."""
+
+AT_ITS_END = 0.05
+"""Seconds by which the end of what is heard may miss that of the session."""
 
 
-def not_closed(lanes: Lanes) -> Iterator[Finding]:
-    if lanes.states and lanes.states[-1].state != State.closed.value:
-        last = lanes.states[-1]
-        end = Span(step=last.step, start=lanes.seconds, end=lanes.seconds)
-        sentence = (
-            f"The last step leaves the session in {last.state}. The process ended before the "
-            "session was closed, or the call was still going on."
+class EndedByError(Rule, frozen=True, kw_only=True):
+    """An error ended the session."""
+
+    name = "ended-by-error"
+    severities = ("error",)
+    looks_for = (
+        "an error ends the session: it cannot connect, Phonic refuses its config or reports an "
+        "error, or the session itself breaks"
+    )
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for trouble in lanes.troubles:
+            if trouble.ended and trouble.kind != ON_PURPOSE:
+                yield self.found(_title(trouble), _ended(trouble), _moment(trouble))
+
+
+class EndedByPhonic(Rule, frozen=True, kw_only=True):
+    """Phonic or the assistant ended the conversation on purpose."""
+
+    name = "ended-by-phonic"
+    severities = ("error", "note")
+    looks_for = (
+        "Phonic closes the connection on purpose; if the assistant ended the conversation, that "
+        "is a note"
+    )
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for trouble in lanes.troubles:
+            if trouble.ended and trouble.kind == ON_PURPOSE:
+                severity: Severity = "error" if lanes.goodbye is None else "note"
+                yield self.found(_title(trouble), _ended(trouble), _moment(trouble), severity)
+
+
+class Warned(Rule, frozen=True, kw_only=True):
+    """The session warned of something, or Phonic reported an error, and the call went on."""
+
+    name = "warning"
+    severities = ("warning", "note")
+    looks_for = "the session warns, or Phonic reports an error that ends nothing"
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for trouble in lanes.troubles:
+            if not trouble.ended:
+                yield self.found(
+                    _title(trouble), f"{_text(trouble)}.", _moment(trouble), trouble.severity
+                )
+
+
+class CutOffByClose(Rule, frozen=True, kw_only=True):
+    """The session was closed while the assistant spoke."""
+
+    name = "cut-off-by-close"
+    severities = ("error", "note")
+    looks_for = (
+        "the session is closed while {seconds:g} s of the assistant are still to be played; it is "
+        "a note unless these were its goodbye, and if the caller left"
+    )
+
+    seconds: Seconds = 0.5
+    """So much was not heard."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        closed = next((at for at in lanes.states if at.state == State.closed.value), None)
+        if closed is None or not lanes.assistant:
+            return
+        last = lanes.assistant[-1]
+        unheard = (last.unheard or last.end) - last.end
+        if abs(last.end - closed.start) > AT_ITS_END or unheard < self.seconds:
+            return
+        goodbye = lanes.goodbye is not None and not (lanes.end and lanes.end.reason == CALLER_LEFT)
+        yield self.found(
+            f"The session was closed while the assistant {'said goodbye' if goodbye else 'spoke'}",
+            f"{duration(unheard)} of audio had come and had yet to be played. "
+            "If your code closes the session, let it wait for the speech to be played first.",
+            Span(step=closed.step, start=last.end, end=last.end),
+            "error" if goodbye else "note",
+            noticed=f"{duration(unheard)} not heard",
         )
-        yield found("not closed", "The trace just ends", sentence, end)
+
+
+class NotClosed(Rule, frozen=True, kw_only=True):
+    """The trace does not end in ``closed``."""
+
+    name = "not-closed"
+    severities = ("warning",)
+    looks_for = "the trace does not end in closed"
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        if lanes.states and lanes.states[-1].state != State.closed.value:
+            last = lanes.states[-1]
+            end = Span(step=last.step, start=lanes.seconds, end=lanes.seconds)
+            sentence = (
+                f"The last step leaves the session in {last.state}. The process ended before the "
+                "session was closed, or the call was still going on."
+            )
+            yield self.found("The trace just ends", sentence, end)
+
+
+def _moment(trouble: Trouble) -> Span:
+    return Span(step=trouble.step, start=trouble.at, end=trouble.at)
+
+
+def _ended(trouble: Trouble) -> str:
+    return f"{_text(trouble)}. The session ended with this."
+
+
+_WHOSE = {
+    "configuration_refused": "Phonic refuses the config: ",
+    "server_error": "Phonic reports an error: ",
+    "internal_error": "The session broke: ",
+}
+"""What stands before the text of an error of this kind, which says only what is wrong."""
+
+
+def _text(trouble: Trouble) -> str:
+    text = _WHOSE.get(trouble.kind, "") + trouble.text
+    return (text[:1].upper() + text[1:]).rstrip(".")
+
+
+def _title(trouble: Trouble) -> str:
+    text = _text(trouble)
+    return text if len(text) <= LONGEST_TITLE else f"{text[:LONGEST_TITLE]}…"

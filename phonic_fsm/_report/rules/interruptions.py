@@ -1,109 +1,169 @@
-"""Interruptions: too many of them, always at the start, or by the assistant's own echo."""
+"""Interruptions: too many of them, always at the start, by the assistant, or by its own echo."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from ..findings import Finding, found
+from ..findings import Finding, overlap
 from ..lanes import AssistantSpeech, Lanes, Span
 from ..numbers import count, duration
-
-MANY = 4
-"""So many interruptions within ``SOON`` are no conversation."""
-
-SOON = 30.0
-"""Seconds."""
-
-AT_THE_START = 0.7
-"""Seconds of an answer that the caller has hardly heard."""
-
-AGAIN_AND_AGAIN = 3
-"""So many answers in a row that are cut off at their start."""
-
-FEW_WORDS = 3
-"""Fewer words than this are like anything."""
-
-ALIKE = 0.75
-"""The share of the caller's words that the assistant has just said, in an echo."""
-
-REMEMBERED = 10.0
-"""Seconds for which the assistant's words can come back as an echo."""
+from .rule import Count, Rule, Seconds, Share
 
 
-def many_interruptions(lanes: Lanes) -> Iterator[Finding]:
-    cut = _cut_off(lanes)
-    first = 0
-    while first + MANY <= len(cut):
-        last = first + MANY - 1
-        if cut[last].end - cut[first].end > SOON:
-            first += 1
-            continue
-        while last + 1 < len(cut) and cut[last + 1].end - cut[last].end <= SOON / MANY:
-            last += 1
-        stretch = Span(step=cut[first].step, start=cut[first].end, end=cut[last].end)
-        took = duration(stretch.end - stretch.start)
-        times = last - first + 1
-        yield found(
-            "many interruptions",
-            f"The assistant was interrupted {times} times in {took}",
-            f"In {took}, {times} answers were cut off. Noise, another voice, or the assistant's "
-            "own echo may be taken for the caller: min_words_to_interrupt and vad_threshold ask "
-            "for more.",
-            stretch,
-        )
-        first = last + 1
+class ManyInterruptions(Rule, frozen=True, kw_only=True):
+    """The assistant was interrupted again and again."""
 
+    name = "many-interruptions"
+    severities = ("warning",)
+    looks_for = "{times} answers are cut off within {within:g} s"
 
-def cut_off_at_the_start(lanes: Lanes) -> Iterator[Finding]:
-    run: list[AssistantSpeech] = []
-    for speech in [*lanes.assistant, None]:
-        if speech is not None and speech.unheard is not None and _heard(speech) < AT_THE_START:
-            run.append(speech)
-            continue
-        if len(run) >= AGAIN_AND_AGAIN:
-            stretch = Span(step=run[0].step, start=run[0].start, end=run[-1].end)
-            yield found(
-                "cut off at the start",
-                f"{count(len(run), 'answer')} in a row were cut off at their start",
-                f"Of each, less than {duration(AT_THE_START)} was heard. Whoever listens hears an "
-                "agent that cannot say anything.",
+    times: Count = 4
+    """So many interruptions are no conversation."""
+    within: Seconds = 30.0
+    """They come within so long."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        cut = [speech for speech in lanes.assistant if speech.unheard is not None]
+        first = 0
+        while first + self.times <= len(cut):
+            last = first + self.times - 1
+            if cut[last].end - cut[first].end > self.within:
+                first += 1
+                continue
+            near = self.within / self.times
+            while last + 1 < len(cut) and cut[last + 1].end - cut[last].end <= near:
+                last += 1
+            stretch = Span(step=cut[first].step, start=cut[first].end, end=cut[last].end)
+            took = duration(stretch.end - stretch.start)
+            times = last - first + 1
+            yield self.found(
+                f"Sounds of the caller cut off {times} answers in {took}",
+                f"In {took}, {times} answers were cut off. Noise, another voice, or the "
+                "assistant's own echo may be taken for the caller: min_words_to_interrupt and "
+                "vad_threshold ask for more.",
                 stretch,
-                "error",
             )
-        run = []
+            first = last + 1
 
 
-def echo(lanes: Lanes) -> Iterator[Finding]:
-    for said in lanes.caller:
-        words = _words(said.text)
-        if len(words) < FEW_WORDS:
-            continue
-        before = [
-            word
-            for speech in lanes.assistant
-            if said.start - REMEMBERED <= speech.end and speech.start <= said.end
-            for _, text in speech.words
-            for word in _words(text)
-        ]
-        known = sum(word in before for word in words)
-        in_order = " ".join(words) in " ".join(before)
-        if in_order or (len(words) > FEW_WORDS and known / len(words) >= ALIKE and before):
-            yield found(
-                "echo",
-                "The assistant may have heard itself",
-                f"The caller's words, “{said.text}”, are those that the assistant had just said: "
-                "its voice may have come back through the microphone.",
-                said,
+class CutOffAtStart(Rule, frozen=True, kw_only=True):
+    """The assistant does not get beyond its first word."""
+
+    name = "cut-off-at-start"
+    severities = ("error",)
+    looks_for = "of {answers} answers in a row, less than {heard:g} s is heard"
+
+    heard: Seconds = 0.7
+    """The caller has heard less of the answer."""
+    answers: Count = 3
+    """So many in a row."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        run: list[AssistantSpeech] = []
+        for speech in [*lanes.assistant, None]:
+            if (
+                speech is not None
+                and speech.unheard is not None
+                and speech.end - speech.start < self.heard
+            ):
+                run.append(speech)
+                continue
+            if len(run) >= self.answers:
+                stretch = Span(step=run[0].step, start=run[0].start, end=run[-1].end)
+                yield self.found(
+                    f"Sounds of the caller cut off {count(len(run), 'answer')} in a row at the "
+                    "start",
+                    f"Of each, less than {duration(self.heard)} was heard. Whoever listens hears "
+                    "an agent that cannot say anything. Either noise is taken for the caller, or "
+                    "the assistant answers before the caller has finished "
+                    "(vad_min_silence_duration_ms).",
+                    stretch,
+                )
+            run = []
+
+
+class DroppedAnswer(Rule, frozen=True, kw_only=True):
+    """The session had interrupted an answer, and the rest of it was dropped."""
+
+    name = "dropped-answer"
+    severities = ("note",)
+    looks_for = "audio of an answer comes that the session has interrupted"
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for span in lanes.discarded:
+            yield self.found(
+                "The session interrupted an answer",
+                "LiveKit called interrupt(), as an agent may, or a handoff. What Phonic still "
+                "sent of the turn was dropped.",
+                span,
+                noticed=f"{duration(span.end - span.start)} of it dropped",
             )
 
 
-def _cut_off(lanes: Lanes) -> list[AssistantSpeech]:
-    return [speech for speech in lanes.assistant if speech.unheard is not None]
+class CutIn(Rule, frozen=True, kw_only=True):
+    """The assistant began to speak while the caller spoke."""
+
+    name = "cut-in"
+    severities = ("warning",)
+    looks_for = "the assistant begins while the caller speaks, and goes on for {seconds:g} s of it"
+
+    seconds: Seconds = 1.5
+    """Both speak for so long. A backchannel is shorter."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for speech in lanes.assistant:
+            for said in lanes.caller:
+                both = overlap(speech, said)
+                if said.start < speech.start and both >= self.seconds:
+                    yield self.found(
+                        "The assistant began to speak while the caller spoke",
+                        f"Both spoke for {duration(both)}. The caller had begun "
+                        f"{duration(speech.start - said.start)} before.",
+                        Span(step=speech.step, start=speech.start, end=speech.start + both),
+                        noticed=f"{duration(both)} over each other",
+                    )
 
 
-def _heard(speech: AssistantSpeech) -> float:
-    return speech.end - speech.start
+class Echo(Rule, frozen=True, kw_only=True):
+    """The caller's words were those of the assistant."""
+
+    name = "echo"
+    severities = ("warning",)
+    looks_for = (
+        "of {words} words of the caller or more, {share:.0%} are what the assistant has said in "
+        "the last {within:g} s"
+    )
+
+    words: Count = 3
+    """Fewer words than this are like anything."""
+    share: Share = 0.75
+    """So many of them are the assistant's. Of the fewest words, all in their order."""
+    within: Seconds = 10.0
+    """For so long the assistant's words can come back."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for said in lanes.caller:
+            words = _words(said.text)
+            if len(words) < self.words:
+                continue
+            before = [
+                word
+                for speech in lanes.assistant
+                if said.start - self.within <= speech.end and speech.start <= said.end
+                for _, text in speech.words
+                for word in _words(text)
+            ]
+            known = sum(word in before for word in words)
+            in_order = f" {' '.join(words)} " in f" {' '.join(before)} "
+            many = len(words) > self.words and known >= self.share * len(words) and before
+            if in_order or many:
+                yield self.found(
+                    "The assistant may have heard itself",
+                    f"The caller's words, “{said.text}”, are those that the assistant had just "
+                    "said: its voice may have come back through the microphone.",
+                    said,
+                )
 
 
 def _words(text: str) -> list[str]:

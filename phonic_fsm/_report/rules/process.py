@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..findings import Finding, found
+from ..findings import Finding
 from ..lanes import Lanes
 from ..numbers import duration
-
-FELT = 0.3
-"""The caller hears it when the event loop is held up for so many seconds."""
+from .rule import Rule, Seconds
 
 
-def held_up(lanes: Lanes) -> Iterator[Finding]:
-    for span in lanes.held_up:
-        took = span.end - span.start
-        if took >= FELT:
-            yield found(
-                "process held up",
-                f"The process stood still for {duration(took)}",
-                f"Its event loop was held up for {duration(took)}: something in it blocks, a call "
-                "that is not awaited or too little CPU. No audio went either way meanwhile, in "
-                "any call of this process.",
-                span,
-            )
+class HeldUp(Rule, frozen=True, kw_only=True):
+    """Something in the process blocked its event loop."""
+
+    name = "process-held-up"
+    severities = ("warning",)
+    looks_for = "the event loop is late by {seconds:g} s: something blocks it"
+
+    seconds: Seconds = 0.3
+    """The caller hears it when the event loop is held up for so long."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for span in lanes.held_up:
+            took = span.end - span.start
+            if took >= self.seconds:
+                yield self.found(
+                    f"The process stood still for {duration(took)}",
+                    f"Its event loop was held up for {duration(took)}: something in it blocks, a "
+                    "call that is not awaited or too little CPU. No audio went either way "
+                    "meanwhile, in any call of this process.",
+                    span,
+                )

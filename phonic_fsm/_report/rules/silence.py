@@ -8,21 +8,65 @@ from typing import NamedTuple
 
 from phonic_fsm._core.states import State
 
-from ..findings import Finding, found, overlap, step_at
-from ..lanes import CallerSpeech, Lanes, Span
+from ..findings import Finding, overlap, step_at
+from ..lanes import AssistantSpeech, CallerSpeech, Lanes, Span
 from ..numbers import duration
-
-OUGHT_TO_ANSWER = 3.0
-"""If nobody is heard for so many seconds while the caller waits, that is marked."""
-
-OUGHT_TO_SPEAK = 10.0
-"""If nobody is heard for so many seconds while it is the caller's turn, that is marked."""
+from .rule import Rule, Seconds
 
 TELLING = 1.0
-"""A tool or the connection is named as the reason for a silence from so many seconds on."""
+"""What keeps the assistant from speaking is a reason for silence from so many seconds on."""
 
 
-def silence(lanes: Lanes) -> Iterator[Finding]:
+class Silence(Rule, frozen=True, kw_only=True):
+    """Nobody is heard: the caller waits in vain, or it is the caller's turn."""
+
+    name = "silence"
+    severities = ("error", "note")
+    looks_for = (
+        "nobody is heard for {waiting:g} s while the caller waits ({tool:g} s where a tool is the "
+        "cause; less than that is a note), or for {turn:g} s on the caller's turn"
+    )
+
+    waiting: Seconds = 3.0
+    """The caller waits for an answer."""
+    tool: Seconds = 5.0
+    """The caller waits, above all for a tool."""
+    turn: Seconds = 10.0
+    """It is the caller's turn. This is only ever a note."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for gap, last in _gaps(lanes):
+            took = gap.end - gap.start
+            reasons = _reasons(lanes, gap, last)
+            told = f"Nobody was heard for {duration(took)}"
+            noticed = f"{duration(took)} of silence"
+            if reasons and took >= self.waiting:
+                main = reasons[0]
+                bad = took >= (max(self.waiting, self.tool) if main.is_tool else self.waiting)
+                listed = "; for ".join(
+                    f"{duration(reason.seconds)} {reason.told}" for reason in reasons
+                )
+                yield self.found(
+                    main.cause,
+                    f"{told} while the caller waited: for {listed}.",
+                    gap,
+                    "error" if bad else "note",
+                    noticed=noticed,
+                    silence=took,
+                )
+            elif not reasons and took >= self.turn:
+                yield self.found(
+                    "The caller did not speak",
+                    f"{told}: it was the caller's turn.",
+                    gap,
+                    "note",
+                    noticed=noticed,
+                    silence=took,
+                )
+
+
+def _gaps(lanes: Lanes) -> Iterator[tuple[Span, Span | None]]:
+    """Where nobody is heard in an open conversation, and who was heard last."""
     heard = sorted(
         (span for span in (*lanes.caller, *lanes.assistant) if span.end > span.start),
         key=lambda span: span.start,
@@ -34,35 +78,10 @@ def silence(lanes: Lanes) -> Iterator[Finding]:
     last: Span | None = None
     for span in [*heard, None]:
         end = span.start if span is not None else min([*closed, lanes.seconds])
-        if end - begin >= OUGHT_TO_ANSWER:
-            gap = Span(step=step_at(lanes, begin), start=begin, end=end)
-            yield from _about_silence(lanes, gap, last)
+        if end > begin:
+            yield Span(step=step_at(lanes, begin), start=begin, end=end), last
         if span is not None and span.end > begin:
             begin, last = span.end, span
-
-
-def _about_silence(lanes: Lanes, gap: Span, last: Span | None) -> Iterator[Finding]:
-    took = gap.end - gap.start
-    reasons = _reasons(lanes, gap)
-    due = isinstance(last, CallerSpeech) and not any(
-        gap.start <= at <= gap.end for at in lanes.excused
-    )
-    waited = due or sum(reason.seconds for reason in reasons) >= TELLING
-    if not waited and took < OUGHT_TO_SPEAK:
-        return
-    if not waited:
-        sentence = f"Nobody was heard for {duration(took)}: it was the caller's turn."
-        yield found("silence", f"{duration(took)} of silence", sentence, gap)
-        return
-    rest = took - sum(reason.seconds for reason in reasons)
-    if rest >= 0.1:
-        cause = f"Phonic did not answer for {duration(rest)}"
-        reasons.append(_Reason(rest, cause, "Phonic had not begun to answer"))
-    reasons.sort(key=lambda reason: -reason.seconds)
-    told = "; for ".join(f"{duration(reason.seconds)} {reason.told}" for reason in reasons)
-    sentence = f"Nobody was heard for {duration(took)} while the caller waited: for {told}."
-    title = f"{reasons[0].cause}: {duration(took)} of silence"
-    yield found("silence", title, sentence, gap, "error")
 
 
 class _Reason(NamedTuple):
@@ -74,42 +93,101 @@ class _Reason(NamedTuple):
     """In words for a title."""
     told: str
     """In words for a sentence, after the time."""
+    is_tool: bool = False
 
 
-def _reasons(lanes: Lanes, gap: Span) -> list[_Reason]:
+def _reasons(lanes: Lanes, gap: Span, last: Span | None) -> list[_Reason]:
+    """Why nobody was heard, the longest reason first; none if nobody had to speak."""
+    reasons = [reason for reason in _seen(lanes, gap) if reason.seconds > 0.05]
+    rest = gap.end - gap.start - sum(reason.seconds for reason in reasons)
+    due = _due(lanes, gap, last, rest)
+    if due is None and sum(reason.seconds for reason in reasons) < TELLING:
+        return []
+    if rest >= 0.1:
+        reasons.append(
+            due
+            or _Reason(
+                rest,
+                f"Phonic did not answer for {duration(rest)}",
+                "Phonic had not begun to answer",
+            )
+        )
+    return sorted(reasons, key=lambda reason: -reason.seconds)
+
+
+def _seen(lanes: Lanes, gap: Span) -> Iterator[_Reason]:
+    """What the trace shows to have kept the assistant from speaking."""
     lost = sum(overlap(link, gap) for link in lanes.connection if link.kind != "open")
+    yield _Reason(lost, f"No connection for {duration(lost)}", "the connection was lost")
+    stood = sum(
+        overlap(held, gap) for held in lanes.held_up if held.end - held.start >= TELLING / 2
+    )
+    yield _Reason(
+        stood, f"The process stood still for {duration(stood)}", "the event loop was held up"
+    )
+    announced = sum(overlap(span, gap) for span in lanes.announced)
+    yield _Reason(
+        announced,
+        f"Phonic began an answer and sent no audio of it for {duration(announced)}",
+        "an answer had begun, and no audio of it came",
+    )
     pending: dict[str, float] = defaultdict(float)
-    announced = 0.0
     for span in lanes.states:
         if span.state == State.tool_pending.value:
             calls = sorted({call.name for call in lanes.tools if overlap(call, span) > 0})
             pending[" and ".join(calls) or "a tool"] += overlap(span, gap)
-        elif span.state == State.speaking.value:
-            announced += overlap(span, gap)
-    reasons = [
-        _Reason(lost, f"No connection for {duration(lost)}", "the connection was lost"),
-        _Reason(
-            announced,
-            f"An answer came without a sound for {duration(announced)}",
-            "an answer had been announced, and no audio of it came",
-        ),
-        *(
-            _Reason(
-                seconds,
-                f"{who} took {duration(_ran(lanes, who) or seconds)}",
-                f"{who} had yet to give an output",
+    for who, seconds in pending.items():
+        took = duration(_ran(lanes, who, gap) or seconds)
+        yield _Reason(seconds, f"{who} took {took}", f"{who} had yet to give an output", True)
+
+
+def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float) -> _Reason | None:
+    """Why the assistant should have spoken in the rest of the gap, if it should."""
+    took = duration(rest)
+    # LiveKit's handoff comes in several steps, and its request for a reply may be among them.
+    handoff = next((at for at in lanes.handoffs if gap.start <= at.start <= gap.end), None)
+    requests = [span for span in lanes.requests if overlap(span, gap) >= TELLING]
+    if requests:
+        return _Reason(
+            rest,
+            f"Phonic did not begin the reply that was asked for, for {took}",
+            "a reply had been asked for, and Phonic had not begun it",
+        )
+    if handoff is not None:
+        return _Reason(
+            rest,
+            "Nobody asked the new agent to speak",
+            "another agent had taken over, and no reply was asked for",
+        )
+    for turn in lanes.withdrawn:
+        if gap.start <= turn.end <= gap.end and _cut_off_by(lanes, turn):
+            return _Reason(
+                rest,
+                "A sound was taken for the caller and cut the answer off",
+                "the assistant did not go on, although there had been no speech",
             )
-            for who, seconds in pending.items()
-        ),
-    ]
-    return [reason for reason in reasons if reason.seconds > 0.05]
+    excused = any(gap.start <= at <= gap.end for at in lanes.excused)
+    if isinstance(last, CallerSpeech) and not excused:
+        return _Reason(rest, f"Phonic did not answer for {took}", "Phonic had not begun to answer")
+    if last is None and lanes.welcome and lanes.goodbye is None:
+        return _Reason(rest, "No welcome came", "the welcome had not come")
+    return None
 
 
-def _ran(lanes: Lanes, name: str) -> float | None:
+def _cut_off_by(lanes: Lanes, turn: Span) -> AssistantSpeech | None:
+    """What the assistant was saying when the caller seemed to begin to speak."""
+    cut = (speech for speech in lanes.assistant if speech.unheard is not None)
+    return next((speech for speech in cut if abs(speech.end - turn.start) < 0.01), None)
+
+
+def _ran(lanes: Lanes, name: str, gap: Span) -> float | None:
     """For how long the tool ran (s), the longest of its calls; ``None`` if nobody observed it."""
     ran = [
         call.returned - call.began
         for call in lanes.tools
-        if call.name == name and call.began is not None and call.returned is not None
+        if call.name == name
+        and overlap(call, gap) > 0
+        and call.began is not None
+        and call.returned is not None
     ]
     return max(ran, default=None)

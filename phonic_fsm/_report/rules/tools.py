@@ -1,68 +1,135 @@
-"""Tools: a call that brought nothing."""
+"""Tools: calls that brought nothing, or were made again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
-from ..findings import Finding, found
+from ..findings import Finding
 from ..lanes import Lanes, ToolCall
 from ..numbers import duration
 from ..severity import Severity
-
-SOON = 60.0
-"""Two calls with the same arguments within so many seconds stand out."""
+from .rule import Rule, Seconds
 
 
-def tool_without_output(lanes: Lanes) -> Iterator[Finding]:
-    for call in lanes.tools:
-        if call.status == "error" or call.is_error:
-            sentence = (
-                f"The tool raised an error {_after(call)}. Phonic got the error as its output."
-            )
-            yield found(
-                "tool without output", f"{call.name} raised an error", sentence, call, "error"
-            )
-        if call.ended == "handed over":
-            continue
-        if call.problem is not None:
-            title, sentence = f"{call.name} failed", f"Phonic says of the call: {call.problem}."
-        elif call.late:
-            title = f"{call.name}'s output came late"
-            why = (
-                "the caller had interrupted it"
-                if call.ended == "interrupted"
-                else "Phonic no longer awaited it"
-            )
-            sentence = f"The output came {_after(call)}, when {why}; Phonic was told in words."
-        elif call.given is None and not call.ended:
-            title = f"{call.name} gave no output"
-            sentence = "The assistant called the tool and got no output before the trace ended."
-        elif call.given is not None and call.sent is None:
-            title = f"{call.name}'s output was never sent"
-            sentence = (
-                f"The output came {_after(call)}, when there was no connection to send it on."
-            )
-        else:
-            continue
-        severity: Severity = "warning" if call.late else "error"
-        yield found("tool without output", title, sentence, call, severity)
+class ToolFailed(Rule, frozen=True, kw_only=True):
+    """A tool raised an error, was not there, or was too slow for Phonic."""
+
+    name = "tool-failed"
+    severities = ("error",)
+    looks_for = (
+        "a tool raises an error, the agent has no tool of that name, "
+        "or Phonic says that the call failed or timed out"
+    )
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for call in lanes.tools:
+            if told := _why_failed(call):
+                yield self.found(*told, call)
 
 
-def called_again(lanes: Lanes) -> Iterator[Finding]:
-    for one, other in pairwise(lanes.tools):
-        same = (one.name, one.arguments) == (other.name, other.arguments)
-        # A call that was interrupted is rightly made again.
-        if same and one.ended != "interrupted" and other.start - one.start < SOON:
-            yield found(
-                "tool called again",
-                f"{other.name} was called twice with the same arguments",
-                f"The assistant called {other.name} again after "
-                f"{duration(other.start - one.start)}, with the same arguments. Its output may "
-                "not have said what the assistant needed to know.",
-                other,
-            )
+def _why_failed(call: ToolCall) -> tuple[str, str] | None:
+    """The cause and a sentence, if it failed."""
+    if not call.known:
+        return (
+            f"The agent has no tool {call.name}",
+            "The assistant called a tool that the agent has not given. It is told so as the "
+            "tool's output.",
+        )
+    if call.status == "error" or call.is_error:
+        return (
+            f"{call.name} raised an error",
+            f"The tool raised an error {_after(call, call.returned or call.given)}. Phonic got the "
+            "error as its output.",
+        )
+    if call.timed_out:
+        return (
+            f"{call.name} took longer than Phonic waits",
+            f"Phonic gave the call up {_after(call, call.acknowledged)}. "
+            "configs_for_tools sets how long it waits (tool_call_output_timeout_ms).",
+        )
+    if call.problem is not None:
+        return (f"{call.name} failed", f"Phonic says of the call: {call.problem}.")
+    return None
 
 
-def _after(call: ToolCall) -> str:
-    return f"{duration((call.given or call.end) - call.start)} after the call"
+class NoOutput(Rule, frozen=True, kw_only=True):
+    """A tool's output did not come, or came to nothing."""
+
+    name = "no-output"
+    severities = ("error", "warning", "note")
+    looks_for = (
+        "a tool's output is not there {seconds:g} s after the call when the session ends (earlier "
+        "is a note), is never sent, or comes when Phonic no longer awaits it (a warning; after an "
+        "interruption, a note)"
+    )
+
+    seconds: Seconds = 5.0
+    """From the call until the session ends."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for call in lanes.tools:
+            if call.ended == "handed over" or _why_failed(call) is not None:
+                continue
+            severity: Severity = "error"
+            noticed = ""
+            if call.late:
+                cause = f"{call.name}'s output came late"
+                interrupted = call.ended == "interrupted"
+                why = (
+                    "the caller had interrupted it"
+                    if interrupted
+                    else "Phonic no longer awaited it"
+                )
+                sentence = (
+                    f"The output came {_after(call, call.given)}, when {why}; Phonic was told in "
+                    "words."
+                )
+                severity = "note" if interrupted else "warning"
+            elif call.given is None and not call.ended:
+                took = call.end - call.start
+                cause = f"{call.name} gave no output"
+                noticed = f"the session ended {duration(took)} after the call"
+                sentence = (
+                    "The assistant called the tool and got no output before the session ended."
+                )
+                severity = "error" if took >= self.seconds else "note"
+            elif call.given is not None and call.sent is None:
+                cause = f"{call.name}'s output was never sent"
+                sentence = (
+                    f"The output came {_after(call, call.given)}, when there was no connection to "
+                    "send it on."
+                )
+            else:
+                continue
+            yield self.found(cause, sentence, call, severity, noticed=noticed)
+
+
+class CalledAgain(Rule, frozen=True, kw_only=True):
+    """A tool was called again with the same arguments."""
+
+    name = "tool-called-again"
+    severities = ("warning",)
+    looks_for = "a tool is called with the same arguments again within {seconds:g} s"
+
+    seconds: Seconds = 60.0
+    """From one call to the next."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        before: dict[str, list[ToolCall]] = {}
+        for call in lanes.tools:
+            same = [one for one in before.get(call.name, []) if one.arguments == call.arguments]
+            before.setdefault(call.name, []).append(call)
+            # A call that was interrupted is rightly made again.
+            if same and same[-1].ended != "interrupted":
+                since = call.start - same[-1].start
+                if since < self.seconds:
+                    yield self.found(
+                        f"{call.name} was called again with the same arguments",
+                        f"The assistant had called it {duration(since)} before. The output may "
+                        "not have said what the assistant needed to know.",
+                        call,
+                    )
+
+
+def _after(call: ToolCall, at: float | None) -> str:
+    return f"{duration((call.end if at is None else at) - call.start)} after the call"

@@ -5,7 +5,7 @@
   const list = byId("talk");
   const items = call.conversation.map((entry) => ({ at: entry.at, step: entry.step, node: said(entry) }));
   for (const finding of findings) {
-    if (finding.rule === "silence" || finding.rule === "outage") {
+    if (finding.silence || finding.rule === "outage") {
       items.push({ at: finding.start + 0.0005, step: finding.step, node: gap(finding) });
     }
   }
