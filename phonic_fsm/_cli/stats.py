@@ -89,7 +89,13 @@ class Summary:
         self.steps = self.interruptions = self.dropped_audio_ms = 0
         self.durations = {
             name: Durations()
-            for name in ("time_to_ready", "response_latency", "tool_duration", "outage")
+            for name in (
+                "time_to_ready",
+                "response_latency",
+                "tool_wait",
+                "tool_duration",
+                "outage",
+            )
         }
         self.ended: Counter[str] = Counter()
         """How many calls each author has ended; ``not_ended`` for those that have no end."""
@@ -115,6 +121,7 @@ class Summary:
         else:
             self.durations["time_to_ready"].add([figures.time_to_ready], path)
         self.durations["response_latency"].add(figures.response_latencies, path)
+        self.durations["tool_wait"].add(figures.tool_waits, path)
         self.durations["tool_duration"].add(figures.tool_durations, path)
         self.durations["outage"].add(figures.outages, path)
 

@@ -7,6 +7,7 @@ the table and in traces, is its tag.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Union, get_args
 
 from msgspec import UNSET, Struct, UnsetType
@@ -154,7 +155,10 @@ class AudioNotTaken(_Event, frozen=True, tag="audio_not_taken"):
 
 
 class CallerAudio(_Event, frozen=True, tag="caller_audio", kw_only=True, omit_defaults=True):
-    """The caller's audio of one second. It stands for the seconds after it, until the next one."""
+    """The caller's audio of one second. It stands for the seconds after it, until the next one.
+
+    A second whose level varies, as it does in speech, stands for itself alone.
+    """
 
     step_kind: ClassVar[StepKind] = "audio"
     received_ms: Measured[int] = 0
@@ -163,6 +167,8 @@ class CallerAudio(_Event, frozen=True, tag="caller_audio", kw_only=True, omit_de
     """Its RMS level relative to full scale; ``None`` if it was digital silence, or nothing came."""
     peak: Measured[float | None] = None
     """The level of its loudest sample, likewise."""
+    levels: Measured[tuple[int, ...]] = ()
+    """The RMS level of each tenth of a second of it (dBFS, -100 for digital silence)."""
     sent_ms: Measured[int] = 0
     filled_ms: Measured[int] = 0
     """So much silence was sent because no audio came, or the caller was muted."""
@@ -173,6 +179,15 @@ class CallerAudio(_Event, frozen=True, tag="caller_audio", kw_only=True, omit_de
     rate: Public[int] = 0
     """The sample rate of LiveKit's frames (Hz); 0 before the first."""
     channels: Public[int] = 0
+
+
+FLAT = 12
+"""Decibels. Sound whose level varies by less is a steady one."""
+
+
+def is_flat(levels: Sequence[int]) -> bool:
+    """Whether this is silence, or a steady sound."""
+    return not levels or max(levels) - min(levels) < FLAT
 
 
 class EventLoopLate(_Event, frozen=True, tag="event_loop_late"):

@@ -23,7 +23,8 @@ from phonic_fsm._core.states import State
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
 from phonic_fsm._wire.server import AssistantEndedConversation, ToolCallOutputProcessed
 from phonic_fsm.trace._format import AudioLength, Line, PassedAudio
-from phonic_fsm.trace._stats import GENERATION_OPENED, NO_ANSWER_DUE, OPEN_STATES
+from phonic_fsm.trace._lost_audio import OPEN_STATES
+from phonic_fsm.trace._turns import GENERATION_OPENED, NO_ANSWER_DUE
 
 from .end import End, EndBuilder
 from .severity import Severity
@@ -56,6 +57,8 @@ class CallerAudio(Span, kw_only=True):
     dbfs: float | None
     """``None`` for digital silence, and where nothing came."""
     peak: float | None
+    levels: tuple[int, ...]
+    """Of each tenth of the first second (dBFS). The seconds after it were like its loudest."""
     sent_ms: int
     filled_ms: int
     dropped_ms: int

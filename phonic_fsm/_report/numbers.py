@@ -32,10 +32,14 @@ def numbers(figures: Figures) -> list[Number]:
         _spread(
             "Response latency",
             figures.response_latencies,
-            "from the end of the caller's speech to the first audio of the answer",
+            f"from {_whose_end(figures)} to the first audio of the answer",
         ),
         _spread(
-            "Tool calls", figures.tool_durations, "from the assistant's call to the tool's output"
+            "Tool calls",
+            figures.tool_durations,
+            "as long as LiveKit ran the tool"
+            if figures.tool_waits
+            else "from the call to the output, with what LiveKit played before it ran the tool",
         ),
         Number(
             name="Interruptions", value=str(figures.interruptions), note="answers that were cut off"
@@ -51,10 +55,19 @@ def numbers(figures: Figures) -> list[Number]:
         Number(
             name="Audio lost",
             value=duration(figures.dropped_audio_ms / 1000),
-            note="of the caller's audio, in outages, if the caller spoke all the time",
+            note="of the caller's audio, in outages",
             bad=figures.dropped_audio_ms > 0,
         ),
     ]
+
+
+def _whose_end(figures: Figures) -> str:
+    by_sound = [turn.silent is not None for turn in figures.turns if turn.answers]
+    if not any(by_sound):
+        return "when Phonic said that the caller had finished"
+    if all(by_sound):
+        return "the caller's last sound"
+    return f"the caller's last sound, or in {by_sound.count(False)} turns from Phonic's word of it,"
 
 
 def _spread(name: str, values: Sequence[float], note: str) -> Number:

@@ -28,6 +28,7 @@ from .overview import Overview, summed_up
 from .rules import RULES, Rule, findings
 from .sound import Sound, sound_of
 from .steps import StepColumns, Steps
+from .waterfall import Waterfall, waterfalls
 
 _SCRIPTS = (
     "dom.js",
@@ -35,6 +36,7 @@ _SCRIPTS = (
     "sound.js",
     "cursor.js",
     "summary.js",
+    "turns.js",
     "shapes.js",
     "table.js",
     "timeline.js",
@@ -93,6 +95,7 @@ class _Data(Struct):
     findings: list[Finding]
     rules: list[tuple[str, str]]
     numbers: list[Number]
+    turns: list[Waterfall]
 
 
 def make_report(
@@ -133,6 +136,7 @@ def make_report(
         findings=found,
         rules=[(rule.name, rule.when) for rule in rules],
         numbers=numbers(figures),
+        turns=waterfalls(figures.turns),
     )
     # A redacted trace may lie beside the audio of the call, which is not redacted.
     silent = reader.header.redacted

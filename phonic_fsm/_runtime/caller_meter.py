@@ -2,8 +2,9 @@
 
 A trace has no audio of the caller unless that is recorded, too. What the meter reports is enough to
 tell a microphone that is off from one that is too quiet, a gate that never opened, or audio that
-piles up. It reports a second only if that differs from the one that it reported last, so that an
-hour in which nothing happens stays small.
+piles up. It reports a second only if that differs from the one that it reported last, or if its
+level varies, as in speech. So an hour in which nothing happens stays small, and speech can be seen
+as a waveform.
 """
 
 from __future__ import annotations
@@ -14,13 +15,19 @@ import numpy as np
 from livekit import rtc
 from msgspec import Struct
 
-from .._core.events import CallerAudio
+from .._core.events import CallerAudio, is_flat
 
 PERIOD = 1.0
 """Seconds between two looks."""
 
-MEASURED_AT_ONCE = 8
-"""Frames. For one frame alone, numpy needs longer to prepare than to measure."""
+MEASURED_AT_ONCE_MS = 400
+"""For one frame alone, numpy needs longer to prepare than to measure."""
+
+PARTS = 10
+"""In a second; each has a level of its own."""
+
+SILENT = -100
+"""Level of digital silence (dBFS)."""
 
 SAME_LEVEL_DB = 6.0
 """Two seconds whose levels differ by less are alike."""
@@ -28,7 +35,7 @@ SAME_LEVEL_DB = 6.0
 SAME_MS = 120
 """Two seconds whose amounts of audio differ by less are alike: frames come unevenly."""
 
-_FULL_SCALE = 32768.0
+_FULL_SCALE_DB = 20 * math.log10(32768)
 
 
 class Passage(Struct):
@@ -45,18 +52,24 @@ class Passage(Struct):
 class CallerMeter:
     def __init__(self) -> None:
         self._frames: list[memoryview] = []
-        self._received = 0.0
+        self._unmeasured = self._received = 0.0
+        """ms, of the frames that are kept and of all."""
         self._samples = 0
         self._energy = 0.0
         self._peak = 0.0
+        self._levels: list[int] = []
         self._rate = self._channels = 0
         self._reported = CallerAudio()
 
     def take(self, frame: rtc.AudioFrame) -> None:
-        self._received += frame.samples_per_channel * 1000 / frame.sample_rate
-        self._rate, self._channels = frame.sample_rate, frame.num_channels
+        ms = frame.samples_per_channel * 1000 / frame.sample_rate
+        if (frame.sample_rate, frame.num_channels) != (self._rate, self._channels):
+            self._measure()
+            self._rate, self._channels = frame.sample_rate, frame.num_channels
+        self._received += ms
+        self._unmeasured += ms
         self._frames.append(frame.data)
-        if len(self._frames) == MEASURED_AT_ONCE:
+        if self._unmeasured >= MEASURED_AT_ONCE_MS:
             self._measure()
 
     def look(self, passage: Passage) -> CallerAudio | None:
@@ -65,8 +78,9 @@ class CallerMeter:
         energy = self._energy / self._samples if self._samples else 0.0
         seen = CallerAudio(
             received_ms=round(self._received),
-            dbfs=_dbfs(math.sqrt(energy)),
-            peak=_dbfs(self._peak),
+            dbfs=_dbfs(energy),
+            peak=_dbfs(self._peak**2),
+            levels=tuple(self._levels),
             sent_ms=passage.sent,
             filled_ms=passage.filled,
             dropped_ms=passage.dropped,
@@ -76,26 +90,38 @@ class CallerMeter:
         )
         self._received = self._energy = self._peak = 0.0
         self._samples = 0
+        self._levels.clear()
         if are_alike(seen, self._reported):
             return None
         self._reported = seen
         return seen
 
     def _measure(self) -> None:
+        """Measure the frames that are kept. A part that is not whole gets a level, too."""
         if not self._frames:
             return
         samples = np.frombuffer(b"".join(self._frames), np.int16).astype(np.float32)
         self._frames.clear()
-        if samples.size:
-            self._samples += samples.size
-            self._energy += float(samples.dot(samples))
-            self._peak = max(self._peak, float(np.abs(samples).max()))
+        self._unmeasured = 0.0
+        part = self._rate * self._channels // PARTS
+        if not samples.size or not part:
+            return
+        self._samples += samples.size
+        self._peak = max(self._peak, float(np.abs(samples).max()))
+        starts = np.arange(0, samples.size, part)
+        energies = np.add.reduceat(samples * samples, starts)
+        self._energy += float(energies.sum())
+        for start, energy in zip(starts.tolist(), energies.tolist(), strict=True):
+            level = _dbfs(energy / min(part, samples.size - start))
+            self._levels.append(SILENT if level is None else round(level))
 
 
 def are_alike(one: CallerAudio, other: CallerAudio) -> bool:
     """Whether two seconds differ by no more than chance explains."""
     return (
-        (one.rate, one.channels) == (other.rate, other.channels)
+        is_flat(one.levels)
+        and is_flat(other.levels)
+        and (one.rate, one.channels) == (other.rate, other.channels)
         and (one.dropped_ms > 0) is (other.dropped_ms > 0)
         and abs(one.dropped_ms - other.dropped_ms) < SAME_MS
         and _same_level(one.dbfs, other.dbfs)
@@ -112,5 +138,6 @@ def _same_level(one: float | None, other: float | None) -> bool:
     return abs(one - other) < SAME_LEVEL_DB
 
 
-def _dbfs(amplitude: float) -> float | None:
-    return round(20 * math.log10(amplitude / _FULL_SCALE), 1) if amplitude else None
+def _dbfs(energy: float) -> float | None:
+    """The level of samples with this mean energy."""
+    return round(10 * math.log10(energy) - _FULL_SCALE_DB, 1) if energy else None

@@ -67,6 +67,7 @@ def test_a_second_is_measured():
         received_ms=1000,
         dbfs=-6.0,
         peak=-6.0,
+        levels=(-6,) * 10,
         sent_ms=900,
         filled_ms=40,
         dropped_ms=20,
@@ -84,6 +85,30 @@ def test_the_loudest_sample_is_told_beside_the_level():
     assert seen is not None
     assert seen.peak == 0.0
     assert seen.dbfs == -17.1
+
+
+@pytest.mark.parametrize("ms", [10, 20, 50])
+def test_each_tenth_of_a_second_has_a_level(ms):
+    meter = CallerMeter()
+    for amplitude in (16_384, 0, 16_384, 33):
+        for _ in range(250 // ms):
+            meter.take(frame(amplitude, ms=ms))
+    seen = meter.look(EVEN)
+    assert seen is not None
+    levels = seen.levels
+    assert (levels[0], levels[3], levels[6], levels[-1]) == (-6, -100, -6, -60)
+    assert 10 <= len(levels) <= 12  # those that were measured in two halves have two
+
+
+def test_seconds_of_speech_are_all_told_of():
+    meter = CallerMeter()
+    told = []
+    for _ in range(3):
+        for amplitude in (3_000, 30):
+            for _ in range(25):
+                meter.take(frame(amplitude))
+        told.append(meter.look(EVEN))
+    assert all(told)
 
 
 def test_digital_silence_has_no_level():
@@ -191,6 +216,7 @@ async def test_a_session_tells_of_the_callers_audio(make_model, server):
         received_ms=200,
         dbfs=-6.0,
         peak=-6.0,
+        levels=(-6,) * 2,
         sent_ms=200,
         filled_ms=heard.filled_ms,
         rate=24_000,

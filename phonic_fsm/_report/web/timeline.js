@@ -12,6 +12,7 @@ const timeline = (() => {
   const SHORTEST = 0.05;
   const STRIP = 28;
   const READABLE = 12;
+  const WAVE = 22;
   const TONES = { error: "severe", warning: "mild", note: "note" };
   const FONT = "system-ui, sans-serif";
   const whole = { from: 0, to: Math.max(lanes.seconds, ...lanes.assistant.map((speech) => speech.end), 0.1) };
@@ -47,7 +48,7 @@ const timeline = (() => {
       top += caption + height + 8;
     };
     place("Marks", findings.length ? 18 : 0);
-    place("Caller", lanes.caller_audio.length ? 66 : 50);
+    place("Caller", lanes.caller_audio.length ? 50 + WAVE : 50);
     place("Assistant", 86);
     place("Tools", Math.max(1, Math.min(4, toolRows.length)) * 24);
     place("Connection", 22);
@@ -200,16 +201,35 @@ const timeline = (() => {
       wrapped(pen, speech.text, ...readable(left, top + 22, across), 14, 3);
       hit(left, top, across, 50, `Caller, ${span(speech)}: ${speech.text || "not understood"}`, speech.step);
     }
+    pen.fillStyle = colours.caller;
     for (const part of lanes.caller_audio) {
       if (!inView(part)) continue;
+      drawWave(pen, part, top + height - 1);
       const [left, across] = extent(part);
-      const size = part.dbfs === null ? 1 : 2 + Math.min(1, Math.max(0, (part.dbfs + 60) / 50)) * 10;
-      pen.globalAlpha = part.received_ms ? 0.75 : 0.3;
-      pen.fillStyle = colours.caller;
-      pen.fillRect(left, top + height - 1 - size, across, size);
-      pen.globalAlpha = 1;
-      hit(left, top + 52, across, 14, aboutCallerAudio(part), part.step);
+      hit(left, top + 52, across, WAVE, aboutCallerAudio(part), part.step);
     }
+  }
+
+  // How loud the caller was: by the tenth of a second where that can be seen, else as a whole.
+  function drawWave(pen, part, bottom) {
+    const bar = (start, end, level) => {
+      const size = 1 + Math.min(1, Math.max(0, (level + 70) / 60)) * (WAVE - 3);
+      const left = x(start);
+      pen.fillRect(left, bottom - size, Math.max(1, x(end) - left - (x(end) - left > 3 ? 1 : 0)), size);
+    };
+    const whole = part.received_ms ? part.dbfs ?? -100 : -100;
+    pen.globalAlpha = part.received_ms ? 0.75 : 0.3;
+    const seen = part.levels.length && x(part.start + 1) - x(part.start) > 8;
+    if (seen) {
+      const share = 1 / Math.max(10, part.levels.length);
+      part.levels.forEach((level, index) => {
+        const start = part.start + index * share;
+        if (start < part.end) bar(start, Math.min(part.end, start + share), level);
+      });
+    }
+    const rest = seen ? part.start + 1 : part.start;
+    if (rest < part.end) bar(rest, part.end, whole);
+    pen.globalAlpha = 1;
   }
 
   function drawAssistant(pen) {
