@@ -15,6 +15,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._adapter.errors import (
+        CallTakenOver,
         ConfigurationRefused,
         ConnectionFailed,
         ConnectionLost,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AudioFormat",
+    "CallTakenOver",
     "ConfigurationEndpoint",
     "ConfigurationRefused",
     "ConnectionFailed",
@@ -90,8 +92,8 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "._adapter.errors": "ConfigurationRefused ConnectionFailed ConnectionLost "
-        "ConversationEnded PhonicError ReplyFailed ReplyTimedOut SessionBroke",
+        "._adapter.errors": "CallTakenOver ConfigurationRefused ConnectionFailed "
+        "ConnectionLost ConversationEnded PhonicError ReplyFailed ReplyTimedOut SessionBroke",
         "._adapter.metrics": "PhonicMetrics",
         "._adapter.model": "RealtimeModel",
         "._adapter.options": "ConfigurationEndpoint DataRetentionPolicy IntelligenceLevel "

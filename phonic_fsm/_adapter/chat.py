@@ -36,6 +36,10 @@ class SessionChat:
         """Keep the items of a new context. The history is about to be changed to it."""
         self._items = {item.id: item for item in context.items}
 
+    def item(self, item_id: str) -> llm.ChatItem | None:
+        """The item of this id as it is kept."""
+        return self._items.get(item_id)
+
     def add(self, item: llm.ChatItem) -> None:
         """Keep an item that has been added to the history."""
         self._items[item.id] = item
@@ -98,11 +102,19 @@ def to_update(old: llm.ChatContext, new: llm.ChatContext) -> UpdateChatContext:
     return UpdateChatContext(added, changed, tuple(difference.to_remove))
 
 
-def to_chat_item(item: Message | FunctionCall) -> llm.ChatItem:
+def to_chat_item(item: Message | FunctionCall | FunctionCallOutput) -> llm.ChatItem:
     """An item that the machine made, as a chat item of LiveKit's."""
     if isinstance(item, Message):
         return llm.ChatMessage(
             id=item.id, role=item.role, content=[item.text], interrupted=item.interrupted
+        )
+    if isinstance(item, FunctionCallOutput):
+        return llm.FunctionCallOutput(
+            id=item.id,
+            call_id=item.call_id,
+            name=item.name,
+            output=item.output,
+            is_error=item.is_error,
         )
     return llm.FunctionCall(
         id=item.id, call_id=item.call_id, name=item.name, arguments=item.arguments

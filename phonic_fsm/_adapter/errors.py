@@ -39,6 +39,12 @@ class ConversationEnded(PhonicError):
     __module__ = "phonic_fsm"
 
 
+class CallTakenOver(PhonicError):
+    """Another process goes on with this call. This session sends nothing more, and is closed."""
+
+    __module__ = "phonic_fsm"
+
+
 class SessionBroke(_WhereItWas, APIError):
     """The session failed because of a fault in this package, or because its task was cancelled.
 
@@ -107,6 +113,8 @@ def _error_for(effect: EmitError) -> PhonicError | ConnectionFailed | SessionBro
         return ConfigurationRefused(problem, body=body, retryable=False)
     if kind == "internal_error":
         return SessionBroke(problem, retryable=False)
+    if kind == "superseded":
+        return CallTakenOver(problem, retryable=False)
     if kind == "conversation_ended":
         return ConversationEnded(problem, body=body, retryable=False)
     return PhonicError(problem, body=body, retryable=recoverable)

@@ -590,6 +590,7 @@ class RealtimeSession(
             effects.CloseGeneration: self._close_generation,
             effects.AskPlayback: self._ask_playback,
             effects.AddItem: self._add_item,
+            effects.RestoreItem: self._restore_item,
             effects.CorrectMessage: self._correct_message,
             effects.ResolveReply: self._resolve_reply,
             effects.RejectReply: self._reject_reply,
@@ -692,6 +693,11 @@ class RealtimeSession(
         item = chat.to_chat_item(effect.item)
         if not (isinstance(item, llm.ChatMessage) and item.role == "assistant"):
             self._emit_item_added(item)
+        self._chat.add(item)
+
+    def _restore_item(self, effect: effects.RestoreItem) -> None:
+        item = self._chat.item(effect.item.id) or chat.to_chat_item(effect.item)
+        self._emit_item_added(item)
         self._chat.add(item)
 
     def _emit_item_added(self, item: llm.ChatItem) -> None:

@@ -152,13 +152,15 @@ Leftover = Literal["none", "interrupted", "reset"]
     A reset cuts the turn off, and chunks of it may be on their way still.
 """
 
-ConnectionPhase = Literal["proved", "resumed", "begun_afresh"]
+ConnectionPhase = Literal["proved", "resumed", "taken_over", "begun_afresh"]
 """What the present connection, or the next one, has shown. One that only opens shows nothing.
 
 ``proved``
     A whole turn of somebody came over it; the first connection is trusted at once.
 ``resumed``
     A lost conversation is resumed on it, and no whole turn has come since.
+``taken_over``
+    The same, but the process that had the conversation is gone, and this one goes on with it.
 ``begun_afresh``
     What a lost conversation was about goes on in a fresh one, and no whole turn has come since.
 """
@@ -177,6 +179,10 @@ PromptUpdates = Literal["usable", "sent", "refused"]
 ``refused``
     Phonic has complained of it: instructions go out as a system message.
 """
+
+Arrival = Literal["over", "awaited"]
+"""Whether LiveKit's agent is still to come, in a process that has taken the session over. It brings
+the history along; that is no handoff."""
 
 Change = Literal["instructions", "tools", "config", "history", "caller_turn", "past"]
 """What was changed. The past is what Phonic remembers: messages were changed or taken out. Only a
@@ -236,6 +242,10 @@ class Context(Struct, kw_only=True):
 
     calls: dict[str, Call] = field(default_factory=dict)
     """Tool calls by their ids, the oldest first. An output for any other is told in words."""
+    arrival: Arrival = "over"
+    repeats: list[str] = field(default_factory=list)
+    """Calls, by their ids, that another process was running when it died, and that are made again:
+    once the agent is there, the conversation is open, and no generation is."""
 
     opening: Opening = "over"
     unclaimed: Unclaimed | None = None

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from .._wire.client import ClientMessage
 from .._wire.facts import Id, Measured, Private, PrivateJson, Public, StepKind
-from .history import FunctionCall, Message
+from .history import FunctionCall, FunctionCallOutput, Message
 
 
 class _Effect(Struct, frozen=True, tag_field="type"):
@@ -38,6 +38,15 @@ class Disconnect(_Effect, frozen=True, tag="disconnect"):
     step_kind: ClassVar[StepKind] = "connection"
 
 
+class Abandon(_Effect, frozen=True, tag="abandon"):
+    """Drop the websocket, if there is one, without a close frame, and send nothing more.
+
+    A close frame would end the conversation, with which another process goes on.
+    """
+
+    step_kind: ClassVar[StepKind] = "connection"
+
+
 class Send(_Effect, frozen=True, tag="send"):
     """Send a message to Phonic. Messages keep their order."""
 
@@ -47,6 +56,13 @@ class Send(_Effect, frozen=True, tag="send"):
 
 Gate = Literal["closed", "holding", "muted", "open"]
 ToolCallOutcome = Literal["processed", "timed_out", "failed", "interrupted"]
+
+
+class KeepMemory(_Effect, frozen=True, tag="keep_memory"):
+    """The machine's whole memory, for the journal. Nothing is to be done."""
+
+    step_kind: ClassVar[StepKind] = "connection"
+    memory: Measured[dict[str, Any]]
 
 
 class SetAudioGate(_Effect, frozen=True, tag="set_audio_gate", omit_defaults=True):
@@ -152,7 +168,14 @@ class AskPlayback(_Effect, frozen=True, tag="ask_playback"):
 
 class AddItem(_Effect, frozen=True, tag="add_item"):
     step_kind: ClassVar[StepKind] = "chat"
-    item: Message | FunctionCall
+    item: Message | FunctionCall | FunctionCallOutput
+
+
+class RestoreItem(_Effect, frozen=True, tag="restore_item"):
+    """Add an item of the past that the agent's chat context lacks, after a takeover."""
+
+    step_kind: ClassVar[StepKind] = "chat"
+    item: Message | FunctionCall | FunctionCallOutput
 
 
 class CorrectMessage(_Effect, frozen=True, tag="correct_message"):
@@ -252,6 +275,7 @@ ErrorKind = Literal[
     "configuration_refused",
     "connection_lost",
     "conversation_ended",
+    "superseded",
     "server_error",
     "internal_error",
 ]
@@ -278,6 +302,8 @@ class Log(_Effect, frozen=True, tag="log"):
 Effect = Union[
     Connect,
     Disconnect,
+    Abandon,
+    KeepMemory,
     Send,
     SetAudioGate,
     FlushAudio,
@@ -292,6 +318,7 @@ Effect = Union[
     CloseGeneration,
     AskPlayback,
     AddItem,
+    RestoreItem,
     CorrectMessage,
     ResolveReply,
     RejectReply,

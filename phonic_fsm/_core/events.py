@@ -63,6 +63,72 @@ class ConnectionClosed(_Event, frozen=True, tag="connection_closed"):
     """For how long the connection was open."""
 
 
+# -- the process --------------------------------------------------------------------------------
+
+
+class Unheard(Struct, frozen=True):
+    """An answer of which the caller has heard no more than this."""
+
+    response_id: Id[str]
+    text: Private[str]
+    seconds: Measured[float]
+    """How much of its audio was played."""
+
+
+class TakeOver(_Event, frozen=True, tag="take_over", kw_only=True, omit_defaults=True):
+    """The process that had the session is gone; this one has its memory, and nothing else of it.
+
+    It is the first event in the new process, in the place of ``open``. No socket is open there, no
+    timer runs, and LiveKit knows nothing of what was announced to it.
+    """
+
+    step_kind: ClassVar[StepKind] = "connection"
+    lost_for: Measured[float]
+    """Seconds since Phonic has lost the connection, as far as that is known."""
+    repeatable: Public[tuple[str, ...]] = ()
+    """The names of the tools that may be run again, if it is not known whether they were."""
+    unheard: tuple[Unheard, ...] = ()
+    """The answers that were not played to their ends, in order."""
+
+
+class LeaseLost(_Event, frozen=True, tag="lease_lost"):
+    """Another process has taken the session over. This one must neither send nor say more."""
+
+    step_kind: ClassVar[StepKind] = "connection"
+
+
+class Words(Struct, frozen=True):
+    """A part of an answer's text, and when its audio ends (s, in the answer's audio)."""
+
+    text: Private[str]
+    end: Measured[float]
+
+
+class Playing(Struct, frozen=True):
+    """An answer that has not been played to its end, as far as that is known."""
+
+    response_id: Id[str]
+    began: Measured[float | None]
+    """When it began to be played (s, by the trace's clock)."""
+    seconds: Measured[float]
+    """Of audio so far."""
+    words: tuple[Words, ...]
+
+
+class Checkpoint(_Event, frozen=True, tag="checkpoint", kw_only=True):
+    """A journal is to hold the machine's memory, so that a recovery can begin here.
+
+    The event has what a recovery needs beside that.
+    """
+
+    step_kind: ClassVar[StepKind] = "connection"
+    times: Measured[dict[str, float]]
+    """When each item of the history was added (s, by the trace's clock), by its id."""
+    playing: tuple[Playing, ...]
+    state: Private[Any]
+    """What the application wants to know again, a JSON value."""
+
+
 # -- timers that have run out --------------------------------------------------------------------
 
 
@@ -272,6 +338,14 @@ class JobShutDown(_Event, frozen=True, tag="job_shut_down"):
 # -- calls from LiveKit --------------------------------------------------------------------------
 
 
+class RememberState(_Event, frozen=True, tag="remember_state"):
+    """What the application wants to know again if another process takes the session over."""
+
+    step_kind: ClassVar[StepKind] = "settings"
+    value: Private[Any]
+    """A JSON value."""
+
+
 class UpdateInstructions(_Event, frozen=True, tag="update_instructions"):
     step_kind: ClassVar[StepKind] = "settings"
     instructions: Compared[str]
@@ -414,6 +488,7 @@ class Close(_Event, frozen=True, tag="close"):
 
 SettingsEvent = Union[UpdateInstructions, UpdateTools, UpdateOptions, UpdateSession]
 ConnectionEvent = Union[ConnectionOpened, ConnectFailed, ConnectionClosed]
+ProcessEvent = Union[TakeOver, LeaseLost, Checkpoint]
 TimerEvent = Union[
     RetryDue,
     AnswerOverdue,
@@ -438,6 +513,7 @@ Observation = Union[
     AgentChanged,
     AgentSessionClosed,
     JobShutDown,
+    RememberState,
 ]
 CallEvent = Union[
     Open,
@@ -465,6 +541,7 @@ Event = Union[
     UnknownMessage,
     MalformedMessage,
     ConnectionEvent,
+    ProcessEvent,
     TimerEvent,
     PlaybackLeft,
     AudioNotTaken,

@@ -23,12 +23,14 @@ from .events import (
     PlaybackLeft,
     SayMore,
     SettingsEvent,
+    TakeOver,
 )
 from .prompt import has_variables
 
 ABNORMAL_CLOSURE = 1006
 SERVICE_RESTART = 1012
 GOING_AWAY = 1001
+INVALID_STATE = 4801
 
 MAX_PENDING_CALLS = 1_000
 MAX_CALLS = 2_000
@@ -122,6 +124,28 @@ def can_be_resumed(context: Context, event: ConnectionClosed) -> bool:
     return context.conversation_id is not None and was_not_deliberate(context, event)
 
 
+def phonic_still_keeps_it(context: Context, event: TakeOver) -> bool:
+    """The conversation has an id, and Phonic has not lost the connection for too long."""
+    return context.conversation_id is not None and event.lost_for < timers.GRACE
+
+
+def a_conversation_was_under_way(context: Context, event: TakeOver) -> bool:
+    """A fresh conversation was about to go on with what a lost one was about."""
+    return context.continuing
+
+
+def former_socket_may_live(context: Context, event: ConnectionClosed) -> bool:
+    """Phonic refuses to resume what was taken over, and may not know that the process is gone.
+
+    What 4801 means is not known for sure; the SDK's code says: an invalid state.
+    """
+    return (
+        context.connection == "taken_over"
+        and event.code == INVALID_STATE
+        and context.attempts < context.settings.max_retries
+    )
+
+
 # -- settings ------------------------------------------------------------------------------------
 
 
@@ -139,6 +163,11 @@ def a_reset_is_due(context: Context, event: Event | None = None) -> bool:
 def another_agent_takes_over(context: Context, event: SettingsEvent) -> bool:
     """The event brings a chat context of its own: this is a handoff."""
     return getattr(event, "items", UNSET) is not UNSET
+
+
+def agent_is_awaited(context: Context, event: SettingsEvent) -> bool:
+    """After a takeover, this is the agent's first call. It brings the history along."""
+    return context.arrival == "awaited" and another_agent_takes_over(context, event)
 
 
 def names_the_prompt_update(context: Context, event: server.Error | server.Warning) -> bool:

@@ -39,7 +39,7 @@ class FunctionCallOutput(Struct, frozen=True, tag="function_call_output", tag_fi
     reply_required: bool = True
     """Whether the assistant should speak about it."""
     is_error: bool = False
-    """Whether the output is the error that the tool raised."""
+    """Whether the tool has failed, or nobody knows if it has done its work."""
 
 
 class OtherItem(Struct, frozen=True, tag="other_item", tag_field="type"):
@@ -72,6 +72,14 @@ class History:
         if isinstance(last, Message):
             return last.role == "user" or (last.role == "assistant" and last.interrupted)
         return isinstance(last, FunctionCallOutput) and last.reply_required
+
+    def unanswered(self) -> list[FunctionCall]:
+        """The calls whose output is not here, the oldest first."""
+        calls = {i.call_id: i for i in self._items.values() if isinstance(i, FunctionCall)}
+        for item in self._items.values():
+            if isinstance(item, FunctionCallOutput):
+                calls.pop(item.call_id, None)
+        return list(calls.values())
 
     def before(self, item_id: str) -> str | None:
         """The id of the item in front of this one; of the last item, for one that is not here."""

@@ -21,6 +21,7 @@ from . import outgoing, reading
 from .context import Context, Settings
 from .effects import Effect, SetAudioGate
 from .events import EVENTS, Event
+from .memory import decode
 from .states import State
 from .table import TABLE
 
@@ -113,6 +114,17 @@ class SessionMachine:
 
         if self.context.push_to_talk:
             self.context.microphone = "muted"
+
+    @classmethod
+    def from_memory(cls, memory: dict[str, Any], settings: Settings) -> SessionMachine:
+        """A machine that goes on from the memory of another one, as ``keep_memory`` has it.
+
+        Raises:
+            msgspec.ValidationError: it is no such memory.
+        """
+        machine = cls(settings)
+        machine.context = decode(memory, settings)
+        return machine
 
     @property
     def state(self) -> State:

@@ -17,11 +17,12 @@ from . import timers
 from .context import Context, Reply
 from .effects import FlushAudio, Log, Send, SetAudioGate, StartTimer, StopTimer
 from .guards import a_reset_is_due
-from .history import Message
+from .history import FunctionCallOutput, Message
 from .prompt import (
     STILL_RUNNING,
     render_additions,
     render_history,
+    render_late_output,
     render_new_instructions,
     system_prompt,
 )
@@ -53,7 +54,13 @@ def deliver(context: Context, message: client.ClientMessage) -> None:
     if context.conversing:
         tell_changes(context)
         context.put(Send(message))
-    elif len(context.held) < MAX_HELD_MESSAGES:
+    else:
+        hold(context, message)
+
+
+def hold(context: Context, message: client.ClientMessage) -> None:
+    """Keep a message until the server is ready."""
+    if len(context.held) < MAX_HELD_MESSAGES:
         context.held.append(message)
     else:
         name = message.__struct_config__.tag
@@ -154,6 +161,26 @@ def tell_said(context: Context, messages: Sequence[Message]) -> None:
     """Tell messages that no other message of the protocol can carry."""
     if messages:
         deliver(context, client.AddSystemMessage(render_additions(messages)))
+
+
+def is_awaited(context: Context, output: FunctionCallOutput) -> bool:
+    """Whether Phonic waits for this output."""
+    call = context.calls.get(output.call_id)
+    return call is not None and call.phase == "pending"
+
+
+def give_output(context: Context, output: FunctionCallOutput) -> client.ClientMessage:
+    """The message that gives Phonic a tool's output, in words if Phonic does not wait for it."""
+    if not is_awaited(context, output):
+        return in_words(output)
+    call = context.calls[output.call_id]
+    call.phase, call.output = "answered", output
+    return client.ToolCallOutput(output.call_id, output.output)
+
+
+def in_words(output: FunctionCallOutput) -> client.AddSystemMessage:
+    """A tool's output as a message, where Phonic does not wait for it."""
+    return client.AddSystemMessage(render_late_output(output))
 
 
 def tell_typed(context: Context) -> None:

@@ -39,6 +39,28 @@ STILL_RUNNING = "The tool is still running. Its output will follow in a system m
 NOT_RUN = "The tool was not run: {}."
 """In the place of the output of a call that was not handed over."""
 
+OUTCOME_UNKNOWN = (
+    "It is not known whether this tool has done its work: the program that ran it has stopped. "
+    "Say so, and do not call it again unless the user asks for it."
+)
+"""The output of a call that another process was running when it died."""
+
+_UNHEARD = (
+    "The line was interrupted for a moment. Of your last words, the user has heard only these, and "
+    "nothing after them: {}. Go on from there."
+)
+
+_NOTHING_HEARD = (
+    "The line was interrupted for a moment. The user has heard nothing of your last words. Say "
+    "them again."
+)
+
+SPOKE_INTO_GAP = (
+    "The line was interrupted for a moment while the user was speaking. If what you have heard "
+    "makes no sense, ask the user to say it again."
+)
+"""What Phonic is told if the process died while the caller was speaking."""
+
 TEMPLATE = "{{"
 """Begins a template variable."""
 
@@ -86,6 +108,13 @@ def render_late_output(output: FunctionCallOutput) -> str:
     """A tool's output, whole, for a system message."""
     [line] = _lines([_output(output, output.output)])
     return f"{_LATE_OUTPUT}\n{line}"
+
+
+def render_unheard(heard: str) -> str:
+    """What the caller has heard of an answer that was cut off, for a system message."""
+    if not heard.strip():
+        return _NOTHING_HEARD
+    return _UNHEARD.format(_escaped(msgspec.json.encode(heard).decode()))
 
 
 def _lines(entries: Iterable[dict[str, object]]) -> list[str]:

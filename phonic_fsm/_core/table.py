@@ -30,6 +30,7 @@ from .actions import (
     push_to_talk,
     replies,
     settings,
+    takeover,
     tools,
 )
 from .context import Context
@@ -145,9 +146,9 @@ class _On:
         """Do the actions; then ``choices.settle`` chooses the state."""
         return self.stay(sources, *actions, choices.settle, when=when)
 
-    def configure(self, sources: States, *actions: Action) -> _On:
+    def configure(self, sources: States, *actions: Action, when: Any = ()) -> _On:
         """Do the actions; then ``choices.configure`` sends the config, if nothing is missing."""
-        return self.stay(sources, *actions, choices.configure)
+        return self.stay(sources, *actions, choices.configure, when=when)
 
     def ignore(self, sources: States, because: str, *, when: Any = ()) -> _On:
         self.rows.append(Row(self.event, _tuple(sources), guards=_tuple(when), because=because))
@@ -239,6 +240,7 @@ def _connection() -> Iterator[_On]:
         )
         .stay(last_words, ending.stop_listening, assistant.finish_turn)
         .stay(reconnecting, connection.retry_later, when=when.may_connect_again)
+        .stay(reconnecting, connection.retry_later, when=when.former_socket_may_live)
         .move(reconnecting, connecting, connection.start_afresh, when=when.may_begin_afresh)
         .move(reconnecting, closed, ending.announce_loss)
         .ignore((connecting, closed), NO_SOCKET)
@@ -293,6 +295,38 @@ def _connection() -> Iterator[_On]:
     )
 
 
+def _process() -> Iterator[_On]:
+    begun = (*CONVERSING, reconnecting)
+    not_begun = (connecting, awaiting_inputs, config_sent)
+    yield (
+        _On(events.TakeOver)
+        .move(
+            begun,
+            reconnecting,
+            takeover.take_stock,
+            takeover.resume,
+            when=when.phonic_still_keeps_it,
+        )
+        .move(begun, connecting, takeover.take_stock, connection.start_afresh)
+        .move(
+            not_begun,
+            connecting,
+            takeover.take_stock,
+            takeover.begin_again,
+            when=when.a_conversation_was_under_way,
+        )
+        .move(not_begun, connecting, takeover.begin_again)
+        .stay(last_words, assistant.cut_off_turn, ending.stop_listening, ending.await_rest_of_turn)
+        .ignore(closed, OVER)
+    )
+    yield (
+        _On(events.LeaseLost)
+        .move(others(closed), closed, ending.leave_to_successor)
+        .ignore(closed, OVER)
+    )
+    yield _On(events.Checkpoint).stay(others(closed), takeover.tell_memory).ignore(closed, OVER)
+
+
 def _settings() -> Iterator[_On]:
     for update in (
         events.UpdateInstructions,
@@ -302,6 +336,19 @@ def _settings() -> Iterator[_On]:
     ):
         yield (
             _On(update)
+            .stay(
+                (connecting, config_sent, reconnecting),
+                takeover.receive_agent,
+                when=when.agent_is_awaited,
+            )
+            .configure(awaiting_inputs, takeover.receive_agent, when=when.agent_is_awaited)
+            .settle(
+                CONVERSING,
+                takeover.receive_agent,
+                settings.cut_off_turns_for_reset,
+                settings.tell_soon,
+                when=when.agent_is_awaited,
+            )
             .stay(
                 (config_sent, reconnecting),
                 settings.drop_former_agent,
@@ -737,6 +784,7 @@ def _observations() -> Iterator[_On]:
 
 SECTIONS: dict[str, tuple[_On, ...]] = {
     "The connection": tuple(_connection()),
+    "The process": tuple(_process()),
     "Settings": tuple(_settings()),
     "The caller": tuple(_caller()),
     "Push-to-talk": tuple(_push_to_talk()),

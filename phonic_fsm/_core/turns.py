@@ -13,6 +13,7 @@ from .effects import (
     Log,
     OpenGeneration,
     PrepareGeneration,
+    PushFunctionCall,
     RejectReply,
     ReplyFailure,
     ResolveReply,
@@ -142,6 +143,20 @@ def take_out(context: Context, item_id: str) -> None:
     if context.generation is not None and context.generation.after == item_id:
         context.generation.after = before
     context.history.remove(item_id)
+
+
+def repeat_calls(context: Context) -> None:
+    """Make the calls again whose outcome died with another process, if it is the moment for it."""
+    ready = context.arrival == "over" and context.generation is None and context.unclaimed is None
+    if not (context.repeats and ready):
+        return
+    calls = {item.call_id: item for item in context.history if isinstance(item, FunctionCall)}
+    response_id = context.next_id("PS_")
+    context.put(OpenGeneration(response_id))
+    for call in (calls[call_id] for call_id in context.repeats if call_id in calls):
+        context.put(PushFunctionCall(call.id, call.call_id, call.name, call.arguments))
+    context.put(CloseGeneration(response_id))
+    context.repeats.clear()
 
 
 def add_item(context: Context, item: Message | FunctionCall, *, after: str | None = None) -> None:

@@ -35,6 +35,13 @@ def trouble(event: Event) -> str:
         return "Phonic did not say in time that it is ready"
     if isinstance(event, events.GraceOver):
         return f"Phonic keeps a lost conversation for {timers.GRACE:g} s only"
+    if isinstance(event, events.TakeOver):
+        return (
+            f"the process that had it is gone, and Phonic keeps a lost conversation for "
+            f"{timers.GRACE:g} s only"
+        )
+    if isinstance(event, events.LeaseLost):
+        return "another process goes on with this call"
     return "the assistant ended the conversation"
 
 

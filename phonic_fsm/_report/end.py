@@ -53,6 +53,7 @@ _ERRORS: dict[ErrorKind, tuple[Author, str]] = {
     "connect_failed": ("error", "No connection to Phonic could be opened"),
     "connection_lost": ("error", "The connection to Phonic was lost for good"),
     "internal_error": ("error", "The session broke"),
+    "superseded": ("code", "Another process took the call over"),
     "configuration_refused": ("phonic", "Phonic refused the configuration"),
     "server_error": ("phonic", "Phonic closed the connection after an error"),
     "conversation_ended": ("phonic", "Phonic ended the conversation"),

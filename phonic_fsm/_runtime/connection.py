@@ -168,6 +168,14 @@ class Connection:
             self._scope.deadline = self._now() + CLOSE_TIMEOUT
             self._flush()
 
+    def abandon(self) -> None:
+        """Drop the socket without a close frame. Send and report nothing from now on."""
+        self._report = _nothing
+        self._ended = True
+        self.cut()
+        if self._scope is not None:
+            self._scope.cancel()
+
     def cut(self) -> None:
         """Drop the socket without a close frame, as a network does that fails."""
         if self._socket is not None:

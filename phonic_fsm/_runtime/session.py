@@ -93,6 +93,8 @@ class SessionRuntime:
             **perform,
             effects.Connect: self._connect,
             effects.Disconnect: self._disconnect,
+            effects.Abandon: self._abandon,
+            effects.KeepMemory: _nothing,
             effects.Send: self._send,
             effects.SetAudioGate: self._set_audio_gate,
             effects.FlushAudio: self._flush_audio,
@@ -305,6 +307,12 @@ class SessionRuntime:
             self._connection.end()
             self._connection = None
 
+    def _abandon(self, _: effects.Abandon) -> None:
+        if self._connection is not None:
+            self._last_heard = self._connection.last_heard or self._last_heard
+            self._connection.abandon()
+            self._connection = None
+
     def _send(self, effect: effects.Send) -> None:
         if self._connection is not None:
             self._connection.send(effect.message)
@@ -378,3 +386,7 @@ class SessionRuntime:
     def _fire(self, event: str) -> None:
         del self._timers[event]
         self.dispatch_unattended(EVENTS[event]())
+
+
+def _nothing(_: effects.KeepMemory) -> None:
+    """The recorder has written it."""

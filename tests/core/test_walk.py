@@ -57,6 +57,8 @@ class Bounds(Struct, frozen=True):
     details: bool
     """Whether it follows changes in mid-conversation that need no reset, texts that come as a
     stream and errors of Phonic's there, and remembers calls that a lost conversation made."""
+    takeovers: bool = False
+    """Whether another process takes the session over, wherever it is."""
 
 
 class World(Struct):
@@ -128,7 +130,14 @@ CALLS_OF_LIVEKIT: tuple[Event, ...] = (
     events.Restart(),
     WATCHDOG,
 )
-THE_END: tuple[Event, ...] = (events.Break("a fault"), events.Close())
+THE_END: tuple[Event, ...] = (events.Break("a fault"), events.LeaseLost(), events.Close())
+TAKEOVERS: tuple[Event, ...] = (
+    events.TakeOver(lost_for=1.0),
+    events.TakeOver(lost_for=timers.GRACE),
+    events.TakeOver(lost_for=1.0, repeatable=("weather",)),
+)
+"""They need a walk of their own: what they lead to is what a lost connection leads to."""
+CHECKPOINT = events.Checkpoint(times={}, playing=(), state=None)
 
 
 def outputs_of(*calls: str, spoken_about: bool = True) -> events.UpdateChatContext:
@@ -174,6 +183,11 @@ def all_events(context: Context, world: World, bounds: Bounds) -> Iterator[tuple
         yield EVENTS[name](), name in world.timers
     for event in (*CALLS_OF_LIVEKIT, *done, *THE_END):
         yield event, True
+    if bounds.takeovers:
+        for event in TAKEOVERS:
+            yield event, context.arrival == "over" and context.state is not State.closed
+        yield events.ConnectionClosed(guards.INVALID_STATE), connected
+        yield CHECKPOINT, True
     # Something else than before, since the same again is no change.
     instructions = "Be brief." if context.instructions == "Be kind." else "Be kind."
     tools = (WEATHER,) if context.tools == () else ()
@@ -231,6 +245,8 @@ def key_of(context: Context, world: World) -> Key:
         context.attempts,
         context.connection,
         context.complaint is not None,
+        context.arrival,
+        bool(context.repeats),
         context.wait if REPLY in timers else "over",
         context.microphone,
         context.instructions is not None,
@@ -302,6 +318,7 @@ def copy_of(context: Context) -> Context:
         typed={},
         changes=set(context.changes),
         held=list(context.held),
+        repeats=list(context.repeats),
         calls={call_id: structs.replace(call) for call_id, call in context.calls.items()},
         generation=generation and structs.replace(generation),
         reply=reply and structs.replace(reply),
@@ -384,6 +401,7 @@ DROP_AN_ANSWER = (
     phonic.UserStartedSpeaking,
     events.ClearAudio,
     events.ConnectionClosed,
+    events.TakeOver,
     *get_args(events.SettingsEvent),
     events.UpdateToolChoice,
     phonic.Warning,
@@ -409,6 +427,8 @@ def after(world: World, step: Step) -> World:
     """The world once an event has happened and its effects have been carried out."""
     world = structs.replace(world)
     timers = set(world.timers) - {name_of(step.event)}
+    if isinstance(step.event, events.TakeOver):
+        world, timers = World(conversation=world.conversation, unplayed=world.unplayed), set()
     match step.event:
         case events.ConnectionOpened():
             world.phase = {"opening": "open", "resuming": "reopened"}[world.phase]
@@ -430,7 +450,7 @@ def after(world: World, step: Step) -> World:
                 assert world.phase == "none", "one socket at a time"
                 assert resumed is None or world.conversation, "resume what was lost, nothing older"
                 world.phase = "resuming" if resumed else "opening"
-            case effects.Disconnect():
+            case effects.Disconnect() | effects.Abandon():
                 world.phase = "none"
             case effects.Send(message=client.Config()):
                 assert world.phase == "open", "the config is the first message, and sent once"
@@ -633,6 +653,7 @@ def longest_way(edges: dict[Key, list[tuple[Event, Key]]]) -> int:
         pytest.param(WELCOMING, Bounds(1, 0, False), 1_000, 10_000, id="welcoming"),
         pytest.param(OVERLAPPING, Bounds(1, 0, True), 1_700, 75_000, id="overlapping"),
         pytest.param(PUSH_TO_TALK, Bounds(1, 0, False), 4_000, 170_000, id="push_to_talk"),
+        pytest.param(USUAL, Bounds(1, 0, False, True), 1_000, 10_000, id="taken_over"),
     ],
 )
 def test_the_machine_keeps_its_promises_wherever_it_gets(config, bounds, situations, edges):

@@ -72,8 +72,8 @@ def test_every_move_has_an_arrow():
 def test_mermaid_counts_what_was_taken_and_what_never_was(call):
     text = run("diagram", "--trace", call).stdout
     assert "    ready --> listening: user_started_speaking ×2\n" in text
-    assert "    conversing --> reconnecting: connection_closed ×1\n" in text
-    assert "    connecting --> closed: connect_failed ×0\n" in text
+    assert "    conversing --> reconnecting: connection_closed ×1<br/>take_over ×0\n" in text
+    assert "    connecting --> closed: connect_failed ×0<br/>lease_lost ×0\n" in text
     assert "    ready --> speaking: assistant_started_speaking ×1<br/>audio_chunk ×0\n" in text
 
 
@@ -114,7 +114,10 @@ def test_dot_has_every_arrow_and_fades_what_never_was(call):
     assert 'ready -> listening [label="user_started_speaking"]' in text
     text = run("diagram", "--format", "dot", "--trace", call).stdout
     assert 'ready -> listening [label="user_started_speaking ×2" penwidth=1]' in text
-    assert 'connecting -> closed [label="connect_failed ×0" style=dashed color=gray]' in text
+    never = (
+        r'connecting -> closed [label="connect_failed ×0\nlease_lost ×0" style=dashed color=gray]'
+    )
+    assert never in text
 
 
 def test_svg_is_a_picture_of_all_states_and_arrows(call):

@@ -21,6 +21,7 @@ import phonic_fsm
 PUBLIC = {
     "phonic_fsm": {
         "AudioFormat": "values",
+        "CallTakenOver": "error",
         "ConfigurationEndpoint": "dictionary",
         "ConfigurationRefused": "error",
         "ConnectionFailed": "error",

@@ -40,7 +40,8 @@ TOLD = frozenset(
     type id call_id calls tool_call_id conversation_id request_id response_id id_seed after removed
     role name kind
     agent before state room_left
-    tool_name tools offered language code reason problem message_type conversation_item_role
+    tool_name tools offered repeatable
+    language code reason problem message_type conversation_item_role
     endpoint_method endpoint_called_at execution_mode
     agent project model voice_id additional_voice_ids input_format output_format background_noise
     default_language additional_languages multilingual_mode intelligence_level phonic_model

@@ -56,8 +56,11 @@ def test_the_recorded_traces_take_most_rows_that_do_something():
         "audio_not_taken",
         "break",
         "cancel_reply",
+        "checkpoint",
         "grace_over",
+        "lease_lost",
         "state_overdue",
+        "take_over",
     }
 
 

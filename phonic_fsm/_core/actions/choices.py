@@ -12,16 +12,18 @@ from ..context import Context
 from ..effects import StartTimer
 from ..events import Event
 from ..states import State
-from ..turns import ask_if_possible
+from ..turns import ask_if_possible, repeat_calls
 
 
 def settle(context: Context, event: Event) -> None:
     """Go to the state that follows from who speaks and what is pending.
 
-    A reply that waited for the end of a turn is asked for now.
+    A reply that waited for the end of a turn is asked for now, and calls that did are repeated.
     """
     if context.reply is not None:
         ask_if_possible(context)
+    if context.repeats:
+        repeat_calls(context)
     if context.generation is not None:
         context.state = State.speaking
     elif context.caller_speaks:

@@ -29,6 +29,7 @@ from ..turns import (
     end_caller_speech,
     end_opening,
     end_turn,
+    repeat_calls,
     reply_waits,
 )
 from ..wording import trouble
@@ -90,6 +91,7 @@ def become_ready(context: Context, event: Event) -> None:
         context.put(EmitReconnected())
     outgoing.release(context)
     ask_if_possible(context)
+    repeat_calls(context)
 
 
 def go_on(context: Context, event: Event) -> None:
@@ -113,7 +115,7 @@ def go_on(context: Context, event: Event) -> None:
     context.put(EmitReconnected())
     if a_reply_was_asked_for(context, event):
         await_reply(context, first=timers.SOON)
-    elif context.history.awaits_answer():
+    elif context.history.awaits_answer() and context.connection != "taken_over":
         await_opening(context)
     ask_if_possible(context)
 

@@ -9,6 +9,7 @@ from ..._wire.codec import MalformedMessage, UnknownMessage
 from .. import events, timers
 from ..context import Context
 from ..effects import (
+    Abandon,
     AskPlayback,
     Disconnect,
     EmitError,
@@ -134,7 +135,13 @@ def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) 
         context.put(Log("debug", f"Phonic sent a message of unknown type {event.message_type!r}"))
 
 
-def _finish(context: Context) -> None:
+def leave_to_successor(context: Context, event: events.LeaseLost) -> None:
+    """Close everything but the conversation, and announce that another process goes on with it."""
+    _finish(context, Abandon())
+    context.put(EmitError("superseded", trouble(event)))
+
+
+def _finish(context: Context, leave: Disconnect | Abandon = Disconnect()) -> None:  # noqa: B008
     end_turn(context, interrupted=True)
     drop_unclaimed(context)
     end_caller_speech(context)
@@ -144,7 +151,7 @@ def _finish(context: Context) -> None:
     context.changes.clear()
     context.calls.clear()
     end_reply(context, "closed", "the session was closed before the reply began")
-    context.put(SetAudioGate("closed"), Disconnect())
+    context.put(SetAudioGate("closed"), leave)
 
 
 def _error(event: server.Error, kind: ErrorKind, *, recoverable: bool = False) -> EmitError:

@@ -14,7 +14,7 @@ from ..context import Call, Context, Reply
 from ..effects import EmitToolCallSettled, Log, PushFunctionCall, Send, StartTimer, ToolCallOutcome
 from ..guards import MAX_CALLS, MAX_PENDING_CALLS, answer_has_not_begun, refused_outputs
 from ..history import FunctionCall, FunctionCallOutput, Message, OtherItem
-from ..prompt import NOT_RUN, literal, render_late_output
+from ..prompt import NOT_RUN, literal
 from ..turns import (
     add_item,
     announce_due,
@@ -87,7 +87,7 @@ def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
         del context.calls[event.tool_call_id]
         return
     call.phase = "over"
-    _tell_in_words(context, call.output)
+    outgoing.deliver(context, outgoing.in_words(call.output))
     if context.generation is None and _is_spoken_about(context, call.output):
         await_answer(context)
 
@@ -114,7 +114,7 @@ def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) 
     if problem and call is not None and call.output is not None and call.phase != "over":
         call.phase = "over"
         context.calls[event.tool_call_id] = call
-        _tell_in_words(context, call.output)
+        outgoing.deliver(context, outgoing.in_words(call.output))
         if _is_spoken_about(context, call.output):
             owe_answer(context)
     elif not _outputs_on_their_way(context):
@@ -130,7 +130,7 @@ def replace_output(context: Context, event: server.Error) -> None:
         if call.phase == "over" or call.output is None:
             continue
         context.put(EmitToolCallSettled(call_id, call.name, "failed", problem=problem))
-        _tell_in_words(context, call.output)
+        outgoing.deliver(context, outgoing.in_words(call.output))
         if call.phase == "answered" and _is_spoken_about(context, call.output):
             _ask_instead(context)
 
@@ -161,12 +161,12 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
     new = _without_moved(context, event)
     _apply(context, event)
     given = _late(new)
-    late = [output for output in given if not _is_pending(context, output)]
+    late = [output for output in given if not outgoing.is_awaited(context, output)]
     added = [a.item for a in new.added if not isinstance(a.item, OtherItem)]
     said = []
     for position, item in enumerate(added, start=1):
         if isinstance(item, FunctionCallOutput):
-            _pass_on_output(context, item)
+            outgoing.deliver(context, outgoing.give_output(context, item))
         elif isinstance(item, Message) and item.text.strip():
             if item.role in ("system", "developer"):
                 outgoing.deliver(context, client.AddSystemMessage(literal(item.text)))
@@ -185,7 +185,7 @@ def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
     """Send what is new. If the assistant is to speak about it, wait for its answer."""
     # A reply that is pending will speak about the outputs, too.
     speaks = context.reply is None and any(
-        _is_pending(context, output) and _is_spoken_about(context, output)
+        outgoing.is_awaited(context, output) and _is_spoken_about(context, output)
         for output in _outputs(event)
     )
     pass_on_additions(context, event)
@@ -196,7 +196,7 @@ def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
 
 def keep_additions(context: Context, event: events.UpdateChatContext) -> None:
     """Keep what is new for the resume. If no answer to a tool's output comes then, ask for one."""
-    given = [output for output in _outputs(event) if _is_pending(context, output)]
+    given = [output for output in _outputs(event) if outgoing.is_awaited(context, output)]
     pass_on_additions(context, event)
     if context.reply is None and any(_is_spoken_about(context, output) for output in given):
         context.reply = Reply(None, client.GenerateReply(), "asked")
@@ -248,11 +248,6 @@ def _outputs_on_their_way(context: Context) -> bool:
     return bool(context.calls_in("answered") or context.calls_in("repeated"))
 
 
-def _is_pending(context: Context, output: FunctionCallOutput) -> bool:
-    call = context.calls.get(output.call_id)
-    return call is not None and call.phase == "pending"
-
-
 def _is_spoken_about(context: Context, output: FunctionCallOutput) -> bool:
     """Whether the assistant is to speak about the output."""
     if not output.reply_required:
@@ -263,20 +258,6 @@ def _is_spoken_about(context: Context, output: FunctionCallOutput) -> bool:
     # "For async tools, when true, the assistant waits for the response and speaks" (the SDK).
     goes_on = tool.execution_mode == "async" and tool.wait_for_response is not True
     return not goes_on and tool.forbid_speech_after_tool_call is not True
-
-
-def _pass_on_output(context: Context, output: FunctionCallOutput) -> None:
-    """Send the output if Phonic waits for it; otherwise, tell it in words."""
-    if _is_pending(context, output):
-        call = context.calls[output.call_id]
-        call.phase, call.output = "answered", output
-        outgoing.deliver(context, client.ToolCallOutput(output.call_id, output.output))
-    else:
-        _tell_in_words(context, output)
-
-
-def _tell_in_words(context: Context, output: FunctionCallOutput) -> None:
-    outgoing.deliver(context, client.AddSystemMessage(render_late_output(output)))
 
 
 def _without_moved(context: Context, event: events.UpdateChatContext) -> events.UpdateChatContext:

@@ -27,6 +27,8 @@
     leftover: "rest of a turn that is dropped",
     last_message_id: "last answer",
     calls: "tool calls",
+    arrival: "arrival of the agent after a takeover",
+    repeats: "tool calls that are made again",
     opening: "first moment, in which the assistant may speak unasked",
     unclaimed: "answer that nobody asked for yet",
     "unclaimed.items": "… what it holds",
