@@ -93,7 +93,9 @@ def replay(
     follow: Annotated[
         bool,
         typer.Option(
-            "--follow", help="Follow a session that is still running, until it is closed."
+            "--follow",
+            help="Follow a session that is still running, until it is closed, and say when it "
+            "hangs, and what it waits for.",
         ),
     ] = False,
     every_chunk: Annotated[

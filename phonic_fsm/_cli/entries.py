@@ -18,6 +18,7 @@ from phonic_fsm.trace._reader import TraceError
 from phonic_fsm.trace._replay import ReplayedStep
 
 from .failure import CommandFailed
+from .following import Hang
 from .text import printable
 
 QUIET = 2.0
@@ -56,7 +57,7 @@ class HiddenRun(Struct):
     steps: int = 0
 
 
-Entry = Union[ReplayedStep, AudioRun, HiddenRun]
+Entry = Union[ReplayedStep, AudioRun, HiddenRun, Hang]
 
 
 def chosen_kinds(words: Iterable[str]) -> frozenset[str]:
@@ -73,7 +74,7 @@ def chosen_kinds(words: Iterable[str]) -> frozenset[str]:
 
 
 def entries(
-    steps: Iterable[ReplayedStep], *, only: frozenset[str], every_chunk: bool
+    steps: Iterable[ReplayedStep | Hang], *, only: frozenset[str], every_chunk: bool
 ) -> Iterator[Entry]:
     """The steps and runs to show.
 
@@ -87,7 +88,9 @@ def entries(
     run: AudioRun | HiddenRun | None = None
     try:
         for step in steps:
-            joined = None if step.difference else _joined(run, step.line, only, every_chunk)
+            joined = None
+            if isinstance(step, ReplayedStep) and step.difference is None:
+                joined = _joined(run, step.line, only, every_chunk)
             if run is not None and joined is not run:
                 yield run
             run = joined
@@ -127,7 +130,7 @@ def last_seq(entry: Entry) -> int:
         return entry.seq + entry.chunks - 1
     if isinstance(entry, HiddenRun):
         return entry.seq + entry.steps - 1
-    return entry.line.seq
+    return entry.seq if isinstance(entry, Hang) else entry.line.seq
 
 
 def pause_between(former: Entry | None, entry: Entry) -> float:

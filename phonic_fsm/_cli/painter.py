@@ -17,6 +17,7 @@ from phonic_fsm.trace._kinds import kind_of
 from phonic_fsm.trace._replay import ReplayedStep
 
 from .entries import QUIET, AudioRun, Entry, HiddenRun, pause_between
+from .following import Hang
 from .text import brief, printable, value_of
 
 MARGIN = 17
@@ -62,6 +63,8 @@ class Painter:
             yield self.audio(entry)
         elif isinstance(entry, HiddenRun):
             yield self.hidden(entry)
+        elif isinstance(entry, Hang):
+            yield self.hang(entry)
         else:
             yield self.step(entry.line)
             for effect in entry.line.effects:
@@ -97,6 +100,17 @@ class Painter:
     def hidden(self, run: HiddenRun) -> Text:
         steps = f"{run.steps} step{'s' if run.steps != 1 else ''}"
         return self.aside(f"… {steps}, {run.end - run.t:.2f} s")
+
+    def hang(self, hang: Hang) -> Text:
+        stands = hang.standing
+        gone = "" if hang.is_written else "; no process writes this trace any more"
+        return self.aside(
+            printable(
+                f"in {stands.state}, waits since {stands.since:.3f}, {hang.seconds:.1f} s so far, "
+                f"for {stands.waits_for}{gone}"
+            ),
+            "dim" if stands.callers_turn else "yellow",
+        )
 
     def aside(self, text: str, style: str = "dim") -> Text:
         """A line under a step that says something about it."""

@@ -19,7 +19,7 @@ from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.lanes import LaneBuilder
 from phonic_fsm._report.rules import Rule, findings
 from phonic_fsm._report.severity import Severity
-from phonic_fsm.trace._follow import FollowedTrace
+from phonic_fsm.trace._follow import followed
 from phonic_fsm.trace._kinds import kinds_of
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._replay import ReplayedStep, replay
@@ -27,6 +27,7 @@ from phonic_fsm.trace._replay import ReplayedStep, replay
 from .entries import Entry, chosen_kinds, entries
 from .failure import CommandFailed
 from .findings import as_json, as_text, chosen_rules, end_as_text, exit_code
+from .following import Hang, steps_and_hangs
 from .painter import Painter, put
 from .stepper import Stepper
 from .text import printable
@@ -61,9 +62,16 @@ def run_replay(path: Path, view: View) -> int:
     if view.step:
         _check_terminal(console)
     try:
-        reader = FollowedTrace(path) if view.follow else TraceReader(path)
+        reader: TraceReader
+        steps: Iterator[ReplayedStep | Hang]
+        if view.follow:
+            reader = growing = followed(path)
+            steps = steps_and_hangs(growing)
+        else:
+            reader = TraceReader(path)
+            steps = replay(reader)
         lanes = LaneBuilder(reader.header.settings)
-        replayed = _Replayed(replay(reader), None if view.step else view.until, lanes, rules)
+        replayed = _Replayed(steps, None if view.step else view.until, lanes, rules)
         if view.as_json:
             found = _print_json(replayed, only)
             return max(replayed.exit_code, exit_code(found, view.fail_on))
@@ -77,7 +85,7 @@ def run_replay(path: Path, view: View) -> int:
         for entry in shown:
             for line in painter.paint(entry, former):
                 put(line, console)
-            former = entry
+            former = former if isinstance(entry, Hang) else entry
     except TraceError as error:
         raise CommandFailed(printable(str(error))) from error
     found = replayed.findings()
@@ -97,7 +105,7 @@ class _Replayed:
 
     def __init__(
         self,
-        steps: Iterator[ReplayedStep],
+        steps: Iterator[ReplayedStep | Hang],
         until: int | None,
         lanes: LaneBuilder,
         rules: Sequence[Rule],
@@ -108,8 +116,11 @@ class _Replayed:
         self.until = until
         self.last: ReplayedStep | None = None
 
-    def __iter__(self) -> Iterator[ReplayedStep]:
+    def __iter__(self) -> Iterator[ReplayedStep | Hang]:
         for step in self._steps:
+            if isinstance(step, Hang):
+                yield step
+                continue
             self.last = step
             if step.difference is None:
                 # Of another one, no machine has checked what is recorded.
@@ -152,6 +163,17 @@ def _print_verdict(replayed: _Replayed, console: Console) -> None:
 
 def _print_json(replayed: _Replayed, only: frozenset[str]) -> list[Finding]:
     for step in replayed:
+        if isinstance(step, Hang):
+            _emit(
+                {
+                    "waits_for": step.standing.waits_for,
+                    "since": step.standing.since,
+                    "seconds": round(step.seconds, 3),
+                    "state": step.standing.state,
+                    "is_written": step.is_written,
+                }
+            )
+            continue
         line = step.line
         if step.difference is None and only and not kinds_of(line) & only:
             continue

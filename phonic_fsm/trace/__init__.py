@@ -12,6 +12,8 @@ While a session runs:
     What a line holds, and the same as a JSON Schema for other programs.
 ``sinks``, ``audio``, ``destination`` and ``rotation``
     Where lines go, the audio beside them, how a trace is named, and which old traces give way.
+``lock``
+    Shows that a process still writes a trace.
 ``recording``
     The options of a recording, checked.
 
@@ -25,6 +27,8 @@ Afterwards:
     Compare what the machine does with what was recorded, and say why it does it.
 ``rewriting``
     Redacts a recorded trace.
+``standing``
+    Says where a session that runs stands: its state, and what it waits for.
 ``kinds``, ``stats`` and ``diff``
     Say what a step is about, measure a call, and compare two traces.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from .._core.context import Settings
+from .._core.context import Context, Settings
 from .._core.events import Event
 from .._core.machine import SessionMachine, Step
 from ._explain import Explanation, explain
@@ -38,6 +38,11 @@ class FedMachine:
     def __init__(self, path: Path, settings: Settings) -> None:
         self._path = path
         self._machine = SessionMachine(settings)
+
+    @property
+    def context(self) -> Context:
+        """What the session remembers after the last event."""
+        return self._machine.context
 
     def feed(self, seq: int, recorded: dict[str, Any]) -> Step:
         """Take the event of the step with this number.

@@ -1,46 +1,119 @@
-"""Reads a trace while it is being written, until the session is closed."""
+"""Reads a trace while it is being written."""
 
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
 
 from .._core.states import State
 from ._format import LONGEST_LINE, Line
-from ._reader import TraceError, TraceReader
+from ._lock import is_held
+from ._reader import TraceEmpty, TraceError, TraceReader
 
 PAUSE = 0.05
 """Seconds between two looks at a file that has not grown."""
 
 
-class FollowedTrace(TraceReader):
-    """A trace that is still being written. Iteration waits until the next line is whole."""
+class GrowingTrace(TraceReader):
+    """A trace that is still being written. It is read up to its last line that is whole."""
 
-    def __iter__(self) -> Iterator[Line]:
-        """The steps, up to the one that closes the session.
+    def __init__(self, path: str | PathLike[str]) -> None:
+        """Read the header.
+
+        Raises:
+            TraceError: there is no such file, or its first line is not a trace's header.
+        """
+        self._tail = _Tail(Path(path))
+        self._number = 0
+        super().__init__(path)
+
+    def more(self) -> Iterator[Line]:
+        """The steps that have come since this was last iterated to its end. It never waits.
 
         Raises:
             TraceError: a line cannot be read, or is out of sequence.
         """
-        for line in super().__iter__():
-            yield line
-            if line.target == State.closed.value:
-                return
+        return self._in_sequence(self._line, self._new_lines())
 
-    def _lines(self) -> Iterator[bytes]:
-        if self.path.suffix == ".gz":
-            raise TraceError(f"{self.path}: a compressed trace cannot be followed")
-        begun = b""
+    @property
+    def is_written(self) -> bool:
+        """Whether a process still writes it.
+
+        Raises:
+            TraceError: the file is gone.
+        """
         try:
-            with self.path.open("rb") as file:
-                while True:
-                    begun += file.readline(LONGEST_LINE)
-                    if len(begun) > LONGEST_LINE:
-                        raise self.too_long()
-                    if begun.endswith(b"\n"):
-                        yield begun
-                        begun = b""
-                    else:
-                        time.sleep(PAUSE)
+            return is_held(self.path)
         except OSError as error:
             raise TraceError(f"{self.path}: {error.strerror or error}") from error
+
+    def _new_lines(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            for text in self._tail.lines():
+                self._number += 1
+                if self._number > 1:
+                    yield self._number, text
+        except (OSError, zlib.error) as error:
+            raise TraceError(f"{self.path}: {getattr(error, 'strerror', None) or error}") from error
+
+    def _lines(self) -> Iterator[bytes]:
+        return (line for line in super()._lines() if line.endswith(b"\n"))
+
+
+class _Tail:
+    """The lines of a file that have not been read yet. A line that is not whole waits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = 0
+        self._begun = b""
+        self._inflate = zlib.decompressobj(31) if path.suffix == ".gz" else None
+
+    def lines(self) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            while data := file.read(1 << 16):
+                self._at += len(data)
+                if self._inflate is not None:
+                    data = self._inflate.decompress(data)
+                *whole, self._begun = (self._begun + data).split(b"\n")
+                if len(self._begun) > LONGEST_LINE:
+                    raise OSError("a line is too long")
+                for line in whole:
+                    yield line + b"\n"
+
+
+def followed(path: Path) -> GrowingTrace:
+    """The trace, once its header has been written.
+
+    Raises:
+        TraceError: there is no such file, or its first line is not a trace's header.
+    """
+    while True:
+        try:
+            return GrowingTrace(path)
+        except TraceEmpty:
+            time.sleep(PAUSE)
+
+
+def follow(trace: GrowingTrace) -> Iterator[Line | None]:
+    """The steps as they come, until the session is closed and no process writes of it any more;
+    ``None`` at each moment when nothing has come.
+
+    Raises:
+        TraceError: a line cannot be read, or is out of sequence.
+    """
+    closed = False
+    while True:
+        # This is asked first: what was written before the end is in the file by now.
+        is_over = trace.end is not None or (closed and not trace.is_written)
+        for line in trace.more():
+            closed = line.target == State.closed.value
+            yield line
+        if is_over:
+            return
+        yield None
+        time.sleep(PAUSE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from os import PathLike
 from pathlib import Path
@@ -29,7 +29,7 @@ _decode_line = msgspec.json.Decoder(Line).decode
 _AUDIO_CHUNK = b'"type":"audio_chunk"'
 _decode_passed_audio = msgspec.json.Decoder(PassedAudio).decode
 
-LONGEST_PASSED_AUDIO = 1000
+BRIEF = 1000
 """The most bytes of a line that is read as ``PassedAudio``. A longer one need not be read fast, and
 might hold anything."""
 
@@ -56,6 +56,12 @@ class TraceCutOff(TraceError):
     __module__ = "phonic_fsm.trace"
 
 
+class TraceEmpty(TraceError):
+    """A file without a single line. One that is being written will have its header soon."""
+
+    __module__ = "phonic_fsm.trace"
+
+
 class _Preface(msgspec.Struct):
     trace: str
     version: int
@@ -75,7 +81,7 @@ class TraceReader:
         """The last line of a trace that ends before its session does, once it has been read."""
         first = next(self._lines(), None)
         if not first:
-            raise TraceError(f"{self.path}: the file is empty")
+            raise TraceEmpty(f"{self.path}: the file is empty")
         try:
             preface = msgspec.json.decode(first, type=_Preface)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -114,7 +120,12 @@ class TraceReader:
     def _steps(self, read: Callable[[int, bytes], S | End]) -> Iterator[S]:
         lines = self._lines()
         next(lines, None)
-        for number, text in enumerate(lines, start=2):
+        return self._in_sequence(read, enumerate(lines, start=2))
+
+    def _in_sequence(
+        self, read: Callable[[int, bytes], S | End], numbered: Iterable[tuple[int, bytes]]
+    ) -> Iterator[S]:
+        for number, text in numbered:
             step = read(number, text)
             if isinstance(step, End):
                 self.end = step
@@ -127,7 +138,7 @@ class TraceReader:
             yield step
 
     def _condensed(self, number: int, text: bytes) -> Line | PassedAudio | End:
-        if len(text) < LONGEST_PASSED_AUDIO and _AUDIO_CHUNK in text and text.endswith(b"\n"):
+        if len(text) < BRIEF and _AUDIO_CHUNK in text and text.endswith(b"\n"):
             try:
                 step = _decode_passed_audio(text)
             except (msgspec.DecodeError, UnicodeError, RecursionError):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from .._core.context import Context
 from .._core.machine import Step
 from ._explain import Explanation
 from ._feeding import FedMachine
@@ -40,28 +41,50 @@ class ReplayedStep(Struct, frozen=True):
     """Why the step was taken; ``None`` if that was not asked for."""
 
 
+class Replay:
+    """Gives a trace's steps to a fresh machine, one after the other, and compares."""
+
+    def __init__(self, reader: TraceReader, *, explain: bool = False) -> None:
+        """With ``explain``, each step says why it was taken; that takes a fifth longer."""
+        self._machine = FedMachine(reader.path, reader.header.settings)
+        self._explain = explain
+
+    @property
+    def context(self) -> Context:
+        """What the session remembers after the last step that was taken."""
+        return self._machine.context
+
+    def take(self, line: Line) -> ReplayedStep:
+        """Take the next step. After a difference the machine and the trace are in different
+        situations, so nothing more should be taken.
+
+        Raises:
+            TraceError: the line holds no event that the machine can take.
+        """
+        explanation = None
+        if self._explain:
+            step, explanation = self._machine.feed_and_explain(line.seq, line.event)
+        else:
+            step = self._machine.feed(line.seq, line.event)
+        return ReplayedStep(line, step, _compare(line, step), explanation)
+
+
 def replay(
     trace: str | PathLike[str] | TraceReader, *, explain: bool = False
 ) -> Iterator[ReplayedStep]:
     """Replay a trace, by its path or its reader, to its end or to the first difference.
 
-    After a difference the machine and the trace are in different situations, so nothing follows.
-    With ``explain``, each step says why it was taken; that takes a fifth longer.
+    With ``explain``, each step says why it was taken.
 
     Raises:
         TraceError: the file is not a readable trace.
     """
     reader = trace if isinstance(trace, TraceReader) else TraceReader(trace)
-    machine = FedMachine(reader.path, reader.header.settings)
+    machine = Replay(reader, explain=explain)
     for line in reader:
-        explanation = None
-        if explain:
-            step, explanation = machine.feed_and_explain(line.seq, line.event)
-        else:
-            step = machine.feed(line.seq, line.event)
-        difference = _compare(line, step)
-        yield ReplayedStep(line, step, difference, explanation)
-        if difference is not None:
+        step = machine.take(line)
+        yield step
+        if step.difference is not None:
             return
 
 

@@ -13,6 +13,8 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, Protocol
 
+from ._lock import hold
+
 Function = Callable[[str, bytes], None]
 """Gets the session's id, as in the header's settings, and one line, its line break included."""
 
@@ -64,6 +66,7 @@ class FileSink:
 
     def __init__(self, path: Path) -> None:
         self._file = FileIO(path, "xb")
+        hold(self._file.fileno())
         self.size = 0
 
     def write(self, lines: list[bytes]) -> None:

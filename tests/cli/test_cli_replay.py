@@ -9,6 +9,8 @@ import select
 import signal
 import subprocess
 import sys
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,8 +24,9 @@ from support.written_traces import assistant, caller, opening, tool, write
 
 from phonic_fsm._cli.painter import COLOURS
 from phonic_fsm._core.events import Interrupt
-from phonic_fsm.trace._follow import FollowedTrace
+from phonic_fsm.trace._follow import GrowingTrace, follow
 from phonic_fsm.trace._kinds import KINDS
+from phonic_fsm.trace._reader import TraceReader
 
 TRACE = TRACES / "tool_call.jsonl"
 WORDS = ("It ", "is ", "sunny.")
@@ -267,15 +270,65 @@ def test_ctrl_c_ends_following(call, tmp_path):
 
 
 def test_following_gives_what_reading_gives(call):
-    assert [line.seq for line in FollowedTrace(call)] == list(range(1, 18))
+    lines = [line for line in follow(GrowingTrace(call)) if line is not None]
+    assert lines == list(TraceReader(call))
+
+
+def test_a_compressed_trace_is_followed_up_to_what_was_flushed(call, tmp_path):
+    lines = call.read_bytes().splitlines(keepends=True)
+    packed = tmp_path / "call.jsonl.gz"
+    compressor = zlib.compressobj(wbits=31)
+    part = compressor.compress(b"".join(lines[:8])) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    packed.write_bytes(part)
+    growing = GrowingTrace(packed)
+    assert [line.seq for line in growing.more()] == list(range(1, 8))
+    assert list(growing.more()) == []
+    with packed.open("ab") as file:
+        file.write(compressor.compress(b"".join(lines[8:])) + compressor.flush())
+    assert [line.seq for line in growing.more()] == list(range(8, 18))
+
+
+def test_what_cannot_be_followed_is_refused(tmp_path):
+    result = run("replay", "--follow", tmp_path / "nowhere.jsonl")
+    assert_is_one_line_and_exit_2(result, says="No such file")
+
+
+def hung(call: Path, steps: int, seconds: float) -> Path:
+    """A trace of which so many steps were written, and nothing for so many seconds."""
+    path = call.with_name("hung.jsonl")
+    path.write_bytes(b"".join(call.read_bytes().splitlines(keepends=True)[: steps + 1]))
+    ago = time.time() - seconds
+    os.utime(path, (ago, ago))
+    return path
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
-    [("nowhere.jsonl", "No such file"), ("call.jsonl.gz", "compressed trace cannot be followed")],
+    ("steps", "seconds", "state_and_time", "waits_for"),
+    [
+        (1, 4, "connecting, waits since 0.000", "a connection to Phonic"),
+        (8, 4, "ready, waits since 3.000", "Phonic's answer"),
+        (9, 4, "tool_pending, waits since 3.200", "the output of get_weather"),
+        (13, 4, "speaking, waits since 7.600", "the rest of the answer"),
+        (16, 12, "ready, waits since 7.700", "the caller to speak"),
+    ],
 )
-def test_what_cannot_be_followed_is_refused(name, says, tmp_path):
-    assert_is_one_line_and_exit_2(run("replay", "--follow", tmp_path / name), says=says)
+def test_following_says_a_hang_while_it_lasts(steps, seconds, state_and_time, waits_for, call):
+    with start("replay", "--follow", "--full", hung(call, steps, seconds)) as process:
+        line = next(line for line in process.stdout if "waits since" in line)
+    assert f"in {state_and_time}, " in line
+    assert line.endswith(f" for {waits_for}; no process writes this trace any more\n")
+
+
+def test_a_hang_is_told_as_json(call):
+    with start("replay", "--follow", "--json", hung(call, 9, 30)) as process:
+        told = next(told for line in process.stdout if "waits_for" in (told := json.loads(line)))
+    assert told.pop("seconds") >= 30
+    assert told == {
+        "waits_for": "the output of get_weather",
+        "since": 3.2,
+        "state": "tool_pending",
+        "is_written": False,
+    }
 
 
 # -- step by step --------------------------------------------------------------------------------

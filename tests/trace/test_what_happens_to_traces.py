@@ -13,14 +13,17 @@ import pytest
 from livekit.agents import llm
 from support import processes
 from support.recorded import lines_of
+from support.recording_process import recording
 from support.scripted import PATIENCE, SILENCE, conversation, read, settle, started
 
+from phonic_fsm._core import events
 from phonic_fsm._core.timers import LONGEST_RETRY_AFTER
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.trace import replay
 from phonic_fsm.trace._audio import side_files
 from phonic_fsm.trace._destination import LONGEST_VALUE, Files
+from phonic_fsm.trace._lock import is_held
 
 pytestmark = pytest.mark.anyio
 
@@ -96,6 +99,28 @@ def test_a_fork_leaves_the_parents_trace_alone_and_gets_its_own(suffix, tmp_path
     for path, chunks in ((parents, 600), (childs, 300)):
         with wave.open(str(side_files(path)["assistant"])) as audio:
             assert audio.readframes(audio.getnframes()) == b"\1\0" * 480 * chunks
+
+
+# -- processes that are killed ----------------------------------------------------------------
+
+
+def test_a_file_is_locked_until_its_process_has_ended(tmp_path):
+    path = tmp_path / "call.jsonl"
+    with recording(path) as process:
+        process.take(events.Open())
+        assert is_held(path)
+        process.fork()
+        process.kill()
+        assert not is_held(path), "a child that lives on has no lock"
+
+
+def test_a_trace_that_is_complete_is_not_locked(tmp_path):
+    path = tmp_path / "call.jsonl"
+    with recording(path) as process:
+        process.take(events.Open(), events.Close())
+        process.close()
+        assert not is_held(path)
+    assert len(assert_it_replays(path)) == 2
 
 
 # -- names ---------------------------------------------------------------------------------------
