@@ -8,7 +8,7 @@ The modules, in the order in which an event passes through them:
 ``states``
     The ten states that a session can be in.
 ``reading``
-    What an error's text says that the machine decides by, as a field of the event.
+    What a text of Phonic's says that the machine decides by, as a field of the event.
 ``table``
     What happens on each event in each state. The machine, its tests and the generated pages all
     read this one table.

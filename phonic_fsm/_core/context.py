@@ -255,9 +255,9 @@ class Context(Struct, kw_only=True):
     """For the reply, or for the answer that the open generation awaits."""
     typed: dict[str, str] = field(default_factory=dict)
     """What the user typed, by the message's id, until it is sent with a request for a reply."""
-    typed_last: Private[str] = ""
-    """What the user typed, once it is sent, until an answer has ended. Phonic may repeat it as if
-    the caller had said it."""
+    typed_sent: Private[list[str]] = field(default_factory=list)
+    """What the user typed and was sent a moment ago. Phonic may repeat it as if the caller had said
+    it."""
 
     @property
     def conversing(self) -> bool:

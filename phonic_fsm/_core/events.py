@@ -162,6 +162,12 @@ class OpeningOverdue(_Event, frozen=True, tag="opening_overdue"):
     step_kind: ClassVar[StepKind] = "reply"
 
 
+class EchoOver(_Event, frozen=True, tag="echo_over"):
+    """What the user typed was sent so long ago that Phonic no longer repeats it."""
+
+    step_kind: ClassVar[StepKind] = "reply"
+
+
 class TurnOverdue(_Event, frozen=True, tag="turn_overdue"):
     """More of the assistant's turn, or its end, should have come by now."""
 
@@ -495,6 +501,7 @@ TimerEvent = Union[
     GraceOver,
     ReplyOverdue,
     OpeningOverdue,
+    EchoOver,
     TurnOverdue,
     LastWordsOver,
     AnswerUnclaimed,

@@ -236,8 +236,8 @@ def speech_may_overlap(context: Context, event: Event) -> bool:
 
 
 def repeats_what_was_typed(context: Context, event: InputText) -> bool:
-    """The transcript is what the user typed, which was sent with the request for a reply."""
-    return bool(context.typed_last) and event.text.strip() == context.typed_last
+    """The transcript is what the user typed, which was sent with a request for a reply."""
+    return event.repeats_typed is True
 
 
 def a_transcript_may_be_taken_back(context: Context, event: Event) -> bool:

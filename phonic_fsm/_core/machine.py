@@ -16,12 +16,12 @@ from msgspec import Struct
 from transitions import Event as Trigger
 from transitions import Machine, MachineError
 
-from .._wire.server import Error
 from . import outgoing, reading
 from .context import Context, Settings
 from .effects import Effect, SetAudioGate
 from .events import EVENTS, Event
 from .memory import decode
+from .reading import Read
 from .states import State
 from .table import TABLE
 
@@ -135,8 +135,8 @@ class SessionMachine:
         """What happens to the caller's audio before the first step."""
         return outgoing.gate_until_ready(self.context)
 
-    def read(self, event: Error) -> Error:
-        """An error of Phonic's, as ``step`` is to take it."""
+    def read(self, event: Read) -> Read:
+        """A message of Phonic's whose text decides something, as ``step`` is to take it."""
         return reading.read(self.context, event)
 
     def step(self, event: Event, answers: Answers | None = None) -> Step:

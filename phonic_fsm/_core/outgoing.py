@@ -8,6 +8,7 @@ decides whether the caller's audio is sent, and how much of it is kept while it 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from msgspec import UNSET, structs
 
@@ -19,6 +20,7 @@ from .effects import FlushAudio, Log, Send, SetAudioGate, StartTimer, StopTimer
 from .guards import a_reset_is_due
 from .history import FunctionCallOutput, Message
 from .prompt import (
+    NOT_RUN,
     STILL_RUNNING,
     render_additions,
     render_history,
@@ -72,7 +74,8 @@ def release(context: Context) -> None:
     tell_changes(context)
     if "past" in context.changes:
         context.put(StartTimer(timers.CHANGES_DUE, 0.0))
-    context.put(*map(Send, context.held))
+    for message in context.held:
+        send(context, message)
     context.held.clear()
 
 
@@ -87,9 +90,22 @@ def send_request(context: Context, reply: Reply) -> None:
     if isinstance(message, client.GenerateReply) and context.typed and reply.request_id is not None:
         text = "\n".join(context.typed.values())
         message = reply.message = structs.replace(message, user_message=text)
-        context.typed_last = text.strip()
         context.typed.clear()
+    send(context, message)
+
+
+def send(context: Context, message: client.ClientMessage) -> None:
+    """Send a message now. Phonic may repeat what the user typed."""
     context.put(Send(message))
+    if isinstance(message, client.GenerateReply) and message.user_message:
+        context.typed_sent.append(message.user_message.strip())
+        await_echo(context)
+
+
+def await_echo(context: Context) -> None:
+    """Expect what the user typed to come back, as long as an answer to it may begin."""
+    if context.typed_sent:
+        context.put(StartTimer(timers.ECHO_OVER, context.settings.reply_timeout))
 
 
 def gate_when_open(context: Context) -> SetAudioGate:
@@ -209,6 +225,18 @@ def let_calls_go(context: Context) -> None:
         if call.phase == "pending":
             context.put(Send(client.ToolCallOutput(call_id, STILL_RUNNING)))
         call.phase = "over"
+
+
+def decline_call(
+    context: Context, call_id: str, why: str, level: Literal["info", "warning"] = "info"
+) -> None:
+    """Do not make a call: LiveKit does not know of it. Phonic would wait for its output."""
+    call = context.calls[call_id]
+    call.phase = "over"
+    context.put(
+        Log(level, f"{call.name} ({call_id}) is not made: {why}"),
+        Send(client.ToolCallOutput(call_id, NOT_RUN.format(why))),
+    )
 
 
 def config_for(context: Context, *, welcome: bool) -> ConfigOptions:

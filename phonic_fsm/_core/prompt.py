@@ -39,6 +39,9 @@ STILL_RUNNING = "The tool is still running. Its output will follow in a system m
 NOT_RUN = "The tool was not run: {}."
 """In the place of the output of a call that was not handed over."""
 
+TAKEN_BACK = "the conversation has just been changed"
+"""Why a call is not made if a reset cuts its turn off."""
+
 OUTCOME_UNKNOWN = (
     "It is not known whether this tool has done its work: the program that ran it has stopped. "
     "Say so, and do not call it again unless the user asks for it."

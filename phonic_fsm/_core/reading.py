@@ -1,22 +1,29 @@
-"""Notes which tool calls an error of Phonic's names, when the error is read.
+"""Notes what a message of Phonic's text decides, when the message is read.
 
-What the machine decides by must be a field of its own: an error's text is private, so a redacted
-trace has other text, and the machine would decide otherwise when it is replayed.
+What the machine decides by must be a field of its own: a text is private, so a redacted trace has
+other text, and the machine would decide otherwise when it is replayed.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Union, get_args
 
 from msgspec import structs
 
-from .._wire.server import Error
+from .._wire.server import Error, InputText
 from .context import Context
 from .wording import complaint
 
+Read = Union[Error, InputText]
+READ = get_args(Read)
 
-def read(context: Context, event: Error) -> Error:
-    """The error with the calls that its text names."""
+
+def read(context: Context, event: Read) -> Read:
+    """The message with the calls that it names, or with whether it repeats what was typed."""
+    if isinstance(event, InputText):
+        is_echo = event.text.strip() in context.typed_sent
+        return structs.replace(event, repeats_typed=is_echo or None)
     said = complaint(event)
     calls = tuple(call_id for call_id in context.calls if _names(said, call_id))
     return structs.replace(event, calls=calls)

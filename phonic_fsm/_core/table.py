@@ -680,6 +680,11 @@ def _replies() -> Iterator[_On]:
         .ignore(others(*SILENT), "the assistant speaks, or no conversation is open")
     )
     yield (
+        _On(events.EchoOver)
+        .stay(others(closed), replies.forget_typed)
+        .ignore(closed, "every reply has ended")
+    )
+    yield (
         _On(events.ReplyOverdue)
         .stay(
             speaking,

@@ -22,6 +22,7 @@ from .effects import (
 )
 from .guards import answer_has_not_begun
 from .history import FunctionCall, Message
+from .prompt import TAKEN_BACK
 
 
 def note_life(context: Context) -> None:
@@ -120,10 +121,6 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
         return
     announce_due(context)
     context.generation = None
-    if context.reply is None and generation.text:
-        # Phonic repeats what was typed before it has answered it. A turn without words is no
-        # answer: a tool call may cross with the request.
-        context.typed_last = ""
     context.put(
         StopTimer(timers.TURN_OVERDUE), CloseGeneration(generation.response_id, interrupted)
     )
@@ -209,6 +206,21 @@ def drop_unclaimed(context: Context) -> None:
         StopTimer(timers.ANSWER_UNCLAIMED),
         Log("debug", f"{unclaimed.response_id} is dropped: it answered half of the caller's turn"),
     )
+
+
+def take_back_unclaimed(context: Context) -> None:
+    """Forget the answer that LiveKit does not know of, and do not make the tool calls in it.
+
+    A reset is about to follow, after which Phonic waits for none of them.
+    """
+    unclaimed = context.unclaimed
+    if unclaimed is None:
+        return
+    for item in unclaimed.items:
+        if isinstance(item, FunctionCall) and item.call_id in context.calls_in("pending"):
+            outgoing.decline_call(context, item.call_id, TAKEN_BACK)
+    unclaimed.items.clear()
+    drop_unclaimed(context)
 
 
 def end_caller_speech(context: Context) -> None:

@@ -23,9 +23,9 @@ from .._audio.formats import WireFormat
 from .._core import effects, events
 from .._core.events import EVENTS, Event
 from .._core.machine import SessionMachine, Step
+from .._core.reading import READ
 from .._core.states import LONGEST, State
 from .._wire.client import AudioChunk
-from .._wire.server import Error
 from .caller_meter import PERIOD, CallerMeter
 from .connection import Connection
 from .endpoint import Endpoint
@@ -227,7 +227,7 @@ class SessionRuntime:
                 raise  # The process is to end.
 
     def _step(self, event: Event) -> None:
-        if isinstance(event, Error):
+        if isinstance(event, READ):
             event = self._machine.read(event)
         step = self._machine.step(event)
         if self._recorder is not None:

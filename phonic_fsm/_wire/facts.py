@@ -1,6 +1,6 @@
 """What is known about the fields of messages, events and effects, written where they are defined::
 
-    class InputText(_ServerMessage, frozen=True, tag="input_text"):
+    class InputText(_ServerMessage, frozen=True, tag="input_text", omit_defaults=True):
         step_kind: ClassVar[StepKind] = "speech"
         text: Private[str]
         language: Public[str | None] = None
@@ -42,8 +42,7 @@ class Fact(Enum):
     PRIVATE_JSON = "private_json"
     """Private values in a JSON object that is kept as text."""
     COMPARED = "compared"
-    """Private, and the machine compares it: a setting with the value before, a transcript with what
-    was typed."""
+    """Private, and the machine compares it: a setting with the value before, say."""
     FUNCTION = "function"
     """A tool in OpenAI's form. The function's name is public, the rest is compared."""
 

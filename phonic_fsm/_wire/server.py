@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union
 
 from msgspec import Meta, Struct
 
-from .facts import Compared, Id, Measured, Private, Public, StepKind
+from .facts import Id, Measured, Private, Public, StepKind
 
 LONGEST_NAME = 256
 """Characters of an id, a tool's name or a code. A message with a longer one is refused."""
@@ -41,12 +41,14 @@ class ConversationReconnected(_ServerMessage, frozen=True, tag="conversation_rec
     step_kind: ClassVar[StepKind] = "connection"
 
 
-class InputText(_ServerMessage, frozen=True, tag="input_text"):
+class InputText(_ServerMessage, frozen=True, tag="input_text", omit_defaults=True):
     """The final transcript of what the caller said."""
 
     step_kind: ClassVar[StepKind] = "speech"
-    text: Compared[str]
+    text: Private[str]
     language: Public[Name | None] = None
+    repeats_typed: bool | None = None
+    """Whether it is what the user typed a moment ago. The session says so, not the server."""
 
 
 class InputCancelled(_ServerMessage, frozen=True, tag="input_cancelled"):

@@ -114,6 +114,8 @@ class _Recorded:
             self._on_interrupted_response(line, event)
 
     def _on_input_text(self, _: Line, event: dict[str, Any]) -> None:
+        if event.get("repeats_typed"):
+            return
         self._turns.append({"caller": event["text"]})
         self._cause, self._into = "caller", None
 

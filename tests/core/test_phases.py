@@ -108,11 +108,17 @@ def said_in(machine: SessionMachine) -> list[str]:
     return [item.text for item in machine.context.history if isinstance(item, Message)]
 
 
-def typed(machine: SessionMachine, text: str) -> None:
+def typed(machine: SessionMachine, text: str) -> list[effects.Effect]:
     """The user writes, and LiveKit asks for an answer to it."""
-    added = events.Addition(None, Message("typed", "user", text))
+    last = machine.context.history.last_id
+    added = events.Addition(last, Message(f"typed {text}", "user", text))
     machine.step(events.UpdateChatContext(added=(added,)))
-    machine.step(events.GenerateReply("reply_1"))
+    return machine.step(events.GenerateReply(f"reply to {text}")).effects
+
+
+def transcribe(machine: SessionMachine, text: str) -> None:
+    """A transcript comes."""
+    machine.step(machine.read(server.InputText(text)))
 
 
 def test_an_echo_that_comes_when_the_caller_has_spoken_is_no_transcript():
@@ -120,31 +126,67 @@ def test_an_echo_that_comes_when_the_caller_has_spoken_is_no_transcript():
     typed(machine, "Hello.")
     machine.step(server.UserStartedSpeaking())
     machine.step(server.UserFinishedSpeaking())
-    echo = machine.step(server.InputText("Hello."))
-    assert not any(isinstance(effect, effects.EmitTranscript) for effect in echo.effects)
-    machine.step(server.InputText("And you?"))
+    transcribe(machine, "Hello.")
+    transcribe(machine, "And you?")
     assert said_in(machine) == ["Hello.", "And you?"]
+
+
+def test_an_echo_that_comes_after_the_answer_to_an_earlier_request_is_no_transcript():
+    machine = conversing()
+    machine.step(events.GenerateReply("reply_0"))
+    typed(machine, "Hello.")
+    machine.step(server.AssistantStartedSpeaking())
+    machine.step(server.AudioChunk(b"\0\0" * 480, "So."))
+    machine.step(server.UserStartedSpeaking())
+    transcribe(machine, "Hello.")
+    machine.step(server.UserFinishedSpeaking())
+    transcribe(machine, "And you?")
+    assert said_in(machine) == ["Hello.", "So.", "And you?"]
+
+
+def test_each_of_two_typed_texts_may_come_back():
+    machine = conversing()
+    typed(machine, "Hello.")
+    typed(machine, "And you?")
+    transcribe(machine, "Hello.")
+    transcribe(machine, "And you?")
+    assert said_in(machine) == ["Hello.", "And you?"]
+
+
+def test_typed_text_that_is_sent_again_after_an_outage_may_come_back_from_then_on():
+    machine = conversing()
+    typed(machine, "Hello.")
+    unsent = client.GenerateReply(user_message="Hello.")
+    machine.step(events.ConnectionClosed(1006, unsent=(unsent,)))
+    machine.step(events.EchoOver())
+    machine.step(events.ConnectionOpened())
+    resumed = machine.step(server.ConversationReconnected())
+    assert effects.Send(unsent) in resumed.effects
+    transcribe(machine, "Hello.")
+    assert said_in(machine) == ["Hello."]
 
 
 def test_a_tool_call_that_crosses_with_the_request_is_no_answer_to_what_was_typed():
     machine = conversing()
     typed(machine, "Hello.")
     machine.step(server.ToolCall("c1", "weather"))
-    echo = machine.step(server.InputText("Hello."))
-    assert not any(isinstance(effect, effects.EmitTranscript) for effect in echo.effects)
+    transcribe(machine, "Hello.")
     assert said_in(machine) == ["Hello."]
 
 
-def test_a_caller_who_says_what_was_typed_is_heard():
+def test_a_caller_who_says_later_what_was_typed_is_heard():
     machine = conversing()
-    typed(machine, "Hello.")
+    sent = typed(machine, "Hello.")
+    [echo] = [e for e in sent if isinstance(e, effects.StartTimer) and e.event == "echo_over"]
+    assert echo.seconds == machine.context.settings.reply_timeout
     machine.step(server.AssistantStartedSpeaking())
     machine.step(server.AudioChunk(b"\0\0" * 480, "Hi."))
     machine.step(server.AssistantFinishedSpeaking())
     machine.step(server.UserStartedSpeaking())
+    machine.step(events.EchoOver())
     machine.step(server.UserFinishedSpeaking())
-    said = machine.step(server.InputText("Hello."))
-    assert any(isinstance(effect, effects.EmitTranscript) for effect in said.effects)
+    transcribe(machine, "Hello.")
+    assert said_in(machine) == ["Hello.", "Hi.", "Hello."]
 
 
 def test_two_turns_over_one_answer_stand_in_their_order_though_their_transcripts_are_late():

@@ -57,7 +57,7 @@ SDK_CLIENT = {tag_of(model): model for model in payloads_sent()}
 OUR_SERVER = {str(ours.__struct_config__.tag): ours for ours in get_args(server.ServerMessage)}
 OUR_CLIENT = {str(ours.__struct_config__.tag): ours for ours in get_args(client.ClientMessage)}
 
-READ_FROM_THE_TEXT = {"names", "calls"}
+READ_FROM_THE_TEXT = {"names", "calls", "repeats_typed"}
 """Fields that no message has on the wire: they are read from its text."""
 
 BEYOND_THE_UNION = {"conversation_reconnected"}

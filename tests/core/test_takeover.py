@@ -143,6 +143,7 @@ def test_nothing_is_due_of_what_was_open_in_the_process_before(path):
         assert context.reply is None or context.reply.request_id is None
         started = {e.event for e in step.effects if isinstance(e, effects.StartTimer)}
         assert ("grace_over" in started) == (then.state is State.reconnecting)
+        assert ("echo_over" in started) == bool(context.typed_sent)
 
 
 # -- what is owed to the caller ----------------------------------------------------------------

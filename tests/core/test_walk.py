@@ -41,7 +41,7 @@ WATCHDOG = events.StateOverdue(60.0)
 """Comes from outside, at any time."""
 TIMER_EVENTS = tuple(kind for kind in get_args(events.TimerEvent) if kind is not type(WATCHDOG))
 TIMERS = tuple(map(name_of, TIMER_EVENTS))
-RETRY, ANSWER, GRACE, REPLY, OPENING, TURN, LAST, UNCLAIMED, CHANGES = TIMERS
+RETRY, ANSWER, GRACE, REPLY, OPENING, ECHO, TURN, LAST, UNCLAIMED, CHANGES = TIMERS
 
 Phase = str
 """Of the socket: none, opening, resuming, open, reopened, configured."""
@@ -264,8 +264,12 @@ def key_of(context: Context, world: World) -> Key:
 
 
 def ticking(context: Context, world: World) -> frozenset[str]:
-    """The timers that run for something: others do nothing when they run out, and stop no other."""
+    """The timers that run for something: others do nothing when they run out, and stop no other.
+
+    The time in which typed text may come back is about words alone.
+    """
     idle = {REPLY, TURN, CHANGES} if context.state is State.last_words else set()
+    idle.add(ECHO)
     if context.reply is None and kind_of(context.generation) not in NOT_BEGUN:
         idle.add(REPLY)
     if context.opening == "over":
@@ -316,6 +320,7 @@ def copy_of(context: Context) -> Context:
         history=History(),
         carried="",
         typed={},
+        typed_sent=[],
         changes=set(context.changes),
         held=list(context.held),
         repeats=list(context.repeats),

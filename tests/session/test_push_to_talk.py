@@ -20,6 +20,12 @@ from phonic_fsm.testing import PhoneCall, PhonicSimulator, Playback, Scenario, T
 pytestmark = pytest.mark.anyio
 
 
+@llm.function_tool
+async def look_up() -> str:
+    """Look something up."""
+    return ""
+
+
 def frame(value: int, samples: int = 480) -> rtc.AudioFrame:
     """20 ms of 24 kHz, all samples of one value."""
     pcm = value.to_bytes(2, "little") * samples
@@ -329,6 +335,36 @@ async def test_an_answer_at_a_pause_is_withdrawn_with_the_turn(make_model, serve
         assert "Nine" not in (await peer.expect(client.Reset)).config.system_prompt
         names = await settle(peer, emitted)
         assert "generation_created" not in names
+        assert session.state is State.ready
+
+
+async def hand_over(session: RealtimeSession) -> None:
+    context = session.chat_ctx
+    await session._update_session(instructions="Be brief.", chat_ctx=context, tools=[look_up])
+
+
+async def withdraw(session: RealtimeSession) -> None:
+    session.push_audio(frame(1))
+    session.clear_audio()
+
+
+@pytest.mark.parametrize("change", [hand_over, withdraw])
+async def test_a_call_at_a_pause_is_not_made_if_a_reset_takes_the_turn_back(
+    change, make_model, server
+):
+    call = phonic.ToolCall("c1", "look_up", {})
+    async with pause(make_model, server, call) as (session, peer, emitted):
+        await emitted.state("tool_pending")
+        before = [item.id for item in session.chat_ctx.items]
+        await change(session)
+        output = await peer.expect(client.ToolCallOutput)
+        assert (output.tool_call_id, output.output) == (
+            "c1",
+            "The tool was not run: the conversation has just been changed.",
+        )
+        assert "look_up" not in (await peer.expect(client.Reset)).config.system_prompt
+        assert [item.id for item in session.chat_ctx.items] == before
+        assert "generation_created" not in await settle(peer, emitted)
         assert session.state is State.ready
 
 

@@ -92,6 +92,12 @@ def test_what_the_agent_asked_for_is_a_reply_and_what_it_said_is_its_own(tmp_pat
     assert scenario.welcome is None
 
 
+def test_what_was_typed_is_no_turn_of_the_callers_though_phonic_repeats_it():
+    scenario = scenario_of(TRACES / "user_text.jsonl")
+    assert scenario.turns == ()
+    assert scenario.replies == ("Yes.",)
+
+
 @pytest.mark.parametrize(
     ("event", "field"),
     [

@@ -71,7 +71,8 @@ async def stay(name: str, seconds: float) -> list[str]:
         tasks.cancel_scope.cancel()
     (conversation,) = simulator.conversations
     streamed = len(conversation.audio) / WIRE_FORMATS["pcm_24000"].bytes_per_second
-    if not 0.95 * lasted <= streamed <= 1.05 * lasted + 2:
+    # What a busy machine holds up for longer than a second is not made up for.
+    if not 0.8 * lasted <= streamed <= 1.05 * lasted + 2:
         wrong.append(f"{streamed:.0f} s of audio were sent in {lasted:.0f} s")
     if conversation.connections > 1:
         wrong.append("the connection was lost")

@@ -422,7 +422,8 @@ async def _answer(ledger: Ledger) -> None:
         if failure_of(reply) is None or ledger.closed:
             return
         await anyio.sleep(0.5)
-    ledger.complaints.append(f"it is silent in {ledger.session.state.value}")
+    if not ledger.closed:
+        ledger.complaints.append(f"it is silent in {ledger.session.state.value}")
 
 
 async def soak(

@@ -324,9 +324,11 @@ async def no_tools(r: Recording) -> None:
 async def user_text(r: Recording) -> None:
     await r.begin()
     await r.add_message("user", "Are you there?")
+    await r.add_message("user", "I am waiting.")
     reply = r.session.generate_reply(instructions="Answer briefly.")
-    await r.peer.expect(client.GenerateReply)
-    await r.peer.send(phonic.InputText("Are you there?", "en"))
+    request = await r.peer.expect(client.GenerateReply)
+    assert isinstance(request.user_message, str)
+    await r.peer.send(phonic.InputText(request.user_message, "en"))
     await r.peer.speak("Yes.")
     await reply
     await r.emitted.state("ready")

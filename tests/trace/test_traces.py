@@ -57,6 +57,7 @@ def test_the_recorded_traces_take_most_rows_that_do_something():
         "break",
         "cancel_reply",
         "checkpoint",
+        "echo_over",
         "grace_over",
         "lease_lost",
         "state_overdue",

@@ -7,7 +7,7 @@ from msgspec import UNSET, structs
 from ..._wire import client
 from .. import events, outgoing, timers
 from ..context import Context, Reply, ReplyPhase
-from ..effects import Log, RejectReply, Send, StartTimer, StopTimer, SupersedeReply
+from ..effects import Log, RejectReply, StartTimer, StopTimer, SupersedeReply
 from ..events import Event
 from ..guards import answer_has_not_begun
 from ..prompt import literal
@@ -61,11 +61,14 @@ def ask_once_more(context: Context, event: Event) -> None:
     again = context.reply.message if context.reply is not None else client.GenerateReply()
     if isinstance(again, client.Mute):
         again = client.GenerateReply()
-    context.put(
-        Log("info", "the assistant has not begun to answer; it is asked once more"),
-        Send(again),
-        StartTimer(timers.REPLY_OVERDUE, context.settings.reply_timeout / 2),
-    )
+    context.put(Log("info", "the assistant has not begun to answer; it is asked once more"))
+    outgoing.send(context, again)
+    context.put(StartTimer(timers.REPLY_OVERDUE, context.settings.reply_timeout / 2))
+
+
+def forget_typed(context: Context, event: Event) -> None:
+    """Take what the user typed for the caller's words, should it come as a transcript after all."""
+    context.typed_sent.clear()
 
 
 def wait_on(context: Context, event: Event) -> None:

@@ -12,7 +12,7 @@ from ..context import Change, Context
 from ..effects import Log, StartTimer
 from ..events import Event
 from ..guards import a_reset_is_due, answer_has_not_begun
-from ..turns import await_answer, drop_unclaimed, end_caller_speech, end_turn
+from ..turns import await_answer, end_caller_speech, end_turn, take_back_unclaimed
 
 
 def note_changes(context: Context, event: events.SettingsEvent | events.ClearAudio) -> None:
@@ -51,10 +51,13 @@ def replace_prompt_update(context: Context, event: server.Error | server.Warning
 
 
 def cut_off_turns(context: Context, event: Event) -> None:
-    """Close the open generation as interrupted, and let calls go: a reset is about to follow."""
+    """Close the open generation as interrupted, and let calls go: a reset is about to follow.
+
+    An answer that LiveKit does not know of is taken back.
+    """
     answer_is_due = answer_has_not_begun(context, event)
     end_turn(context, interrupted=True)
-    drop_unclaimed(context)
+    take_back_unclaimed(context)
     end_caller_speech(context)
     context.leftover = "reset"
     outgoing.let_calls_go(context)

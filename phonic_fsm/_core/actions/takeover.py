@@ -49,6 +49,7 @@ def take_stock(context: Context, event: events.TakeOver) -> None:
     end_opening(context)
     context.leftover = "none"
     context.complaint = None
+    outgoing.await_echo(context)
     _take_back_request(context)
     for answer in event.unheard:
         cut_off = True

@@ -14,7 +14,7 @@ from ..context import Call, Context, Reply
 from ..effects import EmitToolCallSettled, Log, PushFunctionCall, Send, StartTimer, ToolCallOutcome
 from ..guards import MAX_CALLS, MAX_PENDING_CALLS, answer_has_not_begun, refused_outputs
 from ..history import FunctionCall, FunctionCallOutput, Message, OtherItem
-from ..prompt import NOT_RUN, literal
+from ..prompt import TAKEN_BACK, literal
 from ..turns import (
     add_item,
     announce_due,
@@ -49,29 +49,25 @@ def hand_over_call(context: Context, event: server.ToolCall) -> None:
 
 def refuse_call(context: Context, event: server.ToolCall) -> None:
     """Do not make the call: too many are pending. Tell Phonic so as its output."""
-    _decline(context, event, f"{MAX_PENDING_CALLS} calls of tools are running already", "warning")
+    why = f"{MAX_PENDING_CALLS} calls of tools are running already"
+    _decline(context, event, why, "warning")
 
 
 def withhold_tool(context: Context, event: server.ToolCall) -> None:
     """Do not make the call: LiveKit would drop it. Tell Phonic so as its output."""
-    _decline(context, event, "it cannot be called now; go on without it", "info")
+    _decline(context, event, "it cannot be called now; go on without it")
 
 
 def take_back_call(context: Context, event: server.ToolCall) -> None:
     """Do not make the call: the turn is taken back. Tell Phonic so as its output."""
-    _decline(context, event, "the conversation has just been changed", "info")
+    _decline(context, event, TAKEN_BACK)
 
 
 def _decline(
-    context: Context, event: server.ToolCall, why: str, level: Literal["info", "warning"]
+    context: Context, event: server.ToolCall, why: str, level: Literal["info", "warning"] = "info"
 ) -> None:
-    """Phonic would wait for the output of a call that it thinks is made."""
-    output = NOT_RUN.format(why)
-    _remember(context, event.tool_call_id, Call(event.tool_name, "over"))
-    context.put(
-        Log(level, f"{event.tool_name} ({event.tool_call_id}) is not made: {why}"),
-        Send(client.ToolCallOutput(event.tool_call_id, output)),
-    )
+    _remember(context, event.tool_call_id, Call(event.tool_name))
+    outgoing.decline_call(context, event.tool_call_id, why, level)
 
 
 def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:

@@ -37,7 +37,7 @@
     "reply.phase": "… how far",
     wait: "waiting for an answer",
     typed: "typed, not yet sent",
-    typed_last: "characters typed and sent last",
+    typed_sent: "characters of what was typed and sent a moment ago",
   };
 
   const chip = (state) => el("span", { class: `chip s-${state}` }, words(state));
