@@ -31,6 +31,7 @@ from .._core.machine import SessionMachine, Step
 from .._core.states import State
 from .._runtime.endpoint import Endpoint
 from .._runtime.faults import log_fault_of_others
+from .._runtime.lease import Lease
 from .._runtime.log import logger
 from .._runtime.printable import printable
 from .._runtime.secrets import Secrets
@@ -117,6 +118,7 @@ class RealtimeSession(
         audio_format: str,
         connect_timeout: float,
         recorder: Recorder | None,
+        lease: Lease | None = None,
     ) -> None:
         super().__init__(model)
         self._wire_format = WIRE_FORMATS[audio_format]
@@ -150,6 +152,7 @@ class RealtimeSession(
             wire_format=self._wire_format,
             connect_timeout=connect_timeout,
             recorder=recorder,
+            lease=lease,
             on_step=self._tell_listeners,
         )
         self._listener = Listener(self._runtime.dispatch)

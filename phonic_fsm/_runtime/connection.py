@@ -106,16 +106,20 @@ class Connection:
         self._stalled_at = 0.0
         """Since when the messages in the outbox wait and none of them leaves (s)."""
         self._unanswered = False
+        self._is_held = False
+        """Whether what is sent waits in the outbox, however ready the socket is."""
         self.has_audio = False
         """Whether audio was sent on it."""
         self.last_heard: float | None = None
         """When Phonic last sent a message (s, by the event loop's clock)."""
+        self.lasted: float | None = None
+        """For how long the socket was open (s), once Phonic or the network has ended it."""
 
     def send(self, message: ClientMessage) -> None:
         """Write a message at once if the socket takes it; otherwise it waits in the outbox."""
         data = encode(message)
         socket = self._socket
-        if socket is not None and socket.is_flowing and not self._outbox:
+        if socket is not None and socket.is_flowing and not (self._outbox or self._is_held):
             self._write(socket, message, data)
         else:
             now = self._now()
@@ -129,7 +133,8 @@ class Connection:
     @property
     def is_flowing(self) -> bool:
         """Whether the socket takes what is sent at once."""
-        return self._socket is not None and self._socket.is_flowing and not self._outbox
+        socket = self._socket
+        return socket is not None and socket.is_flowing and not (self._outbox or self._is_held)
 
     def send_encoded(self, data: bytes) -> None:
         """Write audio that is encoded already; the connection must be flowing."""
@@ -147,7 +152,7 @@ class Connection:
         If the connection is to end, close it after the last one.
         """
         socket = self._socket
-        if socket is None or not socket.is_flowing:
+        if socket is None or self._is_held or not socket.is_flowing:
             return
         self._leaving = ()
         while self._outbox and socket.is_flowing:
@@ -156,9 +161,13 @@ class Connection:
         if self._ended and socket.is_flowing:
             socket.say_goodbye()
 
+    def fall_silent(self) -> None:
+        """Report nothing from now on."""
+        self._report = _nothing
+
     def end(self) -> None:
         """Write the messages that wait, then close. Report nothing from now on."""
-        self._report = _nothing
+        self.fall_silent()
         self._ended = True
         if self._scope is None:
             return
@@ -170,7 +179,7 @@ class Connection:
 
     def abandon(self) -> None:
         """Drop the socket without a close frame. Send and report nothing from now on."""
-        self._report = _nothing
+        self.fall_silent()
         self._ended = True
         self.cut()
         if self._scope is not None:
@@ -218,8 +227,8 @@ class Connection:
     def _report_end(self, code: int, reason: str) -> None:
         report, self._report = self._report, _nothing
         unsent = self._leaving + self._outbox.control_messages()
-        seconds = round(self._now() - self._opened_at, 3)
-        report(ConnectionClosed(code, reason, unsent, _chance(), seconds))
+        self.lasted = round(self._now() - self._opened_at, 3)
+        report(ConnectionClosed(code, reason, unsent, _chance(), self.lasted))
 
     async def _outlast(self, socket: Socket) -> None:
         """Return when the socket is closed, or when a ping is not answered."""

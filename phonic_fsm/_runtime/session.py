@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +31,8 @@ from .caller_meter import PERIOD, CallerMeter
 from .connection import Connection
 from .endpoint import Endpoint
 from .faults import log_fault, log_fault_of_others
+from .fence import Fence, FencedConnection, Task
+from .lease import Lease
 from .log import SessionLog
 from .secrets import Secrets
 from .uplink import PACE_MS, Uplink, silence
@@ -75,10 +78,12 @@ class SessionRuntime:
         wire_format: WireFormat,
         connect_timeout: float,
         recorder: Recorder | None = None,
+        lease: Lease | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> None:
         """``perform`` has the functions for the effects that the runtime does not carry out itself.
 
+        If another process may take the call over, ``lease`` says whether it has.
         ``on_step`` is called with every step, after its effects have been carried out.
         """
         self._machine = machine
@@ -122,8 +127,14 @@ class SessionRuntime:
         self._set_audio_gate(machine.initial_gate)
         self._pacer = self._loop.call_at(self._loop.time(), self._keep_pace, self._loop.time())
         """The timer of the caller's stream, and of what is observed. It runs until the end."""
-        self._to_run: asyncio.Queue[Connection | None] = asyncio.Queue()
-        """The connections that ``run`` starts. ``None`` ends it."""
+        self._to_run: asyncio.Queue[Task | None] = asyncio.Queue()
+        """What ``run`` starts: connections, and what asks whether they may go on. ``None`` ends
+        it."""
+        self._fence: Fence | None = None
+        self._make_connection: Callable[..., Connection] = Connection
+        if lease is not None:
+            self._fence = Fence(lease, self._to_run.put_nowait, self._lose_call)
+            self._make_connection = partial(FencedConnection, self._fence)
         self._fault: BaseException | None = None
         """What has failed in this package; the session ends with it."""
         self.dispatch(events.Open())
@@ -181,8 +192,12 @@ class SessionRuntime:
             async with anyio.create_task_group() as tasks:
                 # Connections are started here because anyio starts tasks from tasks only, and
                 # often it is a timer that asks for a connection.
-                while (connection := await self._to_run.get()) is not None:
-                    tasks.start_soon(connection.run)
+                if self._fence is not None:
+                    tasks.start_soon(self._fence.keep)
+                while (task := await self._to_run.get()) is not None:
+                    tasks.start_soon(task)
+                if self._fence is not None:
+                    self._fence.stop()
                 if self._fault is not None:
                     tasks.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - a fault in this package, whatever it is
@@ -292,14 +307,14 @@ class SessionRuntime:
     def _connect(self, effect: effects.Connect) -> None:
         if self._connection is not None:
             self._last_heard = self._connection.last_heard or self._last_heard
-        self._connection = Connection(
+        self._connection = self._make_connection(
             self._endpoint,
             self._secrets,
             self.dispatch_unattended,
             resume=effect.resume,
             connect_timeout=self._connect_timeout,
         )
-        self._to_run.put_nowait(self._connection)
+        self._to_run.put_nowait(self._connection.run)
 
     def _disconnect(self, _: effects.Disconnect) -> None:
         if self._connection is not None:
@@ -312,6 +327,9 @@ class SessionRuntime:
             self._last_heard = self._connection.last_heard or self._last_heard
             self._connection.abandon()
             self._connection = None
+
+    def _lose_call(self) -> None:
+        self.dispatch_unattended(events.LeaseLost())
 
     def _send(self, effect: effects.Send) -> None:
         if self._connection is not None:

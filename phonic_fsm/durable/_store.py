@@ -18,9 +18,6 @@ from msgspec import Struct
 
 from ..trace._destination import fit_for_a_name
 
-BEAT_SECONDS = 1.0
-"""How often an owner's heart beats."""
-
 STILL_SECONDS = 3.0
 """If an owner's heart has not beaten for so many seconds, another process may take the journal
 over."""

@@ -23,6 +23,7 @@ from phonic_fsm import RealtimeModel, RealtimeSession
 from phonic_fsm._adapter.config import to_config
 from phonic_fsm._audio.formats import WIRE_FORMATS
 from phonic_fsm._core.context import Settings
+from phonic_fsm._runtime.lease import Lease
 from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm._runtime.uplink import silence
 from phonic_fsm._wire import client, server
@@ -128,6 +129,11 @@ class Peer:
             *(server.AudioChunk(audio, word) for word in words),
             server.AssistantFinishedSpeaking(),
         )
+
+    @property
+    def close_code(self) -> int | None:
+        """How the client closed the connection; 1006 without a close frame."""
+        return self._socket.close_code
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         await self._socket.close(code, reason)
@@ -278,9 +284,15 @@ class Impatient:
     """Makes sessions that wait 50 ms for an answer to go on and, by default, for one to begin."""
 
     def __init__(
-        self, model: RealtimeModel, *, reply_timeout: float = 0.05, **options: Any
+        self,
+        model: RealtimeModel,
+        *,
+        reply_timeout: float = 0.05,
+        lease: Lease | None = None,
+        **options: Any,
     ) -> None:
         self.model = model
+        self.lease = lease
         self.reply_timeout = reply_timeout
         self.options = options
 
@@ -303,6 +315,7 @@ class Impatient:
             audio_format="pcm_24000",
             connect_timeout=5.0,
             recorder=None,
+            lease=self.lease,
         )
 
 

@@ -1,0 +1,113 @@
+"""A session's journal as the session uses it: nothing here raises, and no event loop waits for it.
+
+The writer's thread adds lines, and the event loop shows that it works and asks whether the journal
+is still this process's. What is wrong with the store is written to the log once, until it works
+again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+
+from .._runtime.lease import Verdict
+from ._store import Ended, Holder, Journal, Journals, OwnershipLost, StoreFailed, Taken
+
+logger = logging.getLogger("phonic_fsm")
+
+T = TypeVar("T")
+
+THREADS = 2
+"""How many calls of one session may wait for the store. The others wait for these, so a store that
+hangs does not take the threads that an agent's own work needs."""
+
+
+class Ownership:
+    """A journal that this process has, or is about to begin."""
+
+    def __init__(
+        self, store: Journals, name: str, holder: Holder, journal: Journal | None = None
+    ) -> None:
+        """``journal`` is there already where it was taken over; else the first line begins it."""
+        self.name = name
+        self._store = store
+        self._holder = holder
+        self._journal = journal
+        self._is_lost = False
+        self._fails = False
+        """Whether the store did not work when it was last used, which has been told."""
+        self._telling = threading.Lock()
+        self._limiter: CapacityLimiter | None = None
+
+    # -- in the writer's thread ------------------------------------------------------------------
+
+    def append(self, lines: bytes) -> bool:
+        """Add whole lines; returns whether they are there.
+
+        If not, call it again with the same lines first. Once the journal is another's, nothing is
+        added, and nothing is wanted: it returns True.
+        """
+        return self._try(partial(self._append, lines)) != "unknown"
+
+    def finish(self, how: Literal["end", "release"]) -> None:
+        """End the journal with its call, or hand it over to whoever wants it."""
+        if self._journal is not None:
+            self._try(getattr(self._journal, how))
+
+    # -- in the event loop -----------------------------------------------------------------------
+
+    async def beat(self) -> Verdict:
+        return await self._ask(lambda journal: journal.beat())
+
+    async def check(self) -> Verdict:
+        return await self._ask(lambda journal: journal.check())
+
+    async def _ask(self, question: Callable[[Journal], None]) -> Verdict:
+        if self._is_lost:
+            return "lost"
+        if self._journal is None:
+            return "ours"  # nobody else knows of the call
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(THREADS)
+        return await anyio.to_thread.run_sync(
+            self._try,
+            partial(question, self._journal),
+            abandon_on_cancel=True,
+            limiter=self._limiter,
+        )
+
+    # -- in any thread ---------------------------------------------------------------------------
+
+    def _append(self, lines: bytes) -> None:
+        if self._journal is None:
+            self._journal = self._store.begin(self.name, self._holder)
+        self._journal.append(lines)
+
+    def _try(self, action: Callable[[], None]) -> Verdict:
+        """Do it, and say what it shows."""
+        if self._is_lost:
+            return "lost"
+        try:
+            action()
+        except (OwnershipLost, Taken, Ended):
+            self._is_lost = True
+            return "lost"
+        except StoreFailed as error:
+            self._tell(str(error))
+            return "unknown"
+        self._tell(None)
+        return "ours"
+
+    def _tell(self, problem: str | None) -> None:
+        with self._telling:
+            told, self._fails = self._fails, problem is not None
+        if problem is not None and not told:
+            logger.warning("the journal %s is not written: %s", self.name, problem)
+        elif problem is None and told:
+            logger.info("the journal %s is written again", self.name)
