@@ -197,6 +197,14 @@ def report(
             "lists them. May be repeated.",
         ),
     ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            help="The log of the process, JSON lines or text with timestamps (without a zone: this "
+            "machine's). The page shows the lines from the time of the call, unless the trace is "
+            "redacted."
+        ),
+    ] = None,
 ) -> None:
     """Write an HTML page that explains a recorded call. It needs no network.
 
@@ -205,7 +213,7 @@ def report(
     """
     from .report import run_report  # noqa: PLC0415
 
-    raise typer.Exit(run_report(trace, out, thresholds=threshold or ()))
+    raise typer.Exit(run_report(trace, out, thresholds=threshold or (), log=log))
 
 
 @app.command(epilog="Example: phonic-fsm stats traces/")

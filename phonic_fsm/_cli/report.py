@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
 from phonic_fsm._report import Report, make_report
 from phonic_fsm._report.index import Listed, make_index
+from phonic_fsm._report.log import Log
 from phonic_fsm._report.rules import Rule
 from phonic_fsm.trace._reader import TraceError
 
@@ -22,27 +24,29 @@ from .traces import find_traces
 _PAGE = b"<!doctype html>"
 
 
-def run_report(trace: Path, out: Path, *, thresholds: Sequence[str] = ()) -> int:
+def run_report(
+    trace: Path, out: Path, *, thresholds: Sequence[str] = (), log: Path | None = None
+) -> int:
     """Write the page of a trace, or those of a directory's traces; returns the exit code.
 
     A page may replace an older one, but no other file.
 
     Raises:
         CommandFailed: a trace cannot be read to its end (the page has the steps before it), none
-            of a directory's traces can be read, a page cannot be written, or a threshold is
-            mistyped.
+            of a directory's traces can be read, a page cannot be written, a threshold is
+            mistyped, or the log has no timestamps.
     """
-    rules = chosen_rules(thresholds)
+    make = _Maker(chosen_rules(thresholds), None if log is None else _read(log))
     if trace.is_dir():
-        return _report_on_all(trace, out, rules)
-    report = _made(trace, rules)
+        return _report_on_all(trace, out, make)
+    report = make(trace)
     _write(out, report.html)
     if report.problem is not None:
         raise CommandFailed(printable(f"{report.problem}; {out} has the steps before it"))
     return _tell(report, out)
 
 
-def _report_on_all(directory: Path, out: Path, rules: Sequence[Rule]) -> int:
+def _report_on_all(directory: Path, out: Path, make: _Maker) -> int:
     """A page for each trace in the directory and below, in the same folders under ``out``, and
     ``index.html``, which lists them."""
     traces = find_traces([directory])
@@ -53,7 +57,7 @@ def _report_on_all(directory: Path, out: Path, rules: Sequence[Rule]) -> int:
     for trace in traces:
         name = trace.relative_to(directory)
         try:
-            report = _made(trace, rules, index="../" * (len(name.parts) - 1) + "index.html")
+            report = make(trace, index="../" * (len(name.parts) - 1) + "index.html")
         except CommandFailed as problem:
             unread.print(Text(f"not readable: {problem}", "yellow"))
             continue
@@ -77,10 +81,25 @@ def _report_on_all(directory: Path, out: Path, rules: Sequence[Rule]) -> int:
     return max(codes)
 
 
-def _made(trace: Path, rules: Sequence[Rule], *, index: str = "") -> Report:
+class _Maker(NamedTuple):
+    """Makes pages, each in the same way."""
+
+    rules: Sequence[Rule]
+    log: Log | None
+
+    def __call__(self, trace: Path, *, index: str = "") -> Report:
+        try:
+            return make_report(trace, index=index, rules=self.rules, log=self.log)
+        except TraceError as error:
+            raise CommandFailed(printable(str(error))) from error
+
+
+def _read(log: Path) -> Log:
     try:
-        return make_report(trace, index=index, rules=rules)
-    except TraceError as error:
+        return Log(log)
+    except OSError as error:
+        raise CommandFailed(printable(f"{log}: {error.strerror or error}")) from error
+    except ValueError as error:
         raise CommandFailed(printable(str(error))) from error
 
 

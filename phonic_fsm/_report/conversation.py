@@ -69,7 +69,9 @@ class ConversationBuilder:
             heard = self._corrected.get(message)
             if spoken := parts.get(message):
                 entry.step, entry.at = spoken[0].step, spoken[0].start
-                if heard is None and spoken[-1].unheard is not None:
+                if not any(part.played for part in spoken):
+                    heard = ""
+                elif heard is None and spoken[-1].unheard is not None:
                     heard = _heard(spoken)
             if heard is not None:
                 rest = entry.text[len(heard) :] if entry.text.startswith(heard) else entry.text

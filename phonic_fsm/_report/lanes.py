@@ -23,9 +23,10 @@ from phonic_fsm._core.states import State
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
 from phonic_fsm._wire.server import AssistantEndedConversation, ToolCallOutputProcessed
 from phonic_fsm.trace._format import AudioLength, Line, PassedAudio
-from phonic_fsm.trace._lost_audio import OPEN_STATES
+from phonic_fsm.trace._lost_audio import OPEN_STATES, LostAudio
 from phonic_fsm.trace._turns import GENERATION_OPENED, NO_ANSWER_DUE
 
+from .changes import Change, ChangesBuilder
 from .end import End, EndBuilder
 from .severity import Severity
 
@@ -34,6 +35,10 @@ BIN = 0.05
 
 SILENT = -100
 """Level of digital silence (dBFS)."""
+
+UNPLAYED = 1.0
+"""If LiveKit has not begun to play an answer so many seconds after it came, or by the time that its
+end could have been heard, it plays none of it."""
 
 PAUSE = 0.3
 """If an answer has no audio for so many seconds, it is shown in two parts."""
@@ -90,6 +95,8 @@ class AssistantSpeech(Span, kw_only=True):
     """In dBFS, one for every ``BIN`` seconds."""
     unheard: float | None = None
     """When the speech would have ended (s), if it was cut off."""
+    played: bool = True
+    """Whether LiveKit played any of it, as far as that was observed."""
 
 
 class Heard(Struct, kw_only=True):
@@ -119,6 +126,8 @@ class ToolCall(Span, kw_only=True):
     status: Literal["", "done", "error", "cancelled"] = ""
     """How it ended, if that was observed."""
     sent: float | None = None
+    carried: float | None = None
+    """When a fresh conversation was given the output with the history."""
     acknowledged: float | None = None
     late: bool = False
     """The output came when Phonic no longer awaited it, and was told in words."""
@@ -146,6 +155,8 @@ class Link(Span, kw_only=True):
     """Whether the conversation went on."""
     afresh: bool = False
     """It could not be resumed and goes on in a new one."""
+    lost_audio: float = 0.0
+    """Seconds of the caller's audio that never reached Phonic because of it."""
 
 
 class StateSpan(Span, kw_only=True):
@@ -206,6 +217,11 @@ class Lanes(Struct, kw_only=True):
     """When the assistant ended the conversation of its own accord."""
     discarded: list[Span] = field(default_factory=list)
     """Audio of the assistant that arrived after the session had interrupted the turn."""
+    lost_audio_is_measured: bool = False
+    """Whether the caller's audio that outages lost was measured, and not calculated."""
+    changes: list[Change] = field(default_factory=list)
+    agent: list[StateSpan] = field(default_factory=list)
+    """What LiveKit takes the agent to be doing, where it was observed."""
     end: End | None = None
     """``None`` if the trace ends before the session is closed."""
     observed: bool = False
@@ -224,6 +240,11 @@ class LaneBuilder:
             or settings.config.generate_welcome_message is True
         )
         self._end = EndBuilder()
+        self._changes = ChangesBuilder(settings)
+        self._lost_audio = LostAudio()
+        self._untaken: set[str] = set()
+        """The messages whose audio LiveKit did not read."""
+        self._observed_since = math.inf
         self.heard: list[Heard] = []
         """The audio beside the trace that was heard, in order; the last of it may be to come."""
         self._playhead = 0.0
@@ -246,14 +267,17 @@ class LaneBuilder:
             else:
                 pushed = True
         event = passed.event
+        self._lost_audio.pass_time(passed.t)
         self._note_chunk(passed, event.audio, event.text, text=text, pushed=pushed)
 
     def take(self, line: Line) -> None:
         self._lanes.seconds = max(self._lanes.seconds, line.t)
         self._note_assistant(line)
+        self._lost_audio.take(line)
         if line.event["type"] == "audio_chunk" and line.source == line.target:
             return  # nearly all of a call's steps, and no other lane's matter
         self._end.take(line)
+        self._changes.take(line)
         self._note_state(line)
         self._note_observation(line)
         self._note_connection(line)
@@ -274,7 +298,10 @@ class LaneBuilder:
             end=self._end.end,
             observed=self._end.observed,
             states=_ended(so_far.states, now),
-            connection=_ended(so_far.connection, now),
+            connection=self._with_lost_audio(_ended(so_far.connection, now)),
+            lost_audio_is_measured=self._lost_audio.is_measured,
+            changes=self._changes.changes,
+            agent=_ended(so_far.agent, now),
             caller=_ended(so_far.caller, now),
             caller_audio=_ended(so_far.caller_audio, now),
             tools=[_until(call, now) for call in so_far.tools],
@@ -282,10 +309,32 @@ class LaneBuilder:
             announced=_ended(so_far.announced, now),
             playback=_ended(so_far.playback, now),
             assistant=[
-                speech if speech.end <= now else _cut_off(speech, now)
+                self._as_played(speech if speech.end <= now else _cut_off(speech, now))
                 for speech in so_far.assistant
             ],
         )
+
+    def _with_lost_audio(self, links: list[Link]) -> list[Link]:
+        lost = dict(zip(self._lost_audio.began, self._lost_audio.seconds, strict=True))
+        return [
+            structs.replace(link, lost_audio=lost[link.start])
+            if link.kind == "lost" and link.start in lost
+            else link
+            for link in links
+        ]
+
+    def _as_played(self, speech: AssistantSpeech) -> AssistantSpeech:
+        """The same speech, with whether LiveKit has played it."""
+        start, end = speech.start - PAUSE, max(speech.end, speech.start + UNPLAYED)
+        played = self._lanes.playback
+        if speech.message not in self._untaken and (
+            not played
+            or speech.start < self._observed_since
+            or speech.end - speech.start < PAUSE
+            or any(one.start <= end and start <= one.end for one in played)
+        ):
+            return speech
+        return structs.replace(speech, played=False)
 
     # -- states and the connection ---------------------------------------------------------------
 
@@ -365,7 +414,14 @@ class LaneBuilder:
             took = event["seconds"]
             trip = RoundTrip(step=line.seq, start=line.t - took, end=line.t, seconds=took)
             self._lanes.trips.append(trip)
+        elif kind == "agent_state":
+            self._observed_since = min(self._observed_since, line.t)
+            agent = self._lanes.agent
+            if agent:
+                agent[-1].end = line.t
+            agent.append(StateSpan(step=line.seq, start=line.t, end=math.inf, state=event["state"]))
         elif kind == "playback_started":
+            self._observed_since = min(self._observed_since, line.t)
             self._lanes.playback.append(Playback(step=line.seq, start=line.t, end=math.inf))
         elif kind == "playback_finished":
             self._end_playback(line.t, interrupted=event["interrupted"])
@@ -539,6 +595,14 @@ class LaneBuilder:
         for call_id in _outputs_sent(line):
             if call_id in self._calls:
                 self._calls[call_id].sent = line.t
+        if "config" in _sent(line):
+            self._note_carried(line.t)
+
+    def _note_carried(self, at: float) -> None:
+        """A config goes out, and with it the history, which has every output so far."""
+        for call in self._lanes.tools:
+            if call.given is not None and call.acknowledged is None and call.carried is None:
+                call.carried = at
 
     def _note_output(self, line: Line, item: dict[str, Any]) -> None:
         call = self._calls.get(str(item.get("call_id")))
@@ -605,6 +669,7 @@ class LaneBuilder:
             stalled = Span(step=line.seq, start=min(since, line.t), end=line.t)
             lanes.stalled_answers.append(stalled)
         elif event == name_of(events.AudioNotTaken):
+            self._untaken.add(line.event["response_id"])
             lanes.untaken.append(_trouble(line, text, "error"))
         elif event == name_of(events.ReplyOverdue):
             lanes.failed_replies.append(_trouble(line, text, "error"))
@@ -639,6 +704,11 @@ def _trouble(line: Line, text: str, severity: Severity) -> Trouble:
 
 def _types(line: Line) -> set[str]:
     return {effect["type"] for effect in line.effects}
+
+
+def _sent(line: Line) -> set[str]:
+    """The types of the messages that the step sends."""
+    return {effect["message"]["type"] for effect in line.effects if effect["type"] == "send"}
 
 
 def _outputs_sent(line: Line) -> list[str]:

@@ -23,6 +23,7 @@ from .conversation import ConversationBuilder, Entry
 from .document import document
 from .findings import Finding
 from .lanes import BIN, LaneBuilder, Lanes
+from .log import Log, LogLine
 from .numbers import Number, numbers
 from .overview import Overview, summed_up
 from .rules import RULES, Rule, findings
@@ -96,12 +97,24 @@ class _Data(Struct):
     rules: list[tuple[str, str]]
     numbers: list[Number]
     turns: list[Waterfall]
+    log: list[LogLine]
 
 
 def make_report(
-    trace: str | PathLike[str], *, index: str = "", rules: Sequence[Rule] = RULES
+    trace: str | PathLike[str],
+    *,
+    index: str = "",
+    rules: Sequence[Rule] = RULES,
+    log: Log | None = None,
 ) -> Report:
-    """Replay a trace and make its page. ``index`` is the address that it links to, if any.
+    """Replay a trace and make its page.
+
+    Args:
+        trace: the file.
+        index: the address that the page links to, if any.
+        rules: what to look for.
+        log: the log of the process. The page has its lines from the time of the call, unless the
+            trace is redacted: a log is not.
 
     Raises:
         TraceError: there is no such file, or its first line is not a trace's header.
@@ -137,6 +150,9 @@ def make_report(
         rules=[(rule.name, rule.when) for rule in rules],
         numbers=numbers(figures),
         turns=waterfalls(figures.turns),
+        log=[]
+        if log is None or reader.header.redacted
+        else log.beside(reader.header.started, lanes.seconds),
     )
     # A redacted trace may lie beside the audio of the call, which is not redacted.
     silent = reader.header.redacted

@@ -23,6 +23,8 @@ class LostAudio:
     """Takes the steps, and knows of each outage how many seconds were lost."""
 
     def __init__(self) -> None:
+        self.began: list[float] = []
+        """When each outage began."""
         self.seconds: list[float] = []
         """One for each outage. What was dropped in the last second may be told a second later."""
         self._lost_at = self._back_at = math.inf
@@ -62,6 +64,7 @@ class LostAudio:
     def _move(self, line: Line) -> None:
         if line.source in OPEN_STATES and line.target == State.reconnecting.value:
             self._lost_at, self._back_at, self._kept = line.t, math.inf, 0.0
+            self.began.append(line.t)
             self.seconds.append(0.0)
         elif self._is_lost and line.target == State.closed.value:
             self._back_at = line.t

@@ -113,6 +113,9 @@ def _about_outage(lanes: Lanes, link: Link) -> Iterator[str]:
         ready = f"{call.name}'s output was ready {duration(given - link.start)} into the outage"
         if sent is not None and sent >= link.end:
             yield f"{ready} and could not be sent until {duration(sent - given)} later."
+        elif call.carried is not None and call.carried >= given:
+            later = duration(call.carried - given)
+            yield f"{ready} and went with the history {later} later."
         else:
             yield f"{ready} and was never sent."
 
@@ -122,20 +125,26 @@ class LostAudio(Rule, frozen=True, kw_only=True):
 
     name = "lost-audio"
     severities = ("warning",)
-    looks_for = f"an outage lasts longer than the {HELD:g} s of the caller's audio that are kept"
+    looks_for = "{seconds:g} s of the caller's audio or more are lost in an outage"
+
+    seconds: Seconds = 0.1
+    """So much was dropped, or would have been of a caller who spoke all the time."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for link in lanes.connection:
-            missed = link.end - link.start - HELD
-            if link.kind == "lost" and link.restored and missed > 0:
-                yield self.found(
-                    f"An outage of {duration(link.end - link.start)}",
-                    f"Only the newest {HELD:g} s of the caller's audio are kept during an outage. "
-                    f"What the caller said in the first {duration(missed)} of it never reached "
-                    "Phonic.",
-                    link,
-                    noticed=f"up to {duration(missed)} of the caller not heard",
-                )
+            if link.kind != "lost" or not link.restored or link.lost_audio < self.seconds:
+                continue
+            lost = duration(link.lost_audio)
+            kept = f"While a conversation is resumed, the newest {HELD:g} s are kept"
+            measured = lanes.lost_audio_is_measured
+            yield self.found(
+                f"An outage of {duration(link.end - link.start)}",
+                f"{lost} of the caller's audio were dropped. {kept}."
+                if measured
+                else f"{kept}: if the caller spoke all the time, {lost} never reached Phonic.",
+                link,
+                noticed=f"{'' if measured else 'up to '}{lost} of the caller not heard",
+            )
 
 
 class SlowNetwork(Rule, frozen=True, kw_only=True):

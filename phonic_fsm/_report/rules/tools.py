@@ -93,7 +93,7 @@ class NoOutput(Rule, frozen=True, kw_only=True):
                     "The assistant called the tool and got no output before the session ended."
                 )
                 severity = "error" if took >= self.seconds else "note"
-            elif call.given is not None and call.sent is None:
+            elif call.given is not None and call.sent is None and call.carried is None:
                 cause = f"{call.name}'s output was never sent"
                 sentence = (
                     f"The output came {_after(call, call.given)}, when there was no connection to "

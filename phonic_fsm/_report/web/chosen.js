@@ -81,6 +81,16 @@
     ]));
   }
 
+  // The lines of the process's log that were written within a second of the step.
+  function logged(number) {
+    const at = trace.times[number - 1];
+    const near = call.log.filter((line) => Math.abs(line.at - at) <= 1);
+    if (!near.length) return "";
+    return [el("h3", {}, "The log around it"), el("ol", { class: "log" }, near.map((line) =>
+      el("li", { class: line.level }, el("time", { class: "muted" }, clock(line.at)), ` ${line.level} `,
+        el("span", { class: "logged", dir: "auto" }, line.text))))];
+  }
+
   function difference(number) {
     const found = call.difference;
     if (!found || found.step !== number) return null;
@@ -118,6 +128,7 @@
         ? el("ol", { class: "effects" }, effects.map((effect) =>
           el("li", {}, el("code", {}, titleOf(effect)), fields(effect))))
         : el("p", { class: "muted" }, "None."),
+      ...[logged(step)].flat(),
       el("h3", {}, "The session's memory after it"),
       trace.explained(step) ? remembered(step) : el("p", { class: "muted" }, "Not known: the replay ended before this step."),
     );

@@ -20,7 +20,7 @@
         el("span", { class: "who" }, WHO[who]),
         el("time", { class: "muted" }, clock(at).slice(0, -2)),
         el("span", { class: "text", dir: "auto" }, text,
-          unheard ? el("s", { title: "Cut off: the caller did not hear this." }, unheard) : null,
+          unheard ? el("s", { title: "The caller did not hear this." }, unheard) : null,
           unheard ? el("span", { class: "hidden" }, " (what is struck through was not heard)") : null)));
   }
 

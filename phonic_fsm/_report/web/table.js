@@ -11,10 +11,13 @@ function aboutTool(tool) {
     tool.given === null ? "no output" : `output after ${after(tool.given)}: ${short(tool.output)}`,
     tool.sent === null ? null : `sent after ${after(tool.sent)}`,
     tool.acknowledged === null ? null : `acknowledged after ${after(tool.acknowledged)}`,
+    tool.carried === null ? null : `told with the history after ${after(tool.carried)}`,
     { interrupted: "interrupted by the caller", "handed over": "forgotten at the handoff" }[tool.ended],
     tool.problem,
   ].filter(Boolean).join("; ");
 }
+
+const aboutChange = ({ text, told }) => `${text}${told ? `, told by ${told}` : ""}`;
 
 function aboutLink(link) {
   const what = { connecting: "Connecting", open: "Connected", lost: "Connection lost" }[link.kind];
@@ -39,10 +42,15 @@ function aboutCallerAudio(part) {
     const all = [
       ...lanes.caller.map((one) => ["Caller", one, one.text]),
       ...lanes.caller_audio.map((one) => ["Caller's audio", one, aboutCallerAudio(one)]),
-      ...lanes.assistant.map((one) => ["Assistant", one, one.words.map(([, word]) => word).join("")]),
+      ...lanes.assistant.map((one) => ["Assistant", one,
+        `${one.words.map(([, word]) => word).join("")}${one.played ? "" : " (LiveKit did not play it)"}`]),
       ...lanes.playback.map((one) => ["Played", one, one.interrupted ? "interrupted" : "to its end"]),
       ...lanes.tools.map((one) => ["Tool", one, aboutTool(one)]),
       ...lanes.connection.map((one) => ["Connection", one, aboutLink(one)]),
+      ...lanes.changes.map((one) => ["Change", { ...one, start: one.at, end: one.at }, aboutChange(one)]),
+      ...call.log.map((one) =>
+        ["Log", { start: one.at, end: one.at, step: trace.at(one.at) }, `${one.level} ${one.text}`]),
+      ...lanes.agent.map((one) => ["Agent, as LiveKit sees it", one, words(one.state)]),
       ...lanes.states.map((one) => ["State", one, words(one.state)]),
     ].sort(([, one], [, other]) => one.start - other.start);
     const names = ["From", "To", "Lane", "What", "Step"];

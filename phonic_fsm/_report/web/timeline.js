@@ -14,6 +14,8 @@ const timeline = (() => {
   const READABLE = 12;
   const WAVE = 22;
   const TONES = { error: "severe", warning: "mild", note: "note" };
+  const LOG_TONES = { critical: "severe", error: "severe", warning: "mild" };
+  const AGENT = { listening: "listening", thinking: "tool_pending", speaking: "speaking" };
   const FONT = "system-ui, sans-serif";
   const whole = { from: 0, to: Math.max(lanes.seconds, ...lanes.assistant.map((speech) => speech.end), 0.1) };
   // A little air on both sides.
@@ -52,6 +54,9 @@ const timeline = (() => {
     place("Assistant", 86);
     place("Tools", Math.max(1, Math.min(4, toolRows.length)) * 24);
     place("Connection", 22);
+    if (lanes.changes.length) place("Changes", 18);
+    if (call.log.length) place("Log", 14);
+    if (lanes.agent.length) place("Agent", 20);
     place("State", 26);
     stage.style.height = `${top}px`;
     fitCanvas(canvas, width, top);
@@ -119,7 +124,10 @@ const timeline = (() => {
     drawAssistant(pen);
     drawTools(pen);
     drawConnection(pen);
-    drawStates(pen);
+    drawChanges(pen);
+    drawLog(pen);
+    drawSpans(pen, rows.Agent, lanes.agent, (state) => colours[AGENT[state]] ?? colours.muted, "LiveKit's agent: ");
+    drawSpans(pen, rows.State, lanes.states, (state) => colours[state], "");
     pen.restore();
     drawOverview();
     moveNeedle();
@@ -244,12 +252,12 @@ const timeline = (() => {
       pen.font = `12px ${FONT}`;
       const all = speech.unheard === null ? across : Math.max(across, x(end) - left);
       drawWords(pen, speech, left, top + 48, across);
-      if (speech.unheard !== null) {
+      if (speech.unheard !== null && speech.played) {
         pen.fillStyle = colours.severe;
         pen.fillRect(x(speech.end) - 1, top + 1, 2, 36);
       }
       const text = speech.words.map(([, word]) => word).join("");
-      const cut = speech.unheard === null
+      const cut = !speech.played ? " – LiveKit did not play it" : speech.unheard === null
         ? "" : ` – cut off, ${inSeconds(speech.unheard - speech.end)} were not heard`;
       hit(left, top, all, 90, `Assistant, ${span(speech)}: ${text}${cut}`, speech.step);
     }
@@ -272,7 +280,7 @@ const timeline = (() => {
     const end = speech.unheard === null ? speech.end : Math.max(speech.end, Math.min(speech.unheard, next));
     const first = Math.max(gutter, Math.floor(x(speech.start)));
     const last = Math.min(width, Math.ceil(x(end)));
-    const cut = x(speech.end);
+    const cut = speech.played ? x(speech.end) : -Infinity;
     for (let column = first; column < last; column += 3) {
       const from = Math.max(0, Math.floor((timeAt(column) - speech.start) / call.bin));
       const to = Math.max(from + 1, Math.ceil((timeAt(column + 3) - speech.start) / call.bin));
@@ -291,6 +299,7 @@ const timeline = (() => {
 
   // Each word where it is spoken, if there is room; else the text in lines.
   function drawWords(pen, speech, left, top, across) {
+    if (!speech.played) return;
     const heard = speech.words.filter(([at]) => at < speech.end || speech.unheard === null);
     const text = heard.map(([, word]) => word).join("");
     if (across < 24) return;
@@ -369,17 +378,44 @@ const timeline = (() => {
     }
   }
 
-  function drawStates(pen) {
-    const { top, height } = rows.State;
+  // A flag for each change, and its words where there is room up to the next one.
+  function drawChanges(pen) {
+    if (!rows.Changes) return;
+    const { top, height } = rows.Changes;
+    pen.font = `12px ${FONT}`;
+    lanes.changes.forEach((change, index) => {
+      if (!inView({ start: change.at })) return;
+      const left = x(change.at);
+      const next = lanes.changes[index + 1];
+      tick(pen, change.handoff ? colours.assistant : colours.muted, left + 1, top, height);
+      pen.fillStyle = colours.ink;
+      clipped(pen, aboutChange(change), left + 6, top + height / 2, (next ? x(next.at) : width) - left - 10);
+      hit(left - 2, top, 8, height, `${clock(change.at)}: ${aboutChange(change)}`, change.step);
+    });
+  }
+
+  function drawLog(pen) {
+    if (!rows.Log) return;
+    const { top, height } = rows.Log;
+    for (const line of call.log) {
+      if (!inView({ start: line.at })) continue;
+      tick(pen, colours[LOG_TONES[line.level] ?? "muted"], x(line.at), top, height);
+      hit(x(line.at) - 2, top, 4, height, `${clock(line.at)} ${line.level} ${line.text}`, trace.at(line.at));
+    }
+  }
+
+  function drawSpans(pen, row, spans, colour, whose) {
+    if (!row) return;
+    const { top, height } = row;
     pen.font = `600 12px ${FONT}`;
-    for (const state of lanes.states) {
+    for (const state of spans) {
       if (!inView(state)) continue;
       const [left, across] = extent(state);
-      pen.fillStyle = colours[state.state];
+      pen.fillStyle = colour(state.state);
       pen.fillRect(left, top, Math.max(1, across - 0.5), height);
       pen.fillStyle = colours["on-colour"];
       inner(pen, words(state.state), null, ...readable(left, top + height / 2 + 0.5, across));
-      hit(left, top, Math.max(3, across), height, `${words(state.state)}, ${span(state)}`, state.step);
+      hit(left, top, Math.max(3, across), height, `${whose}${words(state.state)}, ${span(state)}`, state.step);
     }
   }
 

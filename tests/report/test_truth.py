@@ -1,0 +1,212 @@
+"""What the page says, against calls in which it would be wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from support.written_traces import CHUNK, Told, assistant, caller, opening, tool, write
+
+from phonic_fsm._core.events import (
+    AgentChanged,
+    AgentState,
+    AudioNotTaken,
+    CallerAudio,
+    ChangesDue,
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectionOpened,
+    PlaybackFinished,
+    PlaybackStarted,
+    UpdateInstructions,
+    UpdateOptions,
+    UpdateSession,
+)
+from phonic_fsm._report.conversation import ConversationBuilder
+from phonic_fsm._report.lanes import LaneBuilder, Lanes
+from phonic_fsm._report.numbers import numbers
+from phonic_fsm._report.overview import Overview, overview
+from phonic_fsm._wire import server
+from phonic_fsm._wire.config import ConfigOptions
+from phonic_fsm.trace import TraceReader
+
+
+def trace(path: Path, told: list[Told], close: float) -> Path:
+    steps = sorted([*opening(), *told], key=lambda one: one[0])
+    return write(path / "call.jsonl", steps, close=close)
+
+
+def seen(path: Path, told: list[Told], close: float = 20.0) -> Overview:
+    return overview(TraceReader(trace(path, told, close)))
+
+
+def lanes_of(path: Path, told: list[Told], close: float = 20.0) -> Lanes:
+    reader = TraceReader(trace(path, told, close))
+    builder = LaneBuilder(reader.header.settings)
+    for line in reader:
+        builder.take(line)
+    return builder.lanes()
+
+
+def said(found: Overview) -> str:
+    return " ".join(f"{one.title}. {one.sentence}" for one in found.findings)
+
+
+def afresh(lost: float, back: float) -> list[Told]:
+    """A connection that is lost, and a fresh conversation."""
+    return [
+        (lost, ConnectionClosed(1006)),
+        (lost + 0.1, ConnectionOpened(0.1)),
+        (lost + 0.2, ConnectionClosed(4800, "conversation not found")),
+        (back - 0.2, ConnectionOpened(0.1)),
+        (back - 0.1, server.ConversationCreated("conv_2")),
+        (back, server.ReadyToStartConversation()),
+    ]
+
+
+# -- a tool's output -----------------------------------------------------------------------------
+
+CALLED = [*caller(2.0, 3.0), tool(3.4, 5.0)[0]]
+GIVEN = tool(3.4, 5.0)[1]
+
+
+def test_an_output_that_a_fresh_conversation_is_given_was_told(tmp_path):
+    found = seen(tmp_path, [*CALLED, GIVEN, *afresh(4.0, 7.0), *assistant(7.5, "Sunny.")])
+    assert "never sent" not in said(found)
+    assert "went with the history 1.8 s later" in said(found)
+
+
+def test_an_output_without_a_connection_to_the_end_was_never_sent(tmp_path):
+    gone: list[Told] = [(4.0, ConnectionClosed(1006)), (6.0, ConnectFailed("404", retryable=False))]
+    assert "get_weather's output was never sent" in said(seen(tmp_path, [*CALLED, GIVEN, *gone]))
+
+
+# -- audio that was lost -------------------------------------------------------------------------
+
+LOST_FOR_TWELVE_SECONDS = [*caller(2.0, 3.0), *assistant(3.2, "Yes."), *afresh(5.0, 17.0)]
+
+
+@pytest.mark.parametrize(
+    ("measured", "told"),
+    [
+        ([], "up to 2.0 s of the caller not heard"),
+        (
+            [
+                (4.0, CallerAudio(received_ms=1000, sent_ms=1000)),
+                (8.0, CallerAudio(received_ms=1000, dropped_ms=900)),
+                (9.0, CallerAudio(received_ms=1000)),
+            ],
+            "900 ms of the caller not heard",
+        ),
+    ],
+    ids=["calculated", "measured"],
+)
+def test_the_finding_and_the_number_tell_one_figure_for_lost_audio(measured, told, tmp_path):
+    found = seen(tmp_path, [*LOST_FOR_TWELVE_SECONDS, *measured])
+    [number] = [one for one in numbers(found.figures) if one.name == "Audio lost"]
+    assert number.value in told
+    [finding] = [one for one in found.findings if one.rule == "lost-audio"]
+    assert finding.noticed == told
+
+
+def test_an_outage_that_loses_nothing_is_no_lost_audio(tmp_path):
+    silent = CallerAudio(received_ms=0, filled_ms=1000)
+    found = seen(tmp_path, [*LOST_FOR_TWELVE_SECONDS, (1.0, silent)])
+    assert found.figures.dropped_audio_ms == 0
+    assert [one.rule for one in found.findings if one.rule == "lost-audio"] == []
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+ANSWER = [
+    *caller(2.0, 3.0),
+    (3.2, server.AssistantStartedSpeaking()),
+    (3.3, server.AudioChunk(CHUNK * 150, "It is nine.")),
+    (3.4, server.AssistantFinishedSpeaking()),
+]
+OBSERVED = [(0.6, AgentState("listening")), (1.0, PlaybackStarted())]
+WELCOME_PLAYED = (1.2, PlaybackFinished(0.2, interrupted=False))
+
+
+def heard(path: Path, told: list[Told]) -> tuple[bool, str, str]:
+    """Whether the answer is drawn as played, and what of it was heard and not heard."""
+    reader = TraceReader(trace(path, told, 20.0))
+    builder, conversation = LaneBuilder(reader.header.settings), ConversationBuilder()
+    for line in reader:
+        builder.take(line)
+        conversation.take(line)
+    lanes = builder.lanes()
+    [entry] = [one for one in conversation.entries(lanes) if one.who == "assistant"]
+    return lanes.assistant[-1].played, entry.text, entry.unheard
+
+
+PLAYED = [(3.4, PlaybackStarted()), (6.4, PlaybackFinished(3.0, interrupted=False))]
+LATE_PLAYED = [(4.2, PlaybackStarted()), (7.2, PlaybackFinished(3.0, interrupted=False))]
+
+
+@pytest.mark.parametrize(
+    ("playback", "played"),
+    [
+        ([], True),
+        ([*OBSERVED, WELCOME_PLAYED], False),
+        ([*OBSERVED, WELCOME_PLAYED, *PLAYED], True),
+        ([*OBSERVED, WELCOME_PLAYED, *LATE_PLAYED], True),
+        ([(8.0, AgentState("listening")), (8.0, PlaybackStarted())], True),
+    ],
+    ids=["nobody observed", "not played", "played", "played late", "observed later"],
+)
+def test_an_answer_that_was_not_played_was_not_heard(playback, played, tmp_path):
+    text = ("It is nine.", "") if played else ("", "It is nine.")
+    assert heard(tmp_path, [*ANSWER, *playback]) == (played, *text)
+
+
+def test_an_answer_whose_audio_nobody_took_was_not_heard(tmp_path):
+    first, *_ = (
+        effect["response_id"]
+        for line in TraceReader(trace(tmp_path, ANSWER, 20.0))
+        for effect in line.effects
+        if effect["type"] == "open_generation"
+    )
+    told = [*ANSWER, (6.5, AudioNotTaken(first, 3.0, "not_subscribed"))]
+    assert heard(tmp_path, told) == (False, "", "It is nine.")
+
+
+def test_a_turn_that_goes_on_after_its_audio_was_not_only_announced(tmp_path):
+    told = [*caller(2.0, 3.0), *ANSWER[3:5]]
+    assert "no audio" not in said(seen(tmp_path, told, close=14.0))
+
+
+# -- what was changed ----------------------------------------------------------------------------
+
+
+def test_changes_are_told_by_what_really_changed(tmp_path):
+    told = [
+        *caller(2.0, 3.0),
+        *assistant(3.2, "Yes."),
+        (5.0, UpdateInstructions("Be long.")),
+        (6.0, UpdateOptions(config=ConfigOptions(output_format="pcm_24000", voice_id="grant"))),
+        (8.0, AgentChanged("billing", "front")),
+        (8.1, UpdateSession(instructions="Bill.", tools=(), items=())),
+        (8.2, ChangesDue()),
+        (12.0, UpdateSession(instructions="Else.", tools=(), items=())),
+    ]
+    assert [(one.at, one.text, one.told) for one in lanes_of(tmp_path, told).changes] == [
+        (5.0, "New instructions", "a reset"),
+        (6.0, "New options: voice_id", "a reset"),
+        (8.0, "Handoff from front to billing", "a reset"),
+        (12.0, "Handoff to another agent", ""),
+    ]
+
+
+def test_what_was_set_before_the_call_began_is_no_change(tmp_path):
+    assert lanes_of(tmp_path, [*caller(2.0, 3.0)]).changes == []
+
+
+def test_the_agents_state_is_livekits(tmp_path):
+    told: list[Told] = [(1.0, AgentState("listening")), (3.0, AgentState("thinking"))]
+    found = msgspec.to_builtins(lanes_of(tmp_path, told).agent)
+    assert [(one["state"], one["start"], one["end"]) for one in found] == [
+        ("listening", 1.0, 3.0),
+        ("thinking", 3.0, 20.0),
+    ]
