@@ -217,7 +217,9 @@ BOUNDS = {
 """Every bound, by whose doing it is about."""
 
 BOUND_NOTHING = {
+    "phonic_fsm._runtime.fence.MOST_THROWN_OUT": "when a conversation is another process's",
     "phonic_fsm.durable._directory.LONGEST_DYING": "how long a killed owner may take to be gone",
+    "phonic_fsm.durable._guard.LONGEST_ANSWER": "how long a guard waits for LiveKit's server",
     "phonic_fsm.durable._store.LONGEST_NAME": "how a journal is named",
     "phonic_fsm._adapter.config.MOST_IN_AUTO_MODE": "a rule of Phonic's for an option",
     "phonic_fsm._core.states.LONGEST": "after which time a state is named in the log",

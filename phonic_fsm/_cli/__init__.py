@@ -388,6 +388,27 @@ def probe(
     raise typer.Exit(run_probe(base_url, out, only or [], agent))
 
 
+@app.command(epilog="Example: phonic-fsm guard journals/")
+def guard(
+    place: Annotated[
+        str,
+        typer.Argument(
+            help="Where the journals are: a directory, or Redis's address (redis://, rediss://).",
+        ),
+    ],
+) -> None:
+    """Watch the journals of running calls, and ask LiveKit for a successor if a process dies.
+
+    It asks the server in LIVEKIT_URL, with the key in LIVEKIT_API_KEY and LIVEKIT_API_SECRET, and
+    runs until Ctrl-C. Several guards may watch the same journals: one of them acts, whichever is
+    faster. A call whose caller has left is ended, and one that has ended three processes in a row
+    is given up.
+    """
+    from .guard import run_guard  # noqa: PLC0415
+
+    raise typer.Exit(run_guard(place))
+
+
 @app.command(epilog="Example: phonic-fsm diagram --state speaking --event interrupt")
 def diagram(
     format: Annotated[  # noqa: A002 - the option's name

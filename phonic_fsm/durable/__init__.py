@@ -8,6 +8,10 @@
     Which store a path or an address names.
 ``process``
     The process that owns a journal.
+``ownership``
+    A journal as a session uses it.
+``guard`` and ``dispatch``
+    Asks LiveKit for a successor where an owner has died, and what a successor is told.
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy
 
 if TYPE_CHECKING:
+    from ._guard import guard
     from ._place import journals
     from ._store import (
         Ended,
@@ -40,12 +45,14 @@ __all__ = [
     "Status",
     "StoreFailed",
     "Taken",
+    "guard",
     "journals",
 ]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "._guard": "guard",
         "._place": "journals",
         "._store": "Ended Holder Journal JournalError Journals NoJournal OwnershipLost Status "
         "StoreFailed Taken",

@@ -157,9 +157,18 @@ class DirectoryJournal:
 class DirectoryJournals:
     """A directory of journals. It and all in it can be read by this user only."""
 
+    look_every = 0.05
+
     def __init__(self, place: Path, lifetime: float = LIFETIME) -> None:
         self._place = place
         self._lifetime = lifetime
+        self._leases: dict[str, tuple[tuple[int, int], Lease]] = {}
+        """What ``statuses`` read last of each journal, and of which file (its inode and its time of
+        change). Most have not changed since."""
+
+    @property
+    def place(self) -> str:
+        return str(self._place)
 
     def begin(self, name: str, holder: Holder) -> DirectoryJournal:
         folder = self._folder(name)
@@ -220,8 +229,17 @@ class DirectoryJournals:
         found = []
         for folder in self._folders():
             with suppress(FileNotFoundError, NoJournal):  # it is being removed
-                found.append(_status(folder))
+                found.append(_status(folder, self._known_lease(folder)))
+        self._leases = {status.name: self._leases[status.name] for status in found}
         return found
+
+    def _known_lease(self, folder: Path) -> Lease:
+        found = os.stat(folder / LEASE)
+        file = found.st_ino, found.st_mtime_ns
+        known = self._leases.get(folder.name)
+        if known is None or known[0] != file:
+            known = self._leases[folder.name] = file, _read_lease(folder)
+        return known[1]
 
     def may_dispatch(self, name: str, number: int, seconds: float) -> bool:
         folder = self._folder(name)
@@ -307,8 +325,8 @@ def _is_locked(folder: Path) -> bool:
         os.close(probe)
 
 
-def _status(folder: Path) -> Status:
-    lease, age = _read_lease(folder), _beat_age(folder)
+def _status(folder: Path, lease: Lease) -> Status:
+    age = _beat_age(folder)
     held: Held
     if lease.state == "ended":
         held = "ended"

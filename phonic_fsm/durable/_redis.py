@@ -167,7 +167,7 @@ class _Store:
     def __init__(self, url: str) -> None:
         try:
             parts = urlsplit(url)
-            self._address = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+            self.address = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
             self.client: Redis = Redis.from_url(
                 url,
                 socket_timeout=TIMEOUT,
@@ -187,10 +187,10 @@ class _Store:
         except ReadOnlyError:
             # It has become a replica. A new connection leads to the server that took its place.
             self.client.connection_pool.disconnect()
-            raise StoreFailed(f"Redis at {self._address} is a replica, and takes nothing") from None
+            raise StoreFailed(f"Redis at {self.address} is a replica, and takes nothing") from None
         except RedisError as error:
             why = " ".join(str(error).split()) or type(error).__name__
-            raise StoreFailed(f"Redis at {self._address}: {why}") from None
+            raise StoreFailed(f"Redis at {self.address}: {why}") from None
 
     def run(self, script: str, name: str, *arguments: str | bytes | float) -> str:
         """What the script answers.
@@ -202,7 +202,7 @@ class _Store:
         keys = [key(name), key(name, "lines"), INDEX]
         answer: bytes = self.ask(lambda: self._scripts[script](keys, list(arguments)))
         if answer == b"gone":
-            raise NoJournal(f"Redis at {self._address} has no journal {name}")
+            raise NoJournal(f"Redis at {self.address} has no journal {name}")
         if answer == b"lost":
             raise OwnershipLost(f"another process has the journal {name}")
         return answer.decode()
@@ -261,6 +261,8 @@ class RedisJournal:
 class RedisJournals:
     """The journals at one address of Redis."""
 
+    look_every = 0.25
+
     def __init__(self, url: str, lifetime: float = LIFETIME) -> None:
         """``url`` begins with ``redis://``, or ``rediss://`` for TLS.
 
@@ -269,6 +271,10 @@ class RedisJournals:
         """
         self._store = _Store(url)
         self._kept = int((lifetime + MARGIN) * 1000)
+
+    @property
+    def place(self) -> str:
+        return f"Redis at {self._store.address}"
 
     def begin(self, name: str, holder: Holder) -> RedisJournal:
         encoded, claim = msgspec.json.encode(holder), uuid.uuid4().hex
@@ -365,7 +371,10 @@ def key(name: str, part: str = "") -> str:
 
 
 def _status(name: str, fields: dict[bytes, bytes], left_ms: int, now: float) -> Status:
-    holder = msgspec.json.decode(fields[b"holder"], type=Holder)
+    try:
+        holder = msgspec.json.decode(fields[b"holder"], type=Holder)
+    except msgspec.DecodeError as error:
+        raise StoreFailed(f"the lease of the journal {name} is damaged: {error}") from None
     age = max(0, int(fields[b"kept"]) - left_ms) / 1000
     held: Held
     if b"open" not in fields:

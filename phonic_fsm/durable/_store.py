@@ -156,6 +156,14 @@ class Journals(Protocol):
     that it does not know.
     """
 
+    @property
+    def place(self) -> str:
+        """Where it is, in words and without secrets."""
+
+    @property
+    def look_every(self) -> float:
+        """How often (s) a guard looks."""
+
     def begin(self, name: str, holder: Holder) -> Journal:
         """A new journal, whose owner is the holder.
 

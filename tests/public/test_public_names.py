@@ -66,6 +66,7 @@ PUBLIC = {
         "Status": "class",
         "StoreFailed": "error",
         "Taken": "error",
+        "guard": "function",
         "journals": "function",
     },
     "phonic_fsm.simulator": {

@@ -1,4 +1,4 @@
-"""``python owner.py PLACE begin|take_over NAME``: a process that owns a journal.
+"""``python owner.py PLACE begin|take_over NAME ROOM``: a process that owns a journal.
 
 It prints the lease's number, or the name of the error. Then it carries out the methods that come on
 stdin, a line each with an argument, and prints ``done`` or the error's name.
@@ -14,9 +14,10 @@ from phonic_fsm.durable import JournalError, journals
 from phonic_fsm.durable._process import this_process
 
 
-def main(place: str, how: str, name: str) -> None:
+def main(place: str, how: str, name: str, room: str) -> None:
     store = journals(place)
-    journal = getattr(store, how)(name, this_process(room="room", job="job"))
+    holder = this_process(room=room, job="job", agent_name="lost", metadata="from the first job")
+    journal = getattr(store, how)(name, holder)
     print(journal.number, flush=True)
     for line in sys.stdin:
         command, _, argument = line.strip().partition(" ")

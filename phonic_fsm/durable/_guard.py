@@ -1,0 +1,263 @@
+"""Watches the journals, and asks LiveKit for a successor where an owner has died.
+
+Several guards can watch the same place. Each decides by what is there, and of those that would
+dispatch at the same time, the store lets one do it. So a guard that is killed leaves nothing
+undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import aiohttp
+import anyio
+import anyio.to_thread
+from livekit import api
+
+from ._dispatch import Errand, to_metadata
+from ._place import journals
+from ._process import this_process
+from ._store import JournalError, Journals, Status, StoreFailed
+
+logger = logging.getLogger("phonic_fsm")
+
+T = TypeVar("T")
+
+POISONOUS = 3
+"""So many owners in a row that died early: the call itself is what kills them."""
+
+AWAY = 10.0
+"""Seconds after which a caller who is not in the room has left. One whose connection was lost is
+back within seconds."""
+
+ARRIVAL = 5.0
+"""How long (s) a successor may take to have the journal. Then another one is sent."""
+
+AGAIN = 0.5
+"""Seconds until a call is looked at again that had no successor."""
+
+CLEARING = 60.0
+"""Seconds between two removals of journals whose lifetime is over."""
+
+LONGEST_ANSWER = 5.0
+"""How long (s) LiveKit's server may take to answer."""
+
+_NO_CALLERS = (api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS)
+
+
+class Guard:
+    """Watches one place."""
+
+    def __init__(self, store: Journals, livekit: api.LiveKitAPI) -> None:
+        self._store = store
+        self._livekit = livekit
+        self._due: dict[str, float] = {}
+        """When a call is looked at again (s, by the monotonic clock), by its journal's name."""
+        self._alone_since: dict[str, float] = {}
+        """Since when no caller was seen in the room of a call."""
+        self._problems: dict[str, str] = {}
+        """What does not work at present, and has been told: by what it is about."""
+
+    async def watch(self) -> None:
+        """Watch until cancelled."""
+        clear_at = 0.0
+        while True:
+            if time.monotonic() >= clear_at:
+                await self._ask_store(self._store.remove_expired)
+                clear_at = time.monotonic() + CLEARING
+            await self.look()
+            await anyio.sleep(self._store.look_every)
+
+    async def look(self) -> None:
+        """Look at every journal once, and do what there is to do."""
+        statuses = await self._ask_store(self._store.statuses) or []
+        dead = [status for status in statuses if status.held in ("dead", "still")]
+        self._forget_all_but({status.name for status in dead})
+        async with anyio.create_task_group() as tasks:
+            for status in dead:
+                if time.monotonic() >= self._due.get(status.name, 0.0):
+                    tasks.start_soon(self._help, status)
+
+    async def _help(self, status: Status) -> None:
+        self._due[status.name] = time.monotonic() + AGAIN
+        if status.crashes >= POISONOUS:
+            await self._end(status, f"{status.crashes} processes in a row have died of it")
+            return
+        try:
+            with anyio.fail_after(LONGEST_ANSWER):
+                if not await self._has_caller(status.holder.room):
+                    await self._consider_alone(status)
+                elif await self._ask_store(
+                    self._store.may_dispatch, status.name, status.number, ARRIVAL
+                ):
+                    await self._dispatch(status)
+        except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
+            self._tell("livekit", f"LiveKit's server cannot be asked: {_in_words(error)}")
+        else:
+            self._tell("livekit", None)
+
+    async def _has_caller(self, room: str) -> bool:
+        """Whether somebody is in the room who is no agent and no recorder."""
+        try:
+            found = await self._livekit.room.list_participants(
+                api.ListParticipantsRequest(room=room)
+            )
+        except api.TwirpError as error:
+            if error.code == api.TwirpErrorCode.NOT_FOUND:
+                return False  # the room has been closed
+            raise
+        return any(participant.kind not in _NO_CALLERS for participant in found.participants)
+
+    async def _consider_alone(self, status: Status) -> None:
+        since = self._alone_since.setdefault(status.name, time.monotonic())
+        if time.monotonic() - since >= AWAY:
+            await self._end(status, "the caller has left")
+
+    async def _dispatch(self, status: Status) -> None:
+        self._alone_since.pop(status.name, None)
+        holder = status.holder
+        errand = Errand(status.name, holder.metadata)
+        await self._livekit.agent_dispatch.create_dispatch(
+            api.CreateAgentDispatchRequest(
+                room=holder.room, agent_name=holder.agent_name, metadata=to_metadata(errand)
+            )
+        )
+        logger.warning(
+            "the process of the call in room %s %s: asking for a successor (journal %s, owner %d)",
+            holder.room,
+            "stands still" if status.held == "still" else "is gone",
+            status.name,
+            status.number,
+        )
+
+    async def _end(self, status: Status, why: str) -> None:
+        """End a call that nobody is to go on with."""
+        if await self._ask_store(self._take_over_and_end, status.name):
+            logger.log(
+                logging.ERROR if status.crashes >= POISONOUS else logging.INFO,
+                "the call in room %s is given up: %s (journal %s)",
+                status.holder.room,
+                why,
+                status.name,
+            )
+
+    def _take_over_and_end(self, name: str) -> bool:
+        """Returns whether it was this guard that ended it."""
+        try:
+            self._store.take_over(name, this_process()).end()
+        except StoreFailed:
+            raise
+        except JournalError:
+            return False  # another guard or a successor was faster
+        return True
+
+    def _forget_all_but(self, names: set[str]) -> None:
+        for known in (self._due, self._alone_since):
+            for name in known.keys() - names:
+                del known[name]
+
+    async def _ask_store(self, question: Callable[..., T], *arguments: object) -> T | None:
+        """What the store says; ``None`` if it does not work."""
+        try:
+            answer = await anyio.to_thread.run_sync(question, *arguments)
+        except StoreFailed as error:
+            self._tell("store", f"the journals cannot be watched: {error}")
+            return None
+        self._tell("store", None)
+        return answer
+
+    def _tell(self, about: str, problem: str | None) -> None:
+        """Tell a problem once, until it is over."""
+        told = self._problems.pop(about, None)
+        if problem is not None:
+            self._problems[about] = problem
+            if told is None:
+                logger.warning("%s", problem)
+        elif told is not None:
+            logger.info("over: %s", told)
+
+
+class Access(NamedTuple):
+    """How LiveKit's server is reached."""
+
+    url: str
+    api_key: str
+    api_secret: str
+
+
+async def watch(store: Journals, livekit: Access) -> None:
+    """Watch until cancelled."""
+    logger.info("watching the journals in %s", store.place)
+    async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as client:
+        await Guard(store, client).watch()
+
+
+def access(
+    url: str | None = None, api_key: str | None = None, api_secret: str | None = None
+) -> Access:
+    """What is given, or else stands in the environment.
+
+    Raises:
+        ValueError: something is missing; the message says what.
+    """
+    found = Access(
+        url or os.environ.get("LIVEKIT_URL", ""),
+        api_key or os.environ.get("LIVEKIT_API_KEY", ""),
+        api_secret or os.environ.get("LIVEKIT_API_SECRET", ""),
+    )
+    variables = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+    missing = [name for name, value in zip(variables, found, strict=True) if not value]
+    if missing:
+        raise ValueError(f"a guard asks LiveKit's server: set {', '.join(missing)}")
+    return found
+
+
+def guard(
+    place: str | os.PathLike[str],
+    *,
+    url: str | None = None,
+    api_key: str | None = None,
+    api_secret: str | None = None,
+) -> None:
+    """Watch the journals at a place as long as this process lives, in a thread of its own.
+
+    Call it in a worker's main process, and in no job::
+
+        if __name__ == "__main__":
+            guard("journals/")
+            cli.run_app(server)
+
+    If a job's process dies or stands still, LiveKit is asked to dispatch its call again. This guard
+    dies with its own process. Where other workers have none, ``phonic-fsm guard`` watches over that
+    one, too.
+
+    Args:
+        place: A directory, or Redis's address, as for ``RealtimeModel(journal=...)``.
+        url: LiveKit's server. Default: ``LIVEKIT_URL``.
+        api_key: LiveKit's API key. Default: ``LIVEKIT_API_KEY``.
+        api_secret: Its secret. Default: ``LIVEKIT_API_SECRET``.
+
+    Raises:
+        ValueError: the place cannot be used, or what LiveKit's server is asked with is missing.
+    """
+    store, livekit = journals(place), access(url, api_key, api_secret)
+
+    def run() -> None:
+        while True:
+            try:
+                asyncio.run(watch(store, livekit))
+            except Exception:
+                logger.exception("the guard has failed, and begins anew")
+                time.sleep(1)
+
+    threading.Thread(target=run, name="phonic-guard", daemon=True).start()
+
+
+def _in_words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
