@@ -200,6 +200,8 @@ class Lanes(Struct, kw_only=True):
     """Answers of which neither more came nor the end, from what came last of them."""
     announced: list[Span] = field(default_factory=list)
     """From the beginning of an answer, as Phonic told it, until its first audio or its end."""
+    open_answers: list[Span] = field(default_factory=list)
+    """Answers from their first audio, as it came, until nothing more of them was awaited."""
     untaken: list[Trouble] = field(default_factory=list)
     """Audio of the assistant that LiveKit did not read, and why."""
     requests: list[Span] = field(default_factory=list)
@@ -256,6 +258,8 @@ class LaneBuilder:
         self._opened: Line | None = None
         """The step that opened the generation, while the generation is empty."""
         self._generation = ""
+        self._sounds = False
+        """Whether audio of the open generation has come."""
 
     def take_audio(self, passed: PassedAudio) -> None:
         """Take a step in its condensed form."""
@@ -307,6 +311,7 @@ class LaneBuilder:
             tools=[_until(call, now) for call in so_far.tools],
             requests=[_until(request, now) for request in so_far.requests],
             announced=_ended(so_far.announced, now),
+            open_answers=_ended(so_far.open_answers, now),
             playback=_ended(so_far.playback, now),
             assistant=[
                 self._as_played(speech if speech.end <= now else _cut_off(speech, now))
@@ -480,10 +485,18 @@ class LaneBuilder:
 
     def _close(self, line: Line, *, interrupted: bool) -> None:
         self._end_announcement(line.t)
+        if self._sounds:
+            self._sounds = False
+            self._lanes.open_answers[-1].end = line.t
         if interrupted:
             self._cut_off(line.t)
-        elif self._opened is not None and self._opened is not line:
-            # One that opens and closes in one step tells LiveKit that no answer comes.
+        elif (
+            self._opened is not None
+            and self._opened is not line
+            and line.event["type"] != name_of(events.ReplyOverdue)
+        ):
+            # One that opens and closes in one step tells LiveKit that no answer comes; that an
+            # answer is overdue is a failed reply.
             begin = self._opened
             self._lanes.empty_answers.append(Span(step=begin.seq, start=begin.t, end=line.t))
         self._opened = None
@@ -498,8 +511,10 @@ class LaneBuilder:
         pushed: bool,
     ) -> None:
         """Note what came in a chunk, and what of it was passed on: the text, the audio, or both."""
-        if pushed:
+        if pushed and not self._sounds:
+            self._sounds = True
             self._end_announcement(step.t)
+            self._lanes.open_answers.append(Span(step=step.seq, start=step.t, end=math.inf))
         if pushed or text:
             self._opened = None
             seconds = audio.bytes / self._bytes_per_second if pushed else 0.0
@@ -606,6 +621,8 @@ class LaneBuilder:
 
     def _note_output(self, line: Line, item: dict[str, Any]) -> None:
         call = self._calls.get(str(item.get("call_id")))
+        if line.source == State.closed.value:
+            return  # a tool that outlived the session
         if call is not None and item["type"] == "function_call_output" and call.given is None:
             call.given, call.output = line.t, item["output"]
             call.is_error = bool(item.get("is_error"))
@@ -742,6 +759,6 @@ def _why_not_connected(line: Line) -> str:
 
 def _why_closed(event: dict[str, Any]) -> str:
     if event["code"] == 1006:
-        return "broke off without a close frame"
+        return f"broke off ({event.get('reason') or 'no close frame'})"
     reason = f", “{event['reason']}”" if event.get("reason") else ""
     return f"was closed by Phonic (code {event['code']}{reason})"

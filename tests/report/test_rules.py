@@ -121,7 +121,11 @@ def test_a_burst_is_no_wrong_rate(tmp_path):
 
 def test_audio_that_piles_up_is_found(tmp_path):
     (finding,) = found_in(tmp_path, [(1.0, SPEECH), *TALK, (5.0, PILING_UP)])
-    assert finding == ("caller-behind", "The caller's audio fell behind", "warning")
+    assert finding == (
+        "caller-behind",
+        "Audio of the caller piled up: the caller's audio fell behind",
+        "warning",
+    )
 
 
 def test_the_first_seconds_in_which_livekit_is_deaf_are_noted(tmp_path):
@@ -187,7 +191,7 @@ def test_a_tool_that_raises_is_found(tmp_path):
 def test_a_silence_after_which_nobody_waited_is_no_error(tmp_path):
     told = [(1.0, SPEECH), *TALK]
     assert found_in(tmp_path, told, close=14.5, but=()) == [
-        ("silence", "The caller did not speak: 10.9 s of silence", "note")
+        ("silence", "Phonic heard no speech of the caller: 10.9 s of silence", "note")
     ]
 
 
@@ -241,7 +245,7 @@ def test_an_answer_that_livekit_does_not_play_is_found(tmp_path):
         *caller(4.0, 5.0),
         *answer(5.5, 3.0),
     ]
-    assert found_in(tmp_path, told, close=9.0) == [
+    assert found_in(tmp_path, told, close=10.0) == [
         ("not-played", "LiveKit played nothing of an answer: 3.0 s not heard", "error")
     ]
 

@@ -7,9 +7,12 @@ from itertools import pairwise
 from statistics import median
 
 from ..findings import Finding, overlap
-from ..lanes import Lanes, Span
+from ..lanes import UNPLAYED, Lanes, Span
 from ..numbers import duration
 from .rule import Count, Rule, Seconds
+
+LATELY = 1.0
+"""Seconds before the end of a trace in which what is to be played may still begin late."""
 
 
 class EmptyAnswer(Rule, frozen=True, kw_only=True):
@@ -52,7 +55,9 @@ class NoReply(Rule, frozen=True, kw_only=True):
 
 def _why(problem: str) -> str:
     """The problem without what only the sentence needs."""
-    cause = problem.partition(":")[0].partition(";")[0]
+    cause, _, standstill = problem.partition(", the request ")
+    if standstill:
+        return f"The request for a reply {standstill.partition(';')[0]}"
     return cause[:1].upper() + cause[1:]
 
 
@@ -131,14 +136,12 @@ class NotPlayed(Rule, frozen=True, kw_only=True):
                 Span(step=trouble.step, start=trouble.at, end=trouble.at),
                 noticed="an answer was not heard",
             )
-        if not lanes.playback or lanes.untaken:
-            return  # nobody observed it, or the reason is known
+        if lanes.untaken:
+            return  # the reason is known
         for speech in lanes.assistant:
             heard = speech.end - speech.start
-            whole = Span(
-                step=speech.step, start=speech.start, end=max(speech.end, speech.start + 1)
-            )
-            if heard >= self.seconds and not any(overlap(one, whole) for one in lanes.playback):
+            may_begin = lanes.seconds - max(speech.end, speech.start + UNPLAYED) < LATELY
+            if not speech.played and heard >= self.seconds and not may_begin:
                 yield self.found(
                     "LiveKit played nothing of an answer",
                     f"{duration(heard)} of audio came, and LiveKit's output played nothing of it.",

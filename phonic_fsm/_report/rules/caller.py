@@ -9,6 +9,9 @@ from ..lanes import CallerAudio, Lanes, Span
 from ..numbers import duration
 from .rule import Level, Rule, Seconds, Times
 
+CATCHES_UP = 1.0
+"""What waits within so many seconds after the conversation has opened was said before."""
+
 
 class NotHeard(Rule, frozen=True, kw_only=True):
     """The caller was not heard in the whole call."""
@@ -49,12 +52,13 @@ class NotHeard(Rule, frozen=True, kw_only=True):
                 "Frames came, and every sample in them was zero: the microphone is muted in the "
                 "device, or its audio is taken out on the way.",
             )
-        if not any(part.sent_ms for part in audio):
+        speech = [part for part in audio if part.peak is not None and part.peak >= self.quiet]
+        if speech and not any(part.sent_ms for part in speech):
             return (
                 "Nothing of the caller's audio was sent",
-                f"Audio came, up to {loudest:g} dBFS, and none of it went to Phonic: the caller "
-                "was muted in the whole call. With push-to-talk, start_user_activity() opens the "
-                "way.",
+                f"Audio came, up to {loudest:g} dBFS, and nothing that was loud enough for speech "
+                "went to Phonic: the caller was muted all the time. With push-to-talk, "
+                "start_user_activity() opens the way.",
             )
         if loudest < self.quiet:
             return (
@@ -140,12 +144,28 @@ class CallerBehind(Rule, frozen=True, kw_only=True):
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for stretch in _stretches(lanes, self._waits, self.seconds):
+            opened = any(
+                link.kind == "open" and abs(link.start - stretch.start) < CATCHES_UP
+                for link in lanes.connection
+            )
+            cause, why = (
+                (
+                    "What the caller had said before was still to be sent",
+                    "what is kept while there is no conversation is sent at twice the pace of "
+                    "speech once there is one",
+                )
+                if opened
+                else (
+                    "Audio of the caller piled up",
+                    "the network to Phonic is too slow, or more audio comes than time passes",
+                )
+            )
             yield self.found(
-                "The caller's audio fell behind",
-                f"More than {duration(self.waiting)} of it waited to be sent, for "
-                f"{duration(stretch.end - stretch.start)}: the network to Phonic is too slow, or "
-                "more audio comes than time passes.",
+                cause,
+                f"More than {duration(self.waiting)} of the caller's audio waited to be sent, for "
+                f"{duration(stretch.end - stretch.start)}: {why}.",
                 stretch,
+                noticed="the caller's audio fell behind",
             )
 
     def _waits(self, part: CallerAudio) -> bool:

@@ -84,12 +84,18 @@ class Outage(Rule, frozen=True, kw_only=True):
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for link in lanes.connection:
             if link.kind == "lost":
+                missing = f"no connection for {duration(link.end - link.start)}"
                 yield self.found(
                     f"The connection {link.cause}",
                     " ".join(_about_outage(lanes, link)),
                     link,
-                    noticed=f"no connection for {duration(link.end - link.start)}",
+                    noticed=f"nothing got through, then {missing}" if _froze(link) else missing,
                 )
+
+
+def _froze(link: Link) -> bool:
+    """Whether nothing had come for a while before the connection was given up."""
+    return "ping" in link.cause
 
 
 def _about_outage(lanes: Lanes, link: Link) -> Iterator[str]:
@@ -105,7 +111,7 @@ def _about_outage(lanes: Lanes, link: Link) -> Iterator[str]:
     else:
         yield f"{lost}. After {took} and {tries} the conversation was resumed."
     if link.problems:
-        yield f"{_as_title(link.problems[-1])}."
+        yield f"The last attempt that failed: {link.problems[-1].rstrip('.')}."
     for call in lanes.tools:
         given, sent = call.given, call.sent
         if given is None or not link.start <= given <= link.end:

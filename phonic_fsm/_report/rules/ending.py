@@ -66,8 +66,10 @@ class Warned(Rule, frozen=True, kw_only=True):
     looks_for = "the session warns, or Phonic reports an error that ends nothing"
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
+        ends = [trouble.text for trouble in lanes.troubles if trouble.ended]
         for trouble in lanes.troubles:
-            if not trouble.ended:
+            # An error that Phonic closes the connection after is told by its end.
+            if not trouble.ended and not any(end.startswith(trouble.text) for end in ends):
                 yield self.found(
                     _title(trouble), f"{_text(trouble)}.", _moment(trouble), trouble.severity
                 )
@@ -146,4 +148,7 @@ def _text(trouble: Trouble) -> str:
 
 def _title(trouble: Trouble) -> str:
     text = _text(trouble)
-    return text if len(text) <= LONGEST_TITLE else f"{text[:LONGEST_TITLE]}…"
+    if len(text) <= LONGEST_TITLE:
+        return text
+    first, semicolon, _ = text.partition(";")
+    return first if semicolon and len(first) <= LONGEST_TITLE else f"{text[:LONGEST_TITLE]}…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..findings import Finding
+from ..findings import Finding, overlap
 from ..lanes import Lanes
 from ..numbers import duration
 from .rule import Rule, Seconds
@@ -14,8 +14,11 @@ class HeldUp(Rule, frozen=True, kw_only=True):
     """Something in the process blocked its event loop."""
 
     name = "process-held-up"
-    severities = ("warning",)
-    looks_for = "the event loop is late by {seconds:g} s: something blocks it"
+    severities = ("warning", "note")
+    looks_for = (
+        "the event loop is late by {seconds:g} s: something blocks it; while no conversation is "
+        "open, that is a note"
+    )
 
     seconds: Seconds = 0.3
     """The caller hears it when the event loop is held up for so long."""
@@ -24,10 +27,12 @@ class HeldUp(Rule, frozen=True, kw_only=True):
         for span in lanes.held_up:
             took = span.end - span.start
             if took >= self.seconds:
+                felt = any(overlap(link, span) for link in lanes.connection if link.kind == "open")
                 yield self.found(
                     f"The process stood still for {duration(took)}",
                     f"Its event loop was held up for {duration(took)}: something in it blocks, a "
                     "call that is not awaited or too little CPU. No audio went either way "
                     "meanwhile, in any call of this process.",
                     span,
+                    "warning" if felt else "note",
                 )

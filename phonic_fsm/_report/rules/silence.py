@@ -56,7 +56,7 @@ class Silence(Rule, frozen=True, kw_only=True):
                 )
             elif not reasons and took >= self.turn:
                 yield self.found(
-                    "The caller did not speak",
+                    "Phonic heard no speech of the caller",
                     f"{told}: it was the caller's turn.",
                     gap,
                     "note",
@@ -130,6 +130,12 @@ def _seen(lanes: Lanes, gap: Span) -> Iterator[_Reason]:
         announced,
         f"Phonic began an answer and sent no audio of it for {duration(announced)}",
         "an answer had begun, and no audio of it came",
+    )
+    unfinished = sum(overlap(span, gap) for span in lanes.open_answers)
+    yield _Reason(
+        unfinished,
+        f"Phonic sent neither more of an answer nor its end for {duration(unfinished)}",
+        "an answer had not come to its end, and nothing more of it came",
     )
     pending: dict[str, float] = defaultdict(float)
     for span in lanes.states:

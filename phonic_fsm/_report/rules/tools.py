@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from phonic_fsm._core.states import State
+
 from ..findings import Finding
 from ..lanes import Lanes, ToolCall
 from ..numbers import duration
@@ -67,6 +69,10 @@ class NoOutput(Rule, frozen=True, kw_only=True):
     """From the call until the session ends."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
+        closed = min(
+            (at.start for at in lanes.states if at.state == State.closed.value),
+            default=lanes.seconds,
+        )
         for call in lanes.tools:
             if call.ended == "handed over" or _why_failed(call) is not None:
                 continue
@@ -86,7 +92,7 @@ class NoOutput(Rule, frozen=True, kw_only=True):
                 )
                 severity = "note" if interrupted else "warning"
             elif call.given is None and not call.ended:
-                took = call.end - call.start
+                took = min(call.end, closed) - call.start
                 cause = f"{call.name} gave no output"
                 noticed = f"the session ended {duration(took)} after the call"
                 sentence = (

@@ -1,0 +1,79 @@
+"""Calls that went wrong, each in its own way: what is found in them, with which cause, and that
+nothing else is called an error. In calls in which nothing is wrong, nothing is found but notes."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from support.kinds import HEALTHY, WRONG, Kind
+from support.record_kinds import KINDS, SCRIPTS, record
+from support.record_traces import TRACES
+
+from phonic_fsm._report.findings import Finding
+from phonic_fsm._report.overview import overview
+from phonic_fsm._report.rules import RULES
+from phonic_fsm.testing import assert_replays
+from phonic_fsm.trace import TraceReader
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "traces"
+
+EVERY_TRACE = sorted([*KINDS.glob("*.jsonl"), *TRACES.glob("*.jsonl"), *EXAMPLES.glob("*.jsonl")])
+
+
+@cache
+def found_in(trace: Path) -> list[Finding]:
+    return overview(TraceReader(trace)).findings
+
+
+@pytest.mark.parametrize("kind", WRONG, ids=lambda kind: f"{kind.trace}, {kind.rule}")
+def test_what_goes_wrong_is_found_with_its_cause(kind: Kind):
+    found = found_in(KINDS / f"{kind.trace}.jsonl")
+    told = [(one.rule, one.severity) for one in found if re.fullmatch(kind.title, one.title)]
+    assert told == [(kind.rule, kind.severity)], found
+
+
+@pytest.mark.parametrize("trace", sorted({kind.trace for kind in WRONG}))
+def test_no_other_error_is_found(trace):
+    found = found_in(KINDS / f"{trace}.jsonl")
+    expected = [kind.rule for kind in WRONG if kind.trace == trace and kind.severity == "error"]
+    assert [one.rule for one in found if one.severity == "error"] == expected
+
+
+@pytest.mark.parametrize("trace", HEALTHY)
+def test_nothing_is_found_in_a_healthy_call_but_notes(trace):
+    found = found_in(KINDS / f"{trace}.jsonl")
+    assert [one for one in found if one.severity != "note"] == []
+
+
+def test_every_kind_is_recorded():
+    names = {kind.trace for kind in WRONG} | set(HEALTHY)
+    assert names == set(SCRIPTS) == {path.stem for path in KINDS.glob("*.jsonl")}
+    assert len({kind.trace for kind in WRONG}) > 32
+    assert len(HEALTHY) > 12
+
+
+@pytest.mark.parametrize("trace", sorted(SCRIPTS))
+def test_a_recorded_kind_replays(trace):
+    assert_replays(KINDS / f"{trace}.jsonl")
+
+
+@pytest.mark.parametrize("trace", EVERY_TRACE, ids=lambda path: path.stem)
+def test_a_finding_is_well_formed(trace):
+    severities = {rule.name: rule.severities for rule in RULES}
+    for one in found_in(trace):
+        assert one.severity in severities[one.rule]
+        assert one.title
+        assert one.sentence.endswith(".")
+        assert 0 <= one.start <= one.end
+        assert one.step >= 1
+
+
+@pytest.mark.anyio
+async def test_a_kind_can_be_recorded(tmp_path):
+    trace = tmp_path / "config_refused.jsonl"
+    await record("config_refused", trace)
+    (found,) = found_in(trace)
+    assert found.title.startswith("Phonic refuses the config")
