@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from phonic_fsm import TraceLimits
-from phonic_fsm._adapter import listener, metrics, telemetry
+from phonic_fsm._adapter import listener, meters, metrics, telemetry
 from phonic_fsm._core import guards, outgoing, prompt, timers, wording
 from phonic_fsm._runtime import connection, log, outbox, socket, uplink
 from phonic_fsm._wire import codec, server
@@ -211,6 +211,18 @@ BOUNDS = {
             ((telemetry, "MOST_OPEN_CALLS"),),
             "{0:,}",
             "the spans end as abandoned",
+        ),
+        Bound(
+            "Tool calls that Phonic has not settled (metrics)",
+            ((meters, "MOST_OPEN_CALLS"),),
+            "{0:,}",
+            "they count as abandoned",
+        ),
+        Bound(
+            "Parts of a latency that have series of their own (metrics)",
+            ((meters, "MOST_PARTS"),),
+            "{0}",
+            "they count as `other`",
         ),
     ),
 }

@@ -33,6 +33,7 @@ from typer.models import ArgumentInfo  # noqa: E402
 
 from docs.bounds import table as bounds  # noqa: E402
 from docs.describe_options import page_table, sources  # noqa: E402
+from phonic_fsm._adapter.meters import METRICS  # noqa: E402
 from phonic_fsm._cli import app  # noqa: E402
 from phonic_fsm._core.states import ALL, MEANINGS  # noqa: E402
 from phonic_fsm._diagram.pages import by_event, by_state  # noqa: E402
@@ -109,6 +110,16 @@ def _value(name: str, value: Any) -> Iterator[str]:
         name = ""
 
 
+def metrics() -> Iterator[str]:
+    """What a session measures."""
+    yield "| Metric | Kind | Unit | Attributes | Meaning |"
+    yield "|---|---|---|---|---|"
+    for metric in METRICS:
+        attributes = ", ".join(f"`{attribute}`" for attribute in metric.attributes)
+        kind = metric.kind.replace("_", "-")
+        yield f"| `{metric.name}` | {kind} | `{metric.unit}` | {attributes} | {metric.says} |"
+
+
 def commands() -> Iterator[str]:
     """Each command with its arguments and options."""
     for command in app.registered_commands:
@@ -173,6 +184,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "bounds": bounds,
     "commands": commands,
     "doubts": doubts,
+    "metrics": metrics,
     "options": page_table,
     "states": states,
     "differences": differences,

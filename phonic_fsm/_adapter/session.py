@@ -44,6 +44,7 @@ from .config import changed, checked, to_config, warn_of_the_undocumented
 from .errors import error_for, failure_for
 from .generation import GenerationStreams
 from .listener import Listener
+from .meters import begin_meters
 from .metrics import SessionTimes
 from .observer import Observer
 from .options import PhonicOptions
@@ -139,6 +140,7 @@ class RealtimeSession(
         """One task for each stream of text that ``say`` reads."""
         self._times = SessionTimes(model)
         self._spans = begin_spans(model, secrets)
+        self._meters = begin_meters(self._wire_format, secrets, lambda: self.tools.function_tools)
         self._turn_started_at: float | None = None
         """When the caller began the turn whose transcript is to come (s, by the wall clock)."""
         self._warned: set[str] = set()
@@ -154,6 +156,7 @@ class RealtimeSession(
             recorder=recorder,
             lease=lease,
             on_step=self._tell_listeners,
+            on_passage=self._meters.passed if self._meters is not None else None,
         )
         self._listener = Listener(self._runtime.dispatch)
         self._observer = Observer(
@@ -794,6 +797,8 @@ class RealtimeSession(
     def _tell_listeners(self, step: Step) -> None:
         if self._spans is not None:
             self._spans.record(step)
+        if self._meters is not None:
+            self._meters.record(step)
         if SERVER_EVENT in self._events and type(step.event) in _SERVER_MESSAGES:
             self.emit(SERVER_EVENT, _as_dict(step.event))
         if CLIENT_EVENT in self._events:

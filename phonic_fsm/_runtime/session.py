@@ -27,7 +27,7 @@ from .._core.machine import SessionMachine, Step
 from .._core.reading import READ
 from .._core.states import LONGEST, State
 from .._wire.client import AudioChunk
-from .caller_meter import PERIOD, CallerMeter
+from .caller_meter import PERIOD, CallerMeter, Passage
 from .connection import Connection
 from .endpoint import Endpoint
 from .faults import log_fault, log_fault_of_others
@@ -80,11 +80,13 @@ class SessionRuntime:
         recorder: Recorder | None = None,
         lease: Lease | None = None,
         on_step: Callable[[Step], None] | None = None,
+        on_passage: Callable[[Passage], None] | None = None,
     ) -> None:
         """``perform`` has the functions for the effects that the runtime does not carry out itself.
 
-        If another process may take the call over, ``lease`` says whether it has.
-        ``on_step`` is called with every step, after its effects have been carried out.
+        If another process may take the call over, ``lease`` says whether it has. ``on_step`` is
+        called with every step, after its effects have been carried out, and ``on_passage`` once a
+        second, and at the end, with what became of the caller's audio.
         """
         self._machine = machine
         self._endpoint = endpoint
@@ -94,6 +96,7 @@ class SessionRuntime:
         self._lingers = False
         """Whether something may still be observed once the session is closed."""
         self._on_step = on_step
+        self._on_passage = on_passage
         self._perform: dict[type[Any], Callable[[Any], None]] = {
             **perform,
             effects.Connect: self._connect,
@@ -123,7 +126,7 @@ class SessionRuntime:
         self._uplink = Uplink(wire_format, self._send_audio, self._send_silence)
         self._meter = None if recorder is None else CallerMeter()
         self._measured = self._loop.time()
-        """When the meter was last looked at."""
+        """When the caller's audio was last looked at."""
         self._set_audio_gate(machine.initial_gate)
         self._pacer = self._loop.call_at(self._loop.time(), self._keep_pace, self._loop.time())
         """The timer of the caller's stream, and of what is observed. It runs until the end."""
@@ -263,6 +266,8 @@ class SessionRuntime:
             self._on_step(step)
         if step.target is State.closed:
             self._pacer.cancel()  # There is nothing more to observe.
+            if self._on_passage is not None:
+                self._on_passage(self._uplink.take_passage())
             self._to_run.put_nowait(None)
         if fault is not None:
             raise fault
@@ -367,17 +372,18 @@ class SessionRuntime:
         self._pacer = self._loop.call_at(following, self._keep_pace, following)
         if self._uplink.streams:
             self._uplink.keep_pace(now)
-        if self._meter is not None:
-            self._observe(self._meter, now, due)
-
-    def _observe(self, meter: CallerMeter, now: float, due: float) -> None:
-        if now - due > LATE:
+        if self._meter is not None and now - due > LATE:
             self.dispatch_unattended(events.EventLoopLate(round(now - due, 3)))
         if now - self._measured >= PERIOD:
             self._measured = now
-            heard = meter.look(self._uplink.take_passage())
-            if heard is not None:
-                self.dispatch_unattended(heard)
+            self._observe()
+
+    def _observe(self) -> None:
+        passage = self._uplink.take_passage()
+        if self._on_passage is not None:
+            self._on_passage(passage)
+        if self._meter is not None and (heard := self._meter.look(passage)) is not None:
+            self.dispatch_unattended(heard)
 
     def _flush_audio(self, _: effects.FlushAudio) -> None:
         self._uplink.flush()

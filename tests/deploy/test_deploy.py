@@ -93,3 +93,14 @@ def test_systemd_accepts_the_units(unit: Path, tmp_path: Path) -> None:
     )
     said = run(tool("systemd-analyze"), "verify", local)
     assert local.name not in said, said
+
+
+PROMETHEUS = DEPLOY / "prometheus"
+
+
+def test_prometheus_accepts_its_files() -> None:
+    run(tool("promtool"), "check", "config", PROMETHEUS / "prometheus.yml")
+
+
+def test_the_alerts_fire_when_they_should() -> None:
+    run(tool("promtool"), "test", "rules", PROMETHEUS / "alerts_test.yml")

@@ -60,6 +60,9 @@ PAGES = {
 PYTHON = {
     name: found
     for name, text in PAGES.items()
+    # Its snippets set the process's meter provider, which can be done once in a process. Those
+    # of support/metered_call.py and support/metered_agent.py are run.
+    if name != "metrics.md"
     if (found := re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 }
 COMMANDS = [

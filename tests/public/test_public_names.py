@@ -92,6 +92,9 @@ PUBLIC = {
         "scenario_of": "function",
         "speak": "function",
     },
+    "phonic_fsm.prometheus": {
+        "PrometheusMeters": "class",
+    },
     "phonic_fsm.testing": {
         "AgentWorker": "class",
         "Call": "class",

@@ -1,0 +1,137 @@
+"""A session's metrics, as they arrive at a receiver of OTLP, and at a worker's ``/metrics``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from support.processes import run
+
+from phonic_fsm._adapter.meters import METRICS
+
+TESTS = Path(__file__).parents[1]
+
+
+class Receiver:
+    """Takes OTLP by HTTP."""
+
+    def __init__(self) -> None:
+        self.points: dict[str, dict[tuple[tuple[str, str], ...], Any]] = {}
+        """By the metric's name and by attributes."""
+        self.units: dict[str, str] = {}
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                receiver.take(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1/metrics"
+
+    def take(self, body: bytes) -> None:
+        request = ExportMetricsServiceRequest.FromString(body)
+        for resource in request.resource_metrics:
+            for scope in resource.scope_metrics:
+                if scope.scope.name == "phonic_fsm":
+                    for metric in scope.metrics:
+                        self.units[metric.name] = metric.unit
+                        data = getattr(metric, str(metric.WhichOneof("data")))
+                        self.points[metric.name] = {
+                            tuple(
+                                sorted((a.key, a.value.string_value) for a in point.attributes)
+                            ): point
+                            for point in data.data_points
+                        }
+
+    def value(self, name: str, **attributes: str) -> float:
+        """Of a counter; of a histogram, how often it was recorded."""
+        wanted = tuple(sorted((key.replace("__", "."), v) for key, v in attributes.items()))
+        point = self.points[name][wanted]
+        value = point.count if hasattr(point, "bucket_counts") else point.as_double or point.as_int
+        return float(value)
+
+
+@pytest.fixture(scope="module")
+def received() -> Iterator[Receiver]:
+    receiver = Receiver()
+    thread = Thread(target=receiver.server.serve_forever)
+    thread.start()
+    try:
+        done = run(sys.executable, "-m", "support.metered_call", receiver.url, cwd=TESTS)
+        assert done.returncode == 0, done.stderr
+        yield receiver
+    finally:
+        receiver.server.shutdown()
+        receiver.server.server_close()
+        thread.join()
+
+
+def test_every_metric_arrives_with_its_unit(received: Receiver) -> None:
+    assert received.units == {metric.name: metric.unit for metric in METRICS}
+
+
+def test_no_series_has_attributes_that_are_not_listed(received: Receiver) -> None:
+    for metric in METRICS:
+        for attributes in received.points[metric.name]:
+            assert {key for key, _ in attributes} <= set(metric.attributes)
+
+
+def test_sessions_are_counted_where_they_are(received: Receiver) -> None:
+    by_state = {
+        attributes[0][1]: point
+        for attributes, point in received.points["phonic.session.active"].items()
+    }
+    assert {"connecting", "ready", "listening", "reconnecting"} <= set(by_state)
+    assert not any(point.as_int or point.as_double for point in by_state.values()), "all have ended"
+    assert received.value("phonic.session.duration", error__type="conversation_ended") == 1
+
+
+def test_conversations_and_outages_say_how_they_went_on(received: Receiver) -> None:
+    for start in ("new", "resumed", "fresh"):
+        assert received.value("phonic.conversation.starts", phonic__conversation__start=start) == 1
+    for outcome in ("resumed", "fresh"):
+        assert (
+            received.value(
+                "phonic.outage.duration", phonic__outcome=outcome, phonic__event="connection_closed"
+            )
+            == 1
+        )
+
+
+def test_an_answer_is_measured_by_us_and_by_phonic(received: Receiver) -> None:
+    assert received.value("phonic.response.latency") == 1
+    assert received.value("phonic.response.part.duration", phonic__response__part="llm_ms") == 1
+    part = received.points["phonic.response.part.duration"][(("phonic.response.part", "llm_ms"),)]
+    assert part.sum == pytest.approx(0.21)
+    assert received.value("phonic.interruptions") == 1
+    assert received.value("phonic.usage.spoken") == pytest.approx(0.02, abs=0.02)
+
+
+def test_tool_calls_have_the_names_that_their_authors_gave_them(received: Receiver) -> None:
+    name = "phonic.tool_call.duration"
+    assert (
+        received.value(name, gen_ai__tool__name="opening_hours", phonic__outcome="processed") == 1
+    )
+    assert received.value(name, gen_ai__tool__name="unknown", phonic__outcome="abandoned") == 1
+
+
+def test_errors_and_replies_that_did_not_come_are_counted(received: Receiver) -> None:
+    assert received.value("phonic.errors", error__type="connection_lost") >= 2
+    assert received.value("phonic.reply.failures", error__type="closed") == 1
+
+
+def test_the_callers_audio_is_counted_by_its_fate(received: Receiver) -> None:
+    assert received.value("phonic.usage.heard", phonic__audio__fate="sent") == pytest.approx(0.02)

@@ -1,0 +1,90 @@
+"""One call in which everything happens that is measured; its metrics go out by OTLP.
+
+A program of its own, because a process can set its meter provider once only::
+
+    python -m support.metered_call http://127.0.0.1:4318/v1/metrics
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from livekit import rtc
+from livekit.agents import APIConnectOptions, function_tool, llm
+from opentelemetry import metrics
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from support.scripted import KEY, SILENCE, PhonicServer, conversation, read
+
+from phonic_fsm import RealtimeModel
+from phonic_fsm._wire import client
+from phonic_fsm._wire import server as phonic
+
+
+@function_tool
+async def opening_hours() -> str:
+    """Look up the opening hours."""
+    return "nine to five"
+
+
+async def hold_a_call() -> None:
+    async with PhonicServer() as server:
+        model = RealtimeModel(
+            api_key=KEY,
+            base_url=server.url,
+            conn_options=APIConnectOptions(max_retry=1, retry_interval=0, timeout=5),
+        )
+        async with conversation(model, server, tools=[opening_hours]) as (session, peer, emitted):
+            session.push_audio(rtc.AudioFrame(bytes(960), 24_000, 1, 480))
+            await peer.send(
+                phonic.UserStartedSpeaking(),
+                phonic.UserFinishedSpeaking(),
+                phonic.ToolCall("call_1", "opening_hours"),
+            )
+            await read(await emitted.next("generation_created"))
+            context = session.chat_ctx
+            context.items.append(
+                llm.FunctionCallOutput(call_id="call_1", output="nine to five", is_error=False)
+            )
+            await session.update_chat_ctx(context)
+            await peer.expect(client.ToolCallOutput)
+            await peer.send(
+                phonic.ToolCallOutputProcessed(tool_call_id="call_1"),
+                phonic.AssistantStartedSpeaking(),
+                phonic.AudioChunk(SILENCE, "Nine to five.", {"llm_ms": 210.0}),
+            )
+            await emitted.next("generation_created")
+            await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+            await emitted.next("input_speech_stopped")
+            # A tool that nobody has defined, and a connection that is lost before its output.
+            await peer.send(phonic.ToolCall("call_2", "invented"))
+            await emitted.next("generation_created")
+            peer.cut()
+            resumed = await server.accept()
+            await resumed.send(phonic.ConversationReconnected())
+            await emitted.next("session_reconnected")
+            resumed.cut()
+            refused = await server.accept()
+            await refused.close(4000, "no such conversation")
+            fresh = await server.accept()
+            await fresh.open_conversation("conv_2")
+            await emitted.next("session_reconnected")
+            reply = session.generate_reply()
+            await fresh.send(phonic.AssistantEndedConversation())
+            await fresh.close()
+            await emitted.state("closed")
+            await asyncio.wait([reply])
+
+
+def main() -> None:
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(sys.argv[1]), 600_000)
+    provider = MeterProvider([reader])
+    metrics.set_meter_provider(provider)
+    asyncio.run(hold_a_call())
+    provider.shutdown()
+
+
+if __name__ == "__main__":
+    main()
