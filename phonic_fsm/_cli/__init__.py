@@ -347,6 +347,31 @@ def scenario(
     raise typer.Exit(run_scenario(trace, out))
 
 
+@app.command(epilog="Example: phonic-fsm fetch call.jsonl")
+def fetch(
+    trace: Annotated[Path, typer.Argument(help="A trace that a session has recorded.")],
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="The server's address, such as that of the simulator. Without it: "
+            "PHONIC_BASE_URL, else Phonic's own."
+        ),
+    ] = None,
+) -> None:
+    """Get Phonic's own record of a recorded call: transcripts, recording, latencies, tool calls.
+
+    It asks for the conversation that the trace names, with the key in PHONIC_API_KEY, and writes
+    call.phonic.json and call.phonic.wav beside call.jsonl. The page of phonic-fsm report then
+    shows both sides of the call.
+
+    Exit 1: Phonic has no such conversation, or refuses. Exit 2: there is no key, the trace names no
+    conversation, or something is mistyped.
+    """
+    from .fetch import run_fetch  # noqa: PLC0415
+
+    raise typer.Exit(run_fetch(trace, base_url))
+
+
 @app.command(epilog="Example: phonic-fsm probe --only transcript --only error")
 def probe(
     base_url: Annotated[

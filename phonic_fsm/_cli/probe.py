@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from phonic_fsm._probe import Finding, Refused, Transcript, probe
-from phonic_fsm._runtime.endpoint import Endpoint
 from phonic_fsm.simulator import DOUBTS
 
+from .endpoint import endpoint_or_fail
 from .failure import INTERRUPTED, CommandFailed
 from .interrupt import run_until_interrupted
 from .text import printable
@@ -24,7 +23,7 @@ def run_probe(base_url: str | None, out: Path | None, only: list[str], agent: st
     Raises:
         CommandFailed: there is no key, the address or a doubt is wrong, or the file exists.
     """
-    endpoint = _endpoint(base_url)
+    endpoint = endpoint_or_fail(base_url)
     if unknown := sorted(set(only) - {doubt.name for doubt in DOUBTS}):
         names = ", ".join(doubt.name for doubt in DOUBTS)
         raise CommandFailed(f"no doubt is named {printable(unknown[0])!r}; there are {names}")
@@ -60,17 +59,6 @@ def run_probe(base_url: str | None, out: Path | None, only: list[str], agent: st
         return 1
     _sum_up(console, findings, out)
     return 0
-
-
-def _endpoint(base_url: str | None) -> Endpoint:
-    key = os.environ.get("PHONIC_API_KEY")
-    if not key:
-        raise CommandFailed("the environment variable PHONIC_API_KEY is not set: Phonic's key")
-    url = base_url or os.environ.get("PHONIC_BASE_URL")
-    try:
-        return Endpoint(key, url) if url else Endpoint(key)
-    except ValueError as error:
-        raise CommandFailed(printable(str(error))) from error
 
 
 def _sum_up(console: Console, findings: list[Finding], out: Path) -> None:

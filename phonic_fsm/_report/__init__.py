@@ -10,6 +10,8 @@
     What was said.
 ``rules``
     Finds what stands out in the lanes, as ``findings``.
+``both_sides``
+    The conversation beside Phonic's record of it, if that has been fetched.
 ``numbers``
     The figures of ``trace.stats`` in words.
 ``sound``

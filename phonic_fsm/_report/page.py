@@ -6,6 +6,7 @@ import base64
 import html
 from collections.abc import Iterator, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -18,6 +19,7 @@ from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._replay import ReplayedStep
 from phonic_fsm.trace._stats import measure
 
+from .both_sides import Beginning, BothSides, both_sides
 from .call import Call
 from .conversation import ConversationBuilder, Entry
 from .document import document
@@ -27,7 +29,7 @@ from .log import Log, LogLine
 from .numbers import Number, numbers
 from .overview import Overview, summed_up
 from .rules import RULES, Rule, findings
-from .sound import Sound, sound_of
+from .sound import Sound, recording_of, sound_of
 from .steps import StepColumns, Steps
 from .waterfall import Waterfall, waterfalls
 
@@ -45,6 +47,7 @@ _SCRIPTS = (
     "steps.js",
     "chosen.js",
     "conversation.js",
+    "both-sides.js",
     "main.js",
 )
 """In an order in which each uses only those before it."""
@@ -98,6 +101,8 @@ class _Data(Struct):
     numbers: list[Number]
     turns: list[Waterfall]
     log: list[LogLine]
+    both_sides: BothSides | None
+    """Phonic's record beside the trace, if it has been fetched."""
 
 
 def make_report(
@@ -123,17 +128,24 @@ def make_report(
     call = Call(reader)
     steps, conversation = Steps(), ConversationBuilder()
     builder = LaneBuilder(reader.header.settings)
+    beginnings: list[Beginning] = []
 
     def lines() -> Iterator[Line]:
         for line, explanation in call:
             steps.take(line, explanation)
             builder.take(line)
             conversation.take(line)
+            if line.event["type"] == "conversation_created":
+                begun = Beginning(str(line.event["conversation_id"]), line.seq, line.t)
+                beginnings.append(begun)
             yield line
 
     figures = measure(lines())
     lanes = builder.lanes()
     found = _with_divergence(findings(lanes, rules), call)
+    entries = conversation.entries(lanes)
+    # A redacted trace may lie beside the call's audio and Phonic's record, which are not redacted.
+    silent = reader.header.redacted
     data = _Data(
         name=reader.path.name,
         package=reader.header.package,
@@ -145,26 +157,25 @@ def make_report(
         steps=steps.columns(),
         lanes=lanes,
         bin=BIN,
-        conversation=conversation.entries(lanes),
+        conversation=entries,
         findings=found,
         rules=[(rule.name, rule.when) for rule in rules],
         numbers=numbers(figures),
         turns=waterfalls(figures.turns),
-        log=[]
-        if log is None or reader.header.redacted
-        else log.beside(reader.header.started, lanes.seconds),
+        log=[] if log is None or silent else log.beside(reader.header.started, lanes.seconds),
+        both_sides=None if silent else both_sides(reader.path, beginnings, entries),
     )
-    # A redacted trace may lie beside the audio of the call, which is not redacted.
-    silent = reader.header.redacted
     sound = Sound() if silent else sound_of(reader.path, builder.heard, lanes.seconds)
+    recording = _recording(reader.path, data.both_sides, lanes.seconds)
     page = document(
         "page.html",
         name=data.name,
         styles=("page.css",),
         scripts=_SCRIPTS,
         data=data,
-        media=bool(sound.wav),
-        sound=_player(sound),
+        media=bool(sound.wav or recording.wav),
+        sound=_player(sound, "sound", "the call's audio")
+        + _player(recording, "recording", "Phonic's recording"),
         home=f'<a href="{html.escape(index)}">All calls</a>' if index else "",
     )
     seen = summed_up(reader, lanes, figures, found)
@@ -215,10 +226,19 @@ def _with_divergence(found: list[Finding], call: Call) -> list[Finding]:
     return [divergence, *found]
 
 
-def _player(sound: Sound) -> str:
+def _recording(trace: Path, compared: BothSides | None, seconds: float) -> Sound:
+    kept = [
+        (trace.with_name(Path(conversation.recording).name), conversation.began)
+        for conversation in (compared.conversations if compared else ())
+        if conversation.recording
+    ]
+    return recording_of(kept, seconds) if kept else Sound()
+
+
+def _player(sound: Sound, name: str, what: str) -> str:
     if sound.wav:
         wav = base64.b64encode(sound.wav).decode()
-        return f'<audio id="sound" preload="auto" src="data:audio/wav;base64,{wav}"></audio>'
+        return f'<audio id="{name}" preload="auto" src="data:audio/wav;base64,{wav}"></audio>'
     if sound.remark:
-        return f'<p class="muted">Without the call\'s audio: {html.escape(sound.remark)}.</p>'
+        return f'<p class="muted">Without {what}: {html.escape(sound.remark)}.</p>'
     return ""

@@ -1,6 +1,6 @@
-"""Mixes the call's audio into one sound, as the caller heard it.
+"""Mixes the call's audio into one sound, as the caller heard it; Phonic's recording is another.
 
-The sound runs on the trace's clock, as the caller's file does. The assistant's audio came ahead of
+A sound runs on the trace's clock, as the caller's file does. The assistant's audio came ahead of
 its playback, so each piece of it is put where ``lanes`` says that it was heard.
 """
 
@@ -61,11 +61,32 @@ def sound_of(trace: Path, heard: Iterable[Heard], seconds: float) -> Sound:
     return Sound(_wav(mix, rate))
 
 
-def _opened(path: Path) -> wave.Wave_read:
+def recording_of(files: Iterable[tuple[Path, float]], seconds: float) -> Sound:
+    """Mix Phonic's recordings, of which each began at a moment of the trace's clock (s)."""
+    try:
+        with ExitStack() as stack:
+            opened = [(stack.enter_context(_opened(path, 2)), began) for path, began in files]
+            best = min(wav.getframerate() for wav, _ in opened)
+            fit = [rate for rate in RATES if rate <= best and rate * seconds <= LARGEST]
+            if not fit:
+                return Sound(remark=f"{seconds / 60:.0f} minutes are too long for a page")
+            mix = np.zeros(round(seconds * fit[0]), np.float32)
+            for wav, began in opened:
+                for minute in _minutes(max(0.0, seconds - began)):
+                    piece = Heard(
+                        start=minute.start + began, end=minute.end + began, source=minute.source
+                    )
+                    _add(mix, fit[0], wav, piece)
+    except (OSError, EOFError, wave.Error) as error:
+        return Sound(remark=f"it cannot be read: {error}")
+    return Sound(_wav(mix, fit[0]))
+
+
+def _opened(path: Path, most_channels: int = 1) -> wave.Wave_read:
     wav = wave.open(str(path), "rb")  # noqa: SIM115 - closed by the caller's stack
-    if (wav.getnchannels(), wav.getsampwidth()) != (1, 2):
+    if wav.getnchannels() > most_channels or wav.getsampwidth() != 2:
         wav.close()
-        raise wave.Error(f"{path.name} is not mono PCM16")
+        raise wave.Error(f"{path.name} is not {'mono ' if most_channels == 1 else ''}PCM16")
     return wav
 
 
@@ -79,7 +100,9 @@ def _add(mix: np.ndarray[Any, Any], rate: int, wav: wave.Wave_read, piece: Heard
     own = wav.getframerate()
     wav.setpos(min(round(piece.source * own), wav.getnframes()))
     pcm = wav.readframes(round((piece.end - piece.start) * own))
-    samples = np.frombuffer(pcm, "<i2", len(pcm) // 2)  # a crash may leave half a sample
+    channels = wav.getnchannels()
+    whole = len(pcm) // (2 * channels)  # a crash may leave half a sample
+    samples = np.frombuffer(pcm, "<i2", whole * channels).reshape(-1, channels).mean(axis=1)
     # A new sample is the mean of the old samples of the same time.
     sums = np.concatenate(([0.0], np.cumsum(samples, dtype=np.float64)))
     edges = np.arange(round(len(samples) * rate / own) + 1) * (own / rate)

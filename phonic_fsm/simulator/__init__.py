@@ -4,6 +4,7 @@
 ``_channel``. ``_caller`` hears the caller with speech detection (``_vad``); ``_assistant`` answers
 with a ``_speaker`` and ``_tool_calls``; ``_floor`` knows who speaks. What they do is said by the
 ``_scenario`` and by the client's config, which ``_refusals`` checks and ``_settings`` interprets.
+``_history`` is what the service keeps of it all, and ``_rest`` hands it out as the REST API does.
 Where Phonic's behaviour is not known, ``_doubts`` lists what it may be.
 ``_voice`` makes the sounds. ``_recorded`` makes a scenario of a trace. Of the rest of the package
 the simulator uses only the messages' types, the audio formats and, for that, the reader of traces.

@@ -22,6 +22,7 @@ from phonic_fsm._wire.codec import encode
 from phonic_fsm._wire.config import ConfigOptions
 
 from ._doubts import Doubts
+from ._history import History
 
 
 @dataclass
@@ -85,6 +86,7 @@ class Channel:
 
     def __init__(self, news: News, doubts: Doubts) -> None:
         self.record = ConversationRecord(f"conv_{uuid.uuid4().hex}")
+        self.history = History()
         self._news = news
         self._doubts = doubts
         self._connection: ServerConnection | None = None
@@ -95,6 +97,7 @@ class Channel:
         """Use this connection from now on; None while there is none."""
         self._connection = connection
         self.record.connections += connection is not None
+        self.history.carried(connection is not None)
         self._news.changed()
 
     async def send(self, message: server.ServerMessage) -> None:
@@ -130,6 +133,7 @@ class Channel:
         if not isinstance(message, server.AudioChunk):
             self.record.sent.append(message)
             self._news.changed()
+        self.history.sent(message, self.record.config)
         with suppress(ConnectionClosed):  # the task that reads sees it and ends
             await self._connection.send(encode(_sent(message)), text=True)
 
@@ -139,6 +143,7 @@ class Channel:
             self.record.audio += message.audio
         else:
             self.record.received.append(message)
+            self.history.received(message)
         self._news.changed()
 
     def drop(self) -> None:

@@ -22,6 +22,7 @@ from phonic_fsm._wire import client
 from ._channel import Channel, ConversationRecord, News
 from ._conversation import TOO_LATE, Conversation
 from ._doubts import Doubts
+from ._rest import answer
 from ._scenario import Scenario, load_scenario
 
 logger = logging.getLogger("phonic_fsm.simulator")
@@ -78,7 +79,7 @@ class PhonicSimulator:
             self._handle,
             self._host,
             self._port,
-            process_request=_process_request,
+            process_request=self._process_request,
             server_header=SERVER,
             compression=None,
             close_timeout=1,
@@ -139,6 +140,18 @@ class PhonicSimulator:
         for conversation in self._by_id.values():
             await conversation.channel.close(code, reason)
 
+    def delete(self, conversation_id: str) -> None:
+        """Delete a conversation's transcripts and recording, as the REST API's DELETE does.
+
+        Raises:
+            KeyError: there is no such conversation.
+        """
+        self._by_id[conversation_id].channel.history.deleted = True
+
+    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        channels = {name: conversation.channel for name, conversation in self._by_id.items()}
+        return answer(request, channels) or _check_handshake(connection, request)
+
     async def _handle(self, connection: ServerConnection) -> None:
         assert connection.request is not None, "a handler runs after the handshake"
         query = parse_qs(urlsplit(connection.request.path).query)
@@ -157,7 +170,7 @@ class PhonicSimulator:
         await conversation.start(connection)
 
 
-def _process_request(connection: ServerConnection, request: Request) -> Response | None:
+def _check_handshake(connection: ServerConnection, request: Request) -> Response | None:
     target = urlsplit(request.path)
     if target.path != _PATH:
         return connection.respond(HTTPStatus.NOT_FOUND, "not found\n")

@@ -17,7 +17,7 @@ from phonic_fsm.simulator import speak
 TRACE = TRACES / "tool_call.jsonl"
 COMMANDS = (
     *("demo", "replay", "report", "stats", "diff", "redact"),
-    *("simulate", "scenario", "probe", "diagram"),
+    *("simulate", "scenario", "fetch", "probe", "diagram"),
 )
 
 

@@ -142,8 +142,9 @@ def traces(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("traces")
 def test_a_pages_command_does_its_work(page, command):
     words = shlex.split(re.split(r"[|>]", command)[0])[1:]
-    if words[0] in ("demo", "simulate", "probe", "guard"):
-        # These take their time, and have tests of their own: here, their options must exist.
+    if words[0] in ("demo", "simulate", "probe", "guard", "fetch"):
+        # These take their time, or need a server, and have tests of their own: here, their options
+        # must exist.
         missing = [
             word
             for word in words

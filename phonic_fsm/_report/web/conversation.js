@@ -1,7 +1,8 @@
 // The transcript, with the silences and outages where they fell.
 
+const WHO = { caller: "Caller", assistant: "Assistant", typed: "Typed", system: "System", tool: "Tool" };
+
 (() => {
-  const WHO = { caller: "Caller", assistant: "Assistant", typed: "Typed", system: "System", tool: "Tool" };
   const list = byId("talk");
   const items = call.conversation.map((entry) => ({ at: entry.at, step: entry.step, node: said(entry) }));
   for (const finding of findings) {
