@@ -32,6 +32,7 @@ from parity.differential_table import (  # noqa: E402
 from typer.models import ArgumentInfo  # noqa: E402
 
 from docs.bounds import table as bounds  # noqa: E402
+from docs.describe_findings import findings_page  # noqa: E402
 from docs.describe_options import page_table, sources  # noqa: E402
 from phonic_fsm._adapter.meters import METRICS  # noqa: E402
 from phonic_fsm._cli import app  # noqa: E402
@@ -193,6 +194,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
 
 FILES: dict[str, Callable[[], str]] = {
     "by-state.md": by_state,
+    "findings.md": findings_page,
     "state-diagram.md": by_event,
     "state-diagram.svg": svg,
     "trace.schema.json": trace_schema,

@@ -51,8 +51,13 @@ def test_nothing_is_found_in_a_healthy_call_but_notes(trace):
 def test_every_kind_is_recorded():
     names = {kind.trace for kind in WRONG} | set(HEALTHY)
     assert names == set(SCRIPTS) == {path.stem for path in KINDS.glob("*.jsonl")}
-    assert len({kind.trace for kind in WRONG}) > 32
+    assert len({kind.trace for kind in WRONG} - set(HEALTHY)) > 32
     assert len(HEALTHY) > 12
+
+
+def test_a_recorded_call_shows_each_rule():
+    """The page about findings names it; it is made from the rules and the same table."""
+    assert {kind.rule for kind in WRONG} == {rule.name for rule in RULES}
 
 
 @pytest.mark.parametrize("trace", sorted(SCRIPTS))

@@ -8,7 +8,7 @@ from phonic_fsm._report.severity import Severity
 
 
 class Kind(NamedTuple):
-    """A way in which calls go wrong."""
+    """A way in which calls go wrong, or something that is noted of them."""
 
     trace: str
     """The name of its trace, which is that of the script."""
@@ -81,6 +81,13 @@ WRONG = (
         f"No audio from the caller for {SECONDS}",
         "note",
     ),
+    Kind(
+        "one_interruption",
+        "LiveKit lets nothing through while the assistant begins",
+        "deaf-at-start",
+        "Only digital silence came while the assistant began",
+        "note",
+    ),
     # Answers.
     Kind(
         "late_answer",
@@ -88,6 +95,13 @@ WRONG = (
         "silence",
         f"Phonic did not answer for {SECONDS}: {SECONDS} of silence",
         "error",
+    ),
+    Kind(
+        "thinking_caller",
+        "the caller thinks for 11 s",
+        "silence",
+        f"Phonic heard no speech of the caller: {SECONDS} of silence",
+        "note",
     ),
     Kind(
         "slow_answers",
@@ -189,6 +203,13 @@ WRONG = (
         "cut-in",
         "The assistant began to speak while the caller spoke: " + f"{SECONDS} over each other",
         "warning",
+    ),
+    Kind(
+        "interrupted_by_the_agent",
+        "the agent's code interrupts an answer",
+        "dropped-answer",
+        f"The session interrupted an answer: {SECONDS} of it dropped",
+        "note",
     ),
     # Tools.
     Kind(
@@ -402,7 +423,7 @@ WRONG = (
         "warning",
     ),
 )
-"""What goes wrong, with which finding."""
+"""What goes wrong, or is noted, with which finding."""
 
 HEALTHY = {
     "small_talk": "two questions and their answers",
