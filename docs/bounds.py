@@ -11,10 +11,11 @@ from types import ModuleType
 from typing import NamedTuple
 
 from phonic_fsm import TraceLimits
-from phonic_fsm._adapter import listener, meters, metrics, telemetry
+from phonic_fsm._adapter import listener, meters, metrics, recovery, telemetry
 from phonic_fsm._core import guards, outgoing, prompt, timers, wording
 from phonic_fsm._runtime import connection, log, outbox, socket, uplink
 from phonic_fsm._wire import codec, server
+from phonic_fsm.durable import _journal
 from phonic_fsm.trace import _destination, _format, _recorder
 
 
@@ -177,6 +178,18 @@ BOUNDS = {
             "the trace ends, with a warning",
         ),
         Bound(
+            "What waits for a journal's store that does not work",
+            ((_journal, "LONGEST_QUEUE"), (_journal, "LARGEST_WAIT")),
+            "{0:,} steps, {1:mib}",
+            "the journal ends, with a warning; the call goes on",
+        ),
+        Bound(
+            "What `remember` keeps",
+            ((recovery, "LONGEST_STATE"),),
+            "{0:kib}",
+            "`ValueError`",
+        ),
+        Bound(
             "A trace",
             ((TraceLimits(), "trace_bytes"),),
             "{0:mb}, or as `trace_limits` says",
@@ -236,6 +249,7 @@ BOUND_NOTHING = {
     "phonic_fsm._adapter.config.MOST_IN_AUTO_MODE": "a rule of Phonic's for an option",
     "phonic_fsm._core.states.LONGEST": "after which time a state is named in the log",
     "phonic_fsm._runtime.secrets.LONGEST_LEFT": "how much of a secret a cut may leave",
+    "phonic_fsm.durable._journal.LONGEST_WAIT": "how long the end of a session waits",
     "phonic_fsm.trace._audio.LARGEST_GAP": "when silence is put into a file",
     "phonic_fsm.trace._format.LONGEST_AUDIO": "which traces are readable",
     "phonic_fsm.trace._format.LONGEST_CALL": "which traces are readable",

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         RetentionPeriod,
         Task,
     )
+    from ._adapter.past import Past
     from ._adapter.payloads import (
         ConversationKnown,
         Dtmf,
@@ -66,6 +67,7 @@ __all__ = [
     "IntelligenceLevel",
     "ObservabilityIntegration",
     "OutboundNumberPool",
+    "Past",
     "PhonicError",
     "PhonicMetrics",
     "PhonicModel",
@@ -102,6 +104,7 @@ __getattr__, __dir__ = lazy(
         "._adapter.payloads": (
             "ConversationKnown Dtmf PhonicTranscript StateChanged ToolCallSettled"
         ),
+        "._adapter.past": "Past",
         "._adapter.session": "RealtimeSession observe",
         "._adapter.tools": "PhonicToolConfig to_phonic_tool_definitions",
         "._core.states": "State",

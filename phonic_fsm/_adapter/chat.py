@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from livekit.agents import llm
 
 from .._core.events import Addition, UpdateChatContext
@@ -34,7 +36,8 @@ class SessionChat:
 
     def take_over(self, context: llm.ChatContext) -> None:
         """Keep the items of a new context. The history is about to be changed to it."""
-        self._items = {item.id: item for item in context.items}
+        present = {id_: item for id_, item in self._items.items() if id_ in self._history}
+        self._items = present | {item.id: item for item in context.items}
 
     def item(self, item_id: str) -> llm.ChatItem | None:
         """The item of this id as it is kept."""
@@ -59,6 +62,23 @@ class SessionChat:
         """The chat context as it is now."""
         kept = (self._items.get(item.id) for item in self._history)
         return llm.ChatContext([item for item in kept if item is not None])
+
+
+def restored(history: History, started: float, times: Mapping[str, float]) -> list[llm.ChatItem]:
+    """The history of a former process as chat items.
+
+    ``times`` (s after ``started``) has when most of them were added. LiveKit sorts by it.
+    """
+    items: list[llm.ChatItem] = []
+    latest = 0.0
+    for item in history:
+        if isinstance(item, OtherItem):
+            continue
+        latest = max(latest, times.get(item.id, 0.0))
+        made = to_chat_item(item)
+        made.created_at = started + latest
+        items.append(made)
+    return items
 
 
 def to_item(item: llm.ChatItem) -> Item:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import weakref
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any, get_args
 
@@ -12,22 +13,31 @@ from livekit.agents import (
     DEFAULT_API_CONNECT_OPTIONS,
     NOT_GIVEN,
     APIConnectOptions,
+    JobContext,
     NotGivenOr,
     get_job_context,
     llm,
 )
 from livekit.agents.utils import is_given, shortuuid
+from msgspec import structs
 
 from .._core.context import Settings
+from .._core.machine import SessionMachine
 from .._runtime.endpoint import Endpoint
 from .._runtime.secrets import Secrets
+from .._runtime.session import Recorder
 from .._wire.config import AudioFormat
+from ..durable._journal import JournalRecorder
+from ..durable._place import journals
 from ..trace._recorder import TraceRecorder
 from ..trace._recording import checked_recording
 from ..trace._rotation import TraceLimits
 from ..trace._sinks import Function
 from .config import changed, checked, to_config, warn_of_the_undocumented
 from .options import PhonicOptions
+from .past import Past
+from .recorders import together
+from .recovery import Succession, find_and_take_over, new_ownership, rememberable
 from .session import RealtimeSession
 
 if sys.version_info >= (3, 11):
@@ -52,6 +62,8 @@ class RealtimeModel(llm.RealtimeModel):
         redact_trace: bool = False,
         trace_audio: bool = False,
         trace_limits: TraceLimits = TraceLimits(),  # noqa: B008 - it cannot change
+        journal: NotGivenOr[str | PathLike[str] | None] = NOT_GIVEN,
+        repeatable_tools: Sequence[str] = (),
         unmute_prebuffer_ms: int = 1000,
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
         **options: Unpack[PhonicOptions],
@@ -77,6 +89,13 @@ class RealtimeModel(llm.RealtimeModel):
                 may be private.
             trace_audio: Whether both sides' audio is recorded, as WAV files beside the trace.
             trace_limits: How large a trace may become, and how many traces are kept.
+            journal: Where to keep a journal of each session, from which another process can go on
+                with the call if this one dies: a directory, for the processes of one host, or the
+                address of a Redis (``redis://`` or ``rediss://``). It holds all that is said.
+                ``None`` keeps none. Default: ``PHONIC_FSM_JOURNAL``.
+            repeatable_tools: The names of your tools that may run twice: if the process dies while
+                one runs, the next process runs it again. Of any other tool, Phonic is told that its
+                outcome is not known.
             unmute_prebuffer_ms: Push-to-talk: how much of the caller's audio from before
                 ``start_user_activity`` Phonic hears (ms, 0 to 10000). LiveKit's own turn detection
                 calls it half a second after the caller has begun to speak. With 0, nothing that is
@@ -208,6 +227,11 @@ class RealtimeModel(llm.RealtimeModel):
             if target is not None
             else None
         )
+        place = journal if is_given(journal) else os.environ.get("PHONIC_FSM_JOURNAL") or None
+        self._journals = None if place is None else journals(place)
+        self._repeatable_tools = _names("repeatable_tools", repeatable_tools)
+        self._succession: Succession | None = None
+        """What the next session goes on from."""
         self._conn_options = conn_options
         self._sessions: weakref.WeakSet[RealtimeSession] = weakref.WeakSet()
 
@@ -230,6 +254,7 @@ class RealtimeModel(llm.RealtimeModel):
         """
         options = self._options | ({"push_to_talk": True} if turn_detection_disabled else {})
         config, tool_configs = to_config(options, self._audio_format)
+        succession, self._succession = self._succession, None
         settings = Settings(
             id_seed=shortuuid(),
             config=config,
@@ -238,25 +263,78 @@ class RealtimeModel(llm.RealtimeModel):
             answer_timeout=self._conn_options.timeout,
             unmute_prebuffer_ms=self._unmute_prebuffer_ms,
         )
+        machine = SessionMachine(settings)
+        if succession is not None:
+            machine = succession.machine
+            settings = machine.context.settings
+            # What a journal has of it may be masked.
+            machine.context.config = structs.replace(
+                machine.context.config, configuration_endpoint=config.configuration_endpoint
+            )
         secrets = Secrets(self._endpoint.api_key)
         secrets.learn(config)
-        recorder = None
+        recorders: list[Recorder] = []
         if self._recording is not None:
             job, room = _job_and_room()
-            recorder = TraceRecorder(self._recording, settings, secrets, job=job, room=room)
+            recorders.append(TraceRecorder(self._recording, settings, secrets, job=job, room=room))
+        lease = None
+        if self._journals is not None:
+            lease = (
+                succession.ownership
+                if succession is not None
+                else new_ownership(self._journals, settings)
+            )
+            folded = succession.folded if succession is not None else None
+            recorders.append(JournalRecorder(lease, settings, secrets, folded))
         session = RealtimeSession(
             self,
-            settings,
+            machine,
             self._endpoint,
             secrets=secrets,
             options=options,
             tool_configs=tool_configs,
-            audio_format=self._audio_format,
+            audio_format=settings.config.output_format or self._audio_format,
             connect_timeout=self._conn_options.timeout,
-            recorder=recorder,
+            recorder=together(recorders),
+            lease=lease,
+            succession=succession,
+            repeatable_tools=self._repeatable_tools,
         )
         self._sessions.add(session)
         return session
+
+    async def recover(self, context: JobContext | str) -> Past | None:
+        """Take over the call that this job is to go on with; ``None`` for a new call.
+
+        Call it before the ``AgentSession`` is started. It finds the call by the job's metadata, as
+        a guard dispatches it, or by the room; takes its journal over; and removes the participant
+        of the process that is gone. The model's next session goes on with the call. Where that
+        cannot be, the log says why, and the call begins anew. Outside of a job, as in a test, give
+        it the journal's name.
+
+        Raises:
+            ValueError: the model keeps no journals.
+        """
+        if self._journals is None:
+            raise ValueError("recover: this model has no journal=, so there is nothing to recover")
+        found = await find_and_take_over(self._journals, context)
+        if found is None:
+            return None
+        self._succession, metadata = found
+        return self._succession.past(self._repeatable_tools, metadata)
+
+    def remember(self, value: object) -> None:
+        """Keep a JSON value with the journals of this model's sessions, in place of the last one.
+
+        A process that takes the call over finds it in ``Past.state``. Without ``journal=`` this
+        does nothing.
+
+        Raises:
+            ValueError: it is no JSON value, or takes more than 64 KiB.
+        """
+        checked = rememberable(value)
+        for session in tuple(self._sessions):
+            session.remember(checked)
 
     def update_options(self, **options: Unpack[PhonicOptions]) -> None:
         """Change options of this model and of its sessions, also during a call.
@@ -398,3 +476,12 @@ def _job_and_room() -> tuple[str, str]:
     """The id of LiveKit's job and the name of its room; empty outside of a job."""
     context = get_job_context(required=False)
     return (context.job.id, context.job.room.name) if context is not None else ("", "")
+
+
+def _names(option: str, names: object) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise ValueError(f"{option} must be a list of names, got {names!r}")
+    for name in names:
+        if not (isinstance(name, str) and name):
+            raise ValueError(f"{option} must be a list of names, got {name!r} in it")
+    return tuple(names)

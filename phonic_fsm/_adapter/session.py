@@ -25,7 +25,6 @@ from msgspec import UNSET, UnsetType
 
 from .._audio.formats import WIRE_FORMATS
 from .._core import effects, events
-from .._core.context import Settings
 from .._core.events import name_of
 from .._core.machine import SessionMachine, Step
 from .._core.states import State
@@ -59,6 +58,7 @@ from .payloads import (
     ToolCallSettled,
 )
 from .playback import Playback
+from .recovery import Succession
 from .sendable import sendable
 from .telemetry import begin_spans
 from .tools import ToolConfigs, arguments_for, offered_by
@@ -110,7 +110,7 @@ class RealtimeSession(
     def __init__(
         self,
         model: llm.RealtimeModel,
-        settings: Settings,
+        machine: SessionMachine,
         endpoint: Endpoint,
         *,
         secrets: Secrets,
@@ -120,6 +120,8 @@ class RealtimeSession(
         connect_timeout: float,
         recorder: Recorder | None,
         lease: Lease | None = None,
+        succession: Succession | None = None,
+        repeatable_tools: tuple[str, ...] = (),
     ) -> None:
         super().__init__(model)
         self._wire_format = WIRE_FORMATS[audio_format]
@@ -136,6 +138,8 @@ class RealtimeSession(
         """The one before, until LiveKit cannot have it to play any more."""
         self._replies: dict[str, Reply] = {}
         self._requests = 0
+        self._request_prefix = "reply" if succession is None else f"reply_{succession.number}"
+        """Requests of a process that had the call before are told apart from those of this one."""
         self._collecting: set[asyncio.Task[None]] = set()
         """One task for each stream of text that ``say`` reads."""
         self._times = SessionTimes(model)
@@ -144,7 +148,6 @@ class RealtimeSession(
         self._turn_started_at: float | None = None
         """When the caller began the turn whose transcript is to come (s, by the wall clock)."""
         self._warned: set[str] = set()
-        machine = SessionMachine(settings)
         self._chat = chat.SessionChat(machine.context.history)
         self._runtime = SessionRuntime(
             machine,
@@ -157,7 +160,11 @@ class RealtimeSession(
             lease=lease,
             on_step=self._tell_listeners,
             on_passage=self._meters.passed if self._meters is not None else None,
+            first=events.Open() if succession is None else succession.event(repeatable_tools),
         )
+        if succession is not None:
+            for item in succession.items(machine):
+                self._chat.add(item)
         self._listener = Listener(self._runtime.dispatch)
         self._observer = Observer(
             self, self._runtime.dispatch_unattended, self._runtime.end_recording
@@ -513,7 +520,7 @@ class RealtimeSession(
     def _new_reply(self) -> tuple[str, Reply]:
         self._requests += 1
         self._times.asked()
-        request_id = f"reply_{self._requests}"
+        request_id = f"{self._request_prefix}_{self._requests}"
         reply: Reply = asyncio.get_running_loop().create_future()
         self._replies[request_id] = reply
 
@@ -549,6 +556,10 @@ class RealtimeSession(
         asked for again.
         """
         self._runtime.dispatch(events.Restart())
+
+    def remember(self, value: Any) -> None:
+        """Keep a JSON value with the journal, for a process that takes the call over."""
+        self._runtime.dispatch(events.RememberState(value))
 
     def interrupt(self) -> None:
         """End the open generation at once. The rest of the assistant's turn is dropped.

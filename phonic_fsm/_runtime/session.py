@@ -23,6 +23,7 @@ from livekit import rtc
 from .._audio.formats import WireFormat
 from .._core import effects, events
 from .._core.events import EVENTS, Event
+from .._core.history import History
 from .._core.machine import SessionMachine, Step
 from .._core.reading import READ
 from .._core.states import LONGEST, State
@@ -53,6 +54,9 @@ class Recorder(Protocol):
 
     def record(self, step: Step) -> None: ...
 
+    def checkpoint(self, history: History) -> events.Checkpoint | None:
+        """A checkpoint, if it is time for one. Asked for many times a second."""
+
     def record_audio(self, audio: bytes) -> None: ...
 
     def close(self) -> None:
@@ -81,12 +85,14 @@ class SessionRuntime:
         lease: Lease | None = None,
         on_step: Callable[[Step], None] | None = None,
         on_passage: Callable[[Passage], None] | None = None,
+        first: events.Open | events.TakeOver = events.Open(),  # noqa: B008 - it cannot change
     ) -> None:
         """``perform`` has the functions for the effects that the runtime does not carry out itself.
 
         If another process may take the call over, ``lease`` says whether it has. ``on_step`` is
         called with every step, after its effects have been carried out, and ``on_passage`` once a
-        second, and at the end, with what became of the caller's audio.
+        second, and at the end, with what became of the caller's audio. ``first``
+        is the first event; with ``take_over``, the machine has the memory of another process.
         """
         self._machine = machine
         self._endpoint = endpoint
@@ -110,6 +116,8 @@ class SessionRuntime:
             effects.StopTimer: self._stop_timer,
             effects.Log: self._write_log,
         }
+        self._own = self._perform.keys() - perform.keys()
+        """The effects that the runtime carries out itself."""
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Event] = deque()
         self._stepping = False
@@ -118,7 +126,7 @@ class SessionRuntime:
         self._last_heard: float | None = None
         self._entered = self._loop.time()
         self._stepping_from = machine.state
-        self._cause: Event = events.Open()
+        self._cause: Event = first
         """The event of the current step."""
         self._log = SessionLog(secrets)
         self._watchdog: asyncio.TimerHandle | None = None
@@ -140,7 +148,7 @@ class SessionRuntime:
             self._make_connection = partial(FencedConnection, self._fence)
         self._fault: BaseException | None = None
         """What has failed in this package; the session ends with it."""
-        self.dispatch(events.Open())
+        self.dispatch(first)
 
     @property
     def state(self) -> State:
@@ -253,6 +261,10 @@ class SessionRuntime:
         self._stepping_from = step.source
         self._cause = event
         perform = self._perform
+        if type(event) is events.TakeOver:
+            # What concerns LiveKit tells the trace how what was open ends. It is another LiveKit.
+            own = {kind: perform[kind] for kind in self._own}
+            perform = dict.fromkeys(perform, _nothing) | own
         fault: BaseException | None = None
         for effect in step.effects:
             try:
@@ -372,6 +384,10 @@ class SessionRuntime:
         self._pacer = self._loop.call_at(following, self._keep_pace, following)
         if self._uplink.streams:
             self._uplink.keep_pace(now)
+        if self._recorder is not None:
+            checkpoint = self._recorder.checkpoint(self._machine.context.history)
+            if checkpoint is not None:
+                self.dispatch_unattended(checkpoint)
         if self._meter is not None and now - due > LATE:
             self.dispatch_unattended(events.EventLoopLate(round(now - due, 3)))
         if now - self._measured >= PERIOD:
@@ -412,5 +428,5 @@ class SessionRuntime:
         self.dispatch_unattended(EVENTS[event]())
 
 
-def _nothing(_: effects.KeepMemory) -> None:
-    """The recorder has written it."""
+def _nothing(_: Any) -> None:
+    """Carries out what is there for the trace alone."""

@@ -282,7 +282,10 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "What if a conversation is resumed before the service has noticed the loss: is it "
             "taken, or refused (4801) at first, or for good?",
             source="The SDK's reconnecting socket gives up at 4801, “invalid state”.",
-            handled="Where Phonic refuses, a fresh conversation goes on with the history.",
+            handled=(
+                "Where Phonic refuses, a fresh conversation goes on with the history. If the "
+                "process of the call has died, the resume is tried again first."
+            ),
         ),
     ] = "taken"
     resumed_turn: Annotated[
@@ -290,7 +293,10 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _asked(
             "After a resume, does the service go on with the turn that the loss cut off?",
             source="Nothing public says so.",
-            handled="The session waits 2 s for the answer to go on, and then asks for it.",
+            handled=(
+                "The session waits 2 s for the answer to go on, and then asks for it. If the "
+                "process of the call has died, it asks at once."
+            ),
         ),
     ] = "is_lost"
     repeated_output: Annotated[

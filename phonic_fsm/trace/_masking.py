@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import msgspec
 from msgspec import structs
 
 from .._core.context import Settings
-from .._core.effects import Effect, Send
+from .._core.effects import Effect, KeepMemory, Send
 from .._core.events import ConnectionClosed, Event, UpdateOptions
 from .._core.machine import Step
 from .._runtime.secrets import Secrets
@@ -20,6 +21,10 @@ from .._wire.client import ClientMessage, Config, Reset
 from .._wire.config import ConfigOptions
 
 C = TypeVar("C", bound=ConfigOptions)
+
+
+MASKED = frozenset((Send, KeepMemory))
+"""The effects that may hold such values."""
 
 
 class Masking:
@@ -33,7 +38,7 @@ class Masking:
 
     def step(self, step: Step) -> Step:
         event = self._event(step.event)
-        if event is step.event and Send not in map(type, step.effects):
+        if event is step.event and not MASKED.intersection(map(type, step.effects)):
             return step
         return Step(event, step.source, step.target, [self._effect(e) for e in step.effects])
 
@@ -45,7 +50,15 @@ class Masking:
         return event
 
     def _effect(self, effect: Effect) -> Effect:
+        if isinstance(effect, KeepMemory):
+            return KeepMemory(self._memory(effect.memory))
         return Send(self._message(effect.message)) if isinstance(effect, Send) else effect
+
+    def _memory(self, memory: dict[str, Any]) -> dict[str, Any]:
+        config = msgspec.convert(memory["config"], ConfigOptions)
+        held = msgspec.convert(memory["held"], list[ClientMessage])
+        masked = {"config": self._config(config), "held": [*map(self._message, held)]}
+        return {**memory, **msgspec.to_builtins(masked)}
 
     def _message(self, message: ClientMessage) -> ClientMessage:
         if isinstance(message, Config):

@@ -1,4 +1,4 @@
-"""Writes one session's trace: makes a line of each step and gives it to the sink.
+"""Writes one session's trace: gives the line of each step to the sink.
 
 Only the writer's thread uses this module, so it may wait for a disk.
 """
@@ -11,50 +11,21 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-import msgspec
-from msgspec import Struct
-
 from .._audio.formats import WIRE_FORMATS
 from .._core.context import Settings
-from .._core.events import Event
 from .._core.machine import Step
-from .._core.states import State
 from .._runtime.printable import printable
 from .._runtime.secrets import Secrets
-from .._version import __version__
 from .._wire.config import DEFAULT_FORMAT
-from .._wire.server import AudioChunk
 from ._audio import SideAudio
 from ._destination import Files, numbered
-from ._format import (
-    LONGEST_LINE,
-    NAME,
-    VERSION,
-    End,
-    EndReason,
-    Header,
-    levels,
-    recorded_effect,
-    recorded_event,
-)
-from ._masking import Masking
+from ._format import EndReason
+from ._lines import StepLines
 from ._recording import Recording
-from ._redaction import Redaction
 from ._rotation import make_room
 from ._sinks import FunctionSink, Sink, open_file
 
 logger = logging.getLogger("phonic_fsm")
-
-_encode = msgspec.json.Encoder().encode
-
-
-class _RecordedStep(Struct, frozen=True, rename={"source": "from", "target": "to"}):
-    seq: int
-    t: float
-    event: object
-    source: State
-    target: State
-    effects: list[object]
 
 
 class TraceOutput:
@@ -72,11 +43,9 @@ class TraceOutput:
         self._secrets = secrets
         self._started = datetime.now(timezone.utc)
         self._wire_format = WIRE_FORMATS[settings.config.output_format or DEFAULT_FORMAT]
-        self._steps = 0
         self._sink: Sink | None = None
         self._audio: SideAudio | None = None
-        self._told: Callable[[Step], Step]
-        """Makes a copy of a step in which secrets are masked, or everything private is redacted."""
+        self._lines = StepLines(settings, secrets, redact=recording.redact)
 
     @property
     def is_open(self) -> bool:
@@ -113,23 +82,7 @@ class TraceOutput:
                     self._wire_format.decode,
                     limits.trace_bytes,
                 )
-        if self._recording.redact:
-            redaction = Redaction(self._settings)
-            settings = redaction.settings
-            self._told = lambda step: redaction.step(step.event)
-        else:
-            masking = Masking(self._secrets)
-            settings = masking.settings(self._settings)
-            self._told = masking.step
-        header = Header(
-            trace=NAME,
-            version=VERSION,
-            package=__version__,
-            started=self._started.isoformat(timespec="milliseconds"),
-            settings=settings,
-            redacted=self._recording.redact,
-        )
-        self._sink.write([self._encode(header)])
+        self._sink.write([self._lines.header(self._started)])
 
     def write(self, queued: list[tuple[float, Step | bytes]]) -> bool:
         """Write steps and audio of the caller, each with its time (s since the trace began).
@@ -142,10 +95,7 @@ class TraceOutput:
         if caller:
             until, sent = caller[-1][0], b"".join(audio for _, audio in caller)
             self._guarded(lambda audio: audio.caller(sent, until))
-        lines = self._lines(steps)
-        if max(map(len, lines), default=0) > LONGEST_LINE:
-            raise ValueError(f"a step has more than {LONGEST_LINE // 2**20} MiB")
-        self._sink.write(lines)
+        self._sink.write(self._lines.of(steps, self._place))
         if self._sink.size < self._recording.limits.trace_bytes:
             return True
         logger.warning("the trace %s ends here: it has reached its largest size", self.name)
@@ -155,7 +105,7 @@ class TraceOutput:
     def end(self, reason: EndReason) -> None:
         """Write the last line, which says why no more steps follow."""
         assert self._sink is not None
-        self._sink.write([_encode(End(end=reason, seq=self._steps)) + b"\n"])
+        self._sink.write([self._lines.end(reason)])
 
     def linger(self) -> None:
         """Have all so far in the files, where a reader finds it. No more audio follows."""
@@ -183,44 +133,9 @@ class TraceOutput:
         with suppress(OSError):
             self.close()
 
-    def _lines(self, steps: list[tuple[float, Step]]) -> list[bytes]:
-        audio = [self._samples(step.event) for _, step in steps]
-        if not any(audio):
-            return [self._line(t, step) for t, step in steps]
-        joined, decode = b"".join(audio), self._wire_format.decode
-        found = levels(
-            decode(joined) if decode else joined,
-            [len(chunk) // self._wire_format.sample_bytes for chunk in audio],
-        )
-        return [self._line(t, step, level) for (t, step), level in zip(steps, found, strict=True)]
-
-    def _line(self, t: float, step: Step, level: float | None = None) -> bytes:
-        self._steps += 1
-        at = None
-        if self._audio is not None and (chunk := self._samples(step.event)):
-            at = self._guarded(lambda audio: audio.assistant(chunk))
-        told = self._told(step)
-        line = _RecordedStep(
-            self._steps,
-            round(t, 6),
-            recorded_event(told.event, level, at),
-            told.source,
-            told.target,
-            [recorded_effect(effect) for effect in told.effects],
-        )
-        return self._encode(line)
-
-    def _encode(self, line: Header | _RecordedStep) -> bytes:
-        data = _encode(line)
-        if self._secrets.are_in(data):
-            data = _encode(self._secrets.out_of(line))
-        return data + b"\n"
-
-    def _samples(self, event: Event) -> bytes:
-        """The event's audio, without a last sample that is not whole; empty for other events."""
-        audio = (event.audio or b"") if isinstance(event, AudioChunk) else b""
-        size = self._wire_format.sample_bytes
-        return audio[: len(audio) // size * size]
+    def _place(self, chunk: bytes) -> float | None:
+        """Keep the audio of a chunk, if audio is kept; returns where it begins in its file (s)."""
+        return self._guarded(lambda audio: audio.assistant(chunk))
 
     def _guarded(self, work: Callable[[SideAudio], float | None]) -> float | None:
         """Work with the audio files. If that fails, the audio ends, and the trace goes on."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from .._core.context import Settings
+from .._core.history import History
 from .._core.machine import Step
 from .._runtime.secrets import Secrets
 from .._wire.codec import encode
@@ -87,6 +88,9 @@ class TraceRecorder:
         if not isinstance(step.event, AudioChunk):
             # Audio is frequent, and can wait. Any other step may explain a crash that comes next.
             self._writer.look()
+
+    def checkpoint(self, _: History) -> None:
+        """A trace needs none."""
 
     def record_audio(self, audio: bytes) -> None:
         """Take audio of the caller, when it is sent."""

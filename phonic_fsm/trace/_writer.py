@@ -39,7 +39,9 @@ class Drained(Protocol):
 class Writer:
     """One thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval: float = INTERVAL) -> None:
+        """``interval`` is the seconds between two looks."""
+        self._interval = interval
         self._begin()
         _writers.add(self)
 
@@ -81,7 +83,7 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            self._look.wait(INTERVAL)
+            self._look.wait(self._interval)
             self._look.clear()
             ended = [recorder for recorder in tuple(self._recorders) if not recorder.drain()]
             with self._lock:

@@ -33,6 +33,7 @@ PUBLIC = {
         "IntelligenceLevel": "values",
         "ObservabilityIntegration": "values",
         "OutboundNumberPool": "dictionary",
+        "Past": "class",
         "PhonicError": "error",
         "PhonicMetrics": "class",
         "PhonicModel": "values",

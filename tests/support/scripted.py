@@ -23,6 +23,7 @@ from phonic_fsm import RealtimeModel, RealtimeSession
 from phonic_fsm._adapter.config import to_config
 from phonic_fsm._audio.formats import WIRE_FORMATS
 from phonic_fsm._core.context import Settings
+from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._runtime.lease import Lease
 from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm._runtime.uplink import silence
@@ -307,7 +308,7 @@ class Impatient:
         )
         return RealtimeSession(
             model,
-            settings,
+            SessionMachine(settings),
             model._endpoint,
             secrets=Secrets(KEY),
             options=self.options,

@@ -1,0 +1,82 @@
+"""An agent whose calls outlive its process: a tool, a handoff, and what it remembers of both.
+
+Run it as a worker, with a directory for the journals::
+
+    PHONIC_FSM_JOURNAL=journals/ LIVEKIT_URL=... LIVEKIT_API_KEY=... LIVEKIT_API_SECRET=... \
+        PHONIC_API_KEY=... python examples/durable_agent.py start
+
+If the process of a call is killed, and LiveKit dispatches the agent to its room again, the call
+goes on there. A worker needs a name for that: a guard dispatches it by its name.
+"""
+
+from __future__ import annotations
+
+from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, function_tool, llm
+
+from phonic_fsm import Past, RealtimeModel
+
+
+class Concierge(Agent):
+    def __init__(self, model: RealtimeModel, past: Past | None = None) -> None:
+        super().__init__(
+            instructions="You are the concierge of a small hotel. Be brief and warm.",
+            chat_ctx=past.chat_ctx if past else None,
+        )
+        self._model = model
+        self._is_new = past is None
+
+    async def on_enter(self) -> None:
+        # A call that goes on has been greeted, and Phonic is asked for what the guest is owed.
+        if self._is_new:
+            self.session.generate_reply(instructions="Greet the guest.")
+
+    @function_tool
+    async def get_weather(self, city: str) -> str:
+        """Look up today's weather.
+
+        Args:
+            city: The city to look up.
+        """
+        return f"sunny and 21 degrees in {city}"
+
+    @function_tool
+    async def transfer_to_bookings(self) -> tuple[Agent, str]:
+        """Transfer the guest to bookings, for anything about rooms and dates."""
+        self._model.remember({"agent": "bookings"})
+        return Bookings(self.chat_ctx.copy(exclude_instructions=True)), "Transferring you."
+
+
+class Bookings(Agent):
+    def __init__(self, chat_ctx: llm.ChatContext, *, is_new: bool = True) -> None:
+        super().__init__(
+            instructions="You take room bookings. Ask for the dates first.",
+            chat_ctx=chat_ctx,
+        )
+        self._is_new = is_new
+
+    async def on_enter(self) -> None:
+        if self._is_new:
+            self.session.generate_reply()
+
+
+def agent_for(model: RealtimeModel, past: Past | None) -> Agent:
+    """The agent that was active when the process died, or the first one."""
+    if past is not None and past.state == {"agent": "bookings"}:
+        return Bookings(past.chat_ctx, is_new=False)
+    return Concierge(model, past)
+
+
+server = AgentServer()
+
+
+@server.rtc_session(agent_name="concierge")
+async def entrypoint(ctx: JobContext) -> None:
+    # To look something up twice does no harm.
+    model = RealtimeModel(repeatable_tools=["get_weather"])
+    past = await model.recover(ctx)
+    session: AgentSession[None] = AgentSession(llm=model)
+    await session.start(agent_for(model, past), room=ctx.room)
+
+
+if __name__ == "__main__":
+    cli.run_app(server)

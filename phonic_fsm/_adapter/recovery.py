@@ -1,0 +1,238 @@
+"""Finds the call that this process is to go on with, and takes it over.
+
+``RealtimeModel.recover`` does it before there is a session; the model's next session then goes on
+from what is made here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import msgspec
+from livekit import api
+from livekit.agents import JobContext, get_job_context, llm
+
+from .._core import memory
+from .._core.context import Settings
+from .._core.events import TakeOver
+from .._core.history import Message
+from .._core.machine import SessionMachine
+from .._core.states import State
+from ..durable._fold import Folded, fold
+from ..durable._ownership import Ownership
+from ..durable._process import this_process
+from ..durable._store import Ended, Holder, Journal, JournalError, Journals, Status, journal_name
+from . import chat
+from .past import Past
+
+logger = logging.getLogger("phonic_fsm")
+
+METADATA_KEY = "phonic_fsm_journal"
+"""A guard dispatches a successor with a JSON object that names the journal under this key, and has
+the first job's own metadata under ``metadata``."""
+
+
+LONGEST_STATE = 64 * 2**10
+"""The most bytes of what the application remembers, as JSON."""
+
+REMOVED_WITHIN = 2.0
+"""Seconds that LiveKit gets to remove the participant of the process that is gone."""
+
+
+@dataclass(frozen=True)
+class Succession:
+    """What a session goes on from."""
+
+    journal: Journal
+    ownership: Ownership
+    folded: Folded
+    died: float
+    """When the process before was last alive (s since 1970)."""
+
+    @property
+    def machine(self) -> SessionMachine:
+        return self.folded.machine
+
+    @property
+    def number(self) -> int:
+        return self.journal.number
+
+    def event(self, repeatable: tuple[str, ...]) -> TakeOver:
+        """The first event of the session that goes on."""
+        now = time.time()
+        account, started = self.folded.account, self.folded.started.timestamp()
+        lost = self.died
+        if self.machine.state is State.reconnecting and account.lost_at is not None:
+            lost = started + account.lost_at
+        return TakeOver(
+            lost_for=round(max(now - lost, 0.0), 3),
+            repeatable=repeatable,
+            unheard=account.unheard(self.died - started),
+        )
+
+    def items(self, machine: SessionMachine) -> list[llm.ChatItem]:
+        """The history as chat items, each with the time when it was added."""
+        started, times = self.folded.started.timestamp(), self.folded.account.times
+        return chat.restored(machine.context.history, started, times)
+
+    def past(self, repeatable: tuple[str, ...], metadata: str) -> Past:
+        """What the agent is told. The machine itself takes no step yet."""
+        context = self.machine.context
+        preview = SessionMachine.from_memory(memory.encode(context), context.settings)
+        event = self.event(repeatable)
+        preview.step(event)
+        spoken = [
+            item.text
+            for item in preview.context.history
+            if isinstance(item, Message) and item.role == "assistant" and item.interrupted
+        ]
+        cut_off = event.unheard or context.generation is not None
+        return Past(
+            chat_ctx=llm.ChatContext(self.items(preview)),
+            state=self.folded.account.state,
+            interrupted=(spoken[-1] if spoken else "") if cut_off else None,
+            conversation_id=context.conversation_id,
+            gap=round(time.time() - self.died, 3),
+            metadata=metadata,
+        )
+
+
+_sessions = itertools.count(1)
+"""Numbers the realtime sessions of this process: a job may have several."""
+
+
+def new_ownership(store: Journals, settings: Settings) -> Ownership:
+    """The journal of a new call. It begins with its first line."""
+    context = get_job_context(required=False)
+    number = next(_sessions)
+    if context is None:
+        return Ownership(store, journal_name("", settings.id_seed, number), this_process())
+    holder = _holder(context, context.job.metadata)
+    return Ownership(store, journal_name(holder.room, holder.job, number), holder)
+
+
+def _holder(context: JobContext, metadata: str) -> Holder:
+    return this_process(
+        room=context.job.room.name,
+        job=context.job.id,
+        agent_name=context.job.agent_name,
+        identity=context.local_participant_identity,
+        metadata=metadata,
+    )
+
+
+def rememberable(value: object) -> Any:
+    """The value as JSON has it.
+
+    Raises:
+        ValueError: it is no JSON value, or takes more than ``LONGEST_STATE``.
+    """
+    try:
+        data = msgspec.json.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"remember: the value is no JSON value: {error}") from None
+    if len(data) > LONGEST_STATE:
+        raise ValueError(
+            f"remember: the value takes {len(data):,} bytes; it may take {LONGEST_STATE:,}"
+        )
+    return msgspec.json.decode(data)
+
+
+async def take_over(store: Journals, name: str, holder: Holder) -> Succession:
+    """Take a journal over, and read it.
+
+    Raises:
+        JournalError: it cannot be taken over, or cannot be read; the subclass says why.
+    """
+    return await anyio.to_thread.run_sync(_take_over, store, name, holder)
+
+
+def _take_over(store: Journals, name: str, holder: Holder) -> Succession:
+    status = next((one for one in store.statuses() if one.name == name), None)
+    beat = time.time() - status.beat_age if status is not None else 0.0
+    journal = store.take_over(name, holder)
+    try:
+        folded = fold(store.read(name))
+        if folded.machine.state is State.closed:
+            raise Ended(f"the call of journal {name} is over")
+    except JournalError:
+        # Nobody else can go on with it either.
+        journal.end()
+        raise
+    died = max(beat, folded.started.timestamp() + folded.last)
+    if not folded.is_complete:
+        logger.warning("the journal %s is not complete; the call goes on from what it has", name)
+    return Succession(journal, Ownership(store, name, holder, journal), folded, died)
+
+
+async def find_and_take_over(
+    store: Journals, context: JobContext | str
+) -> tuple[Succession, str] | None:
+    """The call that this job is to go on with, and the metadata of its first job.
+
+    ``None`` if there is none, or it cannot be gone on with; the log says why. Outside of a job,
+    ``context`` is the journal's name.
+    """
+    named: str | None = context if isinstance(context, str) else _named(context.job.metadata)
+    room = "" if isinstance(context, str) else context.job.room.name
+    try:
+        statuses = await anyio.to_thread.run_sync(store.statuses)
+    except JournalError as error:
+        logger.warning("the call in room %s begins anew: %s", room, error)
+        return None
+    status = _choose(statuses, named, room)
+    if status is None:
+        if named:
+            logger.warning("the call in room %s begins anew: no journal %s", room, named)
+        return None
+    metadata = status.holder.metadata
+    holder = this_process() if isinstance(context, str) else _holder(context, metadata)
+    try:
+        succession = await take_over(store, status.name, holder)
+    except JournalError as error:
+        logger.warning("the call in room %s begins anew: %s", room, error)
+        return None
+    if not isinstance(context, str):
+        await _remove(context, room, status.holder.identity)
+    return succession, metadata
+
+
+def _named(metadata: str) -> str | None:
+    """The journal that a guard's dispatch names."""
+    try:
+        said = msgspec.json.decode(metadata or "null")
+    except msgspec.DecodeError:
+        return None
+    name = said.get(METADATA_KEY) if isinstance(said, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _choose(statuses: list[Status], named: str | None, room: str) -> Status | None:
+    """The journal that is named; else the newest of this room that nobody has."""
+    if named is not None:
+        return next((one for one in statuses if one.name == named), None)
+    free = [one for one in statuses if one.holder.room == room and one.held in ("dead", "still")]
+    return min(free, key=lambda one: one.beat_age, default=None)
+
+
+async def _remove(context: JobContext, room: str, identity: str) -> None:
+    """Remove the dead process's participant: the caller would see two agents, and wait for one."""
+    if not identity or identity == context.local_participant_identity:
+        return
+    try:
+        with anyio.fail_after(REMOVED_WITHIN):
+            await context.api.room.remove_participant(
+                api.RoomParticipantIdentity(room=room, identity=identity)
+            )
+    except api.TwirpError as error:
+        if error.code != api.TwirpErrorCode.NOT_FOUND:
+            logger.warning("the former agent stays in room %s: %s", room, error)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        logger.warning("the former agent stays in room %s: %s", room, error or "no answer")

@@ -1,0 +1,81 @@
+"""From a journal's lines to the machine that its last owner had.
+
+It begins at the last checkpoint, so it takes about as long for a long call as for a short one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from .._core.machine import SessionMachine
+from ..trace._format import End, Header, Line, event_from
+from ._account import Account
+from ._store import JournalError
+
+_CHECKPOINT = b'"event":{"type":"checkpoint"'
+
+
+class Unreadable(JournalError):
+    """A journal's lines are no call: it is damaged, or another version has written it."""
+
+    __module__ = "phonic_fsm.durable"
+
+
+class Folded(Struct):
+    machine: SessionMachine
+    account: Account
+    started: datetime
+    """When the journal's clock was at 0."""
+    steps: int
+    """How many steps it holds."""
+    last: float
+    """When the last one was taken (s, by the journal's clock)."""
+    is_complete: bool
+    """Whether it holds all that its last owner has done, but for what was lost with the process."""
+
+
+def fold(lines: Iterable[bytes]) -> Folded:
+    """The machine as it was after the last line.
+
+    Raises:
+        Unreadable: the lines are no journal; the message says which one and why.
+    """
+    whole = list(lines)
+    number = 1
+    try:
+        header = msgspec.json.decode(whole[0], type=Header)
+        first = _start(whole)
+        machine = SessionMachine(header.settings)
+        account = Account(header.settings.config)
+        t, steps, is_complete = 0.0, 0, True
+        for number, text in enumerate(whole[first:], start=first + 1):  # noqa: B007 - for errors
+            if text.startswith(b'{"end"'):
+                msgspec.json.decode(text, type=End)
+                is_complete = False
+                break
+            line = msgspec.json.decode(text, type=Line)
+            event = event_from(line.event)
+            if _CHECKPOINT in text:
+                [kept] = line.effects
+                machine = SessionMachine.from_memory(kept["memory"], header.settings)
+            account.follow(line.t, machine.step(event))
+            t, steps = line.t, line.seq
+        return Folded(
+            machine, account, datetime.fromisoformat(header.started), steps, t, is_complete
+        )
+    except Exception as error:
+        # Whatever the machine raises comes from the lines: it is pure.
+        what = " ".join(str(error).split())
+        raise Unreadable(f"line {number}: {type(error).__name__}: {what}") from error
+
+
+def _start(lines: list[bytes]) -> int:
+    """The index of the line to begin with: the last checkpoint, or the first step."""
+    for index in range(len(lines) - 1, 0, -1):
+        if _CHECKPOINT in lines[index]:
+            return index
+    return 1

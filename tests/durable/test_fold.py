@@ -1,0 +1,158 @@
+"""A journal's lines become the machine that wrote them, from a checkpoint on if there is one."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import msgspec
+import pytest
+from support.record_traces import TRACES
+
+from phonic_fsm._core import events, memory
+from phonic_fsm._core.context import Settings
+from phonic_fsm._core.machine import SessionMachine, Step
+from phonic_fsm._runtime.secrets import Secrets
+from phonic_fsm._wire import server as phonic
+from phonic_fsm._wire.config import ConfigOptions
+from phonic_fsm.durable._account import Account
+from phonic_fsm.durable._fold import Folded, Unreadable, fold
+from phonic_fsm.trace import TraceReader
+from phonic_fsm.trace._format import event_from
+from phonic_fsm.trace._lines import StepLines
+
+RECORDED = sorted(TRACES.glob("*.jsonl"))
+SECOND = b"\0\0" * 24_000
+
+
+class Written:
+    """A session's journal, written as its recorder does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.machine = SessionMachine(settings)
+        self.account = Account(settings.config)
+        self._lines = StepLines(settings, Secrets("key"))
+        self.lines = [self._lines.header(datetime.now(timezone.utc))]
+
+    def take(self, t: float, event: events.Event) -> Step:
+        step = self.machine.step(event)
+        self.account.follow(t, step)
+        self.lines += self._lines.of([(t, step)])
+        return step
+
+    def checkpoint(self, t: float) -> None:
+        self.take(t, self.account.checkpoint(self.machine.context.history))
+
+
+def same(folded: Folded, written: Written) -> bool:
+    return memory.encode(folded.machine.context) == memory.encode(written.machine.context)
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_it_is_the_machine_that_wrote_it(path):
+    reader = TraceReader(path)
+    whole, marked = Written(reader.header.settings), Written(reader.header.settings)
+    lines = list(reader)
+    for line in lines:
+        whole.take(line.t, event_from(line.event))
+        marked.take(line.t, event_from(line.event))
+        if line.seq == len(lines) // 2:
+            marked.checkpoint(line.t)
+    for written in (whole, marked):
+        folded = fold(written.lines)
+        assert same(folded, written)
+        assert folded.steps == len(written.lines) - 1
+        assert folded.last == lines[-1].t
+        assert folded.is_complete
+        assert folded.account.unheard(9e9) == written.account.unheard(9e9)
+    assert fold(whole.lines).account.times == fold(marked.lines).account.times
+
+
+def test_the_lines_before_a_checkpoint_are_not_read():
+    written = talking()
+    written.checkpoint(3.0)
+    lines = [written.lines[0], *([b"damaged\n"] * (len(written.lines) - 2)), written.lines[-1]]
+    assert same(fold(lines), written)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"no JSON\n", "line 3: DecodeError"),
+        (b'{"seq":2,"t":1,"event":{"type":"new"},"from":"a","to":"b","effects":[]}\n', "line 3: V"),
+    ],
+)
+def test_a_line_that_is_no_step_is_named(line, problem):
+    written = talking()
+    with pytest.raises(Unreadable, match=problem):
+        fold([*written.lines[:2], line])
+    with pytest.raises(Unreadable, match="line 1"):
+        fold([])
+
+
+def test_a_journal_that_ends_before_its_call_says_so():
+    written = talking()
+    end = StepLines(written.machine.context.settings, Secrets("key")).end("overrun")
+    folded = fold([*written.lines, end])
+    assert not folded.is_complete
+    assert same(folded, written)
+
+
+# -- what was played ---------------------------------------------------------------------------
+
+
+def talking() -> Written:
+    """An answer of 4 s, one word a second, that comes at once, 1 s after the journal's begin."""
+    written = Written(Settings(id_seed="seed", config=ConfigOptions(output_format="pcm_24000")))
+    for event in (
+        events.Open(),
+        events.UpdateSession(instructions="Be kind.", tools=(), items=()),
+        events.ConnectionOpened(),
+        phonic.ReadyToStartConversation(),
+    ):
+        written.take(0.5, event)
+    written.take(1.0, phonic.AssistantStartedSpeaking())
+    for word in ("one ", "two ", "three ", "four "):
+        written.take(1.0, phonic.AudioChunk(SECOND, word))
+    written.take(1.0, phonic.AssistantFinishedSpeaking())
+    return written
+
+
+def heard(written: Written, t: float) -> list[tuple[str, float]]:
+    told = fold(written.lines).account.unheard(t)
+    assert told == written.account.unheard(t)
+    return [(answer.text, answer.seconds) for answer in told]
+
+
+def test_what_is_heard_follows_from_when_livekit_plays():
+    written = talking()
+    written.take(2.0, events.PlaybackStarted())
+    assert heard(written, 4.5) == [("one two ", 2.5)]
+    assert heard(written, 5.9) == []
+    written.take(3.5, events.PlaybackFinished(1.5, interrupted=True))
+    assert heard(written, 4.5) == []
+
+
+def test_where_livekit_says_nothing_it_follows_from_when_the_audio_came():
+    assert heard(talking(), 3.2) == [("one two ", 2.2)]
+
+
+def test_a_checkpoint_knows_what_is_played():
+    written = talking()
+    written.take(2.0, events.PlaybackStarted())
+    written.checkpoint(3.0)
+    assert heard(written, 4.5) == [("one two ", 2.5)]
+
+
+def test_the_caller_stops_what_is_played():
+    written = talking()
+    written.take(2.0, phonic.UserStartedSpeaking())
+    assert heard(written, 2.1) == []
+
+
+def test_what_the_application_remembers_comes_back():
+    written = talking()
+    written.take(2.0, events.RememberState({"guests": 2}))
+    assert fold(written.lines).account.state == {"guests": 2}
+    written.checkpoint(3.0)
+    state = fold(written.lines).account.state
+    assert msgspec.json.encode(state) == b'{"guests":2}'

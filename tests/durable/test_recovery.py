@@ -1,0 +1,230 @@
+"""A call whose process is killed goes on in another one, over the same simulated Phonic."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from livekit.agents import AgentSession
+from support.durable_agent import RATE, Clerk, model
+from support.processes import LONGEST, running
+
+from phonic_fsm import Past, observe
+from phonic_fsm._core.prompt import OUTCOME_UNKNOWN
+from phonic_fsm._wire import client
+from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
+from phonic_fsm.testing import Playback
+from phonic_fsm.trace import TraceReader, replay
+
+pytestmark = pytest.mark.anyio
+
+TESTS = Path(__file__).parents[1]
+WELCOME = "Welcome to the harbour restaurant. " * 6
+FIND = Turn(caller="Is there a table?", calls=(Call(tool="find_table", parameters={"guests": 2}),))
+BOOK = Turn(caller="Book it, please.", calls=(Call(tool="book_table", parameters={"guests": 2}),))
+ANSWER = Turn(caller="Where are you?", assistant="We are at the old harbour. " * 8)
+
+
+class First:
+    """The process that is killed."""
+
+    def __init__(self, process: Popen[str], journals: Path) -> None:
+        self._process = process
+        self._journals = journals
+
+    async def says(self, line: str) -> None:
+        """Wait until it has written this line."""
+        assert self._process.stdout is not None
+        with anyio.fail_after(LONGEST):
+            while (
+                said := await anyio.to_thread.run_sync(
+                    self._process.stdout.readline, abandon_on_cancel=True
+                )
+            ) != "":
+                if said.strip() == line:
+                    return
+        raise AssertionError(f"it ended before {line!r}")
+
+    def call(self, seconds: float) -> None:
+        """Have a caller speak there."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{seconds}\n")
+        self._process.stdin.flush()
+
+    async def killed(self) -> str:
+        """Kill it; returns the name of its journal."""
+        self._process.kill()
+        await anyio.to_thread.run_sync(self._process.wait)
+        [folder] = (path for path in self._journals.iterdir() if path.is_dir())
+        return folder.name
+
+
+@contextmanager
+def first_process(journals: Path, *arguments: str) -> Iterator[First]:
+    with running(
+        sys.executable,
+        "-m",
+        "support.durable_agent",
+        journals,
+        *arguments,
+        cwd=TESTS,
+        stdin=PIPE,
+        stderr=None,
+    ) as process:
+        yield First(process, journals)
+
+
+@dataclass
+class Second:
+    """The call in this process."""
+
+    past: Past
+    session: AgentSession[None]
+    clerk: Clerk
+    heard: anyio.Event
+    """Set when the caller hears the agent."""
+    journal: Path
+
+    async def is_heard(self) -> None:
+        with anyio.fail_after(LONGEST):
+            await self.heard.wait()
+
+
+@asynccontextmanager
+async def goes_on(
+    journals: Path, name: str, url: str, *, forgets: bool = False
+) -> AsyncIterator[Second]:
+    used = model(str(journals), url)
+    past = await used.recover(name)
+    assert past is not None
+    session: AgentSession[None] = AgentSession(llm=used)
+    output, heard = Playback(RATE), anyio.Event()
+    output.on("playback_started", lambda _: heard.set())
+    session.output.audio = output
+    clerk = Clerk() if forgets else Clerk(chat_ctx=past.chat_ctx)
+    await session.start(clerk)
+    observe(session)
+    try:
+        yield Second(past, session, clerk, heard, journals / name / "journal.jsonl")
+    finally:
+        await session.aclose()
+
+
+def replays(journal: Path) -> list[str]:
+    """The events of one trace over both processes, which replays."""
+    events = []
+    for step in replay(journal):
+        assert step.difference is None, f"step {step.line.seq}: {step.difference}"
+        events.append(str(step.line.event["type"]))
+    assert events.count("take_over") == 1
+    assert events.count("open") == 1
+    return events
+
+
+def sent(sim: PhonicSimulator, kind: type[Any]) -> list[Any]:
+    return [m for c in sim.conversations for m in c.received if isinstance(m, kind)]
+
+
+@pytest.mark.parametrize("resumed_turn", ["is_lost", "goes_on"])
+async def test_killed_in_mid_sentence(tmp_path, resumed_turn):
+    scenario = Scenario(replies=("As I was saying, welcome.",))
+    doubts = Doubts(resumed_turn=resumed_turn)
+    async with PhonicSimulator(scenario, doubts=doubts) as sim:
+        with first_process(tmp_path, sim.url, WELCOME) as first:
+            await first.says("a second was played")
+            name = await first.killed()
+            async with goes_on(tmp_path, name, sim.url) as second:
+                assert second.past.state == {"guests": 2}
+                assert second.past.interrupted is not None
+                assert WELCOME.startswith(second.past.interrupted.strip())
+                assert 0 < len(second.past.interrupted) < len(WELCOME) / 2
+                await second.is_heard()
+                assert len(sim.conversations) == 1
+                assert len(sent(sim, client.Config)) == 1, "nobody is greeted again"
+                assert len(sent(sim, client.GenerateReply)) == 1
+                [told] = sent(sim, client.AddSystemMessage)
+                assert second.past.interrupted.strip() in told.system_message
+                context = second.clerk.chat_ctx.items
+                assert any(second.past.interrupted in str(item) for item in context)
+        replays(second.journal)
+
+
+async def test_killed_while_the_caller_speaks(tmp_path):
+    async with PhonicSimulator(Scenario(turns=(ANSWER,), replies=("Pardon?",))) as sim:
+        with first_process(tmp_path, sim.url) as first:
+            await first.says("started")
+            first.call(30)
+            await first.says("the caller has spoken for a while")
+            name = await first.killed()
+            async with goes_on(tmp_path, name, sim.url) as second:
+                await second.is_heard()
+                assert len(sim.conversations) == 1
+                assert len(sent(sim, client.GenerateReply)) == 1
+        replays(second.journal)
+
+
+@pytest.mark.parametrize("turn", [FIND, BOOK], ids=["may_be_repeated", "must_not_be"])
+async def test_killed_while_a_tool_runs(tmp_path, turn):
+    scenario = Scenario(turns=(turn,), replies=("Let me see.",))
+    async with PhonicSimulator(scenario) as sim:
+        with first_process(tmp_path, sim.url) as first:
+            await first.says("started")
+            first.call(2)
+            await first.says("a tool runs")
+            name = await first.killed()
+            async with goes_on(tmp_path, name, sim.url) as second:
+                output = await sim.received(client.ToolCallOutput)
+                may_repeat = turn is FIND
+                assert output.output == ("table seven" if may_repeat else OUTCOME_UNKNOWN)
+                assert second.clerk.runs == (["find_table"] if may_repeat else [])
+                assert len(sent(sim, client.ToolCallOutput)) == 1
+                assert len(sim.conversations) == 1
+        replays(second.journal)
+
+
+async def test_killed_during_an_outage_of_phonics(tmp_path):
+    doubts = Doubts(early_resume="refused_once")
+    async with PhonicSimulator(Scenario(replies=("Here we are.",)), doubts=doubts) as sim:
+        with first_process(tmp_path, sim.url, WELCOME) as first:
+            await first.says("a second was played")
+            sim.drop()
+            await first.says("state reconnecting")
+            name = await first.killed()
+            async with goes_on(tmp_path, name, sim.url) as second:
+                await second.is_heard()
+                assert len(sent(sim, client.Config)) == 1
+        replays(second.journal)
+
+
+async def test_an_agent_that_forgets_what_was_said_goes_on_all_the_same(tmp_path):
+    async with PhonicSimulator(Scenario(replies=("As I was saying, welcome.",))) as sim:
+        with first_process(tmp_path, sim.url, WELCOME) as first:
+            await first.says("a second was played")
+            name = await first.killed()
+            async with goes_on(tmp_path, name, sim.url, forgets=True) as second:
+                await second.is_heard()
+                assert second.past.interrupted is not None
+                said = [item for item in second.clerk.chat_ctx.items if item.type == "message"]
+                assert said[0].text_content == second.past.interrupted
+                assert len(sent(sim, client.Config)) == 1
+        replays(second.journal)
+
+
+async def test_a_call_that_has_ended_is_not_taken_over(tmp_path):
+    async with PhonicSimulator(Scenario()) as sim:
+        used = model(str(tmp_path), sim.url)
+        session: AgentSession[None] = AgentSession(llm=used)
+        await session.start(Clerk())
+        await sim.received(client.Config)
+        await session.aclose()
+        [folder] = tmp_path.iterdir()
+        assert await used.recover(folder.name) is None
+        assert TraceReader(folder / "journal.jsonl").header.settings

@@ -1,0 +1,105 @@
+"""An agent that keeps a journal. As a program it is the process that is killed.
+
+It writes a line for what has happened, so that a test kills it at the right moment, and says on
+request what a caller says.
+
+Usage: python -m support.durable_agent JOURNALS URL [WELCOME]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from livekit import rtc
+from livekit.agents import Agent, AgentSession, function_tool
+
+from phonic_fsm import RealtimeModel, RealtimeSession, observe
+from phonic_fsm.simulator import speak
+from phonic_fsm.testing import Playback
+
+RATE = 24_000
+
+
+class Clerk(Agent):
+    """Its tools never return in the first process."""
+
+    def __init__(self, *, first: bool = False, **options) -> None:
+        super().__init__(instructions="You are a clerk.", **options)
+        self.runs: list[str] = []
+        self._first = first
+
+    async def _work(self, name: str) -> str:
+        self.runs.append(name)
+        if self._first:
+            asyncio.get_running_loop().call_later(0.3, tell, "a tool runs")
+            await asyncio.Event().wait()
+        return "table seven"
+
+    @function_tool
+    async def find_table(self, guests: int) -> str:
+        """Find a free table.
+
+        Args:
+            guests: How many people come.
+        """
+        return await self._work("find_table")
+
+    @function_tool
+    async def book_table(self, guests: int) -> str:
+        """Book a table.
+
+        Args:
+            guests: How many people come.
+        """
+        return await self._work("book_table")
+
+
+def tell(what: str) -> None:
+    print(what, flush=True)  # noqa: T201 - the test reads it
+
+
+def model(journals: str, url: str, welcome: str | None = None) -> RealtimeModel:
+    return RealtimeModel(
+        api_key="test",
+        base_url=url,
+        journal=journals,
+        repeatable_tools=["find_table"],
+        welcome_message=welcome,
+    )
+
+
+async def call(session: RealtimeSession, seconds: float) -> None:
+    """Say something for so long, or until Phonic answers."""
+    pcm = speak("I would like to book a table for two, please. " * 9, RATE).pcm
+    frame_bytes = RATE // 50 * 2
+    for start in range(0, int(seconds * 50) * frame_bytes, frame_bytes):
+        data = pcm[start : start + frame_bytes]
+        session.push_audio(rtc.AudioFrame(data, RATE, 1, len(data) // 2))
+        await asyncio.sleep(0.02)
+        if start == 75 * frame_bytes:
+            tell("the caller has spoken for a while")
+
+
+async def main(journals: str, url: str, welcome: str | None = None) -> None:
+    used = model(journals, url, welcome)
+    session: AgentSession[None] = AgentSession(llm=used)
+    output = Playback(RATE)
+    session.output.audio = output
+    loop = asyncio.get_running_loop()
+    output.on("playback_started", lambda _: loop.call_later(1.0, tell, "a second was played"))
+    session.on("user_state_changed", lambda event: tell(f"the caller is {event.new_state}"))
+    clerk = Clerk(first=True)
+    await session.start(clerk)
+    observe(session)
+    used.remember({"guests": 2})
+    phone = clerk.realtime_llm_session
+    assert isinstance(phone, RealtimeSession)
+    phone.on("state_changed", lambda event: tell(f"state {event.new}"))
+    tell("started")
+    while command := await asyncio.to_thread(sys.stdin.readline):
+        await call(phone, float(command))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
