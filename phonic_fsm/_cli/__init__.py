@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from .._version import __version__
-from .failure import run_or_fail, used_alone
+from .failure import CommandFailed, run_or_fail, used_alone
 
 app = typer.Typer(
     help="Tools for phonic-fsm: Phonic speech-to-speech for LiveKit Agents. They try an agent "
@@ -258,6 +258,19 @@ def diff(
             help="Another trace. Without it, A is compared with what this version's machine does."
         ),
     ] = None,
+    *,
+    times: Annotated[
+        bool,
+        typer.Option(
+            "--times",
+            help="Compare how long tools, answers, outages and the beginning took, too. Two times "
+            "differ from 0.2 s and a fifth on.",
+        ),
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page to this HTML file that shows both side by side."),
+    ] = None,
     full: Annotated[
         bool,
         typer.Option(
@@ -266,13 +279,17 @@ def diff(
         ),
     ] = False,
 ) -> None:
-    """Show every step in which two traces differ. Ids and measured times may differ.
+    """Show every step in which two traces differ. Ids and measured values may differ.
 
     Exit 0: no step differs. Exit 1: some do. Exit 2: a trace cannot be read.
     """
+    if b is None and times:
+        raise CommandFailed("--times needs two traces: the machine takes no time")
+    if html is not None:
+        used_alone("--html", {"--full": full})
     from .diff import run_diff  # noqa: PLC0415
 
-    raise typer.Exit(run_diff(a, b, full=full))
+    raise typer.Exit(run_diff(a, b, full=full, times=times, html=html))
 
 
 @app.command(epilog="Example: phonic-fsm redact call.jsonl call.redacted.jsonl")

@@ -17,11 +17,10 @@ from phonic_fsm.trace._reader import TraceError
 
 from .failure import CommandFailed
 from .findings import chosen_rules
+from .pages import write_page
 from .replay import DIVERGED, IDENTICAL
 from .text import printable
 from .traces import find_traces
-
-_PAGE = b"<!doctype html>"
 
 
 def run_report(
@@ -40,7 +39,7 @@ def run_report(
     if trace.is_dir():
         return _report_on_all(trace, out, make)
     report = make(trace)
-    _write(out, report.html)
+    write_page(out, report.html)
     if report.problem is not None:
         raise CommandFailed(printable(f"{report.problem}; {out} has the steps before it"))
     return _tell(report, out)
@@ -66,7 +65,7 @@ def _report_on_all(directory: Path, out: Path, make: _Maker) -> int:
             page.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CommandFailed(printable(f"{page.parent}: {error.strerror or error}")) from error
-        _write(page, report.html)
+        write_page(page, report.html)
         address = page.relative_to(out).as_posix()
         listed.append(Listed(name=name.as_posix(), page=address, overview=report.overview))
         if report.problem is not None:
@@ -75,7 +74,7 @@ def _report_on_all(directory: Path, out: Path, make: _Maker) -> int:
         else:
             codes.append(_tell(report, page))
     if listed:
-        _write(out / "index.html", make_index(listed))
+        write_page(out / "index.html", make_index(listed))
     if not codes:
         raise CommandFailed("not one trace can be read to its end")
     return max(codes)
@@ -114,18 +113,3 @@ def _tell(report: Report, page: Path) -> int:
         printable(f"{verdict}; see {page}")
     )
     return code
-
-
-def _write(page: Path, text: str) -> None:
-    """Write it, but over nothing that is not such a page: a trace cannot be had again."""
-    try:
-        if page.exists() and not _is_page(page):
-            raise CommandFailed(printable(f"{page} is there and is no page; name another file"))
-        page.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise CommandFailed(printable(f"{page}: {error.strerror or error}")) from error
-
-
-def _is_page(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_PAGE)) == _PAGE

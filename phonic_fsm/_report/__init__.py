@@ -20,6 +20,8 @@
     The page of a call: all of it, and the page's own code from ``web/``.
 ``overview``, ``index``
     A call among many, and the page that lists them.
+``comparison``
+    The page of two calls side by side.
 ``document``
     Makes one HTML file of a page that needs nothing else.
 

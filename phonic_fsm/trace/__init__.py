@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy
 
 if TYPE_CHECKING:
-    from ._diff import DifferingStep, diff_traces, diff_with_machine
+    from ._diff import ComparedStep, TimeDifference, diff_traces, diff_with_machine
     from ._format import End, Header, Line
     from ._reader import TraceCutOff, TraceError, TraceReader
     from ._replay import Difference, ReplayedStep, replay
@@ -48,13 +48,14 @@ if TYPE_CHECKING:
     from ._stats import Figures, measure
 
 __all__ = [
+    "ComparedStep",
     "Difference",
-    "DifferingStep",
     "End",
     "Figures",
     "Header",
     "Line",
     "ReplayedStep",
+    "TimeDifference",
     "TraceCutOff",
     "TraceError",
     "TraceReader",
@@ -68,7 +69,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "._diff": "DifferingStep diff_traces diff_with_machine",
+        "._diff": "ComparedStep TimeDifference diff_traces diff_with_machine",
         "._format": "End Header Line",
         "._reader": "TraceCutOff TraceError TraceReader",
         "._replay": "Difference ReplayedStep replay",

@@ -1,7 +1,8 @@
 """Finds the steps in which two traces differ, or a trace and this version's machine.
 
 Two runs of one conversation are never the same to the letter, so some differences do not count. Two
-ids are equal if they stand for each other in the whole call. Measured values are not compared.
+ids are equal if they stand for each other in the whole call. Measured values are not compared; how
+long things took is, if that is asked for.
 Audio comes in other pieces, so chunks in a row count as one step, of which the words are compared.
 If only one trace has a step, the steps after it are aligned again.
 """
@@ -18,8 +19,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from .._core.effects import Effect
-from .._core.events import Event
+from .._core.events import CallerAudio, Event, EventLoopLate, RoundTrip, name_of
 from .._wire.facts import UNKNOWN, Fact, Field, field_of, fields_of
+from ._durations import Duration, durations
 from ._feeding import FedMachine
 from ._format import Line, recorded_effects, same_in_json
 from ._kinds import only_passes_audio, words_of
@@ -31,8 +33,33 @@ _EVENT, _EFFECT = field_of(Event), field_of(Effect)
 T = TypeVar("T")
 
 
-class DifferingStep(Struct, frozen=True):
-    """A step that differs between the two sides, or that only one side has."""
+MEASUREMENTS = frozenset(map(name_of, (CallerAudio, EventLoopLate, RoundTrip)))
+"""The events that hold nothing but what was measured. How many there are says nothing, either."""
+
+LEAST = 0.2
+"""Seconds. Two durations that are nearer to each other are the same."""
+
+SHARE = 0.2
+"""Two durations are the same, too, if they differ by less than this share of the longer one."""
+
+
+class TimeDifference(Struct, frozen=True):
+    """How long something took in each trace, in seconds."""
+
+    what: str
+    """Such as a tool's name."""
+    expected: float
+    got: float
+
+    @property
+    def differs(self) -> bool:
+        """Whether one is longer by 0.2 s and a fifth at least."""
+        longer = max(self.expected, self.got)
+        return abs(self.expected - self.got) >= max(LEAST, SHARE * longer)
+
+
+class ComparedStep(Struct, frozen=True):
+    """A step of both sides, or one that only one side has."""
 
     expected: Line | None
     """The step of the first trace, or the recorded one. If audio chunks in a row count as one step,
@@ -40,9 +67,17 @@ class DifferingStep(Struct, frozen=True):
     got: Line | None
     differences: tuple[Difference, ...] = ()
     """Each difference, if both sides have the step."""
+    times: tuple[TimeDifference, ...] = ()
+    """What begins with the step, if both sides have it and times are compared."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether only one side has it, or the two differ."""
+        one_has_it = self.expected is None or self.got is None
+        return one_has_it or bool(self.differences) or any(time.differs for time in self.times)
 
 
-def diff_with_machine(path: str | PathLike[str]) -> Iterator[DifferingStep]:
+def diff_with_machine(path: str | PathLike[str]) -> Iterator[ComparedStep]:
     """The recorded steps that this version's machine takes differently, given the same events.
 
     Everything is compared, ids and audio too: the same events make the same ones.
@@ -50,6 +85,25 @@ def diff_with_machine(path: str | PathLike[str]) -> Iterator[DifferingStep]:
     Raises:
         TraceError: the file is not a readable trace.
     """
+    return (step for step in compare_with_machine(path) if step.differs)
+
+
+def diff_traces(
+    a: str | PathLike[str], b: str | PathLike[str], *, times: bool = False
+) -> Iterator[ComparedStep]:
+    """The differing steps of two traces, in order. Both are held in memory, without their audio.
+
+    Args:
+        times: whether it counts how long tools, answers, outages and the beginning took.
+
+    Raises:
+        TraceError: one of the files is not a readable trace.
+    """
+    return (step for step in compare_traces(a, b, times=times) if step.differs)
+
+
+def compare_with_machine(path: str | PathLike[str]) -> Iterator[ComparedStep]:
+    """Every recorded step, beside what this version's machine makes of its event."""
     reader = TraceReader(path)
     machine = FedMachine(reader.path, reader.header.settings)
     comparison = _Comparison(exactly=True)
@@ -61,23 +115,33 @@ def diff_with_machine(path: str | PathLike[str]) -> Iterator[DifferingStep]:
             target=step.target.value,
             effects=recorded_effects(step),
         )
-        if differences := tuple(comparison.of_steps(line, got)):
-            yield DifferingStep(line, got, differences)
+        yield ComparedStep(line, got, tuple(comparison.of_steps(line, got)))
 
 
-def diff_traces(a: str | PathLike[str], b: str | PathLike[str]) -> Iterator[DifferingStep]:
-    """The differing steps of two traces, in order. Both are held in memory, without their audio.
-
-    Raises:
-        TraceError: one of the files is not a readable trace.
-    """
+def compare_traces(
+    a: str | PathLike[str], b: str | PathLike[str], *, times: bool = False
+) -> Iterator[ComparedStep]:
+    """Every step of two traces, those that belong together side by side."""
     ours, theirs = (list(_with_audio_joined(TraceReader(path))) for path in (a, b))
+    took = [durations(lines) if times else {} for lines in (ours, theirs)]
     comparison = _Comparison(exactly=False)
-    for one, other in _aligned(ours, theirs):
+    happened = [
+        [line for line in lines if _type(line) not in MEASUREMENTS] for lines in (ours, theirs)
+    ]
+    for one, other in _aligned(*happened):
         if one is None or other is None:
-            yield DifferingStep(one, other)
-        elif differences := tuple(comparison.of_steps(one, other)):
-            yield DifferingStep(one, other, differences)
+            yield ComparedStep(one, other)
+        else:
+            differences = tuple(comparison.of_steps(one, other))
+            lasted = _paired(took[0].get(one.seq, ()), took[1].get(other.seq, ()))
+            yield ComparedStep(one, other, differences, tuple(lasted))
+
+
+def _paired(ours: Iterable[Duration], theirs: Iterable[Duration]) -> Iterator[TimeDifference]:
+    found = {duration.what: duration.seconds for duration in theirs}
+    for duration in ours:
+        if duration.what in found:
+            yield TimeDifference(duration.what, duration.seconds, found[duration.what])
 
 
 # -- alignment -----------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ class Gauge:
 
     def _take_event(self, event: Any, line: Line) -> None:
         if event == "update_chat_ctx":
-            for call_id in _answered_calls(line.event):
+            for call_id in answered_calls(line.event):
                 run = self._turns.given(call_id, line.t)
                 if run is not None:
                     self._time(run, line.t)
@@ -180,7 +180,7 @@ def _seconds(difference: float) -> float:
     return round(difference, 6)
 
 
-def _answered_calls(event: dict[str, Any]) -> Iterator[str]:
+def answered_calls(event: dict[str, Any]) -> Iterator[str]:
     """The ids of the calls whose outputs an ``update_chat_ctx`` brings."""
     added = event.get("added")
     for addition in added if isinstance(added, list) else ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.commands import assert_is_one_line_and_exit_2, run
 from support.record_traces import TRACES
-from support.written_traces import assistant, caller, opening, write
+from support.written_traces import assistant, caller, opening, tool, write
 
 from phonic_fsm._wire.server import Dtmf
 
@@ -62,3 +62,54 @@ def test_what_two_long_texts_begin_with_alike_is_left_out(tmp_path):
 @pytest.mark.parametrize("arguments", [("nowhere.jsonl",), (TRACE, "nowhere.jsonl")])
 def test_what_cannot_be_read_is_exit_2(arguments):
     assert_is_one_line_and_exit_2(run("diff", *arguments), says="nowhere.jsonl: No such file")
+
+
+@pytest.fixture
+def fast_and_slow(tmp_path):
+    def call(seconds):
+        return [
+            *opening(),
+            *caller(2.0, 3.0, "How is the weather?"),
+            *tool(3.2, 3.2 + seconds),
+            *assistant(3.4 + seconds, "It is sunny."),
+        ]
+
+    return write(tmp_path / "fast.jsonl", call(0.8)), write(tmp_path / "slow.jsonl", call(6.0))
+
+
+def test_times_differ_only_where_they_are_asked_for(fast_and_slow):
+    assert run("diff", *fast_and_slow).returncode == 0
+    result = run("diff", *fast_and_slow, "--times")
+    assert result.returncode == 1
+    assert "get_weather - 800 ms" in result.stdout
+    assert "            + 6.0 s" in result.stdout
+    assert run("diff", fast_and_slow[0], fast_and_slow[0], "--times").returncode == 0
+
+
+def test_a_page_is_written_in_place_of_the_lines(fast_and_slow, tmp_path):
+    page = tmp_path / "page.html"
+    result = run("diff", *fast_and_slow, "--times", "--html", page)
+    assert (result.returncode, result.stderr) == (1, "")
+    (line,) = result.stdout.splitlines()
+    assert line == f"2 steps differ, the first at step 7; see {page}"
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert run("diff", TRACE, "--html", page).returncode == 0, "an older page is replaced"
+
+
+def test_a_page_takes_the_place_of_nothing_else(fast_and_slow):
+    fast, slow = fast_and_slow
+    before = slow.read_bytes()
+    result = run("diff", fast, slow, "--html", slow)
+    assert_is_one_line_and_exit_2(result, says="is there and is no page")
+    assert slow.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--times",), "--times needs two traces"),
+        (("--html", "page.html", "--full"), "--html cannot be used with --full"),
+    ],
+)
+def test_what_cannot_be_asked_for_together_is_exit_2(arguments, says):
+    assert_is_one_line_and_exit_2(run("diff", TRACE, *arguments), says=says)

@@ -11,6 +11,7 @@ from support.written_traces import assistant, caller, opening, tool, write
 from phonic_fsm._core import events
 from phonic_fsm._wire import server
 from phonic_fsm.trace import TraceError, diff_traces, diff_with_machine
+from phonic_fsm.trace._diff import compare_traces
 
 
 def conversation(*, call_id="call_1", late=0.0, words=("It is ", "sunny."), between=()):
@@ -137,3 +138,104 @@ def test_audio_that_was_dropped_here_and_played_there_differs(diff):
     interrupted = [*opening(), *begun[:2], (1.1, events.Interrupt()), *begun[2:]]
     played = [*opening(), *begun[:3], (1.1, events.Interrupt()), *begun[3:]]
     assert diff(interrupted, played) != []
+
+
+# -- how long things took ------------------------------------------------------------------------
+
+
+def took(told, what):
+    """How long this took in both, and whether it differs."""
+    ((expected, got, differs),) = [
+        (time.expected, time.got, time.differs)
+        for step in told
+        for time in step.times
+        if time.what == what
+    ]
+    return expected, got, differs
+
+
+@pytest.fixture
+def timed(tmp_path):
+    def timed(a, b):
+        first = write(tmp_path / "a.jsonl", a, seed="aaaa", close=60.0)
+        second = write(tmp_path / "b.jsonl", b, seed="bbbb", close=61.0)
+        assert list(diff_traces(first, second)) == [], "nothing but times differs"
+        return list(compare_traces(first, second, times=True))
+
+    return timed
+
+
+def calling(seconds, *between, late=0.0):
+    """A call whose tool takes so long."""
+    end = 3.2 + seconds
+    return [
+        *opening(),
+        *caller(2.0 + late, 3.0 + late),
+        *tool(3.2 + late, end + late, "call_1"),
+        *between,
+        *assistant(end + late + 0.5, "It is sunny."),
+    ]
+
+
+def test_a_slow_tool_is_told_from_a_fast_one(timed):
+    told = timed(calling(1.0), calling(8.0, late=2.0))
+    assert took(told, "get_weather") == (1.0, 8.0, True)
+    (step,) = [s for s in told if any(t.what == "get_weather" for t in s.times)]
+    assert step.expected.event["type"] == "tool_call"
+    assert step.differs
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differs"),
+    [(1.0, 1.19, False), (1.0, 1.3, True), (10.0, 11.0, False), (0.01, 0.15, False)],
+)
+def test_a_little_more_is_no_difference(one, other, differs, timed):
+    assert took(timed(calling(one), calling(other)), "get_weather")[2] is differs
+
+
+def test_a_pause_of_the_caller_is_no_difference(timed):
+    assert not any(step.differs for step in timed(calling(1.0), calling(1.0, late=20.0)))
+
+
+def test_what_is_measured_once_a_second_may_be_more_in_one(timed):
+    """While a tool takes longer, more seconds of the caller's audio are told of."""
+    more = [(4.0 + n, events.CallerAudio(received_ms=1000, dbfs=-60.0 - n)) for n in range(7)]
+    told = timed(calling(1.0), sorted([*calling(8.0), *more], key=lambda told: told[0]))
+    assert took(told, "get_weather")[2]
+
+
+def test_the_beginning_an_answer_and_an_outage_are_timed(timed):
+    def call(ready, answer, outage):
+        lost = 10.0 + ready
+        return [
+            *opening()[:-2],
+            (ready - 0.1, server.ConversationCreated("conv_1")),
+            (ready, server.ReadyToStartConversation()),
+            *caller(ready + 1, ready + 2),
+            *assistant(ready + 2 + answer, "Yes?"),
+            (lost, events.ConnectionClosed(1006)),
+            (lost + outage, events.ConnectionOpened(0.1)),
+            (lost + outage, server.ConversationReconnected()),
+        ]
+
+    told = timed(call(0.5, 0.4, 1.0), call(2.5, 1.9, 5.0))
+    assert took(told, "until the conversation was open") == (0.5, 2.5, True)
+    assert took(told, "until the first audio of the answer") == (0.5, 2.0, True)
+    assert took(told, "without a connection") == (1.0, 5.0, True)
+
+
+def test_the_wait_before_a_tool_is_told_from_the_tool(timed):
+    def observed(wait, run):
+        began = 3.2 + wait
+        told = calling(wait + run)
+        at = next(n for n, (t, _) in enumerate(told) if t > 3.2)
+        return [
+            *told[:at],
+            (began, events.ToolStarted("call_1")),
+            (began + run, events.ToolEnded("call_1", "done")),
+            *told[at:],
+        ]
+
+    told = timed(observed(0.5, 1.0), observed(3.0, 1.0))
+    assert took(told, "get_weather")[2] is False
+    assert took(told, "until LiveKit ran get_weather") == (0.5, 3.0, True)
