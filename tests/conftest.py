@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, settings
 from livekit.agents.telemetry import set_tracer_provider, tracer
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from support import processes
-from support.clock import PatientLoop
+from support import clock, processes
 from support.published import Watch
 from support.scripted import KEY, PATIENCE, PhonicServer
 from support.spans import Exported
@@ -27,7 +26,7 @@ from phonic_fsm.trace import _recorder
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """LiveKit runs on asyncio only."""
-    return "asyncio", {"loop_factory": PatientLoop}
+    return clock.backend()
 
 
 settings.register_profile(

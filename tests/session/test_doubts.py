@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from livekit.agents import llm
+from support import clock
 from support.scripted import PATIENCE, Emitted, Heard, read
 
 from phonic_fsm import RealtimeModel, RealtimeSession
@@ -16,6 +17,13 @@ from phonic_fsm._wire import server
 from phonic_fsm.simulator import Doubts, PhonicSimulator, Scenario
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    """What is waited for takes a quarter of its time."""
+    return clock.backend(speed=4)
+
 
 WELCOME = "Welcome to us."
 

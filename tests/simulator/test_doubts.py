@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from support import clock
 from support.bare_client import LINE, RATE, Caller, call, config, dial, lose, tool
 from websockets.exceptions import ConnectionClosed
 
@@ -15,6 +16,13 @@ from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.simulator import DOUBTS, AgentConfig, Call, DoubtError, Doubts, Scenario, Turn
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    """What is waited for takes a quarter of its time."""
+    return clock.backend(speed=4)
+
 
 TALK = Scenario(turns=(Turn(caller="Hello", assistant="Hi."), Turn(caller="And?", assistant=LINE)))
 WEATHER = Call(tool="get_weather", parameters={"city": "Paris"}, then="It is {output}.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from livekit.agents import Agent, AgentSession, llm
+from support import clock
 
 from phonic_fsm import RealtimeModel
 from phonic_fsm._wire import server
@@ -14,6 +15,13 @@ from phonic_fsm.simulator import AgentConfig, ConversationRecord, PhonicSimulato
 from phonic_fsm.testing import PhoneCall
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    """What is waited for takes a quarter of its time."""
+    return clock.backend(speed=4)
+
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 

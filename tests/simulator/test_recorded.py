@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from livekit.agents import Agent, AgentSession, function_tool
+from support import clock
 from support.commands import assert_is_one_line_and_exit_2, run
 from support.record_traces import TRACES
 from support.written_traces import Told, assistant, caller, opening, tool, write
@@ -147,6 +148,12 @@ class Concierge(Agent):
         """
         self.guests.append(guests)
         return "There is no table."
+
+
+@pytest.fixture
+def anyio_backend():
+    """What is waited for takes a quarter of its time."""
+    return clock.backend(speed=4)
 
 
 @pytest.mark.anyio

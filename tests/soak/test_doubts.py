@@ -5,12 +5,10 @@ The whole matrix is measured by ``soak.doubts``, and stands in ``docs/reliabilit
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 from soak.doubts import PAGE, ROWS, SITUATIONS, matrix_of, outcomes, table
 from soak.reliability import ENDS, OUTCOMES, in_a_hurry
-from support.clock import PatientLoop
+from support import clock
 
 from phonic_fsm.simulator import DOUBTS
 
@@ -21,7 +19,7 @@ MATRIX = matrix_of(TEXT)
 @pytest.fixture
 def anyio_backend():
     """What is waited for takes a quarter of its time."""
-    return "asyncio", {"loop_factory": partial(PatientLoop, speed=4)}
+    return clock.backend(speed=4)
 
 
 def chosen(name: str) -> list[str]:

@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 from soak.reliability import ENDS, OUTCOMES, POINTS, document, in_a_hurry, observe_row, rows_of
+from support import clock
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "faults.md").read_text(encoding="utf-8")
 ROWS = rows_of(DOCUMENT)
+
+
+@pytest.fixture
+def anyio_backend():
+    """What is waited for takes a quarter of its time."""
+    return clock.backend(speed=4)
 
 
 @pytest.mark.anyio

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
+from functools import partial
+from typing import Any
 
 LONGEST_TURN = 0.001
 """Seconds that a turn of the loop may count for, however long it takes."""
@@ -29,6 +31,11 @@ class PatientLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._clock.now()
+
+
+def backend(speed: float = 1.0) -> tuple[str, dict[str, Any]]:
+    """What the fixture ``anyio_backend`` returns for tests in such a loop."""
+    return "asyncio", {"loop_factory": partial(PatientLoop, speed=speed)}
 
 
 class _Waiting(selectors.DefaultSelector):
