@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 from livekit.agents import Agent, AgentSession, llm
-from support import processes
+from support import clock, processes
 
 from phonic_fsm import RealtimeModel, testing
 from phonic_fsm._wire import server as phonic
@@ -25,6 +25,12 @@ from phonic_fsm.testing import (
 pytest_plugins = ["pytester"]
 
 TRACES = Path(__file__).parent.parent / "traces"
+
+
+@pytest.fixture
+def anyio_backend():
+    """What is waited for takes a quarter of its time."""
+    return clock.backend(speed=4)
 
 
 def altered(line: int, old: str, new: str) -> str:
