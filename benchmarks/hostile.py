@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from .contestants import Name, talking
-from .many import traces
+from .many import TRACES, written
 from .measuring import Benchmark, Figures
 from .server import HOSTILE, Script
 
@@ -19,7 +19,7 @@ async def holds(name: Name, url: str, *, times: int) -> Figures:
 
     A message's figure is its least of so many times, since other programs hold up the loop as well.
     """
-    with traces():
+    with written(TRACES):
         figures = {
             kind: min([await _hold(name, url, kind) for _ in range(times)]) * 1e3
             for kind in HOSTILE

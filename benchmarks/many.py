@@ -17,15 +17,21 @@ from .contestants import Caller, Name, call, ignore, talking
 from .measuring import CONTESTANTS, Benchmark, Cpu, Figures, over_tls, percentile
 from .server import CHUNK_SECONDS, PHASES, Script, stamp_in
 
+TRACES = "PHONIC_FSM_TRACE"
+JOURNALS = "PHONIC_FSM_JOURNAL"
+
 PROBE_SECONDS = 0.02
 """How often the event loop is asked whether it is late."""
 
 
 async def live(
-    name: Name, url: str, *, sessions: int, seconds: float, traced: bool = False
+    name: Name, url: str, *, sessions: int, seconds: float, kept: str | None = None
 ) -> Figures:
-    """Every session speaks and is spoken to, 50 chunks a second each way."""
-    with traces() if traced else nullcontext():
+    """Every session speaks and is spoken to, 50 chunks a second each way.
+
+    ``kept`` is the environment variable that says where something of the sessions is written.
+    """
+    with written(kept) if kept else nullcontext():
         async with _all_talking(name, url, sessions, Script(greet=1, talk=True)) as callers:
             before = sum(caller.frames for caller in callers)
             lags: list[float] = []
@@ -37,7 +43,7 @@ async def live(
     pairs = (pushed + read) / 2
     return {
         "us": used / pairs * 1e6,
-        **({"writer_us": elsewhere / pairs * 1e6} if traced else {}),
+        **({"writer_us": elsewhere / pairs * 1e6} if kept else {}),
         "share_read": read * CHUNK_SECONDS / sessions / seconds,
         "lag_p99_ms": percentile(lags, 0.99) * 1e3,
     }
@@ -51,19 +57,21 @@ async def silent(name: Name, url: str, *, sessions: int, seconds: float) -> Figu
         return {"us": cpu.us_per(round(sessions * seconds / CHUNK_SECONDS))}
 
 
-async def recorded(name: Name, url: str, *, sessions: int, seconds: float) -> Figures:
-    """The same with a trace of each session, right after the same without."""
+async def recorded(
+    name: Name, url: str, *, sessions: int, seconds: float, kept: str = TRACES
+) -> Figures:
+    """The same with a trace or a journal of each session, right after the same without."""
     plain = await live(name, url, sessions=sessions, seconds=seconds)
-    figures = await live(name, url, sessions=sessions, seconds=seconds, traced=True)
+    figures = await live(name, url, sessions=sessions, seconds=seconds, kept=kept)
     return {**figures, "times_plain": figures["us"] / plain["us"]}
 
 
 @contextmanager
-def traces() -> Iterator[None]:
-    """Sessions made meanwhile are recorded."""
+def written(variable: str) -> Iterator[None]:
+    """What is kept of the sessions made meanwhile is written into a directory."""
     with (
         tempfile.TemporaryDirectory() as directory,
-        patch.dict(os.environ, PHONIC_FSM_TRACE=directory),
+        patch.dict(os.environ, {variable: directory}),
     ):
         yield
 
@@ -221,6 +229,14 @@ BENCHMARKS = (
         measure=recorded,
         contestants=("phonic_fsm",),
         arguments={"sessions": 40, "seconds": 3.0},
+        quick={"seconds": 1.0},
+    ),
+    Benchmark(
+        name="journalled",
+        title="live session that keeps a journal, a chunk pair (CPU)",
+        measure=recorded,
+        contestants=("phonic_fsm",),
+        arguments={"sessions": 40, "seconds": 3.0, "kept": JOURNALS},
         quick={"seconds": 1.0},
     ),
     *map(_live, CURVE),

@@ -95,6 +95,9 @@ class DirectoryJournal:
         self._lock = lock
         self._file = os.open(folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._size = os.fstat(self._file).st_size
+        self._lease_path = str(folder / LEASE)
+        self._seen: tuple[int, int] | None = None
+        """Which file the lease was in when it was last read, and when it had been written."""
         self._use = threading.Lock()
         """Held while the descriptors are used: once closed, their numbers mean other files."""
         self._is_open = True
@@ -137,8 +140,14 @@ class DirectoryJournal:
             rest = rest[os.write(self._file, rest) :]
 
     def _check(self) -> None:
+        # Many times a second: the lease is read again only if it was replaced.
+        status = os.stat(self._lease_path)
+        seen = status.st_ino, status.st_mtime_ns
+        if self._is_open and seen == self._seen:
+            return
         if not self._is_open or _read_lease(self._folder).number != self.number:
             raise OwnershipLost(f"this process no longer has the journal {self.name}")
+        self._seen = seen
 
     def _finish(self, state: Literal["released", "ended"]) -> None:
         with self._use, _failing_clearly(self.name):

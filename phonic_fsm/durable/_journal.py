@@ -30,9 +30,8 @@ from ._ownership import Ownership
 
 logger = logging.getLogger("phonic_fsm")
 
-INTERVAL = 0.05
-"""Seconds between two looks of the writer's thread. With the write, a step waits twice as long at
-most."""
+INTERVAL = 0.09
+"""Seconds between two looks of the writer's thread. Only audio waits for it."""
 
 CHECKPOINT_EVERY = 2_000
 """Steps after which the journal gets the machine's whole memory: a recovery begins there."""
