@@ -40,6 +40,11 @@ UNPLAYED = 1.0
 """If LiveKit has not begun to play an answer so many seconds after it came, or by the time that its
 end could have been heard, it plays none of it."""
 
+TAKE_OVER = name_of(events.TakeOver)
+
+GONE = "was lost with the process that had the call"
+"""Why a connection was lost, where another process has taken the call over."""
+
 PAUSE = 0.3
 """If an answer has no audio for so many seconds, it is shown in two parts."""
 
@@ -189,6 +194,8 @@ class Lanes(Struct, kw_only=True):
     connection: list[Link] = field(default_factory=list)
     playback: list[Playback] = field(default_factory=list)
     """Empty if nobody observed it; ``assistant`` is calculated."""
+    takeovers: list[Span] = field(default_factory=list)
+    """When nobody had the call: from the last sign of one process until another took it over."""
     trips: list[RoundTrip] = field(default_factory=list)
     held_up: list[Span] = field(default_factory=list)
     """When something held the event loop up."""
@@ -275,6 +282,8 @@ class LaneBuilder:
         self._note_chunk(passed, event.audio, event.text, text=text, pushed=pushed)
 
     def take(self, line: Line) -> None:
+        if line.event["type"] == TAKE_OVER:
+            self._note_takeover(line)
         self._lanes.seconds = max(self._lanes.seconds, line.t)
         self._note_assistant(line)
         self._lost_audio.take(line)
@@ -341,6 +350,16 @@ class LaneBuilder:
             return speech
         return structs.replace(speech, played=False)
 
+    # -- the process -----------------------------------------------------------------------------
+
+    def _note_takeover(self, line: Line) -> None:
+        gone = max(self._lanes.seconds, line.t - line.event["lost_for"])
+        self._lanes.takeovers.append(Span(step=line.seq, start=gone, end=line.t))
+        self._cut_off(gone)
+        links = self._lanes.connection
+        if links and links[-1].kind == "open":
+            self._begin_link(line, "lost", cause=GONE, at=gone)
+
     # -- states and the connection ---------------------------------------------------------------
 
     def _note_state(self, line: Line) -> None:
@@ -376,10 +395,11 @@ class LaneBuilder:
         elif line.target == State.closed.value and line.source != line.target:
             self._end_link(line.t)
 
-    def _begin_link(self, line: Line, kind: str, cause: str = "") -> None:
-        self._end_link(line.t)
+    def _begin_link(self, line: Line, kind: str, cause: str = "", at: float | None = None) -> None:
+        start = line.t if at is None else at
+        self._end_link(start)
         self._lanes.connection.append(
-            Link(step=line.seq, start=line.t, end=math.inf, kind=kind, cause=cause)
+            Link(step=line.seq, start=start, end=math.inf, kind=kind, cause=cause)
         )
 
     def _end_link(self, at: float) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.kinds import HEALTHY, WRONG, Kind
-from support.record_kinds import KINDS, SCRIPTS, record
+from support.record_kinds import KINDS, NAMES, record
 from support.record_traces import TRACES
 
 from phonic_fsm._report.findings import Finding
@@ -50,7 +50,7 @@ def test_nothing_is_found_in_a_healthy_call_but_notes(trace):
 
 def test_every_kind_is_recorded():
     names = {kind.trace for kind in WRONG} | set(HEALTHY)
-    assert names == set(SCRIPTS) == {path.stem for path in KINDS.glob("*.jsonl")}
+    assert names == set(NAMES) == {path.stem for path in KINDS.glob("*.jsonl")}
     assert len({kind.trace for kind in WRONG} - set(HEALTHY)) > 32
     assert len(HEALTHY) > 12
 
@@ -60,7 +60,7 @@ def test_a_recorded_call_shows_each_rule():
     assert {kind.rule for kind in WRONG} == {rule.name for rule in RULES}
 
 
-@pytest.mark.parametrize("trace", sorted(SCRIPTS))
+@pytest.mark.parametrize("trace", sorted(NAMES))
 def test_a_recorded_kind_replays(trace):
     assert_replays(KINDS / f"{trace}.jsonl")
 

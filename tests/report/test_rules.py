@@ -5,20 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.written_traces import CHUNK, Told, assistant, caller, opening, tool, write
+from support.written_traces import CHUNK, WEATHER, Told, assistant, caller, opening, tool, write
 
 from phonic_fsm._core.events import (
     Addition,
     CallerAudio,
+    ConnectionOpened,
     EventLoopLate,
     PlaybackFinished,
     PlaybackStarted,
     RoundTrip,
+    TakeOver,
     ToolEnded,
     ToolStarted,
     UpdateChatContext,
+    UpdateSession,
 )
 from phonic_fsm._core.history import Message
+from phonic_fsm._report.lanes import LaneBuilder
 from phonic_fsm._report.overview import overview
 from phonic_fsm._report.rules import RULES
 from phonic_fsm._wire import server
@@ -141,6 +145,29 @@ def test_a_process_that_is_held_up_is_found(seconds, found, tmp_path):
     told = [(1.0, SPEECH), *TALK, (6.0, EventLoopLate(seconds))]
     titles = [title for _, title, _ in found_in(tmp_path, told)]
     assert titles == (["The process stood still for 1.5 s"] if found else [])
+
+
+def test_a_takeover_shows_for_how_long_nobody_had_the_call(tmp_path):
+    taken_over: list[Told] = [
+        (10.0, TakeOver(lost_for=1.5)),
+        (10.1, UpdateSession(instructions="Be brief.", tools=(WEATHER,), items=())),
+        (10.2, ConnectionOpened(0.1)),
+        (10.3, server.ConversationReconnected()),
+        *assistant(10.5, "Here I am. "),
+    ]
+    told = [*TALK, (8.0, RoundTrip(0.02)), *taken_over]
+    assert found_in(tmp_path, told) == [
+        ("taken-over", "Another process took the call over after 1.5 s", "warning")
+    ]
+    reader = TraceReader(tmp_path / "call.jsonl")
+    builder = LaneBuilder(reader.header.settings)
+    for line in reader:
+        builder.take(line)
+    lanes = builder.lanes()
+    [gap] = lanes.takeovers
+    assert (gap.start, gap.end) == (8.5, 10.0)
+    lost = [link for link in lanes.connection if link.kind == "lost"]
+    assert [(link.start, link.end, link.restored) for link in lost] == [(8.5, 10.3, True)]
 
 
 def test_a_slow_network_is_found_once_for_each_stretch(tmp_path):

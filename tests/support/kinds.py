@@ -271,6 +271,13 @@ WRONG = (
         r"The process stood still for 1\.\d s",
         "warning",
     ),
+    Kind(
+        "taken_over",
+        "the process of the call is killed in mid-sentence, and another one goes on",
+        "taken-over",
+        f"Another process took the call over after {SECONDS}",
+        "warning",
+    ),
     # The connection.
     Kind(
         "config_refused",

@@ -15,17 +15,20 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 from livekit import rtc
 from livekit.agents import Agent, ToolError, function_tool
 from soak.fault_proxy import Delay, FaultProxy, Plan, Stall, at
+from support.durable_calls import first_process, goes_on
 from support.scripted import PhonicServer
 from support.stage import RATE, Room, Stage, audio, on_stage
 
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
+from phonic_fsm.simulator import PhonicSimulator, Scenario
 from phonic_fsm.testing import Caller, Playback
 
 KINDS = Path(__file__).parent.parent / "traces" / "kinds"
@@ -828,6 +831,26 @@ class Jammed(Playback):
         await super().capture_frame(frame)
 
 
+async def taken_over(path: Path) -> None:
+    """The process of a call is killed while its answer is played, and another one goes on."""
+    scenario = Scenario(replies=("As I was saying, where would you like to sit?",))
+    welcome = "Welcome to the harbour restaurant. Would you like to sit at the window?"
+    with TemporaryDirectory() as directory:
+        journals = Path(directory)
+        async with PhonicSimulator(scenario) as sim:
+            with first_process(journals, sim.url, welcome) as first:
+                await first.says("a second was played")
+                name = await first.killed()
+                async with goes_on(journals, name, sim.url) as second:
+                    await second.is_heard()
+                path.write_bytes(second.journal.read_bytes())  # noqa: ASYNC240
+
+
+PROCESSES = {"taken_over": taken_over}
+"""Calls that more than one process has; each leaves its journal at a path."""
+
+NAMES = (*SCRIPTS, *PROCESSES)
+
 NETWORKS: dict[str, Plan] = {
     "slow_network": lambda passing: Delay(0.8) if passing.kind == "pong" else None,
     "frozen_network": at("ping", Stall(), way="to_server"),
@@ -836,6 +859,9 @@ NETWORKS: dict[str, Plan] = {
 
 async def record(name: str, path: Path) -> None:
     """Play one script and leave the call's trace at the path."""
+    if name in PROCESSES:
+        await PROCESSES[name](path)
+        return
     options = dict(OPTIONS.get(name, {}))
     async with AsyncExitStack() as props:
         if name in ("digital_silence", "silent_until_phonic_hangs_up"):
@@ -861,7 +887,7 @@ async def record(name: str, path: Path) -> None:
 
 
 async def main(names: list[str]) -> None:
-    wanted = names or list(SCRIPTS)
+    wanted = names or list(NAMES)
     limit = anyio.CapacityLimiter(AT_ONCE)
 
     async def run(name: str) -> None:
@@ -879,6 +905,6 @@ async def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    for old in sys.argv[1:] or SCRIPTS:
+    for old in sys.argv[1:] or NAMES:
         (KINDS / f"{old}.jsonl").unlink(missing_ok=True)
     anyio.run(main, sys.argv[1:])

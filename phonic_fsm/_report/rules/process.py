@@ -10,6 +10,24 @@ from ..numbers import duration
 from .rule import Rule, Seconds
 
 
+class TakenOver(Rule, frozen=True, kw_only=True):
+    """The process that had the call died, and another one went on with it."""
+
+    name = "taken-over"
+    severities = ("warning",)
+    looks_for = "the process of the call dies, and another one takes the call over"
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for span in lanes.takeovers:
+            gap = duration(span.end - span.start)
+            yield self.found(
+                f"Another process took the call over after {gap}",
+                f"The process that had the call was gone. For {gap} nobody had it; the caller "
+                "heard nothing. From here on, the steps are those of another process.",
+                span,
+            )
+
+
 class HeldUp(Rule, frozen=True, kw_only=True):
     """Something in the process blocked its event loop."""
 

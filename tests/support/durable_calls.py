@@ -1,0 +1,109 @@
+"""Calls whose process is killed, and the process that goes on with them.
+
+The first process is ``support.durable_agent``; the second one is the test's own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+import anyio
+import anyio.to_thread
+from livekit.agents import AgentSession
+from support.durable_agent import RATE, Clerk, model
+from support.processes import LONGEST, running
+
+from phonic_fsm import Past, observe
+from phonic_fsm.testing import Playback
+
+TESTS = Path(__file__).parents[1]
+
+
+class First:
+    """The process that is killed."""
+
+    def __init__(self, process: Popen[str], journals: Path) -> None:
+        self._process = process
+        self._journals = journals
+
+    async def says(self, line: str) -> None:
+        """Wait until it has written this line."""
+        assert self._process.stdout is not None
+        with anyio.fail_after(LONGEST):
+            while (
+                said := await anyio.to_thread.run_sync(
+                    self._process.stdout.readline, abandon_on_cancel=True
+                )
+            ) != "":
+                if said.strip() == line:
+                    return
+        raise AssertionError(f"it ended before {line!r}")
+
+    def call(self, seconds: float) -> None:
+        """Have a caller speak there."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{seconds}\n")
+        self._process.stdin.flush()
+
+    async def killed(self) -> str:
+        """Kill it; returns the name of its journal."""
+        self._process.kill()
+        await anyio.to_thread.run_sync(self._process.wait)
+        [folder] = (path for path in self._journals.iterdir() if path.is_dir())
+        return folder.name
+
+
+@contextmanager
+def first_process(journals: Path, *arguments: str) -> Iterator[First]:
+    with running(
+        sys.executable,
+        "-m",
+        "support.durable_agent",
+        journals,
+        *arguments,
+        cwd=TESTS,
+        stdin=PIPE,
+        stderr=None,
+    ) as process:
+        yield First(process, journals)
+
+
+@dataclass
+class Second:
+    """The call in this process."""
+
+    past: Past
+    session: AgentSession[None]
+    clerk: Clerk
+    heard: anyio.Event
+    """Set when the caller hears the agent."""
+    journal: Path
+
+    async def is_heard(self) -> None:
+        with anyio.fail_after(LONGEST):
+            await self.heard.wait()
+
+
+@asynccontextmanager
+async def goes_on(
+    journals: Path, name: str, url: str, *, forgets: bool = False
+) -> AsyncIterator[Second]:
+    used = model(str(journals), url)
+    past = await used.recover(name)
+    assert past is not None
+    session: AgentSession[None] = AgentSession(llm=used)
+    output, heard = Playback(RATE), anyio.Event()
+    output.on("playback_started", lambda _: heard.set())
+    session.output.audio = output
+    clerk = Clerk() if forgets else Clerk(chat_ctx=past.chat_ctx)
+    await session.start(clerk)
+    observe(session)
+    try:
+        yield Second(past, session, clerk, heard, journals / name / "journal.jsonl")
+    finally:
+        await session.aclose()
