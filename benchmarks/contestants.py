@@ -28,6 +28,8 @@ Name = Literal["phonic_fsm", "plugin", "floor"]
 
 RATE = 24_000
 SILENCE = bytes(CHUNK_BYTES)
+SOUND = bytes(24).ljust(CHUNK_BYTES, b"\x08")
+"""It begins as silence does: by that, the server tells it from a frame to be answered."""
 
 
 def new_session(name: Name, url: str) -> Any:
@@ -44,6 +46,8 @@ class Caller:
 
     def __init__(self, session: Any, on_first_frame: Callable[[rtc.AudioFrame], None]) -> None:
         self.session = session
+        self.pushed = 0
+        """Frames of the caller's."""
         self.frames = 0
         """Of audio that were read."""
         self.generated = asyncio.Event()
@@ -76,8 +80,10 @@ class Caller:
         self.turn_read.set()
 
     def speak(self, *, to_be_answered: bool = False) -> None:
-        """Push 20 ms."""
-        pcm = marked_pcm() if to_be_answered else SILENCE
+        """Push 20 ms: of half a second of sound, or of half a second of silence."""
+        self.pushed += 1
+        unmarked = SOUND if self.pushed // 25 % 2 else SILENCE
+        pcm = marked_pcm() if to_be_answered else unmarked
         self.session.push_audio(rtc.AudioFrame(pcm, RATE, 1, CHUNK_BYTES // 2))
 
     async def close(self) -> None:

@@ -36,7 +36,7 @@ def run_redact(path: Path, out: Path) -> int:
     try:
         with closing(sink):
             for last in lines:
-                sink.write([msgspec.json.encode(last) + b"\n"])
+                sink.write(msgspec.json.encode(last) + b"\n")
                 steps = last.get("seq", 0)
         whole = True
     except (OSError, TraceError) as error:

@@ -20,8 +20,8 @@ from .._core.events import CallerAudio, is_flat
 PERIOD = 1.0
 """Seconds between two looks."""
 
-MEASURED_AT_ONCE_MS = 400
-"""For one frame alone, numpy needs longer to prepare than to measure."""
+MEASURED_AT_ONCE = 20
+"""Frames. For one frame alone, numpy needs longer to prepare than to measure."""
 
 PARTS = 10
 """In a second; each has a level of its own."""
@@ -51,9 +51,8 @@ class Passage(Struct):
 
 class CallerMeter:
     def __init__(self) -> None:
-        self._frames: list[memoryview] = []
-        self._unmeasured = self._received = 0.0
-        """ms, of the frames that are kept and of all."""
+        self._frames: list[rtc.AudioFrame] = []
+        self._received = 0.0
         self._samples = 0
         self._energy = 0.0
         self._peak = 0.0
@@ -62,14 +61,8 @@ class CallerMeter:
         self._reported = CallerAudio()
 
     def take(self, frame: rtc.AudioFrame) -> None:
-        ms = frame.samples_per_channel * 1000 / frame.sample_rate
-        if (frame.sample_rate, frame.num_channels) != (self._rate, self._channels):
-            self._measure()
-            self._rate, self._channels = frame.sample_rate, frame.num_channels
-        self._received += ms
-        self._unmeasured += ms
-        self._frames.append(frame.data)
-        if self._unmeasured >= MEASURED_AT_ONCE_MS:
+        self._frames.append(frame)
+        if len(self._frames) == MEASURED_AT_ONCE:
             self._measure()
 
     def look(self, passage: Passage) -> CallerAudio | None:
@@ -98,18 +91,20 @@ class CallerMeter:
 
     def _measure(self) -> None:
         """Measure the frames that are kept. A part that is not whole gets a level, too."""
-        if not self._frames:
+        frames = self._frames
+        if not frames:
             return
-        samples = np.frombuffer(b"".join(self._frames), np.int16).astype(np.float32)
-        self._frames.clear()
-        self._unmeasured = 0.0
+        self._rate, self._channels = frames[-1].sample_rate, frames[-1].num_channels
+        self._received += sum([f.samples_per_channel / f.sample_rate for f in frames]) * 1000
+        samples = np.frombuffer(b"".join([f.data for f in frames]), np.int16)
+        frames.clear()
         part = self._rate * self._channels // PARTS
         if not samples.size or not part:
             return
         self._samples += samples.size
-        self._peak = max(self._peak, float(np.abs(samples).max()))
+        self._peak = max(self._peak, float(np.max(samples)), -float(np.min(samples)))
         starts = np.arange(0, samples.size, part)
-        energies = np.add.reduceat(samples * samples, starts)
+        energies = np.add.reduceat(np.square(samples, dtype=np.float32), starts)
         self._energy += float(energies.sum())
         for start, energy in zip(starts.tolist(), energies.tolist(), strict=True):
             level = _dbfs(energy / min(part, samples.size - start))

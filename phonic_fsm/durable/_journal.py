@@ -111,7 +111,7 @@ class JournalRecorder:
             self._queue.append((t, step))
             if not isinstance(step.event, AudioChunk):
                 # Audio can wait. A tool that runs must be known before anything else happens.
-                _WRITER.look()
+                _WRITER.look(self)
         else:
             self._is_full = True
 
@@ -128,12 +128,12 @@ class JournalRecorder:
     def linger(self) -> None:
         """Have what is queued written now, and take a few more steps, for ``LINGER``."""
         self._lingers_until = time.monotonic() + LINGER
-        _WRITER.look()
+        _WRITER.look(self)
 
     def close(self) -> None:
         """End the recording. What is queued is still written."""
         self._is_closed = True
-        _WRITER.look()
+        _WRITER.look(self)
 
     async def written(self) -> None:
         """Wait until the journal is complete, or for ``LONGEST_WAIT`` if the store is slow."""
@@ -170,7 +170,8 @@ class JournalRecorder:
 
     def _take_from_queue(self, full: bool) -> None:
         batch = [self._queue.popleft() for _ in range(len(self._queue))]
-        self._unwritten += self._lines.of(batch)
+        if batch:
+            self._unwritten.append(self._lines.of(batch))
         if full and not self._has_end:
             self._has_end = True
             logger.warning(

@@ -178,14 +178,18 @@ def levels(pcm: bytes, lengths: list[int]) -> list[float | None]:
 
     ``lengths`` are in samples; nothing and digital silence have no level.
     """
-    # Converted in one go: for a chunk alone, numpy would need longer to prepare than to convert.
-    samples = np.frombuffer(pcm, dtype="<i2", count=sum(lengths)).astype(np.float32)
-    found: list[float | None] = []
-    start = 0
-    for length in lengths:
-        chunk = samples[start : start + length]
-        start += length
-        energy = float(chunk.dot(chunk))
-        level = 10 * math.log10(energy / length) - _FULL_SCALE_DB if energy else None
-        found.append(None if level is None else round(level, 1))
+    # Done in one go: for a chunk alone, numpy would need longer to prepare than to calculate.
+    found: list[float | None] = [None] * len(lengths)
+    sizes = np.array(lengths, dtype=np.int64)
+    whole = np.flatnonzero(sizes)
+    if not whole.size:
+        return found
+    samples = np.frombuffer(pcm, dtype="<i2", count=int(sizes.sum()))
+    starts = (np.cumsum(sizes) - sizes)[whole]
+    sums = np.add.reduceat(np.square(samples, dtype=np.float32), starts)
+    heard = sums > 0
+    energies = sums[heard] / sizes[whole][heard]
+    decibels = np.round(10 * np.log10(energies, dtype=np.float64) - _FULL_SCALE_DB, 1)
+    for place, level in zip(whole[heard].tolist(), decibels.tolist(), strict=True):
+        found[place] = level
     return found

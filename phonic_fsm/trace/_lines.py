@@ -5,14 +5,16 @@ Only the writer's thread uses this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from .._audio.formats import WIRE_FORMATS
 from .._core.context import Settings
+from .._core.effects import PushAudio
 from .._core.events import Event
 from .._core.machine import Step
 from .._core.states import State
@@ -24,9 +26,12 @@ from ._format import (
     LONGEST_LINE,
     NAME,
     VERSION,
+    AudioLength,
     End,
     EndReason,
     Header,
+    RecordedAudioChunk,
+    RecordedPushAudio,
     levels,
     recorded_effect,
     recorded_event,
@@ -34,19 +39,35 @@ from ._format import (
 from ._masking import Masking
 from ._redaction import Redaction
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode_lines
+
+# Nearly all steps of a call pass a chunk of audio on, and nothing else. What they have in common is
+# encoded once.
+
+
+@lru_cache(maxsize=4096)
+def chunk(length: int, level: float | None) -> Raw:
+    """The event of a chunk without text."""
+    return Raw(msgspec.json.encode(RecordedAudioChunk(AudioLength(length, level))))
+
+
+@lru_cache(maxsize=64)
+def pushed(length: int) -> Raw:
+    """The effects of a step that passes on so many bytes of audio, and nothing else."""
+    return Raw(msgspec.json.encode([RecordedPushAudio(AudioLength(length))]))
+
 
 Place = Callable[[bytes], "float | None"]
 """Where a chunk's audio begins in a file beside the trace (s); ``None`` if there is no file."""
 
 
-class _RecordedStep(Struct, frozen=True, rename={"source": "from", "target": "to"}):
+class _RecordedStep(Struct, frozen=True, gc=False, rename={"source": "from", "target": "to"}):
     seq: int
     t: float
     event: object
     source: State
     target: State
-    effects: list[object]
+    effects: object
 
 
 def nowhere(_: bytes) -> None:
@@ -78,18 +99,17 @@ class StepLines:
 
     def header(self, started: datetime) -> bytes:
         """The first line; ``started`` is when the trace's clock began."""
-        return self._line(
-            Header(
-                trace=NAME,
-                version=VERSION,
-                package=__version__,
-                started=started.isoformat(timespec="milliseconds"),
-                settings=self._settings,
-                redacted=self._redacted,
-            )
+        header = Header(
+            trace=NAME,
+            version=VERSION,
+            package=__version__,
+            started=started.isoformat(timespec="milliseconds"),
+            settings=self._settings,
+            redacted=self._redacted,
         )
+        return self._without_secrets([header])
 
-    def of(self, steps: list[tuple[float, Step]], place: Place = nowhere) -> list[bytes]:
+    def of(self, steps: list[tuple[float, Step]], place: Place = nowhere) -> bytes:
         """The lines of steps, each with its time (s since the trace began).
 
         Raises:
@@ -103,40 +123,47 @@ class StepLines:
                 decode(joined) if decode else joined,
                 [len(chunk) // self._wire_format.sample_bytes for chunk in audio],
             )
-        lines = [
-            self._step(t, step, level, place(chunk) if chunk else None)
-            for (t, step), level, chunk in zip(steps, found, audio, strict=True)
-        ]
-        if max(map(len, lines), default=0) > LONGEST_LINE:
+        lines = self._without_secrets(
+            [
+                self._step(t, step, level, place(samples) if samples else None)
+                for (t, step), level, samples in zip(steps, found, audio, strict=True)
+            ]
+        )
+        if len(lines) > LONGEST_LINE and max(map(len, lines.split(b"\n"))) >= LONGEST_LINE:
             raise ValueError(f"a step has more than {LONGEST_LINE // 2**20} MiB")
         return lines
 
     def end(self, reason: EndReason) -> bytes:
         """The last line of a trace that ends before its session does."""
-        return _encode(End(end=reason, seq=self.steps)) + b"\n"
+        return _encode([End(end=reason, seq=self.steps)])
 
-    def _step(self, t: float, step: Step, level: float | None, at: float | None) -> bytes:
+    def _step(self, t: float, step: Step, level: float | None, at: float | None) -> _RecordedStep:
         self.steps += 1
         told = self._told(step)
-        return self._line(
-            _RecordedStep(
-                self.steps,
-                round(t, 6),
-                recorded_event(told.event, level, at),
-                told.source,
-                told.target,
-                [recorded_effect(effect) for effect in told.effects],
-            )
+        event, effects = told.event, told.effects
+        return _RecordedStep(
+            self.steps,
+            round(t, 6),
+            chunk(len(event.audio or b""), level)
+            if type(event) is AudioChunk and at is None and event.text == "" and not event.timings
+            else recorded_event(event, level, at),
+            told.source,
+            told.target,
+            pushed(len(effects[0].audio))
+            if len(effects) == 1 and type(effects[0]) is PushAudio
+            else [recorded_effect(effect) for effect in effects],
         )
 
-    def _line(self, line: Header | _RecordedStep) -> bytes:
-        data = _encode(line)
+    def _without_secrets(self, lines: Sequence[Header | _RecordedStep]) -> bytes:
+        data = _encode(lines)
+        # Looked for in all lines at once: for each alone, that would be a fifth of the work.
         if self._secrets.are_in(data):
-            data = _encode(self._secrets.out_of(line))
-        return data + b"\n"
+            data = _encode([self._secrets.out_of(line) for line in lines])
+        return data
 
     def _samples(self, event: Event) -> bytes:
         """The event's audio, without a last sample that is not whole; empty for other events."""
-        audio = (event.audio or b"") if isinstance(event, AudioChunk) else b""
-        size = self._wire_format.sample_bytes
-        return audio[: len(audio) // size * size]
+        if type(event) is not AudioChunk or not event.audio:
+            return b""
+        rest = len(event.audio) % self._wire_format.sample_bytes
+        return event.audio[:-rest] if rest else event.audio

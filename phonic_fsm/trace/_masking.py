@@ -26,6 +26,8 @@ C = TypeVar("C", bound=ConfigOptions)
 MASKED = frozenset((Send, KeepMemory))
 """The effects that may hold such values."""
 
+_MASKED_EVENTS = frozenset((UpdateOptions, ConnectionClosed))
+
 
 class Masking:
     """Masks one session's settings and steps."""
@@ -37,9 +39,12 @@ class Masking:
         return structs.replace(settings, config=self._config(settings.config))
 
     def step(self, step: Step) -> Step:
-        event = self._event(step.event)
-        if event is step.event and not MASKED.intersection(map(type, step.effects)):
+        # Asked of every step, most of which are chunks of audio.
+        if type(step.event) not in _MASKED_EVENTS and not MASKED.intersection(
+            map(type, step.effects)
+        ):
             return step
+        event = self._event(step.event)
         return Step(event, step.source, step.target, [self._effect(e) for e in step.effects])
 
     def _event(self, event: Event) -> Event:

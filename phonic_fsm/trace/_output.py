@@ -82,7 +82,7 @@ class TraceOutput:
                     self._wire_format.decode,
                     limits.trace_bytes,
                 )
-        self._sink.write([self._lines.header(self._started)])
+        self._sink.write(self._lines.header(self._started))
 
     def write(self, queued: list[tuple[float, Step | bytes]]) -> bool:
         """Write steps and audio of the caller, each with its time (s since the trace began).
@@ -105,7 +105,7 @@ class TraceOutput:
     def end(self, reason: EndReason) -> None:
         """Write the last line, which says why no more steps follow."""
         assert self._sink is not None
-        self._sink.write([self._lines.end(reason)])
+        self._sink.write(self._lines.end(reason))
 
     def linger(self) -> None:
         """Have all so far in the files, where a reader finds it. No more audio follows."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from .._core.context import Settings
+from .._core.events import CallerAudio, RoundTrip
 from .._core.history import History
 from .._core.machine import Step
 from .._runtime.secrets import Secrets
@@ -32,6 +33,9 @@ ends."""
 
 LARGEST_QUEUE = 32 * 2**20
 """The most bytes that these steps, with their audio, may have."""
+
+_CAN_WAIT = frozenset({AudioChunk, CallerAudio, RoundTrip})
+"""The events that are written half a second later."""
 
 _STEP_BYTES = 500
 """What a step takes beside its texts and its audio."""
@@ -85,9 +89,9 @@ class TraceRecorder:
     def record(self, step: Step) -> None:
         """Take one step. Never waits, never raises."""
         self._queue_up(step, _size(step))
-        if not isinstance(step.event, AudioChunk):
-            # Audio is frequent, and can wait. Any other step may explain a crash that comes next.
-            self._writer.look()
+        if type(step.event) not in _CAN_WAIT:
+            # These are frequent. Any other step may explain a crash that comes next.
+            self._writer.look(self)
 
     def checkpoint(self, _: History) -> None:
         """A trace needs none."""
@@ -101,12 +105,12 @@ class TraceRecorder:
         """End the recording. What is queued is still written."""
         if self._ending is None:
             self._ending = "closed"
-            self._writer.look()
+            self._writer.look(self)
 
     def linger(self) -> None:
         """Have what is queued written now, and take a few more steps, for ``LONGEST_LINGER``."""
         self._lingers_until = time.monotonic() + LONGEST_LINGER
-        self._writer.look()
+        self._writer.look(self)
 
     async def written(self) -> None:
         """Wait until what was recorded before the end is written, or for ``LONGEST_WAIT`` if the
@@ -121,7 +125,7 @@ class TraceRecorder:
             self._queued_bytes += size
             self._queue.append((time.monotonic() - self._began, what, size))
             if len(self._queue) == MANY:
-                self._writer.look()
+                self._writer.look(self)
         else:
             logger.warning(
                 "the trace %s ends here: it is not written fast enough", self._output.name

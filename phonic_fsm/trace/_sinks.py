@@ -39,8 +39,8 @@ class Sink(Protocol):
     size: int
     """The bytes that the trace takes so far."""
 
-    def write(self, lines: list[bytes]) -> None:
-        """Write lines, perhaps none; called twice a second or more."""
+    def write(self, lines: bytes) -> None:
+        """Write whole lines, perhaps none; called twice a second or more."""
 
     def flush(self) -> None:
         """Let a reader find what was written."""
@@ -69,8 +69,8 @@ class FileSink:
         hold(self._file.fileno())
         self.size = 0
 
-    def write(self, lines: list[bytes]) -> None:
-        self._put(b"".join(lines))
+    def write(self, lines: bytes) -> None:
+        self._put(lines)
 
     def flush(self) -> None:
         pass
@@ -102,10 +102,10 @@ class GzipSink(FileSink):
         self._compressor = zlib.compressobj(_LEVEL, wbits=_GZIP_FORMAT)
         self._unflushed_since: float | None = None
 
-    def write(self, lines: list[bytes]) -> None:
+    def write(self, lines: bytes) -> None:
         now = time.monotonic()
         if lines:
-            self._put(self._compressor.compress(b"".join(lines)))
+            self._put(self._compressor.compress(lines))
             self._unflushed_since = self._unflushed_since or now
         if self._unflushed_since and now - self._unflushed_since >= GZIP_FLUSH_SECONDS:
             self.flush()
@@ -130,8 +130,8 @@ class FunctionSink:
         self._session = session
         self.size = 0
 
-    def write(self, lines: list[bytes]) -> None:
-        for line in lines:
+    def write(self, lines: bytes) -> None:
+        for line in lines.splitlines(keepends=True):
             self._function(self._session, line)
             self.size += len(line)
 

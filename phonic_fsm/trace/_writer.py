@@ -1,9 +1,9 @@
 """The threads that write traces, while any is recorded: one for all files, and one for each model
 whose traces go to a function. A function that blocks holds up nobody else's traces.
 
-A thread looks for queued steps twice a second, or at once if it is asked to, and writes them
-together. If the process is killed, what was queued since the last look is lost. If the process
-forks, the traces stay with the parent.
+A thread looks for queued steps twice a second, and writes them together. If a trace asks for it,
+the thread looks at that trace at once. If the process is killed, what was queued since the last
+look is lost. If the process forks, the traces stay with the parent.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import atexit
 import os
 import threading
 import time
+from collections import deque
 from typing import Protocol
 from weakref import WeakSet
 
@@ -50,6 +51,8 @@ class Writer:
         self._recorders: list[Drained] = []
         self._thread: threading.Thread | None = None
         self._look = threading.Event()
+        self._urgent: deque[Drained] = deque()
+        """Those that are to be looked at now."""
 
     def add(self, recorder: Drained) -> None:
         """Drain this recorder, too, until it says that no more will come."""
@@ -61,8 +64,9 @@ class Writer:
                 )
                 self._thread.start()
 
-    def look(self) -> None:
-        """Look for queued steps at once."""
+    def look(self, recorder: Drained) -> None:
+        """Look for what this one has queued, at once."""
+        self._urgent.append(recorder)
         self._look.set()
 
     def close(self) -> threading.Thread | None:
@@ -82,16 +86,29 @@ class Writer:
             recorder.let_go()
 
     def _run(self) -> None:
+        following = time.monotonic() + self._interval
         while True:
-            self._look.wait(self._interval)
+            self._look.wait(max(0.0, following - time.monotonic()))
             self._look.clear()
-            ended = [recorder for recorder in tuple(self._recorders) if not recorder.drain()]
+            due = self._asked()
+            if time.monotonic() >= following:
+                due.update(self._recorders)
+                following = time.monotonic() + self._interval
+            # One may have asked again after its end.
+            due.intersection_update(self._recorders)
+            ended = [recorder for recorder in due if not recorder.drain()]
             with self._lock:
                 for recorder in ended:
                     self._recorders.remove(recorder)
                 if not self._recorders:
                     self._thread = None
                     return
+
+    def _asked(self) -> set[Drained]:
+        asked = set()
+        while self._urgent:
+            asked.add(self._urgent.popleft())
+        return asked
 
 
 FILES = Writer()

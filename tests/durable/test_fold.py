@@ -36,7 +36,7 @@ class Written:
     def take(self, t: float, event: events.Event) -> Step:
         step = self.machine.step(event)
         self.account.follow(t, step)
-        self.lines += self._lines.of([(t, step)])
+        self.lines.append(self._lines.of([(t, step)]))
         return step
 
     def checkpoint(self, t: float) -> None:
