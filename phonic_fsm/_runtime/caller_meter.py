@@ -56,6 +56,7 @@ class CallerMeter:
         self._samples = 0
         self._energy = 0.0
         self._peak = 0.0
+        """The square of the loudest sample."""
         self._levels: list[int] = []
         self._rate = self._channels = 0
         self._reported = CallerAudio()
@@ -72,7 +73,7 @@ class CallerMeter:
         seen = CallerAudio(
             received_ms=round(self._received),
             dbfs=_dbfs(energy),
-            peak=_dbfs(self._peak**2),
+            peak=_dbfs(self._peak),
             levels=tuple(self._levels),
             sent_ms=passage.sent,
             filled_ms=passage.filled,
@@ -94,20 +95,23 @@ class CallerMeter:
         frames = self._frames
         if not frames:
             return
+        # The rate may have changed among them. That makes one of the many measurements inexact.
         self._rate, self._channels = frames[-1].sample_rate, frames[-1].num_channels
-        self._received += sum([f.samples_per_channel / f.sample_rate for f in frames]) * 1000
-        samples = np.frombuffer(b"".join([f.data for f in frames]), np.int16)
+        samples = np.frombuffer(b"".join([frame.data for frame in frames]), np.int16)
         frames.clear()
-        part = self._rate * self._channels // PARTS
+        per_second = self._rate * self._channels
+        part = per_second // PARTS
         if not samples.size or not part:
             return
         self._samples += samples.size
-        self._peak = max(self._peak, float(np.max(samples)), -float(np.min(samples)))
-        starts = np.arange(0, samples.size, part)
-        energies = np.add.reduceat(np.square(samples, dtype=np.float32), starts)
-        self._energy += float(energies.sum())
-        for start, energy in zip(starts.tolist(), energies.tolist(), strict=True):
-            level = _dbfs(energy / min(part, samples.size - start))
+        self._received += samples.size * 1000 / per_second
+        squares = np.square(samples, dtype=np.float32)
+        self._peak = max(self._peak, float(squares.max()))
+        energies = np.add.reduceat(squares, np.arange(0, samples.size, part)).tolist()
+        self._energy += sum(energies)
+        last = samples.size - (len(energies) - 1) * part
+        for energy, size in zip(energies, [part] * (len(energies) - 1) + [last], strict=True):
+            level = _dbfs(energy / size)
             self._levels.append(SILENT if level is None else round(level))
 
 
