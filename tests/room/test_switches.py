@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from livekit import api
 from msgspec import UNSET
 from support.rooms import ask, greeted, said
 
@@ -119,8 +120,26 @@ async def test_the_trace_tells_whether_livekit_was_deaf_at_the_start(
     await trial_worker.call_ended(room)
     lanes = lanes_of(trace)
     found = [finding.rule for finding in findings(lanes)]
-    assert ("deaf at the start" in found) is (warmup > 0)
+    assert ("deaf-at-start" in found) is (warmup > 0)
     assert lanes.playback[0].interrupted, "the job's AgentSession was observed"
+    assert lanes.end is not None
+    assert (lanes.end.by, lanes.end.reason) == ("livekit", "participant_disconnected")
+
+
+async def test_the_trace_tells_that_the_room_was_deleted(
+    trial, trial_worker, simulate, server_api, tmp_path
+):
+    await simulate(SCENARIO)
+    trace = tmp_path / "call.jsonl"
+    guest = await trial(model={"trace": str(trace)})
+    await greeted(guest)
+    room = guest.room.name
+    await server_api.room.delete_room(api.DeleteRoomRequest(room=room))
+    await trial_worker.call_ended(room)
+    end = lanes_of(trace).end
+    assert end is not None
+    assert (end.by, end.reason) == ("livekit", "job_shutdown"), end
+    assert "ROOM_DELETED" in end.sentence
 
 
 async def test_livekit_drops_allow_interruptions_where_phonic_detects_turns(
