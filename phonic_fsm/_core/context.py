@@ -208,8 +208,8 @@ class Context(Struct, kw_only=True):
     """Attempts to connect that failed since a connection was last proved, or a new conversation was
     ready. A connection that was lost before it was proved has failed, too."""
     complaint: EmitError | None = None
-    """Phonic's last error as it was announced, until a whole turn has come: a close before that is
-    its consequence."""
+    """Phonic's last error, until a whole turn has come: a close before that is its consequence. It
+    is recoverable as a lost connection is if what it refuses was said in another way."""
     held: list[ClientMessage] = field(default_factory=list)
     """Control messages that wait for the server to be ready, in order."""
     microphone: Microphone = "unmuted"

@@ -119,6 +119,11 @@ def phonic_has_complained(context: Context, event: ConnectionClosed) -> bool:
     return context.complaint is not None
 
 
+def amends_were_made(context: Context, event: ConnectionClosed) -> bool:
+    """What Phonic has refused was said in another way, and nothing has been said since."""
+    return context.complaint is not None and context.complaint.kind == "connection_lost"
+
+
 def can_be_resumed(context: Context, event: ConnectionClosed) -> bool:
     """The conversation has an id, and the server did not mean to end it."""
     return context.conversation_id is not None and was_not_deliberate(context, event)

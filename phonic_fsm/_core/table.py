@@ -229,6 +229,13 @@ def _connection() -> Iterator[_On]:
             when=(when.was_not_deliberate, when.may_begin_afresh),
         )
         .move(CONVERSING, closed, ending.announce_loss, when=when.was_not_deliberate)
+        .move(
+            CONVERSING,
+            connecting,
+            connection.give_up_resuming,
+            connection.start_afresh,
+            when=(when.amends_were_made, when.may_begin_afresh),
+        )
         .move(CONVERSING, closed, ending.announce_consequence, when=when.phonic_has_complained)
         .move(
             CONVERSING,
@@ -734,7 +741,7 @@ def _the_end() -> Iterator[_On]:
         .move((awaiting_inputs, config_sent), closed, ending.announce_refusal)
         .settle(
             CONVERSING,
-            ending.log_error,
+            ending.log_refusal,
             settings.replace_prompt_update,
             settings.cut_off_turns_for_reset,
             settings.tell_soon,

@@ -9,6 +9,7 @@ from .effects import (
     AddItem,
     AnnounceGeneration,
     CloseGeneration,
+    EmitError,
     EmitSpeechStopped,
     Log,
     OpenGeneration,
@@ -30,6 +31,11 @@ def note_life(context: Context) -> None:
     context.connection = "proved"
     context.attempts = 0
     context.complaint = None
+
+
+def note_amends(context: Context, problem: str) -> None:
+    """What Phonic refuses was said in another way: a close for it need not end the call."""
+    context.complaint = EmitError("connection_lost", problem, recoverable=True)
 
 
 def open_for_answer(context: Context) -> None:

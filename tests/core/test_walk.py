@@ -60,7 +60,8 @@ Detail = Literal["small_changes", "streams", "complaints", "former_calls", "take
 ``streams``
     Texts to say that come in parts.
 ``complaints``
-    Errors of Phonic's in mid-conversation, except those that refuse a tool's output.
+    Errors of Phonic's in mid-conversation, except those that refuse a tool's output; and what
+    becomes of a connection that is closed after an error.
 ``former_calls``
     Tool calls that Phonic may still complain of, though it knows their output in another way.
 ``takeovers``
@@ -272,7 +273,7 @@ def key_of(context: Context, world: World) -> Key:
         context.continuing,
         context.attempts,
         context.connection,
-        context.complaint is not None,
+        context.complaint and context.complaint.kind,
         context.arrival,
         bool(context.repeats),
         context.wait if REPLY in timers else "over",
@@ -664,6 +665,8 @@ class Walk:
             context = machine.context = copy_of(origin)
 
     def _follow(self, here: int, event: Event, context: Context, world: World) -> None:
+        if "complaints" not in self._bounds.details:
+            context.complaint = None
         if "former_calls" not in self._bounds.details:
             for call_id in context.calls_in("over"):
                 del context.calls[call_id]

@@ -74,6 +74,45 @@ async def test_an_error_that_a_close_follows_ends_the_session_with_what_phonic_s
         assert part in str(event.error)
 
 
+async def refuse_instructions(session, peer, _):
+    await session.update_instructions("Be brief.")
+    await peer.expect(client.UpdateSystemPrompt)
+    await peer.send(phonic.Error(phonic.Problem("update_system_prompt is deprecated")))
+    await peer.expect(client.AddSystemMessage)
+    return "Be brief."
+
+
+async def refuse_output(session, peer, emitted):
+    await peer.send(phonic.ToolCall("c1", "look_up_weather", {}))
+    await read(await emitted.next("generation_created"))
+    context = session.chat_ctx
+    context.items.append(llm.FunctionCallOutput(call_id="c1", output="sunny", is_error=False))
+    await session.update_chat_ctx(context)
+    await peer.expect(client.ToolCallOutput)
+    await peer.send(phonic.Error(phonic.Problem("no call 'c1' is waiting")))
+    await peer.expect(client.AddSystemMessage)
+    return "sunny"
+
+
+@pytest.mark.parametrize("refuse", [refuse_instructions, refuse_output])
+async def test_a_close_for_what_was_said_in_another_way_does_not_end_the_call(
+    refuse, make_model, server
+):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        told = await refuse(session, peer, emitted)
+        await peer.close(1011)
+        error = await emitted.next("error")
+        assert error.recoverable is True
+        assert "starting afresh" in str(error.error)
+        fresh = await server.accept()
+        assert told in (await fresh.expect(client.Config)).system_prompt
+        await fresh.send(phonic.ReadyToStartConversation())
+        await emitted.next("session_reconnected")
+        await fresh.close(1011)
+        assert (await emitted.next("error")).recoverable is False
+        await emitted.state("closed")
+
+
 @pytest.mark.parametrize("said", ["by the caller", "by the assistant"])
 async def test_an_error_after_which_something_was_said_is_not_why_the_call_ends(
     said, make_model, server

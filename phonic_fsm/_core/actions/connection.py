@@ -166,8 +166,11 @@ def give_up_resuming(context: Context, event: events.ConnectionClosed) -> None:
     """Close the open generation as interrupted. Announce that the conversation begins afresh."""
     end_turn(context, interrupted=True)
     end_caller_speech(context)
+    refused = f"{context.complaint.problem}; then " if context.complaint is not None else ""
     context.put(
-        EmitError("connection_lost", f"{trouble(event)}; starting afresh", recoverable=True)
+        EmitError(
+            "connection_lost", f"{refused}{trouble(event)}; starting afresh", recoverable=True
+        )
     )
 
 
@@ -212,6 +215,7 @@ def _begin_anew(context: Context, problem: str) -> None:
     """Drop what belongs to the old conversation, and open a connection for a fresh one."""
     drop_unclaimed(context)
     context.continuing = True
+    context.complaint = None
     context.conversation_id = None
     context.leftover = "none"
     end_opening(context)

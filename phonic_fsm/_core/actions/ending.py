@@ -26,6 +26,7 @@ from ..turns import (
     end_opening,
     end_reply,
     end_turn,
+    note_amends,
 )
 from ..wording import complaint, field_problems, quoted, trouble
 
@@ -113,6 +114,12 @@ def announce_consequence(context: Context, event: events.ConnectionClosed) -> No
     _finish(context)
     problem = f"{error.problem}; then {trouble(event)}"
     context.put(structs.replace(error, problem=problem, recoverable=False))
+
+
+def log_refusal(context: Context, event: server.Error) -> None:
+    """Log Phonic's error. What it refuses is said in another way."""
+    note_amends(context, complaint(event))
+    log_error(context, event)
 
 
 def log_error(context: Context, event: server.Error) -> None:

@@ -22,6 +22,7 @@ from ..turns import (
     await_reply,
     end_turn,
     expect_answer,
+    note_amends,
     owe_answer,
     show_no_answer,
     take_out,
@@ -125,6 +126,7 @@ def replace_output(context: Context, event: server.Error) -> None:
         context.put(Log("warning", f"Phonic does not take the output of call {call_id}: {problem}"))
         if call.phase == "over" or call.output is None:
             continue
+        note_amends(context, problem)
         context.put(EmitToolCallSettled(call_id, call.name, "failed", problem=problem))
         outgoing.deliver(context, outgoing.in_words(call.output))
         if call.phase == "answered" and _is_spoken_about(context, call.output):
