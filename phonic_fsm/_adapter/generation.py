@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Literal
 
 from livekit import rtc
@@ -63,6 +63,27 @@ class AudioStream(aio.Chan[rtc.AudioFrame]):
             self.on_taken(self)
 
 
+class _TextStream(aio.Chan[str]):
+    """An answer's words. LiveKit takes them when it begins to play the answer."""
+
+    is_taken = False
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        self.is_taken = True
+        return super().__aiter__()
+
+
+class _CallStream(aio.Chan[llm.FunctionCall]):
+    """An answer's tool calls. LiveKit calls ``aclose`` when it is done with the answer."""
+
+    def __init__(self, on_left: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_left = on_left
+
+    async def aclose(self) -> None:
+        self._on_left()
+
+
 class GenerationStreams:
     """The streams that LiveKit reads. ``announcement`` is the event that hands them to it."""
 
@@ -70,17 +91,24 @@ class GenerationStreams:
         self,
         response_id: str,
         wire_format: WireFormat,
+        on_dropped: Callable[[tuple[str, ...]], None],
         before: GenerationStreams | None = None,
     ) -> None:
-        """Open the streams. LiveKit plays the message of the generation ``before`` first."""
+        """Open the streams. LiveKit plays the message of the generation ``before`` first.
+
+        ``on_dropped`` is called with the ids of its tool calls if LiveKit drops the answer before
+        it begins to play it: no tool of it runs then.
+        """
         self.response_id = response_id
+        self._on_dropped = on_dropped
+        self._calls: list[str] = []
         self._texts = 0
         self.is_announced = False
         self._sample_rate = wire_format.sample_rate
         self._decode = wire_format.decode
         self._messages = aio.Chan[llm.MessageGeneration]()
-        self._functions = aio.Chan[llm.FunctionCall]()
-        self._text = aio.Chan[str]()
+        self._functions = _CallStream(self._leave)
+        self._text = _TextStream()
         self.audio = AudioStream(response_id)
         modalities: asyncio.Future[list[Literal["text", "audio"]]] = (
             asyncio.get_running_loop().create_future()
@@ -130,9 +158,14 @@ class GenerationStreams:
 
     def push_function_call(self, call: PushFunctionCall, arguments: str) -> None:
         """Push a call with these arguments (JSON), which are the call's as its function expects."""
+        self._calls.append(call.call_id)
         self._functions.send_nowait(
             llm.FunctionCall(id=call.id, call_id=call.call_id, name=call.name, arguments=arguments)
         )
+
+    def _leave(self) -> None:
+        if self._calls and not self._text.is_taken:
+            self._on_dropped(tuple(self._calls))
 
     def close(self) -> None:
         """End the streams. What was pushed before can still be read."""

@@ -637,7 +637,10 @@ class RealtimeSession(
         # is asked for. What was said meanwhile, such as a welcome, would be played behind it.
         overtakes = is_reply and before is not None and before.is_queued
         self._generation = self._newest = GenerationStreams(
-            effect.response_id, self._wire_format, before if overtakes else None
+            effect.response_id,
+            self._wire_format,
+            lambda calls: self._runtime.dispatch_unattended(events.CallsDropped(calls)),
+            before if overtakes else None,
         )
 
     def _announce_generation(

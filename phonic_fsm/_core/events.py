@@ -395,6 +395,13 @@ class UpdateChatContext(_Event, frozen=True, tag="update_chat_ctx"):
     removed: Id[tuple[str, ...]] = ()
 
 
+class CallsDropped(_Event, frozen=True, tag="calls_dropped"):
+    """An answer was interrupted before LiveKit began to play it, so no tool call in it is made."""
+
+    step_kind: ClassVar[StepKind] = "tool"
+    calls: Id[tuple[str, ...]]
+
+
 class UpdateSession(_Event, frozen=True, tag="update_session", kw_only=True):
     """Several settings at once: at the start, and at a handoff."""
 
@@ -529,6 +536,7 @@ CallEvent = Union[
     UpdateOptions,
     UpdateToolChoice,
     UpdateChatContext,
+    CallsDropped,
     UpdateSession,
     GenerateReply,
     Say,

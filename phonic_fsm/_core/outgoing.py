@@ -230,13 +230,15 @@ def let_calls_go(context: Context) -> None:
 def decline_call(
     context: Context, call_id: str, why: str, level: Literal["info", "warning"] = "info"
 ) -> None:
-    """Do not make a call: LiveKit does not know of it. Phonic would wait for its output."""
+    """Do not make a call. Phonic is told so in its output, as it would wait for that."""
     call = context.calls[call_id]
     call.phase = "over"
-    context.put(
-        Log(level, f"{call.name} ({call_id}) is not made: {why}"),
-        Send(client.ToolCallOutput(call_id, NOT_RUN.format(why))),
-    )
+    context.put(Log(level, f"{call.name} ({call_id}) is not made: {why}"))
+    output = client.ToolCallOutput(call_id, NOT_RUN.format(why))
+    if context.conversing:
+        context.put(Send(output))
+    else:
+        hold(context, output)
 
 
 def config_for(context: Context, *, welcome: bool) -> ConfigOptions:

@@ -39,6 +39,9 @@ STILL_RUNNING = "The tool is still running. Its output will follow in a system m
 NOT_RUN = "The tool was not run: {}."
 """In the place of the output of a call that was not handed over."""
 
+CUT_OFF = "the answer that it belonged to was cut off"
+"""Why a call is not made if LiveKit drops its answer."""
+
 TAKEN_BACK = "the conversation has just been changed"
 """Why a call is not made if a reset cuts its turn off."""
 

@@ -636,6 +636,13 @@ def _tools() -> Iterator[_On]:
         .ignore_outside()
     )
     yield (
+        _On(events.CallsDropped)
+        .settle(CONVERSING, tools.decline_dropped_calls)
+        .stay((config_sent, reconnecting), tools.decline_dropped_calls)
+        .ignore((connecting, awaiting_inputs), NOT_CONFIGURED)
+        .ignore(ENDED, NOTHING_FOLLOWS)
+    )
+    yield (
         _On(server.ToolCallInterrupted)
         .settle(tool_pending, tools.forget_call)
         .stay((*TOLD_OF_CALLS, last_words), tools.forget_call)

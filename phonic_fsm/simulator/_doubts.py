@@ -242,8 +242,8 @@ class Doubts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 "chunk, and lists no codes."
             ),
             handled="The session tells the error and goes on. If a close comes before anything is "
-            "said, the call ends with the error as its reason. If the session has said in another "
-            "way what Phonic refuses (instructions, a tool's output), a fresh conversation goes on.",
+            "said, the call ends with the error as its reason. If the session has already said in "
+            "another way what Phonic refuses (instructions, an output), it goes on afresh.",
         ),
     ] = "leaves_open"
     audio_bursts: Annotated[

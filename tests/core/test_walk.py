@@ -175,7 +175,8 @@ def about(*calls: str) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
     said: list[Event] = [kind(tool_call_id=call) for kind in kinds for call in calls]
     said += [phonic.ToolCall(call, "weather") for call in calls]
     done = {calls, *((call,) for call in calls)}
-    return tuple(said), (*(outputs_of(*some) for some in sorted(done)), SILENT_OUTPUT)
+    outputs = (outputs_of(*some) for some in sorted(done))
+    return tuple(said), (*outputs, SILENT_OUTPUT, events.CallsDropped(calls[:1]))
 
 
 @cache

@@ -213,6 +213,32 @@ async def test_the_agent_does_not_think_for_good(why, make_model, server):
         await until(session, "listening")
 
 
+async def test_a_call_that_livekit_drops_behind_an_interrupted_answer_is_answered(
+    make_model, server
+):
+    """It begins a tool only when the answer in front has been played."""
+    agent = Receptionist()
+    async with call(make_model(), server, agent) as (session, peer, _):
+        playing = asyncio.Event()
+        session.output.audio.on("playback_started", lambda _: playing.set())
+        await peer.send(
+            phonic.AssistantStartedSpeaking(),
+            phonic.AudioChunk(bytes(48_000 * 5), "One moment."),
+            phonic.AssistantFinishedSpeaking(),
+            phonic.ToolCall("call_1", "opening_hours", {"day": "Monday"}),
+        )
+        with anyio.fail_after(PATIENCE):
+            await playing.wait()
+        session.interrupt()
+        output = await peer.expect(client.ToolCallOutput)
+        assert output.tool_call_id == "call_1"
+        assert output.output == "The tool was not run: the answer that it belonged to was cut off."
+        await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
+        await peer.send(phonic.ToolCall("call_2", "opening_hours", {"day": "Monday"}))
+        assert (await peer.expect(client.ToolCallOutput)).tool_call_id == "call_2"
+    assert agent.asked == ["Monday"]
+
+
 class Talker(Receptionist):
     """Its tool has the agent say something before it gives its output."""
 

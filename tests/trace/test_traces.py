@@ -55,6 +55,7 @@ def test_the_recorded_traces_take_most_rows_that_do_something():
         "answer_overdue",
         "audio_not_taken",
         "break",
+        "calls_dropped",
         "cancel_reply",
         "checkpoint",
         "echo_over",

@@ -14,7 +14,7 @@ from ..context import Call, Context, Reply
 from ..effects import EmitToolCallSettled, Log, PushFunctionCall, Send, StartTimer, ToolCallOutcome
 from ..guards import MAX_CALLS, MAX_PENDING_CALLS, answer_has_not_begun, refused_outputs
 from ..history import FunctionCall, FunctionCallOutput, Message, OtherItem
-from ..prompt import TAKEN_BACK, literal
+from ..prompt import CUT_OFF, TAKEN_BACK, literal
 from ..turns import (
     add_item,
     announce_due,
@@ -62,6 +62,13 @@ def withhold_tool(context: Context, event: server.ToolCall) -> None:
 def take_back_call(context: Context, event: server.ToolCall) -> None:
     """Do not make the call: the turn is taken back. Tell Phonic so as its output."""
     _decline(context, event, TAKEN_BACK)
+
+
+def decline_dropped_calls(context: Context, event: events.CallsDropped) -> None:
+    """Tell Phonic that the calls are not made, unless they are over."""
+    for call_id in event.calls:
+        if call_id in context.calls_in("pending"):
+            outgoing.decline_call(context, call_id, CUT_OFF)
 
 
 def _decline(
