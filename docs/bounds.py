@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from phonic_fsm import TraceLimits
-from phonic_fsm._adapter import listener, meters, metrics, recovery, telemetry
+from phonic_fsm._adapter import listener, meters, metrics, outage, recovery, telemetry
 from phonic_fsm._core import guards, outgoing, prompt, timers, wording
 from phonic_fsm._runtime import connection, log, outbox, socket, uplink
 from phonic_fsm._wire import codec, server
@@ -236,6 +236,12 @@ BOUNDS = {
             ((meters, "MOST_PARTS"),),
             "{0}",
             "they count as `other`",
+        ),
+        Bound(
+            "The goodbye of an outage, and the function that is its way out",
+            ((outage, "LONGEST_LINE"), (outage, "LONGEST_WAY_OUT")),
+            "{0:g} s",
+            "the call ends",
         ),
     ),
 }

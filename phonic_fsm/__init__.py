@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         RetentionPeriod,
         Task,
     )
+    from ._adapter.outage import Outage, SpokenLine
     from ._adapter.past import Past
     from ._adapter.payloads import (
         ConversationKnown,
@@ -66,6 +67,7 @@ __all__ = [
     "Dtmf",
     "IntelligenceLevel",
     "ObservabilityIntegration",
+    "Outage",
     "OutboundNumberPool",
     "Past",
     "PhonicError",
@@ -81,6 +83,7 @@ __all__ = [
     "ReplyTimedOut",
     "RetentionPeriod",
     "SessionBroke",
+    "SpokenLine",
     "State",
     "StateChanged",
     "Task",
@@ -101,6 +104,7 @@ __getattr__, __dir__ = lazy(
         "._adapter.options": "ConfigurationEndpoint DataRetentionPolicy IntelligenceLevel "
         "ObservabilityIntegration OutboundNumberPool PhonicModel PhonicOptions PronunciationEntry "
         "RetentionPeriod Task",
+        "._adapter.outage": "Outage SpokenLine",
         "._adapter.payloads": (
             "ConversationKnown Dtmf PhonicTranscript StateChanged ToolCallSettled"
         ),

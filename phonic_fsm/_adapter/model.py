@@ -35,6 +35,7 @@ from ..trace._rotation import TraceLimits
 from ..trace._sinks import Function
 from .config import changed, checked, to_config, warn_of_the_undocumented
 from .options import PhonicOptions
+from .outage import Outage
 from .past import Past
 from .recorders import together
 from .recovery import Succession, find_and_take_over, new_ownership, rememberable
@@ -64,6 +65,7 @@ class RealtimeModel(llm.RealtimeModel):
         trace_limits: TraceLimits = TraceLimits(),  # noqa: B008 - it cannot change
         journal: NotGivenOr[str | PathLike[str] | None] = NOT_GIVEN,
         repeatable_tools: Sequence[str] = (),
+        outage: Outage | None = None,
         unmute_prebuffer_ms: int = 1000,
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
         **options: Unpack[PhonicOptions],
@@ -96,6 +98,8 @@ class RealtimeModel(llm.RealtimeModel):
             repeatable_tools: The names of your tools that may run twice: if the process dies while
                 one runs, the next process runs it again. Of any other tool, Phonic is told that its
                 outcome is not known.
+            outage: What the caller hears while Phonic is away, and what happens at the end of all
+                attempts: an ``Outage``. [default: nothing is played, and the error ends the call]
             unmute_prebuffer_ms: Push-to-talk: how much of the caller's audio from before
                 ``start_user_activity`` Phonic hears (ms, 0 to 10000). LiveKit's own turn detection
                 calls it half a second after the caller has begun to speak. With 0, nothing that is
@@ -232,6 +236,9 @@ class RealtimeModel(llm.RealtimeModel):
         self._repeatable_tools = _names("repeatable_tools", repeatable_tools)
         self._succession: Succession | None = None
         """What the next session goes on from."""
+        if outage is not None and not isinstance(outage, Outage):
+            raise ValueError(f"outage must be an Outage, got {outage!r}")
+        self._outage = outage
         self._conn_options = conn_options
         self._sessions: weakref.WeakSet[RealtimeSession] = weakref.WeakSet()
 
@@ -299,6 +306,7 @@ class RealtimeModel(llm.RealtimeModel):
             lease=lease,
             succession=succession,
             repeatable_tools=self._repeatable_tools,
+            outage=self._outage,
         )
         self._sessions.add(session)
         return session

@@ -72,6 +72,12 @@ class Observer:
             if uses_this:
                 self.follow(found)
 
+    @property
+    def observed(self) -> AgentSession[Any] | None:
+        """The ``AgentSession`` that uses the session, if it is known."""
+        self.find()
+        return self._observed
+
     def follow(self, session: AgentSession[Any]) -> None:
         """Follow this one from now on."""
         self.leave()

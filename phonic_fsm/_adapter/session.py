@@ -47,6 +47,7 @@ from .meters import begin_meters
 from .metrics import SessionTimes
 from .observer import Observer
 from .options import PhonicOptions
+from .outage import Outage, OutageCare
 from .pacing import spare_the_estimate
 from .payloads import (
     CLIENT_EVENT,
@@ -122,6 +123,7 @@ class RealtimeSession(
         lease: Lease | None = None,
         succession: Succession | None = None,
         repeatable_tools: tuple[str, ...] = (),
+        outage: Outage | None = None,
     ) -> None:
         super().__init__(model)
         self._wire_format = WIRE_FORMATS[audio_format]
@@ -168,6 +170,11 @@ class RealtimeSession(
         self._listener = Listener(self._runtime.dispatch)
         self._observer = Observer(
             self, self._runtime.dispatch_unattended, self._runtime.end_recording
+        )
+        self._care = (
+            OutageCare(outage, lambda: self._observer.observed, secrets)
+            if outage is not None
+            else None
         )
         self._playback = Playback()
         spare_the_estimate()
@@ -588,6 +595,8 @@ class RealtimeSession(
         self._runtime.dispatch(events.Close())
         # The tasks themselves are not awaited: a caller who stops waiting must not cancel them.
         await asyncio.wait([self._running, *self._collecting])
+        if self._care is not None:
+            await self._care.aclose()
 
     def _warn_unsupported(self, call: str) -> None:
         if call not in self._warned:
@@ -798,15 +807,17 @@ class RealtimeSession(
         level = logging.WARNING if effect.recoverable else logging.ERROR
         error = error_for(self._secrets.out_of(effect), self._runtime.circumstances())
         self._runtime.log(level, f"{effect.kind}: {error}")
-        self.emit(
-            "error",
-            llm.RealtimeModelError(
-                timestamp=time.time(),
-                label=self._realtime_model.label,
-                error=error,
-                recoverable=effect.recoverable,
-            ),
+        told = llm.RealtimeModelError(
+            timestamp=time.time(),
+            label=self._realtime_model.label,
+            error=error,
+            recoverable=effect.recoverable,
         )
+        if effect.recoverable or self._care is None:
+            self.emit("error", told)
+        else:
+            # LiveKit ends the call as soon as it is told.
+            self._care.take_leave(error, lambda: self.emit("error", told))
 
     def _tell_listeners(self, step: Step) -> None:
         if self._spans is not None:
@@ -823,6 +834,8 @@ class RealtimeSession(
             self.emit("conversation_known", ConversationKnown(self.conversation_id))
         if step.source is step.target:
             return
+        if self._care is not None:
+            self._care.moved(step.source, step.target)
         change = StateChanged(step.source.value, step.target.value, name_of(step.event))
         self.emit("state_changed", change)
         if step.target is State.ready:

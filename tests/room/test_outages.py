@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import wave
 
 import anyio
+import numpy as np
 import pytest
 from livekit import api
 from support.rooms import EXAMPLES, PATIENCE, ask, greeted, phonic_process, said
@@ -43,6 +45,50 @@ async def test_phonics_server_is_killed_and_comes_back(
         ("agent", "Welcome!"),
         *[("caller", "Are you there?"), ("agent", "Yes, I am here.")] * 2,
     ]
+
+
+@pytest.fixture
+def tone(tmp_path):
+    """A line of half a second."""
+    path = tmp_path / "line.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 24_000, 0, "NONE", ""))
+        samples = np.sin(np.arange(12_000) / 10) * 8_000
+        file.writeframes(samples.astype(np.int16).tobytes())
+    return str(path)
+
+
+async def test_phonic_is_away_for_three_seconds_and_the_caller_is_told(
+    trial, phonic_port, simulate, tmp_path, tone
+):
+    async with phonic_process(SCENARIO, phonic_port, tmp_path) as process:
+        guest = await trial(retries=60, outage=tone)
+        await greeted(guest)
+        process.kill()
+        await process.wait()
+    await guest.until(lambda: ("agent", "One moment, please.") in said(guest), "the holding line")
+    await anyio.sleep(2.0)
+    phonic = await simulate(SCENARIO)
+    await phonic.received(client.Config)
+    await ask(guest, "Are you there?")
+    assert said(guest) == [
+        ("agent", "Welcome!"),
+        ("agent", "One moment, please."),
+        ("caller", "Are you there?"),
+        ("agent", "Yes, I am here."),
+    ]
+
+
+async def test_phonic_is_away_for_good_and_the_caller_hears_a_goodbye(
+    trial, phonic_port, tmp_path, tone
+):
+    async with phonic_process(SCENARIO, phonic_port, tmp_path) as process:
+        guest = await trial(retries=3, outage=tone, shutdown=True)
+        await greeted(guest)
+        process.kill()
+        await process.wait()
+    await guest.until(lambda: ("agent", "Please call again.") in said(guest), "the goodbye")
+    await guest.until(lambda: guest.agent is None, "the agent's leave")
 
 
 async def test_livekits_server_is_killed_and_comes_back(livekit, environment, simulate):

@@ -2,8 +2,9 @@
 
 The dispatch's metadata is JSON: ``model``, ``session`` and ``room`` hold arguments of
 ``RealtimeModel``, ``AgentSession`` and ``RoomOptions``, ``shutdown`` says whether the job ends with
-the session, ``say`` is spoken instead of a greeting and cannot be interrupted, and ``reconnect``
-has the agent connect anew when the caller sends a chat message.
+the session, ``say`` is spoken instead of a greeting and cannot be interrupted, ``reconnect`` has
+the agent connect anew when the caller sends a chat message, ``retries`` is how often it tries to
+reach Phonic, once a second, and ``outage`` has a file to play while it does, and at the end.
 """
 
 from __future__ import annotations
@@ -13,9 +14,17 @@ import json
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, room_io
+from livekit.agents import (
+    Agent,
+    AgentServer,
+    AgentSession,
+    APIConnectOptions,
+    JobContext,
+    cli,
+    room_io,
+)
 
-from phonic_fsm import RealtimeModel
+from phonic_fsm import Outage, RealtimeModel, SpokenLine
 
 
 class Trial(Agent):
@@ -36,7 +45,16 @@ server = AgentServer()
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     switches: dict[str, Any] = json.loads(ctx.job.metadata or "{}")
-    model = RealtimeModel(**switches.get("model", {}))
+    given = switches.get("model", {})
+    if "retries" in switches:
+        given["conn_options"] = APIConnectOptions(switches["retries"], retry_interval=1.0)
+    if "outage" in switches:
+        given["outage"] = Outage(
+            holding_line=SpokenLine(switches["outage"], "One moment, please."),
+            after=1.0,
+            goodbye=SpokenLine(switches["outage"], "Please call again."),
+        )
+    model = RealtimeModel(**given)
     session: AgentSession[None] = AgentSession(llm=model, **switches.get("session", {}))
     if switches.get("shutdown"):
         session.on("close", lambda _: ctx.shutdown("the session has closed"))
