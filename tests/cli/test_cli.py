@@ -1,4 +1,4 @@
-"""The command line, as a subprocess: what a newcomer types, and what a slip of the hand gets."""
+"""The command line: what a newcomer types, and what a slip of the hand gets."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import signal
 import wave
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
-from support.commands import assert_is_one_line_and_exit_2, run_process, start
+from support.commands import assert_is_one_line_and_exit_2, run, run_process, start
 from support.processes import LONGEST
 from support.record_traces import TRACES
 
-from phonic_fsm.simulator import speak
+from phonic_fsm.simulator import Call, Scenario, Turn, speak
 
 TRACE = TRACES / "tool_call.jsonl"
 COMMANDS = (
@@ -23,7 +24,7 @@ COMMANDS = (
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command):
-    result = run_process(command, "--help")
+    result = run(command, "--help")
     assert result.returncode == 0
     assert f"Example: phonic-fsm {command}" in " ".join(result.stdout.split())
 
@@ -78,6 +79,20 @@ def test_version():
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )
 def test_a_mistake_is_one_line_and_exit_2(arguments, says):
+    assert_is_one_line_and_exit_2(run(*arguments), says=says)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "Missing command"),
+        (("replay", "nowhere.jsonl"), "nowhere.jsonl: No such file"),
+        (("simulate", "--port", "http"), "--port"),
+        (("demo", "--scenario", "opera"), "no scenario 'opera': shipped are"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_in_a_process_of_its_own_is_nothing_else(arguments, says):
     assert_is_one_line_and_exit_2(run_process(*arguments), says=says)
 
 
@@ -104,8 +119,28 @@ def loudness(path: Path) -> tuple[float, float]:
     return seconds, 20 * float(np.log10(np.sqrt(np.mean(samples.astype(float) ** 2)) / 32768))
 
 
+SHORT = Scenario(
+    welcome="Hello!",
+    turns=(
+        Turn(
+            caller="Sun?",
+            calls=(Call(tool="get_weather", parameters={"city": "Paris"}, then="{output}."),),
+        ),
+        Turn(
+            caller="And?",
+            assistant="Walk along the river, then cross to the island and climb the towers.",
+            interrupt_after_ms=700,
+        ),
+        Turn(caller="Thanks.", assistant="Bye!"),
+    ),
+)
+"""What the demo plays by itself, in fewer words."""
+
+
 def test_the_demo_holds_a_conversation_that_replays(tmp_path):
-    result = run_process("demo", "--out", "agent.wav", "--trace", "call.jsonl", cwd=tmp_path)
+    (tmp_path / "short.json").write_bytes(msgspec.json.encode(SHORT))
+    arguments = ("--scenario", "short.json", "--out", "agent.wav", "--trace", "call.jsonl")
+    result = run_process("demo", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stderr == ""
     assert "get_weather" in result.stdout
@@ -119,7 +154,7 @@ def test_the_demo_holds_a_conversation_that_replays(tmp_path):
     replayed = run_process("replay", "call.jsonl", cwd=tmp_path)
     assert replayed.returncode == 0
     assert replayed.stdout.splitlines()[-1].startswith("identical: ")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["agent.wav", "call.jsonl"]
+    assert {path.name for path in tmp_path.iterdir()} == {"agent.wav", "call.jsonl", "short.json"}
 
 
 @pytest.mark.parametrize(("rate", "channels", "bits"), [(8_000, 1, 8), (44_100, 2, 24)])
