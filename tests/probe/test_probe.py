@@ -10,7 +10,7 @@ from http import HTTPStatus
 import anyio
 import pytest
 from support.clock import PatientLoop
-from support.commands import assert_is_one_line_and_exit_2, run_process, start
+from support.commands import assert_is_one_line_and_exit_2, run, run_process, start
 from support.scripted import KEY, PhonicServer
 
 from phonic_fsm._probe import UNPROBED, Finding, Refused, Transcript, _experiments, probe
@@ -189,15 +189,16 @@ def test_the_command_prints_what_it_finds(tmp_path):
 
 
 @pytest.mark.usefixtures("key")
-def test_the_command_says_why_phonic_refuses(tmp_path):
-    result = run_process("probe", "--base-url", "ws://127.0.0.1:1", cwd=tmp_path)
+def test_the_command_says_why_phonic_refuses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("probe", "--base-url", "ws://127.0.0.1:1")
     assert result.returncode == 1
     assert result.stderr.startswith("phonic-fsm: no connection to ws://127.0.0.1:1: ")
     assert len(result.stderr.splitlines()) == 1
 
 
 def test_the_command_needs_a_key():
-    assert_is_one_line_and_exit_2(run_process("probe"), says="PHONIC_API_KEY is not set")
+    assert_is_one_line_and_exit_2(run("probe"), says="PHONIC_API_KEY is not set")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_the_command_needs_a_key():
 )
 def test_a_key_that_cannot_work_is_refused_and_not_shown(wrong, says, monkeypatch):
     monkeypatch.setenv("PHONIC_API_KEY", wrong)
-    result = run_process("probe")
+    result = run("probe")
     assert_is_one_line_and_exit_2(result, says=says)
     assert KEY not in result.stderr
 
@@ -222,4 +223,4 @@ def test_a_key_that_cannot_work_is_refused_and_not_shown(wrong, says, monkeypatc
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(arguments, says):
-    assert_is_one_line_and_exit_2(run_process("probe", *arguments), says=says)
+    assert_is_one_line_and_exit_2(run("probe", *arguments), says=says)

@@ -450,7 +450,7 @@ def test_an_answer_is_heard_until_it_is_interrupted(with_audio):
 
 def test_a_redacted_trace_keeps_silent_even_beside_the_audio(with_audio):
     redacted = with_audio.with_name("call.jsonl.gz")
-    assert run_process("redact", with_audio, redacted).returncode == 0
+    assert run("redact", with_audio, redacted).returncode == 0
     assert side_files(redacted) == side_files(with_audio)
     assert "<audio" not in make_report(redacted).html
 
@@ -469,7 +469,7 @@ def test_the_command_writes_a_page_and_overwrites_it(tmp_path):
 
 def test_the_command_overwrites_no_other_file(tmp_path):
     trace = shutil.copy(MYSTERY, tmp_path / "call.jsonl")
-    result = run_process("report", trace, "--out", trace)
+    result = run("report", trace, "--out", trace)
     assert_is_one_line_and_exit_2(result, says="is there and is no page")
     assert trace.read_bytes() == MYSTERY.read_bytes()
 
@@ -477,15 +477,16 @@ def test_the_command_overwrites_no_other_file(tmp_path):
 @pytest.mark.parametrize(
     ("page", "says"), [("nowhere/call.html", "No such file or directory"), (".", "Is a directory")]
 )
-def test_a_page_that_cannot_be_written_is_one_line(page, says, tmp_path):
-    result = run_process("report", MYSTERY, "--out", page, cwd=tmp_path)
+def test_a_page_that_cannot_be_written_is_one_line(page, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("report", MYSTERY, "--out", page)
     assert_is_one_line_and_exit_2(result, says=says)
 
 
 def test_the_page_of_a_trace_that_is_cut_off_has_what_stands_before(tmp_path):
     trace = changed(TRACES / "normal_turn.jsonl", tmp_path, cut_off)
     page = tmp_path / "call.html"
-    result = run_process("report", trace, "--out", page)
+    result = run("report", trace, "--out", page)
     assert_is_one_line_and_exit_2(result, says="is cut off")
     assert "has the steps before it" in result.stderr
     assert len(data_of(trace)["steps"]["times"]) == len(trace.read_bytes().splitlines()) - 2
@@ -493,7 +494,7 @@ def test_the_page_of_a_trace_that_is_cut_off_has_what_stands_before(tmp_path):
 
 def test_the_command_says_where_the_replay_diverges(tmp_path):
     trace = changed(TRACES / "normal_turn.jsonl", tmp_path, another_target)
-    result = run_process("report", trace, "--out", tmp_path / "call.html")
+    result = run("report", trace, "--out", tmp_path / "call.html")
     assert result.returncode == 1
     assert result.stdout.startswith("diverged at step 6;")
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from livekit.agents import llm
 from msgspec import inspect
-from support.commands import assert_is_one_line_and_exit_2, run_process
+from support.commands import assert_is_one_line_and_exit_2, run, run_process
 from support.record_traces import TRACES
 from support.recorded import lines_of, whole_call
 from support.scripted import PATIENCE, conversation, read
@@ -412,7 +412,7 @@ def test_a_trace_that_replays_otherwise_here_is_not_redacted(tmp_path):
     with pytest.raises(TraceError, match=r"otherwise in this version: .* recorded it, 0\.0\.9"):
         list(redacted(TraceReader(path)))
     out = tmp_path / "out.jsonl"
-    assert_is_one_line_and_exit_2(run_process("redact", path, out), says="replays otherwise")
+    assert_is_one_line_and_exit_2(run("redact", path, out), says="replays otherwise")
     assert not out.exists()
 
 
@@ -426,10 +426,11 @@ def test_a_trace_that_replays_otherwise_here_is_not_redacted(tmp_path):
     ],
     ids=["no trace", "no out", "out is there", "no directory"],
 )
-def test_a_mistake_is_one_line_and_exit_2(arguments, says, tmp_path):
-    assert_is_one_line_and_exit_2(run_process(*arguments, cwd=tmp_path), says=says)
+def test_a_mistake_is_one_line_and_exit_2(arguments, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_is_one_line_and_exit_2(run(*arguments), says=says)
 
 
 def test_help_has_an_example():
-    result = run_process("redact", "--help")
+    result = run("redact", "--help")
     assert "Example: phonic-fsm redact call.jsonl" in " ".join(result.stdout.split())
