@@ -21,7 +21,7 @@ from livekit import rtc
 from livekit.agents import NOT_GIVEN, AgentSession, NotGivenOr, llm
 from livekit.agents.types import TimedString
 from livekit.agents.utils import is_given
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from .._audio.formats import WIRE_FORMATS
 from .._core import effects, events
@@ -150,6 +150,7 @@ class RealtimeSession(
         self._turn_started_at: float | None = None
         """When the caller began the turn whose transcript is to come (s, by the wall clock)."""
         self._warned: set[str] = set()
+        self._machine = machine
         self._chat = chat.SessionChat(machine.context.history)
         self._runtime = SessionRuntime(
             machine,
@@ -403,7 +404,17 @@ class RealtimeSession(
     def _prepare_changes(self, changes: dict[str, Any]) -> Callable[[], None]:
         """Check changes against this session's other options; return a function that makes them."""
         updated = changed(self._options, changes)
+        former, _ = to_config(self._options, self._audio_format)
         config, tool_configs = to_config(updated, self._audio_format)
+        # A process that had the call before may have changed others, which are not in the options.
+        config = structs.replace(
+            self._machine.context.config,
+            **{
+                name: value
+                for name, value in structs.asdict(config).items()
+                if value != getattr(former, name)
+            },
+        )
         # The session's tools as Phonic takes them; unset until LiveKit has set them.
         inline = UNSET if self._tools is None else tool_configs.inline(self._tools)
 

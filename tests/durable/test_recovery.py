@@ -123,6 +123,25 @@ async def test_an_agent_that_forgets_what_was_said_goes_on_all_the_same(tmp_path
         replays(second.journal)
 
 
+async def test_an_option_that_was_changed_stays_changed(tmp_path):
+    async with PhonicSimulator(Scenario()) as sim:
+        with first_process(tmp_path, sim.url) as first:
+            await first.says("started")
+            first.ask("faster")
+            await sim.wait_for(lambda: bool(speeds(sim)))
+            name = await first.killed()
+            async with goes_on(tmp_path, name, sim.url) as second:
+                second.model.update_options(voice="ben")
+                reset = await sim.received(client.Reset, nth=len(sent(sim, client.Reset)) + 1)
+                assert (reset.config.voice_id, reset.config.audio_speed) == ("ben", 1.2)
+        replays(second.journal)
+
+
+def speeds(sim: PhonicSimulator) -> list[Any]:
+    told = [sent(sim, client.Config), [reset.config for reset in sent(sim, client.Reset)]]
+    return [config.audio_speed for configs in told for config in configs if config.audio_speed]
+
+
 async def test_a_call_that_has_ended_is_not_taken_over(tmp_path):
     async with PhonicSimulator(Scenario()) as sim:
         used = model(str(tmp_path), sim.url)

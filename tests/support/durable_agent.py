@@ -98,7 +98,10 @@ async def main(journals: str, url: str, welcome: str | None = None) -> None:
     phone.on("state_changed", lambda event: tell(f"state {event.new}"))
     tell("started")
     while command := await asyncio.to_thread(sys.stdin.readline):
-        await call(phone, float(command))
+        if command == "faster\n":
+            used.update_options(audio_speed=1.2)
+        else:
+            await call(phone, float(command))
 
 
 if __name__ == "__main__":

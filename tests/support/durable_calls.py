@@ -18,7 +18,7 @@ from livekit.agents import AgentSession
 from support.durable_agent import RATE, Clerk, model
 from support.processes import LONGEST, running
 
-from phonic_fsm import Past, observe
+from phonic_fsm import Past, RealtimeModel, observe
 from phonic_fsm.testing import Playback
 
 TESTS = Path(__file__).parents[1]
@@ -46,8 +46,11 @@ class First:
 
     def call(self, seconds: float) -> None:
         """Have a caller speak there."""
+        self.ask(str(seconds))
+
+    def ask(self, command: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{seconds}\n")
+        self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
 
     async def killed(self) -> str:
@@ -78,6 +81,7 @@ class Second:
     """The call in this process."""
 
     past: Past
+    model: RealtimeModel
     session: AgentSession[None]
     clerk: Clerk
     heard: anyio.Event
@@ -104,6 +108,6 @@ async def goes_on(
     await session.start(clerk)
     observe(session)
     try:
-        yield Second(past, session, clerk, heard, journals / name / "journal.jsonl")
+        yield Second(past, used, session, clerk, heard, journals / name / "journal.jsonl")
     finally:
         await session.aclose()
