@@ -150,6 +150,12 @@ class RealtimeSession(
         self._turn_started_at: float | None = None
         """When the caller began the turn whose transcript is to come (s, by the wall clock)."""
         self._warned: set[str] = set()
+        # The first step may move the session: that of one that goes on with a lost conversation.
+        self._care = (
+            OutageCare(outage, lambda: self._observer.observed, secrets)
+            if outage is not None
+            else None
+        )
         self._machine = machine
         self._chat = chat.SessionChat(machine.context.history)
         self._runtime = SessionRuntime(
@@ -171,11 +177,6 @@ class RealtimeSession(
         self._listener = Listener(self._runtime.dispatch)
         self._observer = Observer(
             self, self._runtime.dispatch_unattended, self._runtime.end_recording
-        )
-        self._care = (
-            OutageCare(outage, lambda: self._observer.observed, secrets)
-            if outage is not None
-            else None
         )
         self._playback = Playback()
         spare_the_estimate()
