@@ -70,7 +70,7 @@ def run_replay(path: Path, view: View) -> int:
         else:
             reader = TraceReader(path)
             steps = replay(reader)
-        lanes = LaneBuilder(reader.header.settings)
+        lanes = LaneBuilder(reader.header.settings, redacted=reader.header.redacted)
         replayed = _Replayed(steps, None if view.step else view.until, lanes, rules)
         if view.as_json:
             found = _print_json(replayed, only)

@@ -220,6 +220,8 @@ class Lanes(Struct, kw_only=True):
     was withdrawn."""
     withdrawn: list[Span] = field(default_factory=list)
     """The caller's turns that Phonic took back: there had been no speech in them."""
+    redacted: bool = False
+    """Whether what was said, and what tools were called with, is hidden behind placeholders."""
     welcome: bool = False
     """Whether the assistant was to speak first."""
     goodbye: float | None = None
@@ -241,12 +243,13 @@ class Lanes(Struct, kw_only=True):
 class LaneBuilder:
     """Takes the steps and gives the lanes."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, redacted: bool = False) -> None:
         rate, sample_bytes = SAMPLING[settings.config.output_format or DEFAULT_FORMAT]
         self._bytes_per_second = rate * sample_bytes
         self._lanes = Lanes(
+            redacted=redacted,
             welcome=bool(settings.config.welcome_message)
-            or settings.config.generate_welcome_message is True
+            or settings.config.generate_welcome_message is True,
         )
         self._end = EndBuilder()
         self._changes = ChangesBuilder(settings)

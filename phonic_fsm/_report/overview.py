@@ -34,7 +34,8 @@ def overview(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Overview:
     Raises:
         TraceError: the trace cannot be read to its end.
     """
-    builder, gauge = LaneBuilder(reader.header.settings), Gauge()
+    builder = LaneBuilder(reader.header.settings, redacted=reader.header.redacted)
+    gauge = Gauge()
     for step in reader.condensed():
         if isinstance(step, PassedAudio):
             builder.take_audio(step)

@@ -127,7 +127,7 @@ def make_report(
     reader = TraceReader(trace)
     call = Call(reader)
     steps, conversation = Steps(), ConversationBuilder()
-    builder = LaneBuilder(reader.header.settings)
+    builder = LaneBuilder(reader.header.settings, redacted=reader.header.redacted)
     beginnings: list[Beginning] = []
 
     def lines() -> Iterator[Line]:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support.commands import run
 from support.kinds import HEALTHY, WRONG, Kind
 from support.record_kinds import KINDS, NAMES, record
 from support.record_traces import TRACES
@@ -53,6 +54,15 @@ def test_every_kind_is_recorded():
     assert names == set(NAMES) == {path.stem for path in KINDS.glob("*.jsonl")}
     assert len({kind.trace for kind in WRONG} - set(HEALTHY)) > 32
     assert len(HEALTHY) > 12
+
+
+@pytest.mark.parametrize("trace", sorted(SCRIPTS))
+def test_a_redacted_call_tells_the_same_but_what_its_words_told(trace, tmp_path):
+    redacted = tmp_path / "redacted.jsonl"
+    assert run("redact", KINDS / f"{trace}.jsonl", redacted).returncode == 0
+    told = [(one.rule, one.severity) for one in found_in(KINDS / f"{trace}.jsonl")]
+    kept = [one for one in told if one[0] not in ("echo", "tool-called-again")]
+    assert [(one.rule, one.severity) for one in found_in(redacted)] == kept
 
 
 def test_a_recorded_call_shows_each_rule():
