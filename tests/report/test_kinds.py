@@ -56,7 +56,7 @@ def test_every_kind_is_recorded():
     assert len(HEALTHY) > 12
 
 
-@pytest.mark.parametrize("trace", sorted(SCRIPTS))
+@pytest.mark.parametrize("trace", sorted(NAMES))
 def test_a_redacted_call_tells_the_same_but_what_its_words_told(trace, tmp_path):
     redacted = tmp_path / "redacted.jsonl"
     assert run("redact", KINDS / f"{trace}.jsonl", redacted).returncode == 0

@@ -207,7 +207,7 @@ HANDOFF = events.UpdateSession(instructions="Another agent.", tools=(), items=()
         (
             (CALL, events.ConnectionClosed(1006), OUTPUT),
             [
-                "The connection broke off without a close frame: no connection for 40 ms",
+                "The connection broke off (no close frame): it did not come back",
                 "look_up's output was never sent",
             ],
         ),

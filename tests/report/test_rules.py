@@ -12,6 +12,7 @@ from phonic_fsm._core.events import (
     CallerAudio,
     ConnectionOpened,
     EventLoopLate,
+    Interrupt,
     PlaybackFinished,
     PlaybackStarted,
     RoundTrip,
@@ -286,6 +287,14 @@ def test_a_storm_of_interruptions_is_found_once(tmp_path):
     assert found == [
         ("many-interruptions", "Sounds of the caller cut off 6 answers in 20.0 s", "warning")
     ]
+
+
+def test_an_agent_that_interrupts_itself_is_not_interrupted_by_the_caller(tmp_path):
+    told: list[Told] = []
+    for number in range(6):
+        begin = 2.0 + number * 2
+        told += [*answer(begin, 8.0), (begin + 0.5, Interrupt())]
+    assert found_in(tmp_path, told, close=16.0) == []
 
 
 def test_an_agent_that_cannot_say_anything_is_found(tmp_path):

@@ -359,6 +359,13 @@ WRONG = (
     ),
     Kind(
         "away_for_good",
+        "the connection is lost for good",
+        "outage",
+        r"The connection broke off \(no close frame\): it did not come back",
+        "warning",
+    ),
+    Kind(
+        "away_for_good",
         "the connection is lost, and the key is no longer valid",
         "ended-by-error",
         "Phonic refused the connection with HTTP 401: the API key is not valid",

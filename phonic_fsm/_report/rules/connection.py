@@ -84,7 +84,11 @@ class Outage(Rule, frozen=True, kw_only=True):
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for link in lanes.connection:
             if link.kind == "lost" and link.cause != GONE:
-                missing = f"no connection for {duration(link.end - link.start)}"
+                missing = (
+                    f"no connection for {duration(link.end - link.start)}"
+                    if link.restored
+                    else "it did not come back"
+                )
                 yield self.found(
                     f"The connection {link.cause}",
                     " ".join(_about_outage(lanes, link)),

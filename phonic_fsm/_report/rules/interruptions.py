@@ -10,6 +10,9 @@ from ..lanes import AssistantSpeech, Lanes, Span
 from ..numbers import count, duration
 from .rule import Count, Rule, Seconds, Share
 
+TOGETHER = 0.5
+"""Seconds within which what cuts an answer off begins."""
+
 
 class ManyInterruptions(Rule, frozen=True, kw_only=True):
     """The assistant was interrupted again and again."""
@@ -24,7 +27,7 @@ class ManyInterruptions(Rule, frozen=True, kw_only=True):
     """They come within so long."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
-        cut = [speech for speech in lanes.assistant if speech.unheard is not None]
+        cut = [speech for speech in lanes.assistant if _cut_off_by_caller(lanes, speech)]
         first = 0
         while first + self.times <= len(cut):
             last = first + self.times - 1
@@ -64,7 +67,7 @@ class CutOffAtStart(Rule, frozen=True, kw_only=True):
         for speech in [*lanes.assistant, None]:
             if (
                 speech is not None
-                and speech.unheard is not None
+                and _cut_off_by_caller(lanes, speech)
                 and speech.end - speech.start < self.heard
             ):
                 run.append(speech)
@@ -166,6 +169,13 @@ class Echo(Rule, frozen=True, kw_only=True):
                     "said: its voice may have come back through the microphone.",
                     said,
                 )
+
+
+def _cut_off_by_caller(lanes: Lanes, speech: AssistantSpeech) -> bool:
+    """Whether the caller cut it off, and not the agent's code, a lost connection or the end."""
+    return speech.unheard is not None and any(
+        abs(said.start - speech.end) < TOGETHER for said in lanes.caller
+    )
 
 
 def _words(text: str) -> list[str]:
