@@ -289,9 +289,10 @@ class LaneBuilder:
             self._note_takeover(line)
         self._lanes.seconds = max(self._lanes.seconds, line.t)
         self._note_assistant(line)
-        self._lost_audio.take(line)
         if line.event["type"] == "audio_chunk" and line.source == line.target:
+            self._lost_audio.pass_time(line.t)
             return  # nearly all of a call's steps, and no other lane's matter
+        self._lost_audio.take(line)
         self._end.take(line)
         self._changes.take(line)
         self._note_state(line)

@@ -99,10 +99,12 @@ class Gauge:
 
     def take(self, line: Line) -> None:
         self._count(line.t)
-        self._lost_audio.take(line)
         self._turns.take(line)
         event = line.event.get("type")
-        if event != "audio_chunk":
+        if event == "audio_chunk" and line.source == line.target:
+            self._lost_audio.pass_time(line.t)
+        else:
+            self._lost_audio.take(line)
             self._take_event(event, line)
         if line.source != line.target:
             self._move(line)

@@ -35,7 +35,7 @@ class Silence(Rule, frozen=True, kw_only=True):
     """It is the caller's turn. This is only ever a note."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
-        for gap, last in _gaps(lanes):
+        for gap, last in _gaps(lanes, min(self.waiting, self.turn)):
             took = gap.end - gap.start
             reasons = _reasons(lanes, gap, last)
             told = f"Nobody was heard for {duration(took)}"
@@ -65,8 +65,8 @@ class Silence(Rule, frozen=True, kw_only=True):
                 )
 
 
-def _gaps(lanes: Lanes) -> Iterator[tuple[Span, Span | None]]:
-    """Where nobody is heard in an open conversation, and who was heard last."""
+def _gaps(lanes: Lanes, least: float) -> Iterator[tuple[Span, Span | None]]:
+    """Where nobody is heard in an open conversation for so many seconds, and who was heard last."""
     heard = sorted(
         (span for span in (*lanes.caller, *lanes.assistant) if span.end > span.start),
         key=lambda span: span.start,
@@ -78,7 +78,7 @@ def _gaps(lanes: Lanes) -> Iterator[tuple[Span, Span | None]]:
     last: Span | None = None
     for span in [*heard, None]:
         end = span.start if span is not None else min([*closed, lanes.seconds])
-        if end > begin:
+        if end > begin and end - begin >= least:
             yield Span(step=step_at(lanes, begin), start=begin, end=end), last
         if span is not None and span.end > begin:
             begin, last = span.end, span
