@@ -6,6 +6,8 @@
     Every step, and why the machine took it.
 ``lanes``
     What happened when: speech, tools, the connection, states.
+``end`` and ``changes``
+    Who ended the call and why; handoffs and settings that were changed.
 ``conversation``
     What was said.
 ``rules``
@@ -14,8 +16,10 @@
     The conversation beside Phonic's record of it, if that has been fetched.
 ``numbers``
     The figures of ``trace.stats`` in words.
-``sound``
-    The call's audio, if it was recorded.
+``waterfall``
+    What each turn waited for, of the turns that ``trace`` has measured.
+``sound`` and ``log``
+    The call's audio, if it was recorded; what the process logged, if its log is given.
 ``page``
     The page of a call: all of it, and the page's own code from ``web/``.
 ``overview``, ``index``

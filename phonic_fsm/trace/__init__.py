@@ -31,6 +31,8 @@ Afterwards:
     Says where a session that runs stands: its state, and what it waits for.
 ``kinds``, ``stats`` and ``diff``
     Say what a step is about, measure a call, and compare two traces.
+``turns`` and ``lost_audio``
+    What ``stats`` measures of the caller: what each turn waited for, and what outages lost.
 
 A replay runs the machine and nothing else of this package: no socket, no clock, no LiveKit.
 """
