@@ -49,7 +49,7 @@ from soak.ledger import SILENCE, SOUND, Ledger, failure_of, look_up
 from soak.long_calls import CALLS, stay
 from soak.reliability import in_a_hurry
 
-from phonic_fsm import RealtimeModel, RealtimeSession
+from phonic_fsm import RealtimeModel, RealtimeSession, State
 from phonic_fsm._adapter.session import Reply
 from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
 from phonic_fsm.trace import replay
@@ -422,7 +422,7 @@ async def _answer(ledger: Ledger) -> None:
         if failure_of(reply) is None or ledger.closed:
             return
         await anyio.sleep(0.5)
-    if not ledger.closed:
+    if ledger.session.state not in (State.last_words, State.closed):
         ledger.complaints.append(f"it is silent in {ledger.session.state.value}")
 
 
