@@ -216,6 +216,26 @@ def report(
     raise typer.Exit(run_report(trace, out, thresholds=threshold or (), log=log))
 
 
+@app.command(epilog="Example: phonic-fsm watch traces/")
+def watch(
+    traces: Annotated[
+        Path,
+        typer.Argument(help="A directory that sessions record to: all traces in it and below."),
+    ],
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port to listen on. 0: any free port.")
+    ] = 8766,
+) -> None:
+    """Serve an index of calls on this machine, while they go on, until Ctrl-C.
+
+    Running calls come first, each with its state and what it waits for. A call's page follows the
+    call, and runs it again with changes. A call whose process was killed is told from a quiet one.
+    """
+    from .watch import run_watch  # noqa: PLC0415
+
+    raise typer.Exit(run_watch(traces, port))
+
+
 @app.command(epilog="Example: phonic-fsm stats traces/")
 def stats(
     traces: Annotated[

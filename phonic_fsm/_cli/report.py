@@ -67,7 +67,17 @@ def _report_on_all(directory: Path, out: Path, make: _Maker) -> int:
             raise CommandFailed(printable(f"{page.parent}: {error.strerror or error}")) from error
         write_page(page, report.html)
         address = page.relative_to(out).as_posix()
-        listed.append(Listed(name=name.as_posix(), page=address, overview=report.overview))
+        seen = report.overview
+        listed.append(
+            Listed(
+                name=name.as_posix(),
+                page=address,
+                started=seen.started,
+                seconds=seen.seconds,
+                state=seen.state,
+                findings=seen.findings,
+            )
+        )
         if report.problem is not None:
             cut = printable(f"not readable: {report.problem}; {page} has the steps before it")
             unread.print(Text(cut, "yellow"))

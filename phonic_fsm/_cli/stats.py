@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from phonic_fsm._report.overview import Overview, overview
+from phonic_fsm._report.overview import Measured, measured
 from phonic_fsm._report.severity import SEVERITIES, Severity
 from phonic_fsm.trace._stats import percentile
 
@@ -40,7 +40,7 @@ def run_stats(
         CommandFailed: a name leads nowhere, none of the traces can be read, or a threshold is
             mistyped.
     """
-    look = partial(overview, rules=chosen_rules(thresholds))
+    look = partial(measured, rules=chosen_rules(thresholds))
     readings = list(read_all(find_traces(named), look))
     summary = Summary()
     for reading in readings:
@@ -102,7 +102,7 @@ class Summary:
         self.found: dict[tuple[Severity, str], list[str]] = {}
         """The traces with a finding, by its severity and its rule."""
 
-    def add(self, reading: Reading[Overview]) -> None:
+    def add(self, reading: Reading[Measured]) -> None:
         if reading.result is None:
             self.unreadable += 1
             return
@@ -185,7 +185,7 @@ class Summary:
         return table
 
 
-def _trace_as_json(reading: Reading[Overview]) -> dict[str, Any]:
+def _trace_as_json(reading: Reading[Measured]) -> dict[str, Any]:
     seen = reading.result
     if seen is None:
         return {"trace": reading.path, "problem": reading.problem}

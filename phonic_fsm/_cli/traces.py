@@ -15,12 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 
+from phonic_fsm.trace._destination import SUFFIXES
 from phonic_fsm.trace._reader import TraceError, TraceReader
 
 from .failure import CommandFailed
 from .text import printable
-
-SUFFIXES = (".jsonl", ".jsonl.gz")
 
 FEW = 32
 """Up to so many traces are read in this process. Other processes take half a second to start."""

@@ -1,8 +1,8 @@
 """A page as one HTML file that holds its style, its code and its data, and loads nothing.
 
-Its content security policy forbids every request, and allows only the style and the script whose
-hashes it names. Its data stands in it as JSON, in which no text can end the element; its code shows
-text as text only.
+Its content security policy allows only the style and the script whose hashes it names, and forbids
+every request, but those of a watched call's page to the server that it comes from. Its data stands
+in it as JSON, in which no text can end the element; its code shows text as text only.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def document(
     scripts: Iterable[str],
     data: Any,
     media: bool = False,
+    connects: bool = False,
     **parts: str,
 ) -> str:
     """Fill in a template of ``web/``, and the head that all of them have.
@@ -35,6 +36,7 @@ def document(
         name: the page's name, as plain text.
         data: what the scripts find in the element ``data``.
         media: whether the page plays audio that it holds.
+        connects: whether it goes on to talk to the server that it comes from.
         parts: further parts of the template, as HTML.
     """
     web = resources.files(__package__) / "web"
@@ -44,7 +46,8 @@ def document(
     filled = {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
         f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
-        + ("; media-src data:" if media else ""),
+        + ("; media-src data:" if media else "")
+        + ("; connect-src 'self'" if connects else ""),
         "name": html.escape(name),
         "style": style,
         "data": msgspec.json.encode(data).replace(b"<", b"\\u003c").decode(),

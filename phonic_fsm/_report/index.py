@@ -1,16 +1,21 @@
-"""The index of many calls: those with findings first, each with a link to its page."""
+"""The index of many calls: those that go on first, then those with findings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal
 from urllib.parse import quote
 
 from msgspec import Struct
 
 from .._version import __version__
 from .document import document
-from .overview import Overview
+from .findings import Finding
 from .severity import SEVERITIES
+
+Life = Literal["running", "killed", ""]
+"""Of a call: whether it goes on, or its process was killed. Empty: it has ended, or that is not
+known."""
 
 
 class Listed(Struct, frozen=True, kw_only=True):
@@ -19,11 +24,20 @@ class Listed(Struct, frozen=True, kw_only=True):
     name: str
     """The trace's, with the folders that it is in."""
     page: str
-    """The path of its page, relative to the index's, with ``/``."""
-    overview: Overview
+    """The path of its page, relative to the index's, with ``/``; empty if it has none."""
+    started: str = ""
+    """ISO 8601, UTC."""
+    seconds: float = 0.0
+    state: str = ""
+    findings: Sequence[Finding] = ()
+    life: Life = ""
+    waits_for: str = ""
+    """What a call that goes on waits for, in words."""
+    since: float = 0.0
+    """Since when it does (Unix time, s)."""
 
 
-class _Row(Struct, array_like=True):
+class Row(Struct, array_like=True):
     """What ``index.js`` knows of a call."""
 
     name: str
@@ -35,37 +49,44 @@ class _Row(Struct, array_like=True):
     """Its place in ``SEVERITIES``; their number, if nothing was found."""
     findings: list[tuple[int, str]]
     """The severity and the title of each, the worst first."""
+    life: Life
+    waits_for: str
+    since: float
 
 
 class _Data(Struct):
     package: str
     severities: list[str]
-    rows: list[_Row]
+    rows: list[Row]
+    changes: str
+    """The address of a stream of what changes; empty if nothing does."""
 
 
-def make_index(calls: Iterable[Listed]) -> str:
-    """The page that lists these calls."""
-    rows = sorted(map(_row, calls), key=lambda row: row.started, reverse=True)
-    rows.sort(key=lambda row: row.severity)
+def make_index(calls: Iterable[Listed], *, changes: str = "") -> str:
+    """The page that lists these calls. What comes from ``changes``, if it is given, is made by
+    ``row_of``."""
     return document(
         "index.html",
         name="Calls",
         styles=("page.css", "index.css"),
-        scripts=("dom.js", "index.js"),
-        data=_Data(__version__, list(SEVERITIES), rows),
+        scripts=("dom.js", "stream.js", "index.js"),
+        data=_Data(__version__, list(SEVERITIES), [row_of(call) for call in calls], changes),
+        connects=bool(changes),
     )
 
 
-def _row(call: Listed) -> _Row:
-    seen = call.overview
-    found = [(SEVERITIES.index(finding.severity), finding.title) for finding in seen.findings]
+def row_of(call: Listed) -> Row:
+    found = [(SEVERITIES.index(finding.severity), finding.title) for finding in call.findings]
     found.sort(key=lambda one: one[0])
-    return _Row(
+    return Row(
         name=call.name,
         href=quote(call.page),
-        started=seen.started,
-        seconds=seen.seconds,
-        state=seen.state,
+        started=call.started,
+        seconds=call.seconds,
+        state=call.state,
         severity=found[0][0] if found else len(SEVERITIES),
         findings=found,
+        life=call.life,
+        waits_for=call.waits_for,
+        since=call.since,
     )

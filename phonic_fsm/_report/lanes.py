@@ -561,13 +561,14 @@ class LaneBuilder:
         if text:
             speech.words.append((round(at, 3), text))
         speech.end = self._playhead = end = at + seconds
-        levels = speech.levels
-        first, last = int((at - speech.start) / BIN), math.ceil((end - speech.start) / BIN)
+        start, levels = speech.start, speech.levels
+        last = math.ceil((end - start) / BIN)
         if last > len(levels):
             levels += [SILENT] * (last - len(levels))
-        level = SILENT if dbfs is None else round(dbfs)
-        for number in range(first, last):
-            levels[number] = max(levels[number], level)
+        if dbfs is not None:
+            level = round(dbfs)
+            for number in range(int((at - start) / BIN), last):
+                levels[number] = max(levels[number], level)
 
     def _hear(self, seconds: float, source: float) -> None:
         """Note where the audio that will be played next is in the file beside the trace."""

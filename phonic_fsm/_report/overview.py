@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from phonic_fsm.trace._format import PassedAudio
 from phonic_fsm.trace._reader import TraceReader
@@ -25,6 +25,9 @@ class Overview(Struct, kw_only=True):
     """The state that the last step leads to; empty without a step."""
     end: End | None
     findings: list[Finding]
+
+
+class Measured(Overview, kw_only=True):
     figures: Figures
 
 
@@ -34,29 +37,41 @@ def overview(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Overview:
     Raises:
         TraceError: the trace cannot be read to its end.
     """
-    builder = LaneBuilder(reader.header.settings, redacted=reader.header.redacted)
+    return summed_up(reader, _lanes(reader, None), rules)
+
+
+def measured(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Measured:
+    """The same, and the figures of the call, which takes a little longer.
+
+    Raises:
+        TraceError: the trace cannot be read to its end.
+    """
     gauge = Gauge()
-    for step in reader.condensed():
-        if isinstance(step, PassedAudio):
-            builder.take_audio(step)
-            gauge.take_audio(step)
-        else:
-            check(reader, step)
-            builder.take(step)
-            gauge.take(step)
-    lanes = builder.lanes()
-    return summed_up(reader, lanes, gauge.finished(), findings(lanes, rules))
+    seen = summed_up(reader, _lanes(reader, gauge), rules)
+    return Measured(**structs.asdict(seen), figures=gauge.finished())
 
 
-def summed_up(
-    reader: TraceReader, lanes: Lanes, figures: Figures, found: Iterable[Finding]
-) -> Overview:
+def summed_up(reader: TraceReader, lanes: Lanes, rules: Sequence[Rule] = RULES) -> Overview:
     """The overview of a trace that has been read."""
     return Overview(
         started=reader.header.started,
         seconds=lanes.seconds,
         state=lanes.states[-1].state if lanes.states else "",
         end=lanes.end,
-        findings=list(found),
-        figures=figures,
+        findings=findings(lanes, rules),
     )
+
+
+def _lanes(reader: TraceReader, gauge: Gauge | None) -> Lanes:
+    builder = LaneBuilder(reader.header.settings, redacted=reader.header.redacted)
+    for step in reader.condensed():
+        if isinstance(step, PassedAudio):
+            builder.take_audio(step)
+            if gauge is not None:
+                gauge.take_audio(step)
+        else:
+            check(reader, step)
+            builder.take(step)
+            if gauge is not None:
+                gauge.take(step)
+    return builder.lanes()

@@ -9,7 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, structs
 
 from phonic_fsm._core.states import CONVERSING, MEANINGS
 from phonic_fsm._diagram.arrows import moves
@@ -53,6 +54,10 @@ _SCRIPTS = (
 """In an order in which each uses only those before it."""
 
 
+_WATCHED = ("stream.js", "following.js", "what_if.js")
+"""What the page of a watched call has besides."""
+
+
 class Report(Struct, frozen=True):
     html: str
     last: ReplayedStep | None
@@ -60,6 +65,7 @@ class Report(Struct, frozen=True):
     problem: TraceError | None
     """Why the trace cannot be read to its end. The page shows the steps before."""
     overview: Overview
+    """With the findings of the page, to which a divergence belongs."""
 
 
 class _Difference(Struct):
@@ -80,6 +86,16 @@ class _Diagram(Struct):
     boxes: dict[str, Box]
     lines: list[tuple[str, str, str]]
     """From, to, and the way as SVG has it, for every move that the table has."""
+
+
+class Watched(Struct, frozen=True, kw_only=True):
+    """A call whose page can ask the server that it comes from."""
+
+    goes_on: bool
+    changes: str
+    """The address of a stream of the call's rows, as the index has them."""
+    what_if: str
+    """The address that runs the call again with changes."""
 
 
 class _Data(Struct):
@@ -103,28 +119,33 @@ class _Data(Struct):
     log: list[LogLine]
     both_sides: BothSides | None
     """Phonic's record beside the trace, if it has been fetched."""
+    watched: Watched | None
+    settings: dict[str, Any]
+    """Of a watched call: what the session was made with."""
 
 
 def make_report(
-    trace: str | PathLike[str],
+    trace: str | PathLike[str] | TraceReader,
     *,
     index: str = "",
     rules: Sequence[Rule] = RULES,
     log: Log | None = None,
+    watched: Watched | None = None,
 ) -> Report:
     """Replay a trace and make its page.
 
     Args:
-        trace: the file.
+        trace: the file, or its reader.
         index: the address that the page links to, if any.
         rules: what to look for.
         log: the log of the process. The page has its lines from the time of the call, unless the
             trace is redacted: a log is not.
+        watched: what the page can ask the server that it comes from, if one serves it.
 
     Raises:
         TraceError: there is no such file, or its first line is not a trace's header.
     """
-    reader = TraceReader(trace)
+    reader = trace if isinstance(trace, TraceReader) else TraceReader(trace)
     call = Call(reader)
     steps, conversation = Steps(), ConversationBuilder()
     builder = LaneBuilder(reader.header.settings, redacted=reader.header.redacted)
@@ -164,6 +185,8 @@ def make_report(
         turns=waterfalls(figures.turns),
         log=[] if log is None or silent else log.beside(reader.header.started, lanes.seconds),
         both_sides=None if silent else both_sides(reader.path, beginnings, entries),
+        watched=watched,
+        settings=_settings(reader) if watched else {},
     )
     sound = Sound() if silent else sound_of(reader.path, builder.heard, lanes.seconds)
     recording = _recording(reader.path, data.both_sides, lanes.seconds)
@@ -171,15 +194,23 @@ def make_report(
         "page.html",
         name=data.name,
         styles=("page.css",),
-        scripts=_SCRIPTS,
+        scripts=(*_SCRIPTS, *_WATCHED) if watched else _SCRIPTS,
         data=data,
         media=bool(sound.wav or recording.wav),
+        connects=watched is not None,
         sound=_player(sound, "sound", "the call's audio")
         + _player(recording, "recording", "Phonic's recording"),
         home=f'<a href="{html.escape(index)}">All calls</a>' if index else "",
     )
-    seen = summed_up(reader, lanes, figures, found)
+    seen = structs.replace(summed_up(reader, lanes, ()), findings=found)
     return Report(page, call.last, call.problem, seen)
+
+
+def _settings(reader: TraceReader) -> dict[str, Any]:
+    """The settings by the names that ``--what-if`` gives them."""
+    plain = msgspec.to_builtins(reader.header.settings)
+    config = plain.pop("config")
+    return {**plain, **{f"config.{name}": value for name, value in config.items()}}
 
 
 def _difference(last: ReplayedStep | None) -> _Difference | None:

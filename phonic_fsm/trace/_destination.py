@@ -25,6 +25,9 @@ FIELDS = {
 }
 """The fields of a name, and what their values look like."""
 
+SUFFIXES = (".jsonl.gz", ".jsonl")
+"""What the names of traces end in."""
+
 IN_A_DIRECTORY = "{time}-{session}.jsonl"
 
 LONGEST_VALUE = 80
@@ -99,7 +102,7 @@ def destination(target: object) -> Destination:
 
 def split_name(path: Path) -> tuple[str, str]:
     """A trace's name without its suffix, and the suffix (``.jsonl`` or ``.jsonl.gz``)."""
-    for suffix in (".jsonl.gz", ".jsonl"):
+    for suffix in SUFFIXES:
         if path.name.endswith(suffix):
             return path.name[: -len(suffix)], suffix
     return path.stem, path.suffix

@@ -41,7 +41,7 @@ class _Whole(NamedTuple):
     fields: dict[str, Any]
 
 
-S = TypeVar("S", Line, Line | PassedAudio, _Whole)
+S = TypeVar("S", Line, _Whole)
 
 
 class TraceError(ValueError):
@@ -111,7 +111,21 @@ class TraceReader:
 
     def condensed(self) -> Iterator[Line | PassedAudio]:
         """The steps, most of them in a form that takes less time. Raises what iteration raises."""
-        return self._steps(self._condensed)
+        lines = self._lines()
+        next(lines, None)
+        for number, text in enumerate(lines, start=2):
+            if len(text) < BRIEF and _AUDIO_CHUNK in text and text.endswith(b"\n"):
+                try:
+                    step = _decode_passed_audio(text)
+                except (msgspec.DecodeError, UnicodeError, RecursionError):
+                    pass  # it does something else as well, or cannot be read
+                else:
+                    if step.source == step.target and step.seq == number - 1:
+                        yield step
+                        continue
+            yield from self._in_sequence(self._line, [(number, text)])
+            if self.end is not None:
+                return
 
     def raw(self) -> Iterator[dict[str, Any]]:
         """The steps with fields that this version does not know. Raises what iteration raises."""
@@ -136,17 +150,6 @@ class TraceReader:
                     f"step {number - 1} should"
                 )
             yield step
-
-    def _condensed(self, number: int, text: bytes) -> Line | PassedAudio | End:
-        if len(text) < BRIEF and _AUDIO_CHUNK in text and text.endswith(b"\n"):
-            try:
-                step = _decode_passed_audio(text)
-            except (msgspec.DecodeError, UnicodeError, RecursionError):
-                pass  # it does something else as well, or cannot be read
-            else:
-                if step.source == step.target:
-                    return step
-        return self._line(number, text)
 
     def _whole(self, number: int, text: bytes) -> _Whole | End:
         line = self._line(number, text)

@@ -8,7 +8,7 @@ import pytest
 from support.record_traces import TRACES
 
 from phonic_fsm._report.lanes import LaneBuilder
-from phonic_fsm._report.overview import overview
+from phonic_fsm._report.overview import measured, overview
 from phonic_fsm.trace import TraceError, TraceReader, measure
 from phonic_fsm.trace._format import PassedAudio
 
@@ -37,7 +37,7 @@ def test_condensed_steps_tell_what_whole_ones_do(path):
     whole = built(path)
     assert builder.lanes() == whole.lanes()
     assert builder.heard == whole.heard
-    assert overview(reader).figures == measure(reader)
+    assert measured(reader).figures == measure(reader)
 
 
 def test_nearly_all_steps_are_condensed():

@@ -26,7 +26,7 @@ from phonic_fsm._core.events import (
 from phonic_fsm._report.conversation import ConversationBuilder
 from phonic_fsm._report.lanes import LaneBuilder, Lanes
 from phonic_fsm._report.numbers import numbers
-from phonic_fsm._report.overview import Overview, overview
+from phonic_fsm._report.overview import Measured, measured
 from phonic_fsm._wire import server
 from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import TraceReader
@@ -37,8 +37,8 @@ def trace(path: Path, told: list[Told], close: float) -> Path:
     return write(path / "call.jsonl", steps, close=close)
 
 
-def seen(path: Path, told: list[Told], close: float = 20.0) -> Overview:
-    return overview(TraceReader(trace(path, told, close)))
+def seen(path: Path, told: list[Told], close: float = 20.0) -> Measured:
+    return measured(TraceReader(trace(path, told, close)))
 
 
 def lanes_of(path: Path, told: list[Told], close: float = 20.0) -> Lanes:
@@ -49,7 +49,7 @@ def lanes_of(path: Path, told: list[Told], close: float = 20.0) -> Lanes:
     return builder.lanes()
 
 
-def said(found: Overview) -> str:
+def said(found: Measured) -> str:
     return " ".join(f"{one.title}. {one.sentence}" for one in found.findings)
 
 

@@ -139,7 +139,7 @@ def _seen(lanes: Lanes, gap: Span) -> Iterator[_Reason]:
     )
     pending: dict[str, float] = defaultdict(float)
     for span in lanes.states:
-        if span.state == State.tool_pending.value:
+        if span.state == State.tool_pending.value and overlap(span, gap) > 0:
             calls = sorted({call.name for call in lanes.tools if overlap(call, span) > 0})
             pending[" and ".join(calls) or "a tool"] += overlap(span, gap)
     for who, seconds in pending.items():

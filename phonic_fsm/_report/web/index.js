@@ -3,53 +3,92 @@
 (() => {
   const ROW = 30;
   const MARGIN = 10;
-  const { package: version, severities, rows } = JSON.parse(byId("data").textContent);
-  const calls = rows.map(([name, href, started, seconds, state, severity, found]) => ({
-    name, href, started, seconds, state, severity, found,
-    text: [name, state, ...found.map(([, title]) => title)].join("\n").toLowerCase(),
-  }));
+  const LIVES = ["running", "killed"];
+  const { package: version, severities, rows, changes } = JSON.parse(byId("data").textContent);
+  const names = [...severities, "nothing found"];
+  const calls = new Map();
   const list = byId("calls");
   const sizer = el("div", { class: "sizer", role: "presentation" });
   list.append(sizer);
-  let shown = calls;
+  let sorted = [];
+  let shown = [];
+  let found = rows.length;
 
-  byId("about").textContent =
-    `${calls.length} ${calls.length === 1 ? "call" : "calls"}, those with findings first; phonic-fsm ${version}`;
+  function keep([name, href, started, seconds, state, severity, findings, life, waitsFor, since]) {
+    const text = [name, state, life, waitsFor, ...findings.map(([, title]) => title)];
+    calls.set(name, { name, href, started, seconds, state, severity, findings, life, waitsFor, since,
+      text: text.join("\n").toLowerCase() });
+  }
 
-  const names = [...severities, "nothing found"];
   const boxes = names.map((name, index) => {
     const box = el("input", { type: "checkbox", id: `only-${index}`, checked: true });
-    const count = calls.filter(({ severity }) => severity === index).length;
-    byId("severities").append(el("label", {}, box, ` ${name} (${count})`));
-    box.addEventListener("change", filter);
-    return box;
+    const count = el("span");
+    byId("severities").append(el("label", {}, box, ` ${name} (`, count, ")"));
+    box.addEventListener("change", filterFromTop);
+    return { box, count };
   });
+
+  // What goes on stands first, then what was found in a call, the worst first, then the newest.
+  function sort() {
+    const place = ({ life }) => (life === "running" ? 0 : 1);
+    sorted = [...calls.values()].sort((one, other) => place(one) - place(other) ||
+      one.severity - other.severity || other.started.localeCompare(one.started) || one.name.localeCompare(other.name));
+    const running = sorted.filter(({ life }) => life === "running").length;
+    const going = changes ? `, ${running} running` : "";
+    const reading = calls.size < found ? `, ${found - calls.size} still to be read` : "";
+    byId("about").textContent = `${calls.size} ${calls.size === 1 ? "call" : "calls"}${going}${reading}, ` +
+      `those with findings first; phonic-fsm ${version}`;
+    boxes.forEach(({ count }, index) => {
+      count.textContent = sorted.filter(({ severity }) => severity === index).length;
+    });
+    filter();
+  }
 
   function filter() {
     const wanted = byId("search").value.trim().toLowerCase();
-    shown = calls.filter(({ severity, text }) => boxes[severity].checked && text.includes(wanted));
+    shown = sorted.filter(({ severity, text }) => boxes[severity].box.checked && text.includes(wanted));
     sizer.style.height = `${shown.length * ROW}px`;
-    byId("shown").textContent = `${shown.length} of ${calls.length}`;
-    list.scrollTop = 0;
+    byId("shown").textContent = `${shown.length} of ${calls.size}`;
     draw();
+  }
+
+  function filterFromTop() {
+    list.scrollTop = 0;
+    filter();
   }
 
   function draw() {
     const first = Math.max(0, Math.floor(list.scrollTop / ROW) - MARGIN);
     const last = Math.min(shown.length, Math.ceil((list.scrollTop + list.clientHeight) / ROW) + MARGIN);
+    // A row that is drawn anew keeps the focus.
+    const held = document.activeElement.closest?.(".call")?.querySelector("a")?.title;
     sizer.replaceChildren(...shown.slice(first, last).map((one, offset) => row(one, first + offset)));
+    if (held) [...sizer.querySelectorAll("a")].find(({ title }) => title === held)?.focus({ preventScroll: true });
   }
 
-  function row({ name, href, started, seconds, state, severity, found }, index) {
+  // Of a call that goes on: where it stands, and for how long. Of another: how it ended.
+  function standing({ life, state, waitsFor, since }) {
+    if (life === "running") {
+      const waits = waitsFor ? `waits for ${waitsFor}, ` : "";
+      return `${words(state)}: ${waits}${inSeconds(Math.max(0, Date.now() / 1000 - since))}`;
+    }
+    if (life === "killed") return `killed in ${words(state) || "its first step"}`;
+    return state === "closed" ? "" : words(state) || "no step";
+  }
+
+  function row(one, index) {
+    const { name, href, started, seconds, severity, findings, life } = one;
     const began = new Date(started);
-    const open = state === "closed" ? "" : ` (${words(state) || "no step"})`;
-    const more = found.length > 1 ? ` and ${found.length - 1} more` : "";
+    const more = findings.length > 1 ? ` and ${findings.length - 1} more` : "";
+    const stands = standing(one);
     const node = el("div", { class: `call ${severities[severity] ?? ""}`, role: "listitem",
       "aria-setsize": shown.length, "aria-posinset": index + 1 },
     el("i", { title: names[severity] }),
-    el("a", { href, dir: "auto", title: name }, name),
-    el("span", { class: "found", dir: "auto", title: found.map(([, title]) => title).join("\n") },
-      found.length ? `${found[0][1]}${more}${open}` : `nothing found${open}`),
+    href ? el("a", { href, dir: "auto", title: name }, name) : el("span", { class: "name", dir: "auto" }, name),
+    LIVES.includes(life) ? el("span", { class: `standing ${life}`, dir: "auto", "data-name": name }, stands) : null,
+    el("span", { class: "found", dir: "auto", title: findings.map(([, title]) => title).join("\n") },
+      (findings.length ? `${findings[0][1]}${more}` : life === "running" ? "" : "nothing found") +
+      (stands && !LIVES.includes(life) ? ` (${stands})` : "")),
     el("time", {}, isNaN(began) ? "" : began.toISOString().slice(0, 19).replace("T", " ")),
     el("span", { class: "length" }, seconds < 60 ? inSeconds(seconds) : clock(seconds).slice(0, -4)));
     // The page's policy forbids style attributes.
@@ -59,7 +98,7 @@
 
   list.addEventListener("scroll", draw);
   new ResizeObserver(draw).observe(list);
-  byId("search").addEventListener("input", filter);
+  byId("search").addEventListener("input", filterFromTop);
   byId("search").form.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && event.target !== byId("search")) {
@@ -67,5 +106,20 @@
       event.preventDefault();
     }
   });
-  filter();
+
+  rows.forEach(keep);
+  sort();
+  if (changes) {
+    stream(changes, () => calls.clear(), ({ rows: changed, gone, found: inAll }) => {
+      changed.forEach(keep);
+      gone.forEach((name) => calls.delete(name));
+      found = inAll;
+      sort();
+    });
+    setInterval(() => {
+      for (const node of sizer.querySelectorAll(".standing.running")) {
+        node.textContent = standing(calls.get(node.dataset.name));
+      }
+    }, 1000);
+  }
 })();
