@@ -35,6 +35,7 @@ from msgspec import Struct
 
 from ._process import exists, is_here, kill
 from ._store import (
+    HEAD_START,
     LIFETIME,
     STILL_SECONDS,
     Ended,
@@ -221,7 +222,8 @@ class DirectoryJournals:
                     lease.number + 1, holder, now, lease.crashes_with_this(now), lease.lifetime
                 )
                 _cut_off_what_is_incomplete(folder / JOURNAL)
-                os.utime(lock)
+                # The age of a heartbeat in the future is 0.
+                os.utime(lock, (now, now + HEAD_START))
                 _write_lease(folder, claimed)
                 return DirectoryJournal(folder, claimed, lock)
             except BaseException:

@@ -33,6 +33,7 @@ from redis.retry import Retry
 
 from ._process import exists, is_here, kill
 from ._store import (
+    HEAD_START,
     LIFETIME,
     STILL_SECONDS,
     Ended,
@@ -73,8 +74,8 @@ local function now()
     return time[1] + time[2] / 1e6
 end
 
-local function keep()
-    local kept = redis.call('HGET', lease, 'kept')
+local function keep(head_start)
+    local kept = redis.call('HGET', lease, 'kept') + (head_start or 0)
     redis.call('PEXPIRE', lease, kept)
     redis.call('PEXPIRE', lines, kept)
 end
@@ -109,7 +110,7 @@ return 'done'
 """
 
 _TAKE_OVER = """
-local expected, holder, claim, is_free, still, crashes = unpack(ARGV)
+local expected, holder, claim, is_free, still, crashes, head_start = unpack(ARGV)
 local size = redis.call('HGET', lease, 'size')
 if not size then return 'gone' end
 if redis.call('HGET', lease, 'claim') == claim then return size end
@@ -119,7 +120,8 @@ local is_held = redis.call('HEXISTS', lease, 'held') == 1
 if is_held and is_free == '0' and beat_age() < tonumber(still) then return 'works' end
 redis.call('HSET', lease, 'number', expected + 1, 'holder', holder, 'claim', claim,
     'since', now(), 'crashes', crashes, 'held', 1)
-keep()
+-- The age of a heartbeat in the future is 0.
+keep(head_start * 1000)
 return size
 """
 
@@ -301,6 +303,7 @@ class RedisJournals:
             int(is_free),
             STILL_SECONDS,
             status.crashes,
+            HEAD_START,
         )
         if said == "ended":
             raise Ended(f"the call of the journal {name} is over")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from phonic_fsm.durable import Ended, NoJournal, OwnershipLost, Taken, _store
 from phonic_fsm.durable._process import this_process
-from phonic_fsm.durable._store import journal_name
+from phonic_fsm.durable._store import STILL_SECONDS, journal_name
 
 ME = this_process(room="room", job="job", agent_name="agent", identity="agent-1", metadata="{}")
 
@@ -163,6 +163,18 @@ def test_an_owner_that_lasted_begins_the_count_anew(store, own, monkeypatch):
     assert until(store, "dead").crashes == 3
     monkeypatch.setattr(_store, "LASTING_SECONDS", 0.0)
     assert status(store).crashes == 1
+
+
+def test_a_successor_has_time_to_start_its_agent(store, own):
+    owner = own("begin", "call")
+    assert owner.said() == "1"
+    owner.kill()
+    journal = store.take_over("call", ME)
+    time.sleep(STILL_SECONDS + 0.1)
+    assert status(store).held == "held"
+    journal.beat()
+    time.sleep(STILL_SECONDS + 0.1)
+    assert status(store).held == "still"
 
 
 def test_of_several_guards_one_may_send_a_successor(store):
