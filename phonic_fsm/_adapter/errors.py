@@ -40,7 +40,7 @@ class ConversationEnded(PhonicError):
 
 
 class CallTakenOver(PhonicError):
-    """Another process goes on with this call. This session sends nothing more, and is closed."""
+    """Another process goes on with this call, or it is over. This one sends nothing more."""
 
     __module__ = "phonic_fsm"
 

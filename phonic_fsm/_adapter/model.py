@@ -321,6 +321,8 @@ class RealtimeModel(llm.RealtimeModel):
         it the journal's name.
 
         Raises:
+            CallTakenOver: another process has the call, or it is over. The job is shut down: a
+                second agent must not begin to talk to the caller.
             ValueError: the model keeps no journals.
         """
         if self._journals is None:

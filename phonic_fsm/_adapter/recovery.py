@@ -25,19 +25,25 @@ from .._core.events import TakeOver
 from .._core.history import Message
 from .._core.machine import SessionMachine
 from .._core.states import State
+from ..durable._dispatch import errand_in
 from ..durable._fold import Folded, fold
 from ..durable._ownership import Ownership
 from ..durable._process import this_process
-from ..durable._store import Ended, Holder, Journal, JournalError, Journals, Status, journal_name
+from ..durable._store import (
+    Ended,
+    Holder,
+    Journal,
+    JournalError,
+    Journals,
+    Status,
+    Taken,
+    journal_name,
+)
 from . import chat
+from .errors import CallTakenOver
 from .past import Past
 
 logger = logging.getLogger("phonic_fsm")
-
-METADATA_KEY = "phonic_fsm_journal"
-"""A guard dispatches a successor with a JSON object that names the journal under this key, and has
-the first job's own metadata under ``metadata``."""
-
 
 LONGEST_STATE = 64 * 2**10
 """The most bytes of what the application remembers, as JSON."""
@@ -179,8 +185,11 @@ async def find_and_take_over(
 
     ``None`` if there is none, or it cannot be gone on with; the log says why. Outside of a job,
     ``context`` is the journal's name.
+
+    Raises:
+        CallTakenOver: the call is not this job's to go on with. The job is shut down.
     """
-    named: str | None = context if isinstance(context, str) else _named(context.job.metadata)
+    named = context if isinstance(context, str) else _named(context.job.metadata)
     room = "" if isinstance(context, str) else context.job.room.name
     try:
         statuses = await anyio.to_thread.run_sync(store.statuses)
@@ -196,6 +205,11 @@ async def find_and_take_over(
     holder = this_process() if isinstance(context, str) else _holder(context, metadata)
     try:
         succession = await take_over(store, status.name, holder)
+    except (Taken, Ended) as error:
+        # A second agent must not begin to talk to the caller.
+        if not isinstance(context, str):
+            context.shutdown(str(error))
+        raise CallTakenOver(str(error), body=None, retryable=False) from error
     except JournalError as error:
         logger.warning("the call in room %s begins anew: %s", room, error)
         return None
@@ -206,12 +220,8 @@ async def find_and_take_over(
 
 def _named(metadata: str) -> str | None:
     """The journal that a guard's dispatch names."""
-    try:
-        said = msgspec.json.decode(metadata or "null")
-    except msgspec.DecodeError:
-        return None
-    name = said.get(METADATA_KEY) if isinstance(said, dict) else None
-    return name if isinstance(name, str) else None
+    errand = errand_in(metadata)
+    return errand.phonic_fsm_journal if errand is not None else None
 
 
 def _choose(statuses: list[Status], named: str | None, room: str) -> Status | None:

@@ -119,6 +119,8 @@ class RoomCall:
         self._mouth: Mouth
         self._microphone: rtc.LocalTrackPublication
         self._listening: set[asyncio.Task[None]] = set()
+        self._hearing: dict[str, asyncio.Task[None]] = {}
+        """Of these, the one for each audio track, by the track's id."""
         self._subscribed = ""
         """The id of the caller's track that somebody has subscribed to; a new connection makes a
         new track."""
@@ -126,6 +128,8 @@ class RoomCall:
         """LiveKit's room, once the call has begun, for what this class does not offer."""
         self.ear = Ear(SAMPLE_RATE)
         """What the caller heard: ``recording()``, ``stretches``."""
+        self.ears: dict[str, Ear] = {}
+        """The same for each participant alone, by identity."""
         self.digits = ""
         """The DTMF digits that the caller received, in order."""
         self.stays: list[Stay] = []
@@ -356,6 +360,7 @@ class RoomCall:
         room.on("participant_disconnected", self._on_left)
         room.on("track_published", self._on_published)
         room.on("track_subscribed", self._on_subscribed)
+        room.on("track_unsubscribed", self._on_unsubscribed)
         room.on("local_track_subscribed", self._on_heard)
         room.on("sip_dtmf_received", self._on_dtmf)
         room.on("participant_attributes_changed", self._on_news)
@@ -386,10 +391,17 @@ class RoomCall:
             publication.set_subscribed(True)
 
     def _on_subscribed(
-        self, track: rtc.Track, _: rtc.RemoteTrackPublication, __: rtc.RemoteParticipant
+        self, track: rtc.Track, _: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
-            self._listen(self._hear(track))
+            ear = self.ears.setdefault(participant.identity, Ear(SAMPLE_RATE))
+            self._hearing[track.sid] = self._listen(self._hear(track, ear))
+
+    def _on_unsubscribed(self, track: rtc.Track, *_: object) -> None:
+        # Otherwise its stream goes on with the audio of the next track.
+        hearing = self._hearing.pop(track.sid, None)
+        if hearing is not None:
+            hearing.cancel()
 
     def _on_heard(self, track: rtc.Track) -> None:
         self._subscribed = track.sid
@@ -402,20 +414,23 @@ class RoomCall:
     def _on_transcription(self, stream: rtc.TextStreamReader, identity: str) -> None:
         self._listen(self._transcripts.read(stream, identity))
 
-    async def _hear(self, track: rtc.Track) -> None:
+    async def _hear(self, track: rtc.Track, alone: Ear) -> None:
         stream = rtc.AudioStream(track, sample_rate=SAMPLE_RATE, num_channels=1)
         loop = asyncio.get_running_loop()
         try:
             async for event in stream:
-                self.ear.hear(bytes(event.frame.data), loop.time())
+                pcm, now = bytes(event.frame.data), loop.time()
+                self.ear.hear(pcm, now)
+                alone.hear(pcm, now)
                 self._on_news()
         finally:
             await stream.aclose()
 
-    def _listen(self, to: Coroutine[Any, Any, None]) -> None:
+    def _listen(self, to: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(to)
         self._listening.add(task)
         task.add_done_callback(self._listening.discard)
+        return task
 
 
 def _make_token(key: str, secret: str, room: str, identity: str, agent_name: str | None) -> str:

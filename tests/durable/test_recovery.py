@@ -10,6 +10,7 @@ from livekit.agents import AgentSession
 from support.durable_agent import Clerk, model
 from support.durable_calls import first_process, goes_on
 
+from phonic_fsm import CallTakenOver
 from phonic_fsm._core.prompt import OUTCOME_UNKNOWN
 from phonic_fsm._wire import client
 from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
@@ -150,5 +151,6 @@ async def test_a_call_that_has_ended_is_not_taken_over(tmp_path):
         await sim.received(client.Config)
         await session.aclose()
         [folder] = tmp_path.iterdir()
-        assert await used.recover(folder.name) is None
+        with pytest.raises(CallTakenOver, match="is over"):
+            await used.recover(folder.name)
         assert TraceReader(folder / "journal.jsonl").header.settings

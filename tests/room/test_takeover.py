@@ -1,0 +1,224 @@
+"""A process that has a call is killed or stopped in the middle of it: the call goes on in another.
+
+How long that takes is measured by ``python -m support.measure_takeovers``; here, the machine may be
+busy.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import anyio
+import pytest
+from support.redis_server import RedisServer
+from support.rooms import greeted, phonic_process, said
+from support.takeovers import SCENARIO, House, heard_again
+
+from phonic_fsm._wire import client
+from phonic_fsm.simulator import Call
+from phonic_fsm.testing import Scenario, Turn
+
+pytestmark = pytest.mark.anyio
+
+ON_ONE_HOST = pytest.mark.parametrize("house", ["directory"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=["directory", "redis"])
+async def house(request, livekit, phonic_port, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("house")
+    if request.param == "directory":
+        async with House(livekit, str(folder / "journals"), folder, phonic_port) as house:
+            yield house
+        return
+    with RedisServer(folder / "redis") as redis:
+        async with House(livekit, redis.url, folder, phonic_port) as house:
+            yield house
+
+
+@pytest.fixture
+async def guest(house, call):
+    return await call(agent_name="clerk")
+
+
+async def goes_on(house, call, since, folder):
+    """The call has one agent, a successor, who is heard; the whole journal replays."""
+    former = [stay for stay in call.stays if stay.joined < since]
+    await heard_again(call, since)
+    await call.until_quiet()
+    assert call.agent.identity not in {stay.identity for stay in former}
+    await call.until(lambda: all(stay.left for stay in former), "the dead agents' leave")
+    events = house.replays(call, folder)
+    assert events.count("take_over") == house.status(call).number - 1
+    assert events.count("open") == 1
+
+
+async def in_mid_sentence(guest):
+    await greeted(guest)
+    await guest.say("Where can we sit?")
+    await guest.until_answer()
+    await anyio.sleep(1.0)
+
+
+async def test_in_mid_sentence(house, simulate, guest, tmp_path):
+    phonic = await simulate(SCENARIO)
+    await in_mid_sentence(guest)
+    since = anyio.current_time()
+    house.kill(guest)
+    await goes_on(house, guest, since, tmp_path)
+    [_] = phonic.conversations
+    greeting, question, _, rest = said(guest)
+    assert (greeting, question) == (
+        ("agent", "Welcome to the house."),
+        ("caller", "Where can we sit?"),
+    )
+    assert "The garden is free.".startswith(rest[1])
+    told = [m for m in phonic.conversations[0].received if isinstance(m, client.AddSystemMessage)]
+    assert len(told) == 1, "how much of the answer was heard"
+    asked = [m for m in phonic.conversations[0].received if isinstance(m, client.GenerateReply)]
+    assert len(asked) == 2, "the greeting, and once to go on"
+
+
+def booking(tool):
+    turn = Turn(
+        caller="Book a table for two.",
+        assistant="One moment.",
+        calls=(Call(tool=tool, parameters={"guests": 2}, then="That is all I know."),),
+    )
+    return Scenario(replies=("Welcome to the house.", "Where were we?"), turns=(turn,))
+
+
+@ON_ONE_HOST
+@pytest.mark.parametrize(("tool", "runs"), [("book_table", 1), ("find_table", 2)])
+async def test_in_a_tool(house, simulate, guest, tmp_path, *, tool, runs):
+    phonic = await simulate(booking(tool))
+    house.runs.write_text("")
+    await greeted(guest)
+    await guest.say("Book a table for two.")
+    with anyio.fail_after(60):
+        while not house.runs.read_text():  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+    since = anyio.current_time()
+    killed = house.kill(guest)
+    await goes_on(house, guest, since, tmp_path)
+    [conversation] = phonic.conversations
+    noted = [line.split() for line in house.runs.read_text().splitlines()]
+    assert [name for name, _ in noted] == [tool] * runs
+    assert [int(pid) == killed for _, pid in noted] == [True, False][:runs]
+    [output] = [m for m in conversation.received if isinstance(m, client.ToolCallOutput)]
+    assert ("table seven" in output.output) == (runs == 2)
+    assert ("not known" in output.output) == (runs == 1)
+
+
+@ON_ONE_HOST
+async def test_while_the_caller_speaks(house, simulate, guest, tmp_path):
+    await simulate(SCENARIO)
+    await greeted(guest)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(guest.say, "We are four, and would like to sit in the shade.")
+        await anyio.sleep(1.0)
+        since = anyio.current_time()
+        house.kill(guest)
+    await goes_on(house, guest, since, tmp_path)
+
+
+@ON_ONE_HOST
+async def test_at_the_greeting(house, simulate, guest, tmp_path):
+    phonic = await simulate(SCENARIO)
+    await guest.until_answer()
+    since = anyio.current_time()
+    house.kill(guest)
+    await goes_on(house, guest, since, tmp_path)
+    assert len(phonic.conversations) == 1
+
+
+@ON_ONE_HOST
+async def test_during_an_outage_of_phonics(house, phonic_port, simulate, guest, tmp_path):
+    async with phonic_process(SCENARIO, phonic_port, tmp_path) as process:
+        await in_mid_sentence(guest)
+        process.kill()
+        await process.wait()
+    since = anyio.current_time()
+    house.kill(guest)
+    await house.until_taken_over(guest)
+    # It knows nothing of the conversation, as after 30 s: another one carries the history.
+    phonic = await simulate(SCENARIO)
+    await goes_on(house, guest, since, tmp_path)
+    [conversation] = phonic.conversations
+    assert "Where can we sit?" in conversation.config.system_prompt
+    assert said(guest).count(("agent", "Welcome to the house.")) <= 2
+
+
+async def test_a_whole_worker(house, simulate, guest, tmp_path):
+    phonic = await simulate(SCENARIO)
+    await in_mid_sentence(guest)
+    worker = house.worker_of(guest)
+    since = anyio.current_time()
+    worker.kill()
+    house.kill(guest)
+    await goes_on(house, guest, since, tmp_path)
+    assert len(phonic.conversations) == 1
+    await house.employ()
+
+
+async def test_a_process_that_stands_still(house, simulate, guest, tmp_path):
+    phonic = await simulate(SCENARIO)
+    await in_mid_sentence(guest)
+    since = anyio.current_time()
+    stopped = house.kill(guest, signal.SIGSTOP)
+    await goes_on(house, guest, since, tmp_path)
+    with pytest.raises(ProcessLookupError):
+        os.kill(stopped, signal.SIGCONT)
+    assert len(phonic.conversations) == 1
+
+
+@ON_ONE_HOST
+async def test_two_at_once(house, simulate, guest, call, tmp_path):
+    phonic = await simulate(SCENARIO)
+    other = await call(agent_name="clerk", identity="other")
+    for caller in (guest, other):
+        await in_mid_sentence(caller)
+    since = anyio.current_time()
+    for caller in (guest, other):
+        house.kill(caller)
+    for caller in (guest, other):
+        await goes_on(house, caller, since, tmp_path)
+    assert len(phonic.conversations) == 2
+
+
+@ON_ONE_HOST
+async def test_a_guard_too(house, simulate, guest, tmp_path):
+    await simulate(SCENARIO)
+    await house.watch()
+    await in_mid_sentence(guest)
+    since = anyio.current_time()
+    house.guards.pop(0).kill()
+    house.kill(guest)
+    await goes_on(house, guest, since, tmp_path)
+
+
+@ON_ONE_HOST
+async def test_again_and_again(house, simulate, guest, tmp_path):
+    phonic = await simulate(SCENARIO)
+    await greeted(guest)
+    for _ in range(2):  # a third early death in a row would be poison
+        await guest.say("Where can we sit?")
+        await guest.until_answer()
+        since = anyio.current_time()
+        house.kill(guest)
+        await goes_on(house, guest, since, tmp_path)
+    assert len(phonic.conversations) == 1
+    assert house.status(guest).number == 3
+
+
+@ON_ONE_HOST
+async def test_a_call_that_has_ended_has_no_successor(house, simulate, guest):
+    bye = Turn(caller="Good bye.", assistant="Good bye!", end=True)
+    await simulate(Scenario(replies=("Welcome to the house.",), turns=(bye,)))
+    await greeted(guest)
+    pid = house.status(guest).holder.pid
+    await guest.say("Good bye.")
+    await guest.until_alone()
+    assert house.status(guest).held == "ended"
+    assert len(guest.stays) == 1
+    assert house.status(guest).holder.pid == pid
