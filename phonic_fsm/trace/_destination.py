@@ -25,7 +25,7 @@ FIELDS = {
 }
 """The fields of a name, and what their values look like."""
 
-SUFFIXES = (".jsonl.gz", ".jsonl")
+SUFFIXES = (".jsonl", ".jsonl.gz")
 """What the names of traces end in."""
 
 IN_A_DIRECTORY = "{time}-{session}.jsonl"
