@@ -760,7 +760,9 @@ def _outputs_sent(line: Line) -> list[str]:
 
 
 def _tool_name(tool: dict[str, Any]) -> str:
-    return str(tool["tool_schema"].get("function", {}).get("name", ""))
+    function = tool["tool_schema"].get("function")
+    # A trace from elsewhere may have anything there; the machine says that it cannot take it.
+    return str(function.get("name", "")) if isinstance(function, dict) else ""
 
 
 _GIVES_TOOLS = frozenset(
