@@ -29,10 +29,12 @@ async def house(request, livekit, phonic_port, tmp_path_factory):
     folder = tmp_path_factory.mktemp("house")
     if request.param == "directory":
         async with House(livekit, str(folder / "journals"), folder, phonic_port) as house:
+            await house.open()
             yield house
         return
     with RedisServer(folder / "redis") as redis:
         async with House(livekit, redis.url, folder, phonic_port) as house:
+            await house.open()
             yield house
 
 

@@ -38,6 +38,7 @@ async def measure(kills: int, place: str, folder: Path) -> None:
         PhonicSimulator(SCENARIO, port=port) as phonic,
         House(livekit, place, folder, port) as house,
     ):
+        await house.open()
         for _ in range(kills):
             for way in WAYS:
                 async with RoomCall(

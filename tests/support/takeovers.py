@@ -53,24 +53,30 @@ class House:
         }
 
     async def __aenter__(self) -> House:
+        return self
+
+    async def open(self) -> None:
+        """Start two workers and a guard."""
         for _ in range(2):
             await self.employ()
         await self.watch()
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
         self._log.close()
 
-    async def employ(self) -> AgentWorker:
-        """Start another worker."""
+    async def employ(self, through: tuple[str, ...] = ()) -> AgentWorker:
+        """Start another worker, by a program that starts its command."""
         worker = AgentWorker(AGENT, self.livekit, self.environment, patience=PATIENCE)
+        worker._command[:0] = through
         self.workers.append(await self._stack.enter_async_context(worker))
         return worker
 
-    async def watch(self) -> Process:
-        """Start another guard."""
-        guard = await self._stack.enter_async_context(_guard(self.livekit, self.place, self._log))
+    async def watch(self, through: tuple[str, ...] = ()) -> Process:
+        """Start another guard, by a program that starts its command."""
+        guard = await self._stack.enter_async_context(
+            _guard(self.livekit, self.place, self._log, through)
+        )
         self.guards.append(guard)
         return guard
 
@@ -115,7 +121,9 @@ class House:
 
 
 @asynccontextmanager
-async def _guard(livekit: LiveKitServer, place: str, log: IO[bytes]) -> AsyncIterator[Process]:
+async def _guard(
+    livekit: LiveKitServer, place: str, log: IO[bytes], through: tuple[str, ...]
+) -> AsyncIterator[Process]:
     environment = {
         **os.environ,
         "LIVEKIT_URL": livekit.url,
@@ -123,7 +131,7 @@ async def _guard(livekit: LiveKitServer, place: str, log: IO[bytes]) -> AsyncIte
         "LIVEKIT_API_SECRET": livekit.api_secret,
     }
     async with await anyio.open_process(
-        leashed(sys.executable, "-m", "phonic_fsm", "guard", place),
+        leashed(*through, sys.executable, "-m", "phonic_fsm", "guard", place),
         env=environment, stdin=DEVNULL, stdout=DEVNULL, stderr=log,
     ) as process:  # fmt: skip
         try:
