@@ -74,8 +74,6 @@ class Ended(JournalError):
 class Holder(Struct, frozen=True):
     """The process that has a journal, and the job that it runs."""
 
-    __module__ = "phonic_fsm.durable"
-
     host: str
     """Its host and, on Linux, its PID namespace: where its ``pid`` means this process."""
     pid: int
@@ -96,8 +94,6 @@ Held = Literal["held", "still", "dead", "ended"]
 
 class Status(Struct, frozen=True):
     """One journal, as a guard sees it."""
-
-    __module__ = "phonic_fsm.durable"
 
     name: str
     number: int
