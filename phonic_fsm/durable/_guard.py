@@ -57,8 +57,9 @@ class Guard:
     def __init__(self, store: Journals, livekit: api.LiveKitAPI) -> None:
         self._store = store
         self._livekit = livekit
-        self._due: dict[str, float] = {}
-        """When a call is looked at again (s, by the monotonic clock), by its journal's name."""
+        self._due: dict[tuple[str, int], float] = {}
+        """When a call is looked at again (s, by the monotonic clock), by its journal's name and its
+        lease's number: the death of a successor is another one."""
         self._alone_since: dict[str, float] = {}
         """Since when no caller was seen in the room of a call."""
         self._problems: dict[str, str] = {}
@@ -78,14 +79,14 @@ class Guard:
         """Look at every journal once, and do what there is to do."""
         statuses = await self._ask_store(self._store.statuses) or []
         dead = [status for status in statuses if status.held in ("dead", "still")]
-        self._forget_all_but({status.name for status in dead})
+        self._forget_all_but(dead)
         async with anyio.create_task_group() as tasks:
             for status in dead:
-                if time.monotonic() >= self._due.get(status.name, 0.0):
+                if time.monotonic() >= self._due.get((status.name, status.number), 0.0):
                     tasks.start_soon(self._help, status)
 
     async def _help(self, status: Status) -> None:
-        self._due[status.name] = time.monotonic() + AGAIN
+        self._due[status.name, status.number] = time.monotonic() + AGAIN
         if status.crashes >= POISONOUS:
             await self._end(status, f"{status.crashes} processes in a row have died of it")
             return
@@ -157,10 +158,11 @@ class Guard:
             return False  # another guard or a successor was faster
         return True
 
-    def _forget_all_but(self, names: set[str]) -> None:
-        for known in (self._due, self._alone_since):
-            for name in known.keys() - names:
-                del known[name]
+    def _forget_all_but(self, dead: list[Status]) -> None:
+        for key in self._due.keys() - {(status.name, status.number) for status in dead}:
+            del self._due[key]
+        for name in self._alone_since.keys() - {status.name for status in dead}:
+            del self._alone_since[name]
 
     async def _ask_store(self, question: Callable[..., T], *arguments: object) -> T | None:
         """What the store says; ``None`` if it does not work."""
