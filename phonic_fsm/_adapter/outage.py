@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from os import PathLike, fspath
 from typing import Any, Union
 
+import anyio
 import av
 from livekit.agents import AgentSession, APIError
 from livekit.agents.utils.audio import audio_frames_from_file
@@ -116,15 +117,18 @@ class OutageCare:
     def moved(self, source: State, target: State) -> None:
         """The session went from one state to another."""
         if target in CONVERSING or target in (State.last_words, State.closed):
-            if self._due is not None:
-                self._due.cancel()
-                self._due = None
+            self._hold_no_more()
             if self._line is not None and target in CONVERSING:
                 self._stop_line(self._line)
                 self._line = None
         elif source in CONVERSING and self._outage.holding_line is not None:
             loop = asyncio.get_running_loop()
             self._due = loop.call_later(self._outage.after, self._hold, self._outage.holding_line)
+
+    def _hold_no_more(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
     def _hold(self, line: SpokenLine) -> None:
         self._due = None
@@ -192,7 +196,8 @@ class OutageCare:
             wait.cancel()
         if line.interrupted:
             # Whoever closes an AgentSession interrupts what it says, and closes this session next.
-            await asyncio.wait([asyncio.ensure_future(self._closed.wait())], timeout=1.0)
+            with anyio.move_on_after(1.0):
+                await self._closed.wait()
 
     async def _ask(self, session: AgentSession[Any], error: APIError) -> bool:
         """Whether the author's function goes on with the call in its own way."""
@@ -210,8 +215,6 @@ class OutageCare:
     async def aclose(self) -> None:
         """Play nothing any more."""
         self._closed.set()
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
+        self._hold_no_more()
         if self._farewell is not None and not self._asks_the_author:
             await asyncio.wait([self._farewell])

@@ -41,6 +41,16 @@ def _options(
     pass
 
 
+Thresholds = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RULE.NAME=VALUE",
+        help="Set a threshold of what stands out, such as silence.waiting=5; docs/findings.md "
+        "lists them. May be repeated.",
+    ),
+]
+
+
 @app.command(epilog="Example: phonic-fsm demo --scenario interruption --out agent.wav")
 def demo(
     scenario: Annotated[
@@ -122,14 +132,7 @@ def replay(
             "--fail-on", help="Exit 1 if something stands out that is as bad as this, or worse."
         ),
     ] = None,
-    threshold: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RULE.NAME=VALUE",
-            help="Set a threshold of what stands out, such as silence.waiting=5; docs/findings.md "
-            "lists them. May be repeated.",
-        ),
-    ] = None,
+    threshold: Thresholds = None,
     what_if: Annotated[
         list[str] | None,
         typer.Option(
@@ -189,14 +192,7 @@ def report(
             "pages, and for index.html, which lists them."
         ),
     ],
-    threshold: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RULE.NAME=VALUE",
-            help="Set a threshold of what stands out, such as silence.waiting=5; docs/findings.md "
-            "lists them. May be repeated.",
-        ),
-    ] = None,
+    threshold: Thresholds = None,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -250,14 +246,7 @@ def stats(
             "--fail-on", help="Exit 1 if something stands out that is as bad as this, or worse."
         ),
     ] = None,
-    threshold: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RULE.NAME=VALUE",
-            help="Set a threshold of what stands out, such as silence.waiting=5; docs/findings.md "
-            "lists them. May be repeated.",
-        ),
-    ] = None,
+    threshold: Thresholds = None,
 ) -> None:
     """Measure recorded calls: time to ready, latencies, tools, interruptions, outages, findings.
 

@@ -254,7 +254,7 @@ def guard(
         while True:
             try:
                 asyncio.run(watch(store, livekit))
-            except Exception:
+            except Exception:  # whatever it was: calls must not be left without a guard
                 logger.exception("the guard has failed, and begins anew")
                 time.sleep(1)
 
