@@ -60,6 +60,7 @@ class Observer:
         self._output: AudioOutput | None = None
         self._job: JobContext | None = None
         self._room_left: str | None = None
+        self._caller_left: str | None = None
         self._session_is_closed = self._agent_session_is_closed = False
 
     def find(self) -> None:
@@ -115,6 +116,7 @@ class Observer:
             self._observed = None
         if self._job is not None:
             self._job.room.off("disconnected", self._on_room_left)
+            self._job.room.off("participant_disconnected", self._on_participant_left)
             self._job = None
 
     def _leave_output(self) -> None:
@@ -129,6 +131,7 @@ class Observer:
             return
         self._job = job
         job.room.on("disconnected", self._on_room_left)
+        job.room.on("participant_disconnected", self._on_participant_left)
 
         async def tell(reason: str) -> None:
             if self._job is not None:
@@ -172,10 +175,17 @@ class Observer:
         self._agent_session_is_closed = True
         error = event.error
         what = None if error is None else f"{error.label}: {error.error}"
-        self._report(AgentSessionClosed(event.reason.value, what, self._room_left))
+        self._report(
+            AgentSessionClosed(event.reason.value, what, self._room_left, self._caller_left)
+        )
         # For the end of a job, LiveKit gives the same reason as for an ``aclose`` of the user's.
         if self._job is None or event.reason is not CloseReason.USER_INITIATED:
             self._end()
 
     def _on_room_left(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._room_left = rtc.DisconnectReason.Name(reason)
+
+    def _on_participant_left(self, participant: rtc.RemoteParticipant) -> None:
+        reason = participant.disconnect_reason
+        if reason is not None and participant.kind != rtc.ParticipantKind.PARTICIPANT_KIND_AGENT:
+            self._caller_left = rtc.DisconnectReason.Name(reason)

@@ -332,6 +332,8 @@ class AgentSessionClosed(_Event, frozen=True, tag="agent_session_closed", omit_d
     """What closed it, if an error did."""
     room_left: Public[str | None] = None
     """Why the job's room was left, if it had been by then: LiveKit's ``DisconnectReason``."""
+    caller_left: Public[str | None] = None
+    """Why a participant who is no agent had left the room, likewise."""
 
 
 class JobShutDown(_Event, frozen=True, tag="job_shut_down"):

@@ -21,14 +21,22 @@ Author = Literal["code", "livekit", "phonic", "error", "unknown"]
 """Who ended a call: the agent's own code, LiveKit, Phonic, or an error. It is ``unknown`` where
 ``aclose()`` was called and the trace does not tell by whom."""
 
-LIVEKITS_OWN = frozenset({"room disconnected", "parent process shutdown"})
-"""The reasons for which LiveKit shuts a job down of its own accord (livekit-agents 1.8.9)."""
+LIVEKITS_OWN = {
+    "room disconnected": "the room was disconnected",
+    "parent process shutdown": (
+        "the worker ended it: it was stopped, or LiveKit's server told it to, as when a room is "
+        "deleted"
+    ),
+}
+"""The reasons for which LiveKit shuts a job down of its own accord, and what they mean
+(livekit-agents 1.8.9)."""
 
 
 class End(Struct, kw_only=True):
     by: Author
     reason: str
-    """LiveKit's ``CloseReason``, the kind of the session's error, or another word as short."""
+    """LiveKit's ``CloseReason``, the kind of the session's error, or another word as short. What
+    LiveKit calls ``ROOM_DELETED`` and ``USER_REJECTED`` is here in lower case."""
     title: str
     sentence: str
     step: int
@@ -59,6 +67,8 @@ _ERRORS: dict[ErrorKind, tuple[Author, str]] = {
     "conversation_ended": ("phonic", "Phonic ended the conversation"),
 }
 
+_ROOM_DELETED = "room_deleted"
+
 _REASONS: dict[str, tuple[Author, str, str]] = {
     "user_initiated": (
         "code",
@@ -74,6 +84,16 @@ _REASONS: dict[str, tuple[Author, str, str]] = {
         "livekit",
         "The job was shut down",
         "LiveKit closed the AgentSession at the end of its job",
+    ),
+    _ROOM_DELETED: (
+        "livekit",
+        "The room was deleted",
+        "LiveKit closed the AgentSession when the room was no longer there",
+    ),
+    "user_rejected": (
+        "livekit",
+        "The call was declined",
+        "LiveKit closed the AgentSession when the person called had declined, or was busy",
     ),
     "task_completed": ("code", "The agent's task was done", "LiveKit closed the AgentSession then"),
 }
@@ -100,7 +120,8 @@ class EndBuilder(Struct):
             self.end = self._closing(line)
         elif self.end is not None and self.end.by == "unknown" and kind == "agent_session_closed":
             self._closed = line.event
-            self._tell(*_of_livekit(line.event), reason=line.event["reason"])
+            reason = _reason(line.event)
+            self._tell(*_of_livekit(reason, line.event), reason=reason)
         elif self.end is not None and self.end.by == "unknown" and kind == "agent_changed":
             self._tell(
                 "livekit",
@@ -140,8 +161,11 @@ class EndBuilder(Struct):
         """LiveKit closes a job's session first, as if the agent's code had asked for it."""
         assert self.end is not None
         left = self._closed.get("room_left")
-        if reason in LIVEKITS_OWN and (left or reason != "room disconnected"):
-            why = f"{reason}: {left}" if left else reason
+        if _ROOM_DELETED.upper() in (left, self._closed.get("caller_left")):
+            self._tell(*_REASONS[_ROOM_DELETED], reason=_ROOM_DELETED)
+        elif reason in LIVEKITS_OWN and (left or reason != "room disconnected"):
+            meaning = LIVEKITS_OWN[reason]
+            why = f"{meaning} ({left})" if left else meaning
             self._tell("livekit", "The job was shut down", why, reason="job_shutdown")
         else:
             self.end.sentence += f" Then the job was shut down: {reason}."
@@ -156,12 +180,17 @@ def _told(end: End, by: Author, title: str, sentence: str, *, reason: str) -> En
     return End(by=by, reason=reason, title=title, sentence=whole, step=end.step, at=end.at)
 
 
-def _of_livekit(event: dict[str, Any]) -> tuple[Author, str, str]:
-    if event["reason"] == "error":
+def _reason(event: dict[str, Any]) -> str:
+    """LiveKit's reason; or the participant's, in lower case, where that says more."""
+    reason, left = str(event["reason"]), str(event.get("caller_left", "")).lower()
+    return left if reason == "participant_disconnected" and left in _REASONS else reason
+
+
+def _of_livekit(reason: str, event: dict[str, Any]) -> tuple[Author, str, str]:
+    if reason == "error":
         return (
             "error",
             "An error ended the call",
             f"LiveKit closed the AgentSession: {event['error']}",
         )
-    known: tuple[Author, str, str] = ("livekit", "LiveKit ended the call", str(event["reason"]))
-    return _REASONS.get(event["reason"], known)
+    return _REASONS.get(reason, ("livekit", "LiveKit ended the call", reason))

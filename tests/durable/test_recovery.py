@@ -127,7 +127,7 @@ async def test_an_agent_that_forgets_what_was_said_goes_on_all_the_same(tmp_path
 async def test_an_option_that_was_changed_stays_changed(tmp_path):
     async with PhonicSimulator(Scenario()) as sim:
         with first_process(tmp_path, sim.url) as first:
-            await first.says("started")
+            await first.says("state ready")
             first.ask("faster")
             await sim.wait_for(lambda: bool(speeds(sim)))
             name = await first.killed()

@@ -69,7 +69,7 @@ HOW: dict[str, tuple[list[Told], str, str, str]] = {
         ],
         "livekit",
         "job_shutdown",
-        "Parent process shutdown.",
+        "The worker ended it: it was stopped, or LiveKit's server told it to",
     ),
     "the room": (
         [
@@ -79,8 +79,60 @@ HOW: dict[str, tuple[list[Told], str, str, str]] = {
             (9.2, JobShutDown("room disconnected")),
         ],
         "livekit",
+        "room_deleted",
+        "The room was deleted",
+    ),
+    "the room, whose caller is gone first": (
+        [
+            SEEN,
+            CLOSED,
+            livekit("participant_disconnected", caller_left="ROOM_DELETED"),
+        ],
+        "livekit",
+        "room_deleted",
+        "The room was deleted",
+    ),
+    "the room, and with it the job": (
+        [
+            SEEN,
+            CLOSED,
+            livekit("user_initiated", caller_left="ROOM_DELETED"),
+            (9.2, JobShutDown("parent process shutdown")),
+        ],
+        "livekit",
+        "room_deleted",
+        "The room was deleted",
+    ),
+    "the room, which the server could not keep": (
+        [
+            SEEN,
+            CLOSED,
+            livekit("user_initiated", room_left="STATE_MISMATCH"),
+            (9.2, JobShutDown("room disconnected")),
+        ],
+        "livekit",
         "job_shutdown",
-        "Room disconnected: ROOM_DELETED.",
+        "The room was disconnected (STATE_MISMATCH).",
+    ),
+    "the person called": (
+        [
+            SEEN,
+            CLOSED,
+            livekit("participant_disconnected", caller_left="USER_REJECTED"),
+        ],
+        "livekit",
+        "user_rejected",
+        "The call was declined",
+    ),
+    "the caller, who hangs up": (
+        [
+            SEEN,
+            CLOSED,
+            livekit("participant_disconnected", caller_left="CLIENT_INITIATED"),
+        ],
+        "livekit",
+        "participant_disconnected",
+        "The caller left",
     ),
     "aclose(), and then the room": (
         [SEEN, CLOSED, livekit("user_initiated"), (9.8, JobShutDown("room disconnected"))],

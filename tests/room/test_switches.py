@@ -138,8 +138,9 @@ async def test_the_trace_tells_that_the_room_was_deleted(
     await trial_worker.call_ended(room)
     end = lanes_of(trace).end
     assert end is not None
-    assert (end.by, end.reason) == ("livekit", "job_shutdown"), end
-    assert "ROOM_DELETED" in end.sentence
+    # The server ends the job as well, and sometimes the job learns of nothing else in time.
+    assert end.by == "livekit"
+    assert end.reason == "room_deleted" or "as when a room is deleted" in end.sentence
 
 
 async def test_livekit_drops_allow_interruptions_where_phonic_detects_turns(

@@ -97,6 +97,7 @@ async def main(journals: str, url: str, welcome: str | None = None) -> None:
     assert isinstance(phone, RealtimeSession)
     phone.on("state_changed", lambda event: tell(f"state {event.new}"))
     tell("started")
+    tell(f"state {phone.state}")
     while command := await asyncio.to_thread(sys.stdin.readline):
         if command == "faster\n":
             used.update_options(audio_speed=1.2)

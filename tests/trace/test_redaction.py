@@ -39,7 +39,7 @@ TOLD = frozenset(
     """
     type id call_id calls tool_call_id conversation_id request_id response_id id_seed after removed
     role name kind
-    agent before state room_left
+    agent before caller_left state room_left
     tool_name tools offered repeatable
     language code reason problem message_type conversation_item_role
     endpoint_method endpoint_called_at execution_mode
