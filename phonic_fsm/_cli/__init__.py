@@ -221,6 +221,7 @@ def watch(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port to listen on. 0: any free port.")
     ] = 8766,
+    threshold: Thresholds = None,
 ) -> None:
     """Serve an index of calls on this machine, while they go on, until Ctrl-C.
 
@@ -229,7 +230,7 @@ def watch(
     """
     from .watch import run_watch  # noqa: PLC0415
 
-    raise typer.Exit(run_watch(traces, port))
+    raise typer.Exit(run_watch(traces, port, thresholds=threshold or ()))
 
 
 @app.command(epilog="Example: phonic-fsm stats traces/")

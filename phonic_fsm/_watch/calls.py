@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from phonic_fsm._core.states import State
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.index import Life, Listed, Row, row_of
 from phonic_fsm._report.overview import overview
+from phonic_fsm._report.rules import Rule
 from phonic_fsm.trace._follow import GrowingTrace
 from phonic_fsm.trace._reader import TraceEmpty, TraceError
 
-from .running import RunningCall
+from .running import RunningCall, while_running
 from .source import Source, Version
 
 A_WHILE = 1.0
@@ -25,8 +27,10 @@ CALL = "call/"
 class Calls:
     """Only ``look`` changes anything. It waits for a disk, so it runs in a thread."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, rules: Sequence[Rule]) -> None:
         self._source = source
+        self._rules = rules
+        self._rules_while_running = while_running(rules)
         self._versions: dict[str, Version] = {}
         """What has been read of each call."""
         self._running: dict[str, RunningCall] = {}
@@ -77,53 +81,55 @@ class Calls:
         if call is None:
             trace = self._source.open(name)
             if not goes_on:
-                self._rows[name] = _recorded(name, trace)
+                self._rows[name] = self._row_of_recorded(name, trace)
                 return
             call = self._running[name] = RunningCall(trace)
         if goes_on and former == version:
             return
         call.read_on()
-        self._rows[name] = _running(name, call, version, goes_on=goes_on)
+        self._rows[name] = self._row_while_running(name, call, version, goes_on=goes_on)
         if not goes_on:
             del self._running[name]
+
+    def _row_of_recorded(self, name: str, trace: GrowingTrace) -> Row:
+        seen = overview(trace, self._rules)
+        has_end = seen.state == State.closed.value or trace.end is not None
+        return row_of(
+            Listed(
+                name=name,
+                page=CALL + name,
+                started=seen.started,
+                seconds=seen.seconds,
+                state=seen.state,
+                findings=seen.findings,
+                life="" if has_end else "killed",
+            )
+        )
+
+    def _row_while_running(
+        self, name: str, call: RunningCall, version: Version, *, goes_on: bool
+    ) -> Row:
+        stands = call.standing()
+        life: Life = "" if call.has_end else "running" if goes_on else "killed"
+        return row_of(
+            Listed(
+                name=name,
+                page=CALL + name,
+                started=call.started,
+                seconds=call.seconds,
+                state=call.state,
+                findings=call.findings(
+                    self._rules_while_running if life == "running" else self._rules
+                ),
+                life=life,
+                waits_for=stands.waits_for if life == "running" else "",
+                since=version.changed - (call.seconds - stands.since),
+            )
+        )
 
     def _forget(self, name: str) -> None:
         for known in (self._versions, self._running, self._rows):
             known.pop(name, None)
-
-
-def _recorded(name: str, trace: GrowingTrace) -> Row:
-    seen = overview(trace)
-    has_end = seen.state == State.closed.value or trace.end is not None
-    return row_of(
-        Listed(
-            name=name,
-            page=CALL + name,
-            started=seen.started,
-            seconds=seen.seconds,
-            state=seen.state,
-            findings=seen.findings,
-            life="" if has_end else "killed",
-        )
-    )
-
-
-def _running(name: str, call: RunningCall, version: Version, *, goes_on: bool) -> Row:
-    stands = call.standing()
-    life: Life = "" if call.has_end else "running" if goes_on else "killed"
-    return row_of(
-        Listed(
-            name=name,
-            page=CALL + name,
-            started=call.started,
-            seconds=call.seconds,
-            state=call.state,
-            findings=call.findings(goes_on=life == "running"),
-            life=life,
-            waits_for=stands.waits_for if life == "running" else "",
-            since=version.changed - (call.seconds - stands.since),
-        )
-    )
 
 
 def _unreadable(name: str, problem: TraceError) -> Row:

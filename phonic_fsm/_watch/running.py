@@ -8,14 +8,16 @@ from phonic_fsm._core.states import State
 from phonic_fsm._report.call import check
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.lanes import LaneBuilder
-from phonic_fsm._report.rules import RULES, Rule, findings
+from phonic_fsm._report.rules import Rule, findings
 from phonic_fsm._report.rules.ending import NotClosed
 from phonic_fsm.trace._follow import GrowingTrace
 from phonic_fsm.trace._replay import Replay
 from phonic_fsm.trace._standing import Standing, StandingBuilder
 
-UNTIL_CLOSED: Sequence[Rule] = [rule for rule in RULES if not isinstance(rule, NotClosed)]
-"""What is looked for in a call that goes on."""
+
+def while_running(rules: Sequence[Rule]) -> Sequence[Rule]:
+    """Those of the rules that hold for a call that goes on: it cannot lack its end."""
+    return [rule for rule in rules if not isinstance(rule, NotClosed)]
 
 
 class RunningCall:
@@ -69,6 +71,6 @@ class RunningCall:
             return self._standing.now()
         return Standing(self._state, "", self._since, callers_turn=False)
 
-    def findings(self, *, goes_on: bool) -> list[Finding]:
+    def findings(self, rules: Sequence[Rule]) -> list[Finding]:
         """What stands out so far."""
-        return findings(self._lanes.lanes(), UNTIL_CLOSED if goes_on else RULES)
+        return findings(self._lanes.lanes(), rules)

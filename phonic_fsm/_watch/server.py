@@ -8,7 +8,7 @@ say that it comes from another site. Only calls that the source has are served.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -22,13 +22,13 @@ from msgspec import Struct
 from phonic_fsm._report import make_report
 from phonic_fsm._report.index import Row, make_index
 from phonic_fsm._report.page import Watched
-from phonic_fsm._report.rules import RULES
+from phonic_fsm._report.rules import RULES, Rule
 from phonic_fsm.trace._reader import TraceError
 from phonic_fsm.trace._what_if import ChangeError
 
 from .alternative import Alternative, run_again
 from .calls import CALL, Calls
-from .running import UNTIL_CLOSED
+from .running import while_running
 from .source import Source
 
 HOST = "127.0.0.1"
@@ -73,13 +73,13 @@ class _Refusal(Struct):
 
 
 @asynccontextmanager
-async def serving(source: Source, port: int) -> AsyncIterator[str]:
-    """Serve until the block ends; gives the address.
+async def serving(source: Source, port: int, rules: Sequence[Rule] = RULES) -> AsyncIterator[str]:
+    """Serve until the block ends; gives the address. ``rules`` say what stands out in a call.
 
     Raises:
         OSError: the port is taken.
     """
-    pages = _Pages(source)
+    pages = _Pages(source, rules)
     runner = web.AppRunner(
         pages.application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
     )
@@ -96,9 +96,10 @@ async def serving(source: Source, port: int) -> AsyncIterator[str]:
 
 
 class _Pages:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, rules: Sequence[Rule]) -> None:
         self._source = source
-        self._calls = Calls(source)
+        self._rules = rules
+        self._calls = Calls(source, rules)
 
     def application(self) -> web.Application:
         application = web.Application(middlewares=[_guarded])
@@ -155,7 +156,7 @@ class _Pages:
                 changes=f"/changes/{quote(name)}",
                 what_if=f"/what-if/{quote(name)}",
             )
-            rules = UNTIL_CLOSED if goes_on else RULES
+            rules = while_running(self._rules) if goes_on else self._rules
             trace = self._source.open(name)
             return make_report(trace, index="/", rules=rules, watched=watched).html
 

@@ -9,40 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
-from support.browser import NARROW, WIDE
+from support.browser import (
+    NARROW,
+    VIEWS,
+    WIDE,
+    assert_axe_finds_nothing,
+    assert_tab_reaches_and_shows_all_controls,
+)
 from support.commands import run
 from support.record_kinds import KINDS
 
 SHOWN = ("away_for_a_while", "failed_tool", "many_interruptions", "small_talk")
 """Calls with findings of each severity, and one without."""
 
-VIEWS = [
-    pytest.param({"viewport": size, "color_scheme": scheme}, id=f"{name}, {scheme}")
-    for name, size in (("wide", WIDE), ("narrow", NARROW))
-    for scheme in ("light", "dark")
-]
-
 PAGES = {"call": "away_for_a_while.jsonl.html", "index": "index.html"}
-
-FOCUSED = """() => {
-    const at = document.activeElement;
-    const style = getComputedStyle(at), box = at.getBoundingClientRect();
-    return {
-        // A list keeps its place when it is drawn anew; a row is told by its text.
-        name: at.id || `${at.tagName} ${at.className} ${at.textContent.slice(0, 80)}`,
-        outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
-        seen: box.width > 0 && box.height > 0 && box.right > 0 && box.left < innerWidth
-            && box.bottom > 0 && box.top < innerHeight,
-        body: at === document.body,
-    };
-}"""
-
-CONTROLS = """() => [...document.querySelectorAll(
-    "a[href], button:not([disabled]), input, summary, [tabindex='0']"
-)].filter((one) => one.checkVisibility({ visibilityProperty: true }))
-    .map((one) => one.id || `${one.tagName} ${one.className} ${one.textContent.slice(0, 80)}`)"""
 
 
 @pytest.fixture(scope="module")
@@ -82,29 +63,14 @@ def test_axe_finds_nothing(name, view, show):
     page = show(name, view)
     if name == "call":
         page.locator("details").evaluate_all("all => all.forEach((one) => { one.open = true })")
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    assert_axe_finds_nothing(page)
 
 
 @pytest.mark.parametrize("view", [VIEWS[0], VIEWS[-1]])
 @pytest.mark.parametrize("name", PAGES)
 def test_every_control_is_reached_by_the_tab_key_and_seen(name, view, show):
     page = show(name, view)
-    controls = page.evaluate(CONTROLS)
-    reached, unseen = [], []
-    while not (focused := next_focus(page))["body"]:
-        assert len(reached) <= 2 * len(controls), "the tab key is caught"
-        reached.append(focused["name"])
-        if not (focused["outlined"] and focused["seen"]):
-            unseen.append(focused["name"])
-    assert [control for control in controls if control not in reached] == []
-    assert unseen == []
-
-
-def next_focus(page: Page) -> dict[str, Any]:
-    page.keyboard.press("Tab")
-    focused: dict[str, Any] = page.evaluate(FOCUSED)
-    return focused
+    assert_tab_reaches_and_shows_all_controls(page)
 
 
 def test_a_finding_a_step_and_the_search_are_used_by_keyboard(show):

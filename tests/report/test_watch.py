@@ -14,7 +14,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from support.browser import NARROW, WIDE
+from support.browser import (
+    NARROW,
+    VIEWS,
+    WIDE,
+    assert_axe_finds_nothing,
+    assert_tab_reaches_and_shows_all_controls,
+)
 from support.commands import assert_is_one_line_and_exit_2, run_process, start
 from support.processes import LONGEST
 from support.recording_process import recording
@@ -222,6 +228,58 @@ def test_a_setting_is_changed_and_a_timer_runs_out(folder, show):
     expect(page.locator("#alternative")).to_contain_text("this timer did not run out here")
 
 
+# -- for people who use a keyboard or a screen reader ---------------------------------------------
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_only_a_watched_call_has_is_for_everybody(view, folder, show):
+    with recording(folder / "live.jsonl") as live, recording(folder / "killed.jsonl") as killed:
+        live.take(*events(opening(), tool(2, 3)[:1]))
+        killed.take(*events(opening()))
+        killed.kill()
+        page = show(**view, reduced_motion="reduce")
+        expect(page.locator(".standing")).to_have_count(2)
+        assert_fits(page, view)
+        assert_tab_reaches_and_shows_all_controls(page)
+        page.get_by_role("link", name="live.jsonl").click()
+        expect(page.locator("#chosen-title")).to_have_text("Step 6")
+        page.get_by_role("button", name="Drop step 6, tool_call").click()
+        expect(page.locator("#otherwise")).to_contain_text("out otherwise")
+        expect(page.locator("#standing")).to_contain_text("Running")
+        page.keyboard.press("Home")
+        live.take(server.UserStartedSpeaking())
+        expect(page.locator("#more")).to_be_visible()
+        assert_fits(page, view)
+        page.locator(".skip").focus()
+        page.keyboard.press("Shift+Tab")
+        assert_tab_reaches_and_shows_all_controls(page)
+
+
+def assert_fits(page: Page, view: dict[str, Any]) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= view["viewport"]["width"]
+    assert_axe_finds_nothing(page)
+
+
+def test_what_if_is_asked_by_keyboard(folder, show):
+    told = [*opening(), *caller(2, 3), *tool(3.2, 7.2), *assistant(7.5, "It is ", "sunny.")]
+    write(folder / "call.jsonl", told, close=9.0)
+    page = show("call/call.jsonl#step=9")
+    page.get_by_role("button", name="Drop step 9, tool_call").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#changes li")).to_have_count(1)
+    page.get_by_label("Delay step 9 by").focus()
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#changes li")).to_have_count(2)
+    page.get_by_role("button", name="Take back").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#changes li")).to_have_count(1)
+    expect(page.get_by_role("button", name="Take back")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#changes li")).to_have_count(0)
+    expect(page.get_by_role("button", name="Drop step 9, tool_call")).to_be_focused()
+
+
 # -- who may ask, and for what -------------------------------------------------------------------
 
 
@@ -295,12 +353,28 @@ def test_it_ends_cleanly_at_ctrl_c(folder):
     assert (process.returncode, out, errors) == (0, "", "")
 
 
+def test_a_threshold_says_what_stands_out(folder, show):
+    with start("watch", folder, "--port", 0, "--threshold", "silence.waiting=30") as process:
+        address = process.stdout.readline().split(" at ")[1].split(";")[0]
+        with closing(
+            http.client.HTTPConnection(urlsplit(address).netloc, timeout=LONGEST)
+        ) as asked:
+            asked.request("GET", "/call/second/late.jsonl")
+            page = asked.getresponse().read().decode()
+    assert "Phonic did not answer" not in page
+    page = show("call/second/late.jsonl")
+    expect(page.locator("#findings")).to_contain_text("Phonic did not answer")
+
+
 def test_what_cannot_be_watched_is_said_on_one_line(folder, tmp_path):
     assert_is_one_line_and_exit_2(run_process("watch", tmp_path / "nowhere"), says="No such file")
     assert_is_one_line_and_exit_2(
         run_process("watch", folder / "over.jsonl"), says="Not a directory"
     )
     assert_is_one_line_and_exit_2(run_process("watch", folder, "--port", "x"), says="--port")
+    assert_is_one_line_and_exit_2(
+        run_process("watch", folder, "--threshold", "silence.waitng=5"), says="--threshold"
+    )
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -67,6 +67,8 @@
       el("button", { type: "button", "aria-label": `Take back: ${change}`, onclick: () => {
         changes.splice(index, 1);
         ask();
+        // The button is gone, and must not take the focus along.
+        (list.querySelector("button") ?? dropping).focus();
       } }, "Take back"))));
     asked += 1;
     const mine = asked;
