@@ -7,10 +7,15 @@ here return ``None``.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from livekit import rtc
 from livekit.agents import AgentSession, get_job_context
 from livekit.agents.voice.io import AudioOutput
+
+ROOM_IS_TOLD = 0.2
+"""Seconds in which a room hears from LiveKit's server what its worker has heard."""
 
 
 def agent_session() -> AgentSession[Any] | None:
@@ -30,6 +35,31 @@ def audio_is_wanted() -> bool:
     if session is None:
         return True
     return session.output.audio is not None and session.output.audio_enabled
+
+
+async def room_is_going() -> bool:
+    """Whether the job's room connection is being made anew.
+
+    LiveKit's server takes this for the agent's leave, and has the worker end the job. It tells the
+    room and the worker at the same time, so the room gets ``ROOM_IS_TOLD`` to hear of it.
+    """
+    job = get_job_context(required=False)
+    if job is None:
+        return False
+    room, told = job.room, asyncio.Event()
+
+    def tell(_: object = None) -> None:
+        told.set()
+
+    if room.connection_state == rtc.ConnectionState.CONN_CONNECTED:
+        room.on("connection_state_changed", tell)
+        try:
+            await asyncio.wait_for(told.wait(), ROOM_IS_TOLD)
+        except asyncio.TimeoutError:
+            return False
+        finally:
+            room.off("connection_state_changed", tell)
+    return room.connection_state == rtc.ConnectionState.CONN_RECONNECTING
 
 
 def sink() -> AudioOutput | None:

@@ -42,6 +42,20 @@ from .._core.events import (
 )
 from .job import agent_session
 
+LOST = frozenset(
+    {
+        rtc.DisconnectReason.UNKNOWN_REASON,
+        rtc.DisconnectReason.SERVER_SHUTDOWN,
+        rtc.DisconnectReason.STATE_MISMATCH,
+        rtc.DisconnectReason.JOIN_FAILURE,
+        rtc.DisconnectReason.MIGRATION,
+        rtc.DisconnectReason.SIGNAL_CLOSE,
+        rtc.DisconnectReason.CONNECTION_TIMEOUT,
+        rtc.DisconnectReason.MEDIA_FAILURE,
+    }
+)
+"""The reasons for which an agent is out of its room though nobody has meant to end the call."""
+
 
 class Observer:
     """Follows the ``AgentSession`` that uses one realtime session."""
@@ -51,11 +65,14 @@ class Observer:
         session: llm.RealtimeSession[Any],
         report: Callable[[Observation], None],
         all_is_told: Callable[[], None],
+        room_is_lost: Callable[[str], None],
     ) -> None:
-        """``all_is_told`` is called when the session is closed and no more will be reported."""
+        """``all_is_told`` is called when the session is closed and no more will be reported;
+        ``room_is_lost`` when the job has lost its room for good, with LiveKit's reason."""
         self._session = session
         self._report = report
         self._all_is_told = all_is_told
+        self._room_is_lost = room_is_lost
         self._observed: AgentSession[Any] | None = None
         self._output: AudioOutput | None = None
         self._job: JobContext | None = None
@@ -184,6 +201,8 @@ class Observer:
 
     def _on_room_left(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._room_left = rtc.DisconnectReason.Name(reason)
+        if reason in LOST:
+            self._room_is_lost(self._room_left)
 
     def _on_participant_left(self, participant: rtc.RemoteParticipant) -> None:
         reason = participant.disconnect_reason

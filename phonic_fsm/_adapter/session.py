@@ -42,6 +42,7 @@ from . import chat
 from .config import changed, checked, to_config, warn_of_the_undocumented
 from .errors import error_for, failure_for
 from .generation import GenerationStreams
+from .job import room_is_going
 from .listener import Listener
 from .meters import begin_meters
 from .metrics import SessionTimes
@@ -175,8 +176,12 @@ class RealtimeSession(
             for item in succession.items(machine):
                 self._chat.add(item)
         self._listener = Listener(self._runtime.dispatch)
+        self._is_durable = lease is not None
         self._observer = Observer(
-            self, self._runtime.dispatch_unattended, self._runtime.end_recording
+            self,
+            self._runtime.dispatch_unattended,
+            self._runtime.end_recording,
+            self._lose_room,
         )
         self._playback = Playback()
         spare_the_estimate()
@@ -604,11 +609,22 @@ class RealtimeSession(
 
         You can call this more than once.
         """
+        goes_on = self.state not in (State.last_words, State.closed)
+        if self._is_durable and goes_on and await room_is_going():
+            self._give_up("the agent's connection to the room was made anew, which ended its job")
         self._runtime.dispatch(events.Close())
         # The tasks themselves are not awaited: a caller who stops waiting must not cancel them.
         await asyncio.wait([self._running, *self._collecting])
         if self._care is not None:
             await self._care.aclose()
+
+    def _lose_room(self, reason: str) -> None:
+        if self._is_durable:
+            self._give_up(f"the agent has lost the room ({reason})")
+
+    def _give_up(self, reason: str) -> None:
+        """Leave the call to another process: this one can no longer reach the caller."""
+        self._runtime.dispatch_unattended(events.LeaseLost(reason))
 
     def _warn_unsupported(self, call: str) -> None:
         if call not in self._warned:

@@ -91,10 +91,12 @@ class TakeOver(_Event, frozen=True, tag="take_over", kw_only=True, omit_defaults
     """The answers that were not played to their ends, in order."""
 
 
-class LeaseLost(_Event, frozen=True, tag="lease_lost"):
-    """Another process has taken the session over. This one must neither send nor say more."""
+class LeaseLost(_Event, frozen=True, tag="lease_lost", omit_defaults=True):
+    """The session is another process's. This one must neither send nor say more."""
 
     step_kind: ClassVar[StepKind] = "connection"
+    reason: Public[str | None] = None
+    """Why this process has given the session up; ``None`` if another one has taken it over."""
 
 
 class Words(Struct, frozen=True):

@@ -41,6 +41,8 @@ def trouble(event: Event) -> str:
             f"{timers.GRACE:g} s only"
         )
     if isinstance(event, events.LeaseLost):
+        if event.reason is not None:
+            return f"{event.reason}, so another process is to go on with this call"
         return "another process goes on with this call"
     return "the assistant ended the conversation"
 

@@ -22,6 +22,11 @@ NEARLY_ALL = 0.25
 """An answer of which less than this is left (s) has been heard."""
 
 
+LAST_WORDS = 2.0
+"""An ``AgentSession`` that is closed cuts off what is said, and closes its session next. If the
+call goes on, what was cut off so shortly (s) before was meant to be heard."""
+
+
 class _Answer(Struct):
     response_id: str
     came: float
@@ -46,6 +51,8 @@ class Account:
         """When the connection to Phonic was lost, until it has come back."""
         self._answers: deque[_Answer] = deque()
         """Those that have not been played to their ends, in order; the last one may be open."""
+        self._cut: tuple[float, tuple[events.Unheard, ...]] = (0.0, ())
+        """What LiveKit has cut off last, and when, if nothing was said since."""
         self._is_told = False
         """Whether LiveKit says when it plays."""
         self._on: Mapping[type[Any], Callable[[float, Any], None]] = {
@@ -55,7 +62,7 @@ class Account:
             effects.PushAudio: self._audio,
             effects.EmitSpeechStarted: self._stop,
             effects.AddItem: self._add,
-            events.Interrupt: self._stop,
+            events.Interrupt: self._interrupt,
             events.TakeOver: self._stop,
             events.UpdateChatContext: self._add_all,
             events.UpdateSession: self._bring,
@@ -102,9 +109,11 @@ class Account:
             if answer.seconds - played > NEARLY_ALL:
                 text = "".join(part.text for part in answer.words if part.end <= played)
                 found.append(events.Unheard(answer.response_id, text, round(played, 3)))
-        return tuple(found)
+        cut_at, cut = self._cut
+        return tuple(found) or (cut if t - cut_at < LAST_WORDS else ())
 
     def _open(self, t: float, effect: effects.OpenGeneration | effects.PrepareGeneration) -> None:
+        self._cut = (0.0, ())
         if self._answers and not self._answers[-1].seconds:
             self._answers.pop()
         self._answers.append(_Answer(effect.response_id, t))
@@ -123,6 +132,12 @@ class Account:
     def _stop(self, *_: object) -> None:
         """LiveKit plays nothing of what was said so far any more."""
         self._answers.clear()
+        self._cut = (0.0, ())
+
+    def _interrupt(self, t: float, _: events.Interrupt) -> None:
+        cut = self.unheard(t)
+        self._answers.clear()
+        self._cut = (t, cut)
 
     def _begin(self, t: float, _: events.PlaybackStarted) -> None:
         self._is_told = True

@@ -14,6 +14,7 @@ from collections import deque
 from concurrent.futures import Future
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Literal
 
 from .._core import events
 from .._core.context import Settings
@@ -80,7 +81,9 @@ class JournalRecorder:
         self._offered = 0.0
         """When they were last offered in vain (s)."""
         self._since_checkpoint = 0
-        self._is_closed = self._is_full = self._is_over = False
+        self._is_closed = self._is_full = False
+        self._last: Literal["end", "release"] | None = None
+        """What is done with the journal when all is written; ``None`` leaves it to its lease."""
         self._lingers_until: float | None = None
         self._has_end = False
         """Whether its last line says that it ends before the call."""
@@ -100,11 +103,17 @@ class JournalRecorder:
     def record(self, step: Step) -> None:
         """Take one step. Never waits, never raises."""
         t = time.monotonic() - self._zero
+        if isinstance(step.event, events.LeaseLost) and step.event.reason is not None:
+            # What this process does to end belongs to it alone: the call goes on from before.
+            self._last = "release"
+            self.close()
+            return
         self._account.follow(t, step)
         self._since_checkpoint += 1
         if step.target is State.closed and step.source is not step.target:
             # A session that broke has not ended its call. Its process is about to go.
-            self._is_over = not isinstance(step.event, (events.Break, events.LeaseLost))
+            broke = isinstance(step.event, (events.Break, events.LeaseLost))
+            self._last = None if broke else "end"
         if self._is_closed or self._is_full:
             return
         if len(self._queue) < LONGEST_QUEUE:
@@ -154,15 +163,15 @@ class JournalRecorder:
         except Exception as error:  # noqa: BLE001 - a fault here must not end the call
             logger.warning("the journal %s ends here: %r", self._ownership.name, error)
             is_written, closed = True, True
-        if is_written and closed and self._is_over:
-            self._ownership.finish("end")
+        if is_written and closed and self._last is not None:
+            self._ownership.finish(self._last)
         if (closed or (is_written and lingers_until is not None)) and not self._written.done():
             self._written.set_result(None)
         return not closed
 
     def let_go(self) -> None:
         """Write nothing any more: in a forked child, the journal is the parent's."""
-        self._is_closed, self._is_over = True, False
+        self._is_closed, self._last = True, None
         self._queue.clear()
         self._unwritten.clear()
         self._written = Future()

@@ -149,6 +149,17 @@ def test_the_caller_stops_what_is_played():
     assert heard(written, 2.1) == []
 
 
+def test_what_an_agent_session_cuts_off_as_it_is_closed_was_meant_to_be_heard():
+    written = talking()
+    written.take(2.0, events.PlaybackStarted())
+    written.take(4.5, events.Interrupt())
+    written.take(4.6, events.PlaybackFinished(2.5, interrupted=True))
+    assert heard(written, 5.0) == [("one two ", 2.5)]
+    assert heard(written, 9.0) == []
+    written.take(4.7, phonic.UserStartedSpeaking())
+    assert heard(written, 5.0) == []
+
+
 def test_what_the_application_remembers_comes_back():
     written = talking()
     written.take(2.0, events.RememberState({"guests": 2}))

@@ -11,8 +11,9 @@ import signal
 
 import anyio
 import pytest
+from livekit import api
 from support.redis_server import RedisServer
-from support.rooms import greeted, phonic_process, said
+from support.rooms import PATIENCE, greeted, phonic_process, said
 from support.takeovers import SCENARIO, House, heard_again
 
 from phonic_fsm._wire import client
@@ -211,6 +212,52 @@ async def test_again_and_again(house, simulate, guest, tmp_path):
         await goes_on(house, guest, since, tmp_path)
     assert len(phonic.conversations) == 1
     assert house.status(guest).number == 3
+
+
+@ON_ONE_HOST
+async def test_the_agents_own_full_reconnect(house, simulate, guest, tmp_path):
+    """LiveKit ends the job then, but not every time: otherwise the agent goes on."""
+    phonic = await simulate(SCENARIO)
+    await greeted(guest)
+    while house.status(guest).number == 1:
+        await guest.until_agent()
+        if not guest.ear.hears:
+            await guest.say("Where can we sit?")
+            await guest.until_answer()
+        since = anyio.current_time()
+        stays = len(guest.stays)
+        await guest.write("SIMULATE_FULL_RECONNECT")
+        await guest.until(lambda: len(guest.stays) > stays, "an agent")  # noqa: B023 - at once
+        with anyio.move_on_after(3):
+            await house.until_taken_over(guest)
+    await goes_on(house, guest, since, tmp_path)
+    assert len(phonic.conversations) == 1
+    assert house.status(guest).crashes == 0
+
+
+@ON_ONE_HOST
+async def test_an_agent_that_loses_the_room_for_good(house, simulate, guest, tmp_path):
+    phonic = await simulate(SCENARIO)
+    await in_mid_sentence(guest)
+    since = anyio.current_time()
+    await guest.write("SIMULATE_SERVER_LEAVE")
+    await goes_on(house, guest, since, tmp_path)
+    assert len(phonic.conversations) == 1
+    asked = [m for m in phonic.conversations[0].received if isinstance(m, client.GenerateReply)]
+    assert len(asked) == 2, "the greeting, and once to go on"
+
+
+@ON_ONE_HOST
+async def test_an_agent_that_is_removed_has_no_successor(house, simulate, guest, *, server_api):
+    await simulate(SCENARIO)
+    await in_mid_sentence(guest)
+    await server_api.room.remove_participant(
+        api.RoomParticipantIdentity(room=guest.room.name, identity=guest.agent.identity)
+    )
+    with anyio.fail_after(PATIENCE):
+        while house.status(guest).held != "ended":  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+    assert len(guest.stays) == 1
 
 
 @ON_ONE_HOST

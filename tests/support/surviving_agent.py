@@ -1,5 +1,8 @@
 """A worker whose calls outlive their processes. It notes in a file which tools ran, and where.
 
+A chat message has the agent's connection to the room break, in the way that it names: LiveKit's
+``SimulateScenarioKind``.
+
 ``PHONIC_FSM_JOURNAL`` says where the journals are, ``RUNS`` which file that is.
 """
 
@@ -9,6 +12,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from livekit import rtc
 from livekit.agents import (
     Agent,
     AgentServer,
@@ -71,9 +75,26 @@ async def entrypoint(ctx: JobContext) -> None:
     session: AgentSession[None] = AgentSession(llm=model)
     session.on("close", lambda _: ctx.shutdown("the session has closed"))
     clerk = Clerk(is_new=past is None, chat_ctx=past.chat_ctx if past else None)
-    await session.start(
-        agent=clerk, room=ctx.room, room_options=room_io.RoomOptions(close_on_disconnect=False)
+    asked: asyncio.Queue[str] = asyncio.Queue()
+    options = room_io.RoomOptions(
+        close_on_disconnect=False,
+        text_input=room_io.TextInputOptions(
+            text_input_cb=lambda _, message: asked.put_nowait(message.text)
+        ),
     )
+    await session.start(agent=clerk, room=ctx.room, room_options=options)
+
+    async def break_the_connection() -> None:
+        while True:
+            kind = rtc.SimulateScenarioKind.Value(await asked.get())
+            await ctx.room.simulate_scenario(kind)
+
+    breaking = asyncio.create_task(break_the_connection())
+
+    async def stop(_: str) -> None:
+        breaking.cancel()
+
+    ctx.add_shutdown_callback(stop)
 
 
 if __name__ == "__main__":
