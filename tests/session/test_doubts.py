@@ -21,8 +21,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def anyio_backend():
-    """What is waited for takes a quarter of its time."""
-    return clock.backend(speed=4)
+    """What is waited for takes an eighth of its time."""
+    return clock.backend(speed=8)
 
 
 WELCOME = "Welcome to us."

@@ -6,6 +6,7 @@ import asyncio
 
 import anyio
 import pytest
+from support import clock
 from support.job import job, until
 from support.receptionist import call
 from support.recorded import lines_of
@@ -19,6 +20,13 @@ from phonic_fsm._wire import server as phonic
 from phonic_fsm.testing import assert_replays
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    """What is waited for takes a quarter of its time."""
+    return clock.backend(speed=4)
+
 
 SOUND = b"\1\0" * 480
 """20 ms that is not silent."""

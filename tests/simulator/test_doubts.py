@@ -20,8 +20,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def anyio_backend():
-    """What is waited for takes a quarter of its time."""
-    return clock.backend(speed=4)
+    """What is waited for takes an eighth of its time."""
+    return clock.backend(speed=8)
 
 
 TALK = Scenario(turns=(Turn(caller="Hello", assistant="Hi."), Turn(caller="And?", assistant=LINE)))

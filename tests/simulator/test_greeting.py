@@ -19,8 +19,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def anyio_backend():
-    """What is waited for takes a quarter of its time."""
-    return clock.backend(speed=4)
+    """What is waited for takes an eighth of its time."""
+    return clock.backend(speed=8)
 
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

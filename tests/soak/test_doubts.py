@@ -18,8 +18,8 @@ MATRIX = matrix_of(TEXT)
 
 @pytest.fixture
 def anyio_backend():
-    """What is waited for takes a quarter of its time."""
-    return clock.backend(speed=4)
+    """What is waited for takes an eighth of its time."""
+    return clock.backend(speed=8)
 
 
 def chosen(name: str) -> list[str]:

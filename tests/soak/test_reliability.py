@@ -14,8 +14,8 @@ ROWS = rows_of(DOCUMENT)
 
 @pytest.fixture
 def anyio_backend():
-    """What is waited for takes a quarter of its time."""
-    return clock.backend(speed=4)
+    """What is waited for takes an eighth of its time."""
+    return clock.backend(speed=8)
 
 
 @pytest.mark.anyio
