@@ -296,18 +296,18 @@ def ask(address: str, path: str, method: str = "GET", **headers: str) -> Answer:
             return Answer(answer.status, answer.headers)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
-def test_a_name_that_leads_to_loopback_is_refused(host, address):
-    assert ask(address, "/", Host=host).status in (400, 403)
+def test_a_name_that_leads_to_loopback_is_refused(address):
+    for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
+        assert ask(address, "/", Host=host).status in (400, 403), host
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:1234"])
-def test_loopback_is_served(host, address):
-    answer = ask(address, "/", Host=host)
-    assert answer.status == 200
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
-    assert not [name for name in answer.headers if name.startswith("Access-Control")]
+def test_loopback_is_served(address):
+    for host in ("127.0.0.1", "localhost:1234"):
+        answer = ask(address, "/", Host=host)
+        assert answer.status == 200, host
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+        assert not [name for name in answer.headers if name.startswith("Access-Control")]
 
 
 def test_another_site_gets_nothing_but_may_lead_here(address):
