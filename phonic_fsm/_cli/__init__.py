@@ -461,6 +461,90 @@ def guard(
     raise typer.Exit(run_guard(place))
 
 
+@app.command(epilog="Example: phonic-fsm load --rooms 50 --ramp 20 --fail-on latency.p95=1.5")
+def load(
+    *,
+    rooms: Annotated[int, typer.Option(min=1, help="Callers, each in a room of their own.")] = 10,
+    ramp: Annotated[
+        float, typer.Option(min=0, help="The time over which they call, one after the other (s).")
+    ] = 5.0,
+    turns: Annotated[int, typer.Option(min=1, help="Questions that each caller asks.")] = 4,
+    barge_in: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="The share of questions asked in the answer before."),
+    ] = 0.25,
+    hang_up: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="The share of callers who hang up in an answer."),
+    ] = 0.1,
+    patience: Annotated[
+        float, typer.Option(min=1, help="How long a caller waits for a voice (s).")
+    ] = 30.0,
+    greeting: Annotated[
+        bool, typer.Option(help="Whether the agent speaks first, or waits for the caller.")
+    ] = True,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="The LiveKit server. Without it: LIVEKIT_URL if that is on this machine, else "
+            "ws://127.0.0.1:7880."
+        ),
+    ] = None,
+    agent_name: Annotated[
+        str | None,
+        typer.Option(help="The name of the worker to ask for. Without it: one that takes all."),
+    ] = None,
+    phonic_port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="The port at which Phonic is simulated. 0: not at all, as the worker is "
+            "connected to another one.",
+        ),
+    ] = 8765,
+    worker_pid: Annotated[
+        int | None,
+        typer.Option(help="The worker's process on this machine: its use is measured per call."),
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-on",
+            metavar="FIGURE=MOST",
+            help="Exit 1 if a figure is greater, such as latency.p95=1.5 or unanswered=0. May be "
+            "repeated.",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
+) -> None:
+    """Call your own worker many times at once, and measure what the callers hear.
+
+    Start the worker first, with PHONIC_BASE_URL set to the simulator's address, which is
+    ws://127.0.0.1:8765 unless --phonic-port says otherwise. LiveKit's key is taken from
+    LIVEKIT_API_KEY and LIVEKIT_API_SECRET.
+
+    A table is shown while the calls go on, and at their end. Ctrl-C ends all calls and prints the
+    table so far. Exit 1: --fail-on applies. Exit 2: the server cannot be used, or something is
+    mistyped.
+    """
+    from phonic_fsm._load.plan import Plan  # noqa: PLC0415
+
+    from .load import Target, run_load  # noqa: PLC0415
+
+    plan = Plan(
+        rooms=rooms,
+        ramp=ramp,
+        turns=turns,
+        barge_in=barge_in,
+        hang_up=hang_up,
+        patience=patience,
+        greets=greeting,
+    )
+    target = Target(url, agent_name, phonic_port, worker_pid)
+    raise typer.Exit(run_load(plan, target, fail_on or [], as_json=json))
+
+
 @app.command(epilog="Example: phonic-fsm diagram --state speaking --event interrupt")
 def diagram(
     format: Annotated[  # noqa: A002 - the option's name

@@ -53,12 +53,8 @@ class Endpoint:
 
     @property
     def is_on_this_machine(self) -> bool:
-        """Whether the host is a loopback address, or is called ``localhost``."""
-        host = urlsplit(self.base_url).hostname or ""
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost" or host.endswith(".localhost")
+        """Whether the server is on this machine."""
+        return is_on_this_machine(self.base_url)
 
     def request(self, resume: str | None = None) -> tuple[str, dict[str, str]]:
         """The URL and headers of the handshake. ``resume`` is the id of a conversation."""
@@ -68,6 +64,15 @@ class Endpoint:
             "User-Agent": CLIENT,
             "x-phonic-client": CLIENT,
         }
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether the URL's host is a loopback address, or is called ``localhost``."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _checked_key(key: object) -> str:
