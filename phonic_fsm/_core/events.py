@@ -248,6 +248,9 @@ class CallerAudio(_Event, frozen=True, tag="caller_audio", kw_only=True, omit_de
     """So much silence was sent because no audio came, or the caller was muted."""
     dropped_ms: Measured[int] = 0
     """So much will never be sent."""
+    overflowed_ms: Measured[int] = 0
+    """So much of ``dropped_ms`` had been given to the connection, which took too little: the newest
+    2 s wait for it, and older audio gives way."""
     waiting_ms: Measured[int] = 0
     """So much is kept and has not been sent yet."""
     rate: Public[int] = 0

@@ -72,6 +72,7 @@ class CallerAudio(Span, kw_only=True):
     sent_ms: int
     filled_ms: int
     dropped_ms: int
+    overflowed_ms: int
     waiting_ms: int
     rate: int
     channels: int

@@ -45,6 +45,8 @@ class Passage(Struct):
     filled: int = 0
     """Silence that was sent where no audio was."""
     dropped: int = 0
+    overflowed: int = 0
+    """So much of what was dropped had been given to a connection that took too little."""
     waiting: int = 0
     """What is kept now."""
 
@@ -78,6 +80,7 @@ class CallerMeter:
             sent_ms=passage.sent,
             filled_ms=passage.filled,
             dropped_ms=passage.dropped,
+            overflowed_ms=passage.overflowed,
             waiting_ms=passage.waiting,
             rate=self._rate,
             channels=self._channels,
@@ -122,6 +125,7 @@ def are_alike(one: CallerAudio, other: CallerAudio) -> bool:
         and is_flat(other.levels)
         and (one.rate, one.channels) == (other.rate, other.channels)
         and (one.dropped_ms > 0) is (other.dropped_ms > 0)
+        and (one.overflowed_ms > 0) is (other.overflowed_ms > 0)
         and abs(one.dropped_ms - other.dropped_ms) < SAME_MS
         and _same_level(one.dbfs, other.dbfs)
         and abs(one.received_ms - other.received_ms) < SAME_MS

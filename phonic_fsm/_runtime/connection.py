@@ -136,6 +136,15 @@ class Connection:
         socket = self._socket
         return socket is not None and socket.is_flowing and not (self._outbox or self._is_held)
 
+    @property
+    def waiting_ms(self) -> int:
+        """How much of the caller's audio waits because the socket takes none."""
+        return self._outbox.audio_ms
+
+    def take_overflowed(self) -> int:
+        """How much of the caller's audio (ms) was dropped since this was last called."""
+        return self._outbox.take_overflowed()
+
     def send_encoded(self, data: bytes) -> None:
         """Write audio that is encoded already; the connection must be flowing."""
         assert self._socket is not None

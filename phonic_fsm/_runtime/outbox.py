@@ -9,8 +9,10 @@ from .._wire.client import AudioChunk, ClientMessage
 
 logger = logging.getLogger(__name__)
 
+CHUNK_MS = 20
+
 MAX_AUDIO_CHUNKS = 100
-"""How many audio chunks (of 20 ms, so 2 s) wait for a slow socket. The oldest are dropped."""
+"""How many audio chunks (so 2 s of them) wait for a slow socket. The oldest are dropped."""
 
 
 MAX_CONTROL_BYTES = 8 * 2**20
@@ -25,6 +27,8 @@ class Outbox:
         self._messages: deque[tuple[ClientMessage, bytes]] = deque()
         self._audio = 0
         self._dropped = 0
+        self._overflowed = 0
+        """Chunks that were dropped since this was last asked for."""
         self._control_bytes = 0
 
     def __len__(self) -> int:
@@ -54,10 +58,20 @@ class Outbox:
         if self._dropped and not self._messages:
             logger.warning(
                 "the connection to Phonic flows again; %d ms of caller audio were dropped",
-                self._dropped * 20,
+                self._dropped * CHUNK_MS,
             )
             self._dropped = 0
         return message, data
+
+    @property
+    def audio_ms(self) -> int:
+        """How much audio waits."""
+        return self._audio * CHUNK_MS
+
+    def take_overflowed(self) -> int:
+        """How much audio (ms) was dropped since this was last called."""
+        overflowed, self._overflowed = self._overflowed, 0
+        return overflowed * CHUNK_MS
 
     def control_messages(self) -> tuple[ClientMessage, ...]:
         """The messages that wait, without audio."""
@@ -72,3 +86,4 @@ class Outbox:
                 break
         self._audio -= 1
         self._dropped += 1
+        self._overflowed += 1

@@ -124,6 +124,9 @@ class SessionRuntime:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._connection: Connection | None = None
         self._last_heard: float | None = None
+        self._overflowed = 0
+        """So much of the caller's audio (ms) was lost behind former connections since the last
+        look."""
         self._entered = self._loop.time()
         self._stepping_from = machine.state
         self._cause: Event = first
@@ -279,7 +282,7 @@ class SessionRuntime:
         if step.target is State.closed:
             self._pacer.cancel()  # There is nothing more to observe.
             if self._on_passage is not None:
-                self._on_passage(self._uplink.take_passage())
+                self._on_passage(self._take_passage())
             self._to_run.put_nowait(None)
         if fault is not None:
             raise fault
@@ -322,8 +325,7 @@ class SessionRuntime:
     # -- effects ---------------------------------------------------------------------------------
 
     def _connect(self, effect: effects.Connect) -> None:
-        if self._connection is not None:
-            self._last_heard = self._connection.last_heard or self._last_heard
+        self._leave_connection()
         self._connection = self._make_connection(
             self._endpoint,
             self._secrets,
@@ -334,16 +336,20 @@ class SessionRuntime:
         self._to_run.put_nowait(self._connection.run)
 
     def _disconnect(self, _: effects.Disconnect) -> None:
-        if self._connection is not None:
-            self._last_heard = self._connection.last_heard or self._last_heard
-            self._connection.end()
-            self._connection = None
+        if (connection := self._leave_connection()) is not None:
+            connection.end()
 
     def _abandon(self, _: effects.Abandon) -> None:
-        if self._connection is not None:
-            self._last_heard = self._connection.last_heard or self._last_heard
-            self._connection.abandon()
-            self._connection = None
+        if (connection := self._leave_connection()) is not None:
+            connection.abandon()
+
+    def _leave_connection(self) -> Connection | None:
+        """Take leave of the connection, and keep what is to be known of it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._last_heard = connection.last_heard or self._last_heard
+            self._overflowed += connection.take_overflowed()
+        return connection
 
     def _lose_call(self) -> None:
         self.dispatch_unattended(events.LeaseLost())
@@ -395,11 +401,23 @@ class SessionRuntime:
             self._observe()
 
     def _observe(self) -> None:
-        passage = self._uplink.take_passage()
+        passage = self._take_passage()
         if self._on_passage is not None:
             self._on_passage(passage)
         if self._meter is not None and (heard := self._meter.look(passage)) is not None:
             self.dispatch_unattended(heard)
+
+    def _take_passage(self) -> Passage:
+        """What became of the caller's audio since the last look, also behind the uplink."""
+        passage = self._uplink.take_passage()
+        passage.overflowed, self._overflowed = self._overflowed, 0
+        if self._connection is not None:
+            passage.waiting += self._connection.waiting_ms
+            passage.overflowed += self._connection.take_overflowed()
+        # Each chunk gave way to one that was sent since the last look, too.
+        passage.sent -= passage.overflowed
+        passage.dropped += passage.overflowed
+        return passage
 
     def _flush_audio(self, _: effects.FlushAudio) -> None:
         self._uplink.flush()

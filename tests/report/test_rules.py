@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from support.written_traces import CHUNK, WEATHER, Told, assistant, caller, opening, tool, write
 
 from phonic_fsm._core.events import (
@@ -131,6 +132,18 @@ def test_audio_that_piles_up_is_found(tmp_path):
         "Audio of the caller piled up: the caller's audio fell behind",
         "warning",
     )
+
+
+def test_audio_that_is_lost_behind_a_slow_connection_is_found(tmp_path):
+    lost = structs.replace(PILING_UP, waiting_ms=2000, dropped_ms=400, overflowed_ms=400)
+    told = [(1.0, SPEECH), *TALK, (5.0, lost), (9.0, SPEECH)]
+    assert found_in(tmp_path, told) == [
+        (
+            "caller-behind",
+            "The connection took too little: 1.6 s of the caller's audio was lost",
+            "error",
+        )
+    ]
 
 
 def test_the_first_seconds_in_which_livekit_is_deaf_are_noted(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from livekit import rtc
-from livekit.agents import AgentSession, CloseReason, get_job_context
+from livekit.agents import AgentSession, CloseReason, get_job_context, llm
 from livekit.agents.testing import fake_job_context
 from support.job import job
 from support.receptionist import Receptionist, call
@@ -232,6 +232,25 @@ async def test_a_session_tells_what_waits_until_phonic_is_ready(make_model, serv
         session.push_audio(frame(16_384))
         heard = await trace.next(CallerAudio)
     assert (heard.received_ms, heard.waiting_ms, heard.sent_ms) == (20, 20, 0)
+
+
+@pytest.mark.anyio
+async def test_a_session_tells_what_is_lost_behind_a_socket_that_takes_nothing(make_model, server):
+    trace = Trace()
+    async with conversation(make_model(trace=trace), server) as (session, peer, _):
+        peer._socket.transport.pause_reading()
+        transport = session._runtime._connection._socket.transport
+        chat = llm.ChatContext.empty()
+        while transport.get_write_buffer_size() == 0:  # until the kernel takes no more
+            chat.add_message(role="system", content="x" * 2**19)
+            await session.update_chat_ctx(chat)
+        for _ in range(175):
+            session.push_audio(frame(16_384))
+        while not (heard := await trace.next(CallerAudio)).overflowed_ms:
+            pass
+        peer._socket.transport.resume_reading()
+    assert (heard.received_ms, heard.waiting_ms) == (3500, 2000)
+    assert (heard.sent_ms, heard.dropped_ms, heard.overflowed_ms) == (2000, 1500, 1500)
 
 
 @pytest.mark.anyio

@@ -131,19 +131,37 @@ class CallerBehind(Rule, frozen=True, kw_only=True):
     """The caller's audio reached Phonic late."""
 
     name = "caller-behind"
-    severities = ("warning",)
+    severities = ("error", "warning")
     looks_for = (
         "more than {waiting:g} s of the caller's audio wait to be sent while the conversation is "
-        "open, for {seconds:g} s"
+        "open, for {seconds:g} s; or the connection takes too little, and {lost:g} s are lost"
     )
 
     waiting: Seconds = 1.0
     """So much audio waits: the caller is answered as much later."""
     seconds: Seconds = 5.0
     """For so long."""
+    lost: Seconds = 0.2
+    """So much is lost, as it waits longer than it is kept."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
+        overflows = [
+            (stretch, lost)
+            for stretch in _stretches(lanes, _overflows, 0)
+            if (lost := _overflowed(lanes, stretch)) >= self.lost
+        ]
+        for stretch, lost in overflows:
+            yield self.found(
+                "The connection took too little",
+                f"{duration(lost)} of the caller's audio never reached Phonic. What the connection "
+                "does not take waits, and the oldest is dropped when more than 2 s do: the network "
+                "to Phonic was too slow, or stood still, or Phonic did not read.",
+                stretch,
+                noticed=f"{duration(lost)} of the caller's audio was lost",
+            )
         for stretch in _stretches(lanes, self._waits, self.seconds):
+            if any(overlap(stretch, lossy) for lossy, _ in overflows):
+                continue  # the same cause
             opened = any(
                 link.kind == "open" and abs(link.start - stretch.start) < CATCHES_UP
                 for link in lanes.connection
@@ -165,6 +183,7 @@ class CallerBehind(Rule, frozen=True, kw_only=True):
                 f"More than {duration(self.waiting)} of the caller's audio waited to be sent, for "
                 f"{duration(stretch.end - stretch.start)}: {why}.",
                 stretch,
+                "warning",
                 noticed="the caller's audio fell behind",
             )
 
@@ -220,6 +239,15 @@ def _nothing_came(part: CallerAudio) -> bool:
 
 def _is_silent(part: CallerAudio) -> bool:
     return part.received_ms > 0 and part.dbfs is None
+
+
+def _overflows(part: CallerAudio) -> bool:
+    return part.overflowed_ms > 0
+
+
+def _overflowed(lanes: Lanes, stretch: Span) -> float:
+    """How much of the caller's audio (s) was lost there behind a slow connection."""
+    return sum(part.overflowed_ms / 1000 * overlap(part, stretch) for part in lanes.caller_audio)
 
 
 def _stretches(

@@ -29,6 +29,7 @@ function aboutCallerAudio(part) {
   const loud = part.dbfs === null
     ? (part.received_ms ? "digital silence" : "no audio") : `${part.dbfs} dBFS, peak ${part.peak} dBFS`;
   const rest = [["sent", part.sent_ms], ["filled with silence", part.filled_ms], ["dropped", part.dropped_ms],
+    ["of that behind a slow connection", part.overflowed_ms],
     ["waiting", part.waiting_ms]].filter(([, ms]) => ms).map(([what, ms]) => `${what} ${ms} ms`);
   return [`Caller's audio, ${span(part)}: ${loud}`, `${part.received_ms} ms a second came`, ...rest].join("; ");
 }
