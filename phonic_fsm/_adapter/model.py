@@ -272,6 +272,7 @@ class RealtimeModel(llm.RealtimeModel):
         )
         machine = SessionMachine(settings)
         if succession is not None:
+            succession.starting.cancel()
             machine = succession.machine
             settings = machine.context.settings
             # What a journal has of it may be masked.

@@ -6,6 +6,7 @@ from what is made here.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import time
@@ -25,11 +26,13 @@ from .._core.events import TakeOver
 from .._core.history import Message
 from .._core.machine import SessionMachine
 from .._core.states import State
+from .._runtime.fence import BEAT
 from ..durable._dispatch import errand_in
 from ..durable._fold import Folded, fold
 from ..durable._ownership import Ownership
 from ..durable._process import this_process
 from ..durable._store import (
+    HEAD_START,
     Ended,
     Holder,
     Journal,
@@ -48,6 +51,9 @@ logger = logging.getLogger("phonic_fsm")
 LONGEST_STATE = 64 * 2**10
 """The most bytes of what the application remembers, as JSON."""
 
+STARTS_WITHIN = 20.0
+"""How long (s) an agent may take from its recovery to its session. Then the call is another's."""
+
 REMOVED_WITHIN = 2.0
 """Seconds that LiveKit gets to remove the participant of the process that is gone."""
 
@@ -61,6 +67,8 @@ class Succession:
     folded: Folded
     died: float
     """When the process before was last alive (s since 1970)."""
+    starting: asyncio.Task[None]
+    """Shows that this process works, until its session does."""
 
     @property
     def machine(self) -> SessionMachine:
@@ -157,10 +165,22 @@ async def take_over(store: Journals, name: str, holder: Holder) -> Succession:
     Raises:
         JournalError: it cannot be taken over, or cannot be read; the subclass says why.
     """
-    return await anyio.to_thread.run_sync(_take_over, store, name, holder)
+    journal, folded, died = await anyio.to_thread.run_sync(_take_over, store, name, holder)
+    ownership = Ownership(store, name, holder, journal)
+    starting = asyncio.create_task(_show_that_it_starts(ownership), name="phonic-start")
+    return Succession(journal, ownership, folded, died, starting)
 
 
-def _take_over(store: Journals, name: str, holder: Holder) -> Succession:
+async def _show_that_it_starts(ownership: Ownership) -> None:
+    """Beat until cancelled, once the head start is over. If the process dies, that soon shows."""
+    with anyio.move_on_after(STARTS_WITHIN):
+        await anyio.sleep(HEAD_START - BEAT)
+        while True:
+            await ownership.beat()
+            await anyio.sleep(BEAT)
+
+
+def _take_over(store: Journals, name: str, holder: Holder) -> tuple[Journal, Folded, float]:
     status = next((one for one in store.statuses() if one.name == name), None)
     beat = time.time() - status.beat_age if status is not None else 0.0
     journal = store.take_over(name, holder)
@@ -175,7 +195,7 @@ def _take_over(store: Journals, name: str, holder: Holder) -> Succession:
     died = max(beat, folded.started.timestamp() + folded.last)
     if not folded.is_complete:
         logger.warning("the journal %s is not complete; the call goes on from what it has", name)
-    return Succession(journal, Ownership(store, name, holder, journal), folded, died)
+    return journal, folded, died
 
 
 async def find_and_take_over(

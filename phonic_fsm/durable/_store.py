@@ -22,8 +22,9 @@ STILL_SECONDS = 3.0
 """If an owner's heart has not beaten for so many seconds, another process may take the journal
 over."""
 
-HEAD_START = 20.0
-"""How long (s) after a takeover the heart may begin to beat: the agent is to be started first."""
+HEAD_START = 4.0
+"""How long (s) after a takeover the heart may begin to beat: the agent's start may hold the event
+loop."""
 
 LASTING_SECONDS = 10.0
 """If an owner dies earlier than this, its journal may be what kills it."""
@@ -174,7 +175,7 @@ class Journals(Protocol):
         """Make the holder the journal's owner.
 
         If the heart of the last owner has stopped and its process is on this host, it is killed
-        first. A last line that was cut off is removed. The new owner's heart must beat within 20 s.
+        first. A last line that was cut off is removed. The new owner's heart must beat within 4 s.
 
         Raises:
             Taken: its owner works, or cannot be killed, or another process was faster.

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from livekit.agents import AgentSession
 from support.durable_agent import Clerk, model
 from support.durable_calls import first_process, goes_on
+from support.processes import LONGEST
 
 from phonic_fsm import CallTakenOver
+from phonic_fsm._adapter import recovery
 from phonic_fsm._core.prompt import OUTCOME_UNKNOWN
+from phonic_fsm._runtime.fence import BEAT
 from phonic_fsm._wire import client
 from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
 from phonic_fsm.trace import TraceReader, replay
@@ -61,6 +65,21 @@ async def test_killed_in_mid_sentence(tmp_path, resumed_turn):
                 context = second.clerk.chat_ctx.items
                 assert any(second.past.interrupted in str(item) for item in context)
         replays(second.journal)
+
+
+async def test_a_successor_shows_that_it_works_while_its_agent_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(recovery, "HEAD_START", BEAT)
+    async with PhonicSimulator(Scenario(replies=("Welcome.",))) as sim:
+        with first_process(tmp_path, sim.url, WELCOME) as first:
+            await first.says("a second was played")
+            name = await first.killed()
+        assert await model(str(tmp_path), sim.url).recover(name) is not None
+        lock = tmp_path / name / "lock"
+        beaten = lock.stat().st_mtime
+        with anyio.fail_after(LONGEST):
+            # The head start is a heartbeat in the future.
+            while lock.stat().st_mtime == beaten:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
 
 
 async def test_killed_while_the_caller_speaks(tmp_path):
