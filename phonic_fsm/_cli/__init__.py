@@ -215,8 +215,11 @@ def report(
 @app.command(epilog="Example: phonic-fsm watch traces/")
 def watch(
     traces: Annotated[
-        Path,
-        typer.Argument(help="A directory that sessions record to: all traces in it and below."),
+        str,
+        typer.Argument(
+            help="A directory that sessions record to: all traces in it and below. Or Redis's "
+            "address (redis://, rediss://): the journals of a fleet."
+        ),
     ],
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port to listen on. 0: any free port.")
@@ -227,6 +230,7 @@ def watch(
 
     Running calls come first, each with its state and what it waits for. A call's page follows the
     call, and runs it again with changes. A call whose process was killed is told from a quiet one.
+    With journals in Redis, the index also says which worker has each call.
     """
     from .watch import run_watch  # noqa: PLC0415
 

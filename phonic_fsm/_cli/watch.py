@@ -1,4 +1,4 @@
-"""``phonic-fsm watch``: the index of a folder's calls and their pages, while they go on."""
+"""``phonic-fsm watch``: the index and the pages of calls, while they go on."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ from pathlib import Path
 import anyio
 from rich.console import Console
 
+from phonic_fsm._watch.fleet import Fleet
 from phonic_fsm._watch.server import HOST, serving
-from phonic_fsm._watch.source import Folder
+from phonic_fsm._watch.source import Folder, Source
+from phonic_fsm.durable import StoreFailed
 
 from .failure import CommandFailed
 from .findings import chosen_rules
 from .interrupt import run_until_interrupted
 from .text import printable
 
+REDIS = ("redis://", "rediss://")
 
-def run_watch(folder: Path, port: int, *, thresholds: Sequence[str] = ()) -> int:
+
+def run_watch(place: str, port: int, *, thresholds: Sequence[str] = ()) -> int:
     """Serve until a signal comes; returns the exit code.
 
     Raises:
-        CommandFailed: there is no such directory, the port is taken, or a threshold is mistyped.
+        CommandFailed: there is no such directory, Redis does not answer, the port is taken, or a
+            threshold is mistyped.
     """
-    if not folder.is_dir():
-        why = "Not a directory" if folder.exists() else "No such file or directory"
-        raise CommandFailed(f"{printable(str(folder))}: {why}")
-
     rules = chosen_rules(thresholds)
+    source, where = _source(place)
 
     async def serve() -> None:
         try:
-            async with serving(Folder(folder), port, rules) as address:
+            async with serving(source, port, rules) as address:
                 Console(highlight=False, soft_wrap=True, markup=False).print(
-                    f"watching {printable(str(folder))} at {address}; Ctrl-C ends it"
+                    f"watching {printable(where)} at {address}; Ctrl-C ends it"
                 )
                 await anyio.sleep_forever()
         except OSError as error:
@@ -43,3 +45,22 @@ def run_watch(folder: Path, port: int, *, thresholds: Sequence[str] = ()) -> int
 
     run_until_interrupted(serve)
     return 0
+
+
+def _source(place: str) -> tuple[Source, str]:
+    """Where calls are recorded, and how that is told: without a password."""
+    if place.startswith(REDIS):
+        try:
+            from phonic_fsm.durable._redis import RedisJournals  # noqa: PLC0415
+
+            store = RedisJournals(place)
+            return Fleet(store), store.place
+        except ModuleNotFoundError:
+            raise CommandFailed("Redis needs its client: install phonic-fsm[redis]") from None
+        except (ValueError, StoreFailed) as error:
+            raise CommandFailed(printable(str(error))) from None
+    folder = Path(place)
+    if not folder.is_dir():
+        why = "Not a directory" if folder.exists() else "No such file or directory"
+        raise CommandFailed(f"{printable(place)}: {why}")
+    return Folder(folder), place

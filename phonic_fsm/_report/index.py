@@ -35,6 +35,8 @@ class Listed(Struct, frozen=True, kw_only=True):
     """What a call that goes on waits for, in words."""
     since: float = 0.0
     """Since when it does (Unix time, s)."""
+    worker: str = ""
+    """Which process has the call; empty where that is not known."""
 
 
 class Row(Struct, array_like=True):
@@ -52,6 +54,7 @@ class Row(Struct, array_like=True):
     life: Life
     waits_for: str
     since: float
+    worker: str
 
 
 class _Data(Struct):
@@ -89,4 +92,5 @@ def row_of(call: Listed) -> Row:
         life=call.life,
         waits_for=call.waits_for,
         since=call.since,
+        worker=call.worker,
     )

@@ -2,6 +2,8 @@
 
 ``source``
     Where calls are recorded: a folder that workers write to.
+``fleet``
+    Another such place: the journals that the workers of a fleet keep in Redis.
 ``running``
     One call that still goes on, and where it stands.
 ``calls``

@@ -103,6 +103,7 @@ class Calls:
                 state=seen.state,
                 findings=seen.findings,
                 life="" if has_end else "killed",
+                worker="" if has_end else self._source.worker(name),
             )
         )
 
@@ -124,6 +125,7 @@ class Calls:
                 life=life,
                 waits_for=stands.waits_for if life == "running" else "",
                 since=version.changed - (call.seconds - stands.since),
+                worker=self._source.worker(name) if life else "",
             )
         )
 

@@ -30,6 +30,9 @@ class Source(Protocol):
         """Whether a process still records the call. If not, and it has no end, the process was
         killed."""
 
+    def worker(self, name: str) -> str:
+        """Which process has the call, in words; empty where that is not known."""
+
     def open(self, name: str) -> GrowingTrace:
         """The call's trace.
 
@@ -53,6 +56,9 @@ class Folder:
             return is_held(self._path / name)
         except OSError:
             return False
+
+    def worker(self, name: str) -> str:  # noqa: ARG002 - a trace does not tell it
+        return ""
 
     def open(self, name: str) -> GrowingTrace:
         return GrowingTrace(self._path / name)

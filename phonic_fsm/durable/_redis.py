@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -161,6 +161,15 @@ return 'done'
 """
 
 T = TypeVar("T")
+
+
+class Extent(NamedTuple):
+    """How much of a journal there is."""
+
+    size: int
+    """Bytes of lines."""
+    age: float
+    """Seconds since the last line came, by Redis's clock."""
 
 
 class _Store:
@@ -314,12 +323,34 @@ class RedisJournals:
         return RedisJournal(self._store, name, status.number + 1, holder, int(said))
 
     def read(self, name: str) -> Iterator[bytes]:
+        for _, lines in self.read_on(name):
+            yield from lines.splitlines(keepends=True)
+
+    def read_on(self, name: str, after: str = "") -> Iterator[tuple[str, bytes]]:
+        """Whole lines as they were added at once, each with the id of its entry.
+
+        It begins with what came after this entry; with the first if it is empty.
+        """
         self._must_exist(name)
-        after = "-"
-        while page := self._page(name, after):
+        while page := self._page(name, f"({after}" if after else "-"):
             for entry, fields in page:
-                yield from fields[b"lines"].splitlines(keepends=True)
-                after = f"({entry.decode()}"
+                after = entry.decode()
+                yield after, fields[b"lines"]
+
+    def extents(self, names: list[str]) -> dict[str, Extent]:
+        """How much there is of each of these journals, those left out that are gone."""
+        pipeline = self._store.client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hget(key(name), "size")
+            pipeline.xrevrange(key(name, "lines"), count=1)
+        pipeline.time()
+        *found, (seconds, micros) = self._store.ask(pipeline.execute)
+        now = seconds + micros / 1e6
+        return {
+            name: Extent(int(size), max(0.0, now - _written_at(last)))
+            for name, size, last in zip(names, found[::2], found[1::2], strict=True)
+            if size is not None and last
+        }
 
     def statuses(self) -> list[Status]:
         return [status for status in self._statuses(self._names()) if status is not None]
@@ -371,6 +402,12 @@ class RedisJournals:
 def key(name: str, part: str = "") -> str:
     """Where the journal's lease is, or a part of it."""
     return f"{PREFIX}{checked_name(name)}:{part}" if part else PREFIX + checked_name(name)
+
+
+def _written_at(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> float:
+    """When the first of these entries was added (s since 1970): its id tells."""
+    [(entry, _), *_] = entries
+    return int(entry.partition(b"-")[0]) / 1000
 
 
 def _status(name: str, fields: dict[bytes, bytes], left_ms: int, now: float) -> Status:

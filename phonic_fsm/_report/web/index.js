@@ -14,9 +14,9 @@
   let shown = [];
   let found = rows.length;
 
-  function keep([name, href, started, seconds, state, severity, findings, life, waitsFor, since]) {
-    const text = [name, state, life, waitsFor, ...findings.map(([, title]) => title)];
-    calls.set(name, { name, href, started, seconds, state, severity, findings, life, waitsFor, since,
+  function keep([name, href, started, seconds, state, severity, findings, life, waitsFor, since, worker]) {
+    const text = [name, state, life, waitsFor, worker, ...findings.map(([, title]) => title)];
+    calls.set(name, { name, href, started, seconds, state, severity, findings, life, waitsFor, since, worker,
       text: text.join("\n").toLowerCase() });
   }
 
@@ -67,12 +67,13 @@
   }
 
   // Of a call that goes on: where it stands, and for how long. Of another: how it ended.
-  function standing({ life, state, waitsFor, since }) {
+  function standing({ life, state, waitsFor, since, worker }) {
+    const where = worker ? ` (${worker})` : "";
     if (life === "running") {
       const waits = waitsFor ? `waits for ${waitsFor}, ` : "";
-      return `${words(state)}: ${waits}${inSeconds(Math.max(0, Date.now() / 1000 - since))}`;
+      return `${words(state)}: ${waits}${inSeconds(Math.max(0, Date.now() / 1000 - since))}${where}`;
     }
-    if (life === "killed") return `killed in ${words(state) || "its first step"}`;
+    if (life === "killed") return `killed in ${words(state) || "its first step"}${where}`;
     return state === "closed" ? "" : words(state) || "no step";
   }
 
