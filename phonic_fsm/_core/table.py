@@ -55,7 +55,7 @@ SILENT = (ready, listening, tool_pending)
 SERVED = (config_sent, *CONVERSING)
 """The config was sent on this connection."""
 
-TOLD_OF_CALLS = (config_sent, ready, listening, speaking, reconnecting)
+TOLD_OF_CALLS = (config_sent, ready, listening, speaking)
 """Where a tool call may end without an effect on the state."""
 
 ENDED = (last_words, closed)
@@ -157,19 +157,17 @@ class _On:
     def ignore_outside(self) -> _On:
         """Ignored wherever no conversation is under way that the server could speak of."""
         self.ignore((connecting, closed), NO_SOCKET)
-        self.ignore(awaiting_inputs, NOT_CONFIGURED)
-        return self.ignore(reconnecting, NOT_RESUMED)
+        return self.ignore(awaiting_inputs, NOT_CONFIGURED)
 
     def ignore_unheard(self) -> _On:
         """Ignored wherever the server cannot have heard the caller."""
         self.ignore((connecting, closed), NO_SOCKET)
-        self.ignore((awaiting_inputs, config_sent), UNHEARD)
-        return self.ignore(reconnecting, NOT_RESUMED)
+        return self.ignore((awaiting_inputs, config_sent), UNHEARD)
 
 
 NO_SOCKET = "no socket is open in this state"
 NOT_CONFIGURED = "the server has no config yet and says nothing about a conversation"
-NOT_RESUMED = "the conversation has not been resumed yet; what matters is said again"
+RESUMED_OTHERWISE = "it begins a new conversation; a lost one that goes on never sends it"
 OVER = "the session is over"
 OBSERVED = "it is recorded, and decides nothing"
 NOTHING_FOLLOWS = "the conversation is over"
@@ -285,6 +283,7 @@ def _connection() -> Iterator[_On]:
         _On(server.ConversationCreated)
         .stay(SERVED, connection.note_conversation)
         .ignore(last_words, NOTHING_FOLLOWS)
+        .ignore(reconnecting, RESUMED_OTHERWISE)
         .ignore_outside()
     )
     yield (
@@ -293,7 +292,7 @@ def _connection() -> Iterator[_On]:
         .ignore((*CONVERSING, last_words), ALREADY)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
-        .ignore(reconnecting, "a resume is answered by conversation_reconnected")
+        .ignore(reconnecting, RESUMED_OTHERWISE)
     )
     yield (
         _On(server.ConversationReconnected)
@@ -420,6 +419,7 @@ def _caller() -> Iterator[_On]:
         .ignore(listening, ALREADY)
         .stay(speaking, caller.start_speech_over_assistant, when=when.speech_may_overlap)
         .move((ready, speaking, tool_pending), listening, caller.start_speech)
+        .settle(reconnecting, connection.go_on, caller.start_speech)
         .move(last_words, closed, caller.start_speech, ending.announce_end)
         .ignore_unheard()
     )
@@ -433,6 +433,7 @@ def _caller() -> Iterator[_On]:
         )
         .stay(speaking, caller.stop_speech, when=when.caller_speaks)
         .ignore((ready, speaking, tool_pending), "the caller was not speaking")
+        .settle(reconnecting, connection.go_on)
         .ignore(last_words, NOTHING_FOLLOWS)
         .ignore_unheard()
     )
@@ -446,6 +447,7 @@ def _caller() -> Iterator[_On]:
             when=when.a_transcript_may_be_taken_back,
         )
         .ignore((ready, speaking, tool_pending, last_words), "nothing that the caller said is open")
+        .settle(reconnecting, connection.go_on, caller.cancel_input)
         .ignore_unheard()
     )
     yield (
@@ -456,6 +458,8 @@ def _caller() -> Iterator[_On]:
             when=when.repeats_what_was_typed,
         )
         .stay((*CONVERSING, last_words), caller.add_transcript)
+        .settle(reconnecting, connection.go_on, when=when.repeats_what_was_typed)
+        .settle(reconnecting, connection.go_on, caller.add_transcript)
         .ignore_unheard()
     )
 
@@ -529,6 +533,8 @@ def _assistant() -> Iterator[_On]:
         .move(SILENT, speaking, assistant.open_generation)
         .stay(speaking, assistant.begin_answer, when=when.generation_is_empty)
         .stay((speaking, last_words), assistant.cut_off_turn, assistant.open_generation)
+        .settle(reconnecting, connection.go_on, when=when.a_reset_is_due)
+        .settle(reconnecting, assistant.open_generation, connection.go_on)
         .ignore_outside()
     )
     yield (
@@ -546,6 +552,22 @@ def _assistant() -> Iterator[_On]:
             connection.become_ready,
             when=when.has_text,
         )
+        .settle(reconnecting, connection.go_on, when=when.turn_is_dropped)
+        .settle(reconnecting, connection.go_on, when=when.a_reset_is_due)
+        .settle(
+            reconnecting,
+            connection.go_on,
+            assistant.refuse_chunk,
+            when=when.is_longer_than_a_turn,
+        )
+        .settle(
+            reconnecting,
+            assistant.open_generation,
+            assistant.push_chunk,
+            connection.go_on,
+            when=when.has_text,
+        )
+        .settle(reconnecting, connection.go_on)
         .stay(last_words, assistant.push_chunk, when=when.turn_may_go_on)
         .ignore((config_sent, last_words, *SILENT), "silence or background sound: " + NO_TURN)
         .ignore_outside()
@@ -554,6 +576,7 @@ def _assistant() -> Iterator[_On]:
         _On(server.AssistantFinishedSpeaking)
         .settle(speaking, assistant.finish_turn)
         .stay(SILENT, assistant.forget_leftover, when=when.turn_is_dropped)
+        .settle(reconnecting, assistant.forget_leftover, connection.go_on)
         .stay(last_words, assistant.finish_turn)
         .ignore((config_sent, *SILENT), NO_TURN)
         .ignore_outside()
@@ -574,6 +597,7 @@ def _assistant() -> Iterator[_On]:
         .settle(speaking, assistant.cut_off_and_correct)
         .stay(last_words, assistant.cut_off_and_correct)
         .stay(SILENT, assistant.correct_interrupted)
+        .settle(reconnecting, assistant.correct_interrupted, connection.go_on)
         .ignore(config_sent, NO_TURN)
         .ignore_outside()
     )
@@ -587,6 +611,7 @@ def _assistant() -> Iterator[_On]:
         )
         .ignore(speaking, "the assistant is speaking after all")
         .stay(SILENT, replies.end_unanswered_reply)
+        .settle(reconnecting, replies.end_unanswered_reply, connection.go_on)
         .ignore(config_sent, NO_TURN)
         .ignore(last_words, NOTHING_FOLLOWS)
         .ignore_outside()
@@ -594,6 +619,7 @@ def _assistant() -> Iterator[_On]:
     yield (
         _On(server.Dtmf)
         .stay((*CONVERSING, last_words), assistant.announce_digits)
+        .settle(reconnecting, assistant.announce_digits, connection.go_on)
         .ignore(config_sent, NO_TURN)
         .ignore_outside()
     )
@@ -632,6 +658,11 @@ def _tools() -> Iterator[_On]:
         )
         .settle(CONVERSING, tools.hand_over_call)
         .settle(config_sent, tools.hand_over_call, connection.become_ready)
+        .settle(reconnecting, connection.go_on, when=when.is_a_known_call)
+        .settle(reconnecting, tools.take_back_call, connection.go_on, when=when.a_reset_is_due)
+        .settle(reconnecting, tools.withhold_tool, connection.go_on, when=when.tool_is_withheld)
+        .settle(reconnecting, tools.refuse_call, connection.go_on, when=when.calls_are_too_many)
+        .settle(reconnecting, tools.hand_over_call, connection.go_on)
         .ignore(last_words, NOTHING_FOLLOWS)
         .ignore_outside()
     )
@@ -645,6 +676,7 @@ def _tools() -> Iterator[_On]:
     yield (
         _On(server.ToolCallInterrupted)
         .settle(tool_pending, tools.forget_call)
+        .settle(reconnecting, tools.forget_call, connection.go_on)
         .stay((*TOLD_OF_CALLS, last_words), tools.forget_call)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
@@ -652,6 +684,7 @@ def _tools() -> Iterator[_On]:
     yield (
         _On(server.ToolCallOutputProcessed)
         .settle(tool_pending, tools.acknowledge_output)
+        .settle(reconnecting, tools.acknowledge_output, connection.go_on)
         .stay((*TOLD_OF_CALLS, last_words), tools.acknowledge_output)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)

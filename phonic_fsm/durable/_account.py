@@ -15,7 +15,6 @@ from msgspec import Struct, field
 from .._core import effects, events
 from .._core.history import History
 from .._core.machine import Step
-from .._wire import server
 from .._wire.config import DEFAULT_FORMAT, SAMPLING, ConfigOptions
 
 NEARLY_ALL = 0.25
@@ -70,8 +69,7 @@ class Account:
             events.PlaybackFinished: self._finish,
             events.RememberState: self._remember,
             events.ConnectionClosed: self._lose,
-            server.ConversationReconnected: self._regain,
-            server.ReadyToStartConversation: self._regain,
+            effects.SetAudioGate: self._regain,
             events.Checkpoint: self._take,
         }
 
@@ -168,8 +166,10 @@ class Account:
         if self.lost_at is None:
             self.lost_at = t
 
-    def _regain(self, *_: object) -> None:
-        self.lost_at = None
+    def _regain(self, _: float, effect: effects.SetAudioGate) -> None:
+        # Only an open conversation has the gate so, whichever message has shown that it is open.
+        if effect.gate in ("open", "muted"):
+            self.lost_at = None
 
     def _take(self, t: float, event: events.Checkpoint) -> None:
         """Go on from a checkpoint; if it is one's own, nothing changes."""

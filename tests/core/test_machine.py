@@ -322,7 +322,7 @@ def test_every_generation_is_announced_once(history):
 @given(histories_in("push_to_talk"))
 @settings(max_examples=100)
 def test_the_callers_audio_flows_only_while_phonic_listens(history):
-    listening, gate = False, "closed"
+    begins_muted, listening, gate = True, False, "closed"
     for step in run(history):
         for effect in step.effects:
             if isinstance(effect, effects.Send):
@@ -331,11 +331,13 @@ def test_the_callers_audio_flows_only_while_phonic_listens(history):
                 elif isinstance(effect.message, client.Mute):
                     listening = False
                 elif isinstance(effect.message, client.Config):
-                    listening = effect.message.push_to_talk is not True
+                    begins_muted = effect.message.push_to_talk is True
+                    listening = not begins_muted
                 elif isinstance(effect.message, client.Reset):
-                    listening = effect.message.config.push_to_talk is not True
+                    begins_muted = effect.message.config.push_to_talk is True
+                    listening = not begins_muted
             elif isinstance(effect, effects.Connect):
-                listening = False
+                listening = not begins_muted
             elif isinstance(effect, effects.SetAudioGate):
                 gate = effect.gate
         assert gate != "open" or listening, step

@@ -469,6 +469,24 @@ def replies_end_once(step: Step, before: Before, now: Before) -> None:
     assert sorted(asked) == sorted(ended + ([now.reply] if now.reply else []))
 
 
+OF_A_CONVERSATION = (
+    phonic.InputText,
+    phonic.InputCancelled,
+    phonic.AudioChunk,
+    phonic.UserStartedSpeaking,
+    phonic.UserFinishedSpeaking,
+    phonic.AssistantStartedSpeaking,
+    phonic.AssistantFinishedSpeaking,
+    phonic.InterruptedResponse,
+    phonic.Dtmf,
+    phonic.ToolCall,
+    phonic.ToolCallInterrupted,
+    phonic.ToolCallOutputProcessed,
+    phonic.AssistantChoseNotToRespond,
+)
+"""What only a running conversation sends: a lost one has been resumed, whatever was missed."""
+
+
 def once_it_happened(world: World, event: Event) -> World:
     """The world once an event has happened, before the machine has done anything about it."""
     if isinstance(event, events.TakeOver):
@@ -480,6 +498,8 @@ def once_it_happened(world: World, event: Event) -> World:
         case events.ConnectFailed() | events.ConnectionClosed():
             world.phase = "none"
         case phonic.ConversationReconnected() if world.phase == "reopened":
+            world.phase = "configured"
+        case _ if world.phase == "reopened" and isinstance(event, OF_A_CONVERSATION):
             world.phase = "configured"
         case phonic.ConversationCreated() if world.phase == "configured":
             world.conversation = True
@@ -599,18 +619,25 @@ def holds_around(step: Step, before: Before, context: Context, world: World) -> 
     if context.changes - {"past"} and context.conversing:
         assert CHANGES in timers
 
-    # An output that was given is kept until Phonic has taken note of it.
-    if state not in (State.connecting, State.closed):
-        over = before.outputs - outputs_in(context)
-        sent = any(isinstance(effect, effects.Send) for effect in step.effects)
-        told = sent or context.held or guards.a_reset_is_due(context)
-        match step.event:
-            case phonic.ToolCallOutputProcessed(tool_call_id=call):
-                assert over <= {call}
-            case phonic.ToolCallInterrupted(tool_call_id=call):
-                assert not over or (over == {call} and told)
-            case _:
-                assert not over or told
+    outputs_are_kept(step, before, context)
+
+
+def outputs_are_kept(step: Step, before: Before, context: Context) -> None:
+    """An output that was given is kept until Phonic has taken note of it."""
+    over = before.outputs - outputs_in(context)
+    sent = [effect.message for effect in step.effects if isinstance(effect, effects.Send)]
+    told = sent or context.held or guards.a_reset_is_due(context)
+    if step.target in (State.connecting, State.closed):
+        return  # the history has it
+    if any(isinstance(message, client.Reset) for message in sent):
+        return  # it carries the history
+    match step.event:
+        case phonic.ToolCallOutputProcessed(tool_call_id=call):
+            assert over <= {call}
+        case phonic.ToolCallInterrupted(tool_call_id=call):
+            assert not over or (over == {call} and told)
+        case _:
+            assert not over or told
 
 
 # -- the walk ------------------------------------------------------------------------------------

@@ -554,3 +554,87 @@ async def test_two_sessions_that_are_lost_resume_their_own_conversations(make_mo
     finally:
         for session in sessions:
             await session.aclose()
+
+
+CALL = phonic.ToolCall("call_9", "look_up_weather")
+
+
+@pytest.mark.parametrize(
+    ("first", "state"),
+    [
+        (phonic.UserStartedSpeaking(), "listening"),
+        (phonic.UserFinishedSpeaking(), "ready"),
+        (phonic.InputText("And then?"), "ready"),
+        (phonic.InputCancelled(), "ready"),
+        (phonic.AssistantStartedSpeaking(), "speaking"),
+        (phonic.AudioChunk(SILENCE, "Yes"), "speaking"),
+        (phonic.AudioChunk(SILENCE), "ready"),
+        (phonic.AssistantFinishedSpeaking(), "ready"),
+        (phonic.InterruptedResponse("Ye"), "ready"),
+        (phonic.AssistantChoseNotToRespond(), "ready"),
+        (phonic.Dtmf("1"), "ready"),
+        (CALL, "tool_pending"),
+        (phonic.ToolCallInterrupted("call_8", "look_up_weather"), "ready"),
+        (phonic.ToolCallOutputProcessed(tool_call_id="call_8"), "ready"),
+    ],
+    ids=lambda value: getattr(value, "__struct_config__", None) and value.__struct_config__.tag,
+)
+async def test_whatever_only_a_running_conversation_sends_shows_that_it_is_resumed(
+    first, state, make_model, server
+):
+    async with lost(make_model, server) as (session, resumed, emitted):
+        await add(session, system("Meanwhile."))
+        await resumed.send_raw('{"type": "conversation_reconn')
+        await resumed.send(first)
+        await emitted.next("session_reconnected")
+        await emitted.state(state)
+        assert (await resumed.expect(client.AddSystemMessage)).system_message == "Meanwhile."
+
+
+async def test_what_the_caller_says_is_kept_where_the_resumes_answer_is_unreadable(
+    make_model, server
+):
+    async with lost(make_model, server) as (session, resumed, emitted):
+        await resumed.send_raw("?")
+        await resumed.send(phonic.InputText("Are you there?"))
+        transcript = await emitted.next("input_audio_transcription_completed")
+        assert transcript.transcript == "Are you there?"
+        await resumed.speak("I am here.")
+        assert (await read(await emitted.next("generation_created"))).text == "I am here."
+        said = [item.text_content for item in session.chat_ctx.items]
+        assert said == ["Are you there?", "I am here."]
+
+
+async def test_an_answer_whose_beginning_is_the_first_to_be_read_is_heard_whole(make_model, server):
+    async with lost(make_model, server) as (session, resumed, emitted):
+        reply = session.generate_reply()
+        await resumed.send_raw("?")
+        await resumed.speak("I am here.")
+        heard = await emitted.next("generation_created")
+        assert not heard.user_initiated
+        assert (await read(heard)).text == "I am here."
+        assert isinstance(await resumed.expect(client.GenerateReply), client.GenerateReply)
+        await resumed.speak("As I said.")
+        assert (await read(await reply)).text == "As I said."
+
+
+async def test_a_call_that_is_the_first_to_be_read_gets_its_output(make_model, server):
+    async with lost(make_model, server) as (session, resumed, emitted):
+        await resumed.send_raw("?")
+        await resumed.send(CALL)
+        [call] = (await read(await emitted.next("generation_created"))).calls
+        await add(session, output(call.call_id))
+        assert await resumed.expect(client.ToolCallOutput) == client.ToolCallOutput(
+            "call_9", "for call_9"
+        )
+
+
+async def test_an_answer_to_the_resume_that_comes_late_changes_nothing(make_model, server):
+    async with lost(make_model, server) as (_, resumed, emitted):
+        await resumed.send(phonic.UserStartedSpeaking())
+        await emitted.next("session_reconnected")
+        await resumed.send(phonic.ConversationReconnected())
+        await emitted.state("listening")
+        await resumed.send(phonic.UserFinishedSpeaking(), phonic.InputText("Hello?"))
+        passed = await emitted.before("input_audio_transcription_completed")
+        assert "session_reconnected" not in [name for name, _ in passed]

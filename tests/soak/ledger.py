@@ -31,6 +31,7 @@ SILENCE = bytes(len(SOUND))
 
 
 OUTPUT = "tool_call_output"
+LOST = "connection_lost"
 
 
 @llm.function_tool
@@ -50,7 +51,8 @@ class Ledger:
     ) -> None:
         self.session = session
         self.messages: list[tuple[str, str, dict[str, Any]]] = []
-        """Each message but audio: ``in`` or ``out``, its type, itself."""
+        """Each message but audio: ``in`` or ``out``, its type, itself; ``here`` for a loss of the
+        connection, behind which an output may go out again."""
         self.words: list[str] = []
         """Of the assistant, as they arrived."""
         self.heard: list[str] = []
@@ -206,6 +208,7 @@ class Ledger:
         self.moves[change.old, change.new] += 1
         if State(change.old) in CONVERSING and change.new in ("reconnecting", "connecting"):
             self._lost_at = anyio.current_time()
+            self._note("here", {"type": LOST})
         self._news()
 
     def _reconnect(self, _: object) -> None:
@@ -244,7 +247,7 @@ class Ledger:
         given: set[str] = set()  # on the present connection
         acknowledged: set[str] = set()
         for _, kind, message in self.messages:
-            if kind in ("config", "conversation_reconnected"):
+            if kind in ("config", LOST):
                 given.clear()
             elif kind == "tool_call_output_processed":
                 acknowledged.add(message["tool_call_id"])
