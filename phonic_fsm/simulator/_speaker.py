@@ -144,6 +144,8 @@ class Speaker:
             announced,
         )
         async with self._voice:
+            # A stop that comes while the voice is being taken must not leave this line behind.
+            await checkpoint_if_cancelled()
             self._line = line
             with line.scope:
                 await self._stream(line, asked, since or asked)
@@ -201,7 +203,6 @@ class Speaker:
         # A cancelled scope interrupts only at the next wait, so each message asks first whether
         # it may still be sent.
         speech = line.speech
-        await checkpoint_if_cancelled()
         began = line.began = anyio.current_time()
         line.plays_from = max(began, self.played_until)
         self.played_until = line.plays_from + speech.duration_ms / 1000
