@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from livekit.agents import APIConnectOptions
-from support.scripted import Emitted, Peer, PhonicServer, conversation, settle
+from support.scripted import SILENCE, Emitted, Peer, PhonicServer, conversation, settle
 
 from phonic_fsm import ConnectionFailed, State
 from phonic_fsm._core import effects, events, timers
@@ -18,10 +18,15 @@ RETRIES = 2
 AT_ONCE = APIConnectOptions(max_retry=RETRIES, retry_interval=0, timeout=5)
 
 
-async def resume(server: PhonicServer, emitted: Emitted, conversation_id: str = "conv_1") -> Peer:
+async def resume(
+    server: PhonicServer,
+    emitted: Emitted,
+    conversation_id: str = "conv_1",
+    first: object = phonic.ConversationReconnected(),
+) -> Peer:
     resumed = await server.accept()
     assert f"reconnect_conv_id={conversation_id}" in resumed.path
-    await resumed.send(phonic.ConversationReconnected())
+    await resumed.send(first)
     await emitted.next("session_reconnected")
     return resumed
 
@@ -52,6 +57,22 @@ async def test_resumes_that_bring_nothing_are_followed_by_a_fresh_conversation_a
             (await resume(server, emitted, "conv_2")).cut()
         await ends(emitted)
     assert server.handshakes == 1 + 1 + RETRIES + 1 + RETRIES
+
+
+@pytest.mark.parametrize(
+    "first",
+    [phonic.AudioChunk(SILENCE), phonic.UserStartedSpeaking(), phonic.AssistantStartedSpeaking()],
+    ids=lambda message: message.__struct_config__.tag,
+)
+async def test_the_beginning_of_a_turn_resumes_a_conversation_and_proves_no_connection(
+    first, make_model, server
+):
+    async with conversation(make_model(conn_options=AT_ONCE), server) as (_, peer, emitted):
+        peer.cut()
+        for _ in range(1 + RETRIES):
+            (await resume(server, emitted, first=first)).cut()
+        fresh = await server.accept()
+        assert "reconnect_conv_id" not in fresh.path
 
 
 async def test_a_fresh_conversation_in_which_something_is_said_may_be_lost_again(

@@ -638,3 +638,19 @@ async def test_an_answer_to_the_resume_that_comes_late_changes_nothing(make_mode
         await resumed.send(phonic.UserFinishedSpeaking(), phonic.InputText("Hello?"))
         passed = await emitted.before("input_audio_transcription_completed")
         assert "session_reconnected" not in [name for name, _ in passed]
+
+
+async def test_a_conversation_whose_name_was_unreadable_goes_on_in_a_fresh_one(make_model, server):
+    async with started(make_model(conn_options=AT_ONCE)) as (session, emitted):
+        await session.update_instructions("Be kind.")
+        await session.update_tools([])
+        peer = await server.accept()
+        await peer.expect(client.Config)
+        await peer.send_raw('{"type": "conversation_cre')
+        await peer.send(phonic.ReadyToStartConversation(), phonic.InputText("Where were we?"))
+        await emitted.next("input_audio_transcription_completed")
+        peer.cut()
+        fresh = await server.accept()
+        assert "reconnect_conv_id" not in fresh.path
+        assert "Where were we?" in (await fresh.open_conversation("conv_2")).system_prompt
+        assert isinstance(await fresh.expect(client.GenerateReply), client.GenerateReply)
