@@ -31,6 +31,7 @@ from parity.differential_table import (  # noqa: E402
 )
 from typer.models import ArgumentInfo  # noqa: E402
 
+from docs import capacity  # noqa: E402
 from docs.bounds import table as bounds  # noqa: E402
 from docs.describe_findings import findings_page  # noqa: E402
 from docs.describe_options import page_table, sources  # noqa: E402
@@ -183,6 +184,9 @@ def doubts() -> Iterator[str]:
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "bounds": bounds,
+    "capacity fleet": capacity.fleet,
+    "capacity limits": capacity.limits,
+    "capacity measured": capacity.measured,
     "commands": commands,
     "doubts": doubts,
     "metrics": metrics,
