@@ -44,6 +44,8 @@ class ConversationBuilder:
 
     def _add(self, line: Line, item: dict[str, Any]) -> None:
         kind, role = item["type"], item.get("role")
+        if kind == "other_item":
+            return  # nothing was said in it
         if kind == "function_call":
             self._enter(line, "tool", f"{item['name']}({item['arguments']})")
         elif kind == "function_call_output":

@@ -13,6 +13,7 @@ from support.kinds import HEALTHY, WRONG, Kind
 from support.record_kinds import KINDS, NAMES, record
 from support.record_traces import TRACES
 
+from phonic_fsm._report import make_report
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.overview import overview
 from phonic_fsm._report.rules import RULES
@@ -73,6 +74,11 @@ def test_a_recorded_call_shows_each_rule():
 @pytest.mark.parametrize("trace", sorted(NAMES))
 def test_a_recorded_kind_replays(trace):
     assert_replays(KINDS / f"{trace}.jsonl")
+
+
+@pytest.mark.parametrize("trace", EVERY_TRACE, ids=lambda path: path.stem)
+def test_a_recorded_call_becomes_a_page(trace):
+    assert make_report(trace).problem is None
 
 
 @pytest.mark.parametrize("trace", EVERY_TRACE, ids=lambda path: path.stem)
