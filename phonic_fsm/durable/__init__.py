@@ -10,8 +10,9 @@
     The process that owns a journal.
 ``ownership``
     A journal as a session uses it.
-``guard`` and ``dispatch``
-    Asks LiveKit for a successor where an owner has died, and what a successor is told.
+``guard``, ``judge`` and ``dispatch``
+    Asks LiveKit for a successor where an owner has died, what it decides by, and what a successor
+    is told.
 """
 
 from typing import TYPE_CHECKING

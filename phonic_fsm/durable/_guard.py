@@ -21,6 +21,7 @@ import anyio.to_thread
 from livekit import api
 
 from ._dispatch import Errand, to_metadata
+from ._judge import ARRIVAL, Judge, is_poisonous
 from ._place import journals
 from ._process import this_process
 from ._store import JournalError, Journals, Status, StoreFailed
@@ -28,19 +29,6 @@ from ._store import JournalError, Journals, Status, StoreFailed
 logger = logging.getLogger("phonic_fsm")
 
 T = TypeVar("T")
-
-POISONOUS = 3
-"""So many owners in a row that died early: the call itself is what kills them."""
-
-AWAY = 10.0
-"""Seconds after which a caller who is not in the room has left. One whose connection was lost is
-back within seconds."""
-
-ARRIVAL = 5.0
-"""How long (s) a successor may take to have the journal. Then another one is sent."""
-
-AGAIN = 0.5
-"""Seconds until a call is looked at again that had no successor."""
 
 CLEARING = 60.0
 """Seconds between two removals of journals whose lifetime is over."""
@@ -57,11 +45,7 @@ class Guard:
     def __init__(self, store: Journals, livekit: api.LiveKitAPI) -> None:
         self._store = store
         self._livekit = livekit
-        self._due: dict[tuple[str, int], float] = {}
-        """When a call is looked at again (s, by the monotonic clock), by its journal's name and its
-        lease's number: the death of a successor is another one."""
-        self._alone_since: dict[str, float] = {}
-        """Since when no caller was seen in the room of a call."""
+        self._judge = Judge()
         self._problems: dict[str, str] = {}
         """What does not work at present, and has been told: by what it is about."""
 
@@ -78,23 +62,21 @@ class Guard:
     async def look(self) -> None:
         """Look at every journal once, and do what there is to do."""
         statuses = await self._ask_store(self._store.statuses) or []
-        dead = [status for status in statuses if status.held in ("dead", "still")]
-        self._forget_all_but(dead)
         async with anyio.create_task_group() as tasks:
-            for status in dead:
-                if time.monotonic() >= self._due.get((status.name, status.number), 0.0):
-                    tasks.start_soon(self._help, status)
+            for status in self._judge.due(statuses, time.monotonic()):
+                tasks.start_soon(self._help, status)
 
     async def _help(self, status: Status) -> None:
-        self._due[status.name, status.number] = time.monotonic() + AGAIN
-        if status.crashes >= POISONOUS:
+        if is_poisonous(status):
             await self._end(status, f"{status.crashes} processes in a row have died of it")
             return
         try:
             with anyio.fail_after(LONGEST_ANSWER):
-                if not await self._has_caller(status.holder.room):
-                    await self._consider_alone(status)
-                elif await self._ask_store(
+                has_caller = await self._has_caller(status.holder.room)
+                verdict = self._judge.verdict(status, has_caller, time.monotonic())
+                if verdict == "end":
+                    await self._end(status, "the caller has left")
+                elif verdict == "send" and await self._ask_store(
                     self._store.may_dispatch, status.name, status.number, ARRIVAL
                 ):
                     await self._dispatch(status)
@@ -115,13 +97,7 @@ class Guard:
             raise
         return any(participant.kind not in _NO_CALLERS for participant in found.participants)
 
-    async def _consider_alone(self, status: Status) -> None:
-        since = self._alone_since.setdefault(status.name, time.monotonic())
-        if time.monotonic() - since >= AWAY:
-            await self._end(status, "the caller has left")
-
     async def _dispatch(self, status: Status) -> None:
-        self._alone_since.pop(status.name, None)
         holder = status.holder
         errand = Errand(status.name, holder.metadata)
         await self._livekit.agent_dispatch.create_dispatch(
@@ -141,7 +117,7 @@ class Guard:
         """End a call that nobody is to go on with."""
         if await self._ask_store(self._take_over_and_end, status.name):
             logger.log(
-                logging.ERROR if status.crashes >= POISONOUS else logging.INFO,
+                logging.ERROR if is_poisonous(status) else logging.INFO,
                 "the call in room %s is given up: %s (journal %s)",
                 status.holder.room,
                 why,
@@ -157,12 +133,6 @@ class Guard:
         except JournalError:
             return False  # another guard or a successor was faster
         return True
-
-    def _forget_all_but(self, dead: list[Status]) -> None:
-        for key in self._due.keys() - {(status.name, status.number) for status in dead}:
-            del self._due[key]
-        for name in self._alone_since.keys() - {status.name for status in dead}:
-            del self._alone_since[name]
 
     async def _ask_store(self, question: Callable[..., T], *arguments: object) -> T | None:
         """What the store says; ``None`` if it does not work."""

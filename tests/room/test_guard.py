@@ -240,7 +240,7 @@ async def test_a_livekit_that_is_away_is_told_once(begun, store, caplog):
         watching = Guard(store, server_api)
         for _ in range(3):
             await watching.look()
-            watching._due.clear()
+            watching._judge._due.clear()
         async with away:
             await watching.look()
     said = [r.message for r in caplog.records if r.name == "phonic_fsm"]
