@@ -106,6 +106,12 @@ BOUNDS = {
             "{0:g} s",
             "the next attempt is made then",
         ),
+        Bound(
+            "Refusals with HTTP 429 during a call, and the time over which it asks again",
+            ((timers, "MOST_REFUSALS"), (timers, "LONGEST_SPREAD")),
+            "{0}, and {1:g} s",
+            "counts as a failed attempt",
+        ),
     ),
     "To Phonic": (
         Bound(

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from .._wire.client import ClientMessage, GenerateReply, Mute, Say
 from .._wire.config import ConfigOptions, InlineTool
-from .._wire.facts import Id, Private, Public
+from .._wire.facts import Id, Measured, Private, Public
 from .effects import Effect, EmitError
 from .history import FunctionCall, FunctionCallOutput, History, Message
 from .states import CONVERSING, State
@@ -207,6 +207,10 @@ class Context(Struct, kw_only=True):
     attempts: int = 0
     """Attempts to connect that failed since a connection was last proved, or a new conversation was
     ready. A connection that was lost before it was proved has failed, too."""
+    refusals: int = 0
+    """How often Phonic, being busy, has turned this call away since the call was connected."""
+    chance: Measured[float] = 0.0
+    """The random number that came with the last of these refusals."""
     complaint: EmitError | None = None
     """Phonic's last error, until a whole turn has come: a close before that is its consequence. It
     is recoverable as a lost connection is if what it refuses was said in another way."""

@@ -46,6 +46,8 @@ class ConnectFailed(_Event, frozen=True, tag="connect_failed"):
     """Seconds that the server asks to wait."""
     chance: Measured[float] = 0.0
     """A random number from 0 to 1, by which clients that were cut off together return apart."""
+    busy: bool = False
+    """Whether Phonic is there, but takes no more connections at present: HTTP 429."""
 
 
 class ConnectionClosed(_Event, frozen=True, tag="connection_closed"):

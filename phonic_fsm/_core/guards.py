@@ -64,6 +64,11 @@ def may_connect_again(context: Context, event: ConnectFailed | ConnectionClosed)
     return was_not_deliberate(context, event)
 
 
+def may_wait_for_room(context: Context, event: ConnectFailed) -> bool:
+    """Phonic is busy, and a call is under way, which is worth more waiting than a new one."""
+    return event.busy and context.connection != "proved" and context.refusals < timers.MOST_REFUSALS
+
+
 def connection_has_served(context: Context, event: ConnectionClosed) -> bool:
     """A whole turn came over the connection that is lost, or it held for a while."""
     return context.connection == "proved" or event.seconds >= timers.PROVED_AFTER

@@ -190,6 +190,7 @@ def _connection() -> Iterator[_On]:
     )
     yield (
         _On(events.ConnectFailed)
+        .stay((connecting, reconnecting), connection.wait_for_room, when=when.may_wait_for_room)
         .stay((connecting, reconnecting), connection.retry_later, when=when.may_connect_again)
         .move(connecting, closed, ending.fail_to_connect)
         .move(reconnecting, connecting, connection.start_afresh, when=when.a_fresh_start_may_help)

@@ -30,11 +30,24 @@ LiveKit asks for a reply right after it has committed the caller's turn.
 FIRST_RETRY_AFTER = 0.5
 """Seconds before the second attempt; doubled for each one after it, up to ``retry_interval``."""
 
-JITTER = 0.25
+JITTER = 0.9
 """A pause is made longer at random, by up to this share of it."""
 
 LONGEST_RETRY_AFTER = 30.0
 """Seconds that are waited at most, even if the server asks for more."""
+
+FIRST_SPREAD = 4.0
+"""Seconds over which calls that a busy Phonic has turned away come back at random; doubled for each
+refusal after the first, up to ``LONGEST_SPREAD``. They are many, or it would not be busy."""
+
+LONGEST_SPREAD = 8.0
+
+LEAST_PAUSE = 0.1
+"""The least share of such a time that passes before the next attempt."""
+
+MOST_REFUSALS = 40
+"""Refusals that a call under way does not count as failed attempts. That is a minute and a half, or
+three where no answer is owed."""
 
 PROVED_AFTER = 10.0
 """Seconds after which a connection has proved itself, even if nobody says anything."""
@@ -69,3 +82,15 @@ def pause(
     if isinstance(event, events.ConnectFailed) and event.retry_after is not None:
         seconds = max(seconds, min(event.retry_after, LONGEST_RETRY_AFTER))
     return round(seconds, 3)
+
+
+def pause_for_room(context: Context, retry_after: float | None = None) -> float:
+    """Seconds to wait when Phonic, being busy, has turned the call away.
+
+    Who owes the caller an answer comes back twice as soon.
+    """
+    spread: float = min(FIRST_SPREAD * 2 ** (context.refusals - 1), LONGEST_SPREAD)
+    if context.reply is not None:
+        spread /= 2
+    seconds = spread * (LEAST_PAUSE + (1 - LEAST_PAUSE) * context.chance)
+    return round(seconds + min(retry_after or 0.0, LONGEST_RETRY_AFTER), 3)

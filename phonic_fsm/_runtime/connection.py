@@ -57,6 +57,9 @@ CLOSE_TIMEOUT = 0.5
 """Seconds in which the messages that wait and the close frame can be sent. Then the socket is
 dropped."""
 
+BUSY_STATUS = 429
+"""With this, Phonic says that it takes no more connections in this second."""
+
 HOPELESS_STATUS = {
     401: "the API key is not valid; check api_key or PHONIC_API_KEY",
     403: "the API key is not allowed to do this; check the key's workspace and rights",
@@ -337,6 +340,7 @@ def _refusal(url: str, response: Response) -> ConnectFailed:
         f"{problem}: {advice}" if advice else problem,
         retryable=status not in HOPELESS_STATUS and status not in MOVED_FOR_GOOD,
         retry_after=_seconds(_header(response, "Retry-After")),
+        busy=status == BUSY_STATUS,
     )
 
 
@@ -363,9 +367,13 @@ def _header(response: Response, name: str) -> str | None:
 
 
 def _failure(
-    problem: str, *, retryable: bool = True, retry_after: float | None = None
+    problem: str,
+    *,
+    retryable: bool = True,
+    retry_after: float | None = None,
+    busy: bool = False,
 ) -> ConnectFailed:
-    return ConnectFailed(problem, retryable, retry_after, _chance())
+    return ConnectFailed(problem, retryable, retry_after, _chance(), busy)
 
 
 @cache

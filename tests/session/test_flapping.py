@@ -130,12 +130,12 @@ async def test_a_connection_that_held_for_a_while_was_a_success(make_model, serv
             (await resume(server, emitted)).cut()
 
 
-async def test_a_service_that_limits_the_rate_between_resumes_is_given_up_too(make_model, server):
+async def test_a_service_that_refuses_between_resumes_is_given_up_too(make_model, server):
     async with conversation(make_model(conn_options=AT_ONCE), server) as (session, peer, emitted):
 
         def refuse(change):
             if change.new == "reconnecting":
-                server.refuse = 429
+                server.refuse = 503
 
         peer.cut()
         resumed = await resume(server, emitted)

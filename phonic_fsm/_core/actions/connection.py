@@ -20,7 +20,7 @@ from ..effects import (
 )
 from ..events import Event
 from ..guards import a_reply_was_asked_for, a_welcome_may_come
-from ..timers import pause
+from ..timers import pause, pause_for_room
 from ..turns import (
     ask_if_possible,
     await_opening,
@@ -74,6 +74,22 @@ def retry_later(context: Context, event: events.ConnectFailed | events.Connectio
     )
 
 
+def wait_for_room(context: Context, event: events.ConnectFailed) -> None:
+    """Announce a recoverable error, and try again when Phonic may have room. It uses up no attempt
+    of those that the model allows."""
+    context.refusals += 1
+    context.chance = event.chance
+    seconds = pause_for_room(context, event.retry_after)
+    context.put(
+        EmitError(
+            "connect_failed",
+            f"{trouble(event)}; Phonic is busy, and is asked again in {seconds:g} s",
+            recoverable=True,
+        ),
+        StartTimer(timers.RETRY_DUE, seconds),
+    )
+
+
 def await_answer(context: Context, event: Event) -> None:
     """Wait for the server to say that the conversation goes on."""
     context.put(StartTimer(timers.ANSWER_OVERDUE, context.settings.answer_timeout))
@@ -81,7 +97,7 @@ def await_answer(context: Context, event: Event) -> None:
 
 def become_ready(context: Context, event: Event) -> None:
     """Let messages and the caller's audio through. Those that waited go first."""
-    context.attempts = 0
+    context.attempts = context.refusals = 0
     context.put(StopTimer(timers.ANSWER_OVERDUE))
     _set_hearing(context)
     if a_welcome_may_come(context):
@@ -96,6 +112,7 @@ def become_ready(context: Context, event: Event) -> None:
 
 def go_on(context: Context, event: Event) -> None:
     """Send the unacknowledged outputs again, then let messages and audio through."""
+    context.refusals = 0
     context.put(
         StopTimer(timers.ANSWER_OVERDUE),
         StopTimer(timers.GRACE_OVER),
@@ -179,7 +196,7 @@ def restart(context: Context, event: events.Restart) -> None:
     end_turn(context, interrupted=True)
     end_caller_speech(context)
     context.connection = "proved"
-    context.attempts = 0
+    context.attempts = context.refusals = 0
     _begin_anew(context, "the conversation is restarted")
 
 
@@ -241,7 +258,8 @@ def _begin_anew(context: Context, problem: str) -> None:
         outgoing.gate_until_ready(context),
         Log("warning", problem),
         Disconnect(),
-        Connect(),
+        # All calls that were cut off together give up together: they return apart.
+        StartTimer(timers.RETRY_DUE, pause_for_room(context)) if context.refusals else Connect(),
     )
     if context.reply is not None:
         await_reply(context)
