@@ -16,7 +16,7 @@ from support import commands, processes
 from support.owners import owners
 from support.redis_server import RedisServer
 
-from phonic_fsm.durable import Ended, _guard, _store, journals
+from phonic_fsm.durable import Ended, _guard, _judge, _store, journals
 from phonic_fsm.durable._dispatch import Errand, errand_in
 from phonic_fsm.durable._guard import Guard
 from phonic_fsm.durable._process import this_process
@@ -154,7 +154,7 @@ async def test_another_successor_is_asked_for_if_none_comes(
     watching, begun, dispatches, monkeypatch
 ):
     monkeypatch.setattr(_guard, "ARRIVAL", 0.2)
-    monkeypatch.setattr(_guard, "AGAIN", 0.0)
+    monkeypatch.setattr(_judge, "AGAIN", 0.0)
     begun.kill()
     with anyio.fail_after(60):
         while len(await dispatches.seen()) < 2:
@@ -180,8 +180,8 @@ async def test_a_call_that_is_handed_over_gets_a_successor_and_counts_no_crash(
 async def test_a_call_whose_caller_has_left_is_ended(
     watching, store, begun, guest, dispatches, *, server_api, monkeypatch, caplog
 ):
-    monkeypatch.setattr(_guard, "AWAY", 0.3)
-    monkeypatch.setattr(_guard, "AGAIN", 0.0)
+    monkeypatch.setattr(_judge, "AWAY", 0.3)
+    monkeypatch.setattr(_judge, "AGAIN", 0.0)
     caplog.set_level(logging.INFO, "phonic_fsm")
     await left(guest, server_api)
     begun.kill()
@@ -195,7 +195,7 @@ async def test_a_call_whose_caller_has_left_is_ended(
 async def test_a_caller_who_is_back_in_time_gets_a_successor(
     watching, store, begun, guest, dispatches, *, call, server_api, monkeypatch
 ):
-    monkeypatch.setattr(_guard, "AGAIN", 0.0)
+    monkeypatch.setattr(_judge, "AGAIN", 0.0)
     room = guest.room.name
     await left(guest, server_api)
     begun.kill()
