@@ -78,9 +78,12 @@ def main(path: str) -> None:
     steps = 0
     for line in sys.stdin:
         if line == "fork\n":
+            begun, begins = os.pipe()
             if os.fork() == 0:
+                os.write(begins, b"x")
                 time.sleep(processes.LONGEST)
                 os._exit(0)
+            os.read(begun, 1)
         else:
             recorder.record(machine.step(event_from(msgspec.json.decode(line))))
             steps += 1
