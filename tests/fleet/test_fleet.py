@@ -128,11 +128,17 @@ class Undying(Rules):
         entry.lease = replace(entry.lease, crashes=0)
 
 
-def test_every_call_ends(monkeypatch):
+@pytest.mark.parametrize(("rules", "ends"), [(Rules(), True), (Undying(), False)])
+def test_every_call_ends(rules, ends, monkeypatch):
     monkeypatch.setattr("fleet.fleet.PATIENCE", 1000.0)
-    fleet = SCENARIOS["poison"].fleet(1, CALLS, Undying())
+    fleet = SCENARIOS["poison"].fleet(1, CALLS, rules)
+
+    def stay():
+        fleet.calls[min(fleet.calls)]._leaves_at = 1000.0
+
+    fleet.clock.after(29.0, stay)
     broken = " ".join(what for _, what in fleet.run().broken)
-    assert "its caller is still there" in broken
+    assert ("its caller is still there" not in broken) == ends
 
 
 def test_a_failing_seed_leaves_journals_that_replay(tmp_path):
