@@ -18,6 +18,7 @@ import os
 import random
 import sys
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ from soak.reliability import in_a_hurry
 
 from phonic_fsm import RealtimeModel, RealtimeSession, State
 from phonic_fsm._adapter.session import Reply
+from phonic_fsm._core import events
 from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
 from phonic_fsm.trace import replay
 
@@ -180,6 +182,7 @@ class User:
             self._hand_over,
             lambda: self._session.set_external_id("call-7"),
             self._session.restart,
+            self._fork,
         ]
 
     async def act(self) -> None:
@@ -227,6 +230,18 @@ class User:
     async def _type(self) -> None:
         await self._add("user", "What about tomorrow?")
         self._ask()
+
+    async def _fork(self) -> None:
+        """A library forks the process, and the child goes on with the session for a moment."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there are other threads
+            child = os.fork()
+        if child == 0:
+            try:
+                self._session._runtime.dispatch(events.EventLoopLate(1.0))
+            finally:
+                os._exit(0)
+        await anyio.to_thread.run_sync(os.waitpid, child, 0)
 
     async def _add(self, role: llm.ChatRole, text: str) -> None:
         context = self._session.chat_ctx

@@ -7,6 +7,7 @@
     continuing: "goes on from a lost one",
     connection: "what the connection has shown",
     attempts: "failed attempts to connect",
+    refusals: "refusals by a busy Phonic",
     complaint: "error that a close may follow",
     held: "messages held",
     microphone: "caller's microphone",
