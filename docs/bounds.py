@@ -11,7 +11,16 @@ from types import ModuleType
 from typing import NamedTuple
 
 from phonic_fsm import TraceLimits
-from phonic_fsm._adapter import listener, meters, metrics, outage, recovery, telemetry
+from phonic_fsm._adapter import (
+    listener,
+    meters,
+    metrics,
+    moving,
+    outage,
+    overhearing,
+    recovery,
+    telemetry,
+)
 from phonic_fsm._core import guards, outgoing, prompt, timers, wording
 from phonic_fsm._runtime import connection, log, outbox, socket, uplink
 from phonic_fsm._wire import codec, server
@@ -127,6 +136,12 @@ BOUNDS = {
             "the oldest is dropped, with one warning",
         ),
         Bound(
+            "The caller's audio while a call moves to another process",
+            ((overhearing, "KEPT"),),
+            "the newest {0:g} s",
+            "the oldest is dropped",
+        ),
+        Bound(
             "The caller's audio for a slow socket",
             ((outbox, "MAX_AUDIO_CHUNKS"),),
             "the newest {0:chunks}",
@@ -188,6 +203,12 @@ BOUNDS = {
             ((_journal, "LONGEST_QUEUE"), (_journal, "LARGEST_WAIT")),
             "{0:,} steps, {1:mib}",
             "the journal ends, with a warning; the call goes on",
+        ),
+        Bound(
+            "A successor that waits until nobody speaks, before a call moves",
+            ((moving, "LONGEST_WAIT"),),
+            "{0:g} s",
+            "the call moves in any case",
         ),
         Bound(
             "What `remember` keeps",
@@ -256,6 +277,8 @@ BOUNDS = {
 BOUND_NOTHING = {
     "phonic_fsm._runtime.fence.MOST_THROWN_OUT": "when a conversation is another process's",
     "phonic_fsm.durable._directory.LONGEST_DYING": "how long a killed owner may take to be gone",
+    "phonic_fsm._adapter.moving.LONGEST_ANSWER": "how long LiveKit's server is waited for",
+    "phonic_fsm._adapter.recovery.LONGEST_HANDOVER": "how long a successor waits for its call",
     "phonic_fsm.durable._guard.LONGEST_ANSWER": "how long a guard waits for LiveKit's server",
     "phonic_fsm.durable._store.LONGEST_NAME": "how a journal is named",
     "phonic_fsm._adapter.config.MOST_IN_AUTO_MODE": "a rule of Phonic's for an option",

@@ -334,6 +334,17 @@ class RealtimeModel(llm.RealtimeModel):
         self._succession, metadata = found
         return self._succession.past(self._repeatable_tools, metadata)
 
+    def move(self) -> None:
+        """Have another process go on with this model's calls, each at its next good moment.
+
+        It asks LiveKit for a successor, which must call ``recover``. The call stays here until the
+        successor is in the room, and moves when nobody speaks and no tool runs, or 10 s later. The
+        job is shut down then. If no successor comes within 20 s, the call stays, and another one
+        is asked for later. Outside of a job, and without ``journal=``, this does nothing.
+        """
+        for session in tuple(self._sessions):
+            session.move()
+
     def remember(self, value: object) -> None:
         """Keep a JSON value with the journals of this model's sessions, in place of the last one.
 

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -28,7 +28,7 @@ from .._core.machine import SessionMachine
 from .._core.states import State
 from .._runtime.fence import BEAT
 from ..durable._dispatch import errand_in
-from ..durable._fold import Folded, fold
+from ..durable._fold import Folded, Unreadable, fold
 from ..durable._ownership import Ownership
 from ..durable._process import this_process
 from ..durable._store import (
@@ -44,6 +44,7 @@ from ..durable._store import (
 )
 from . import chat
 from .errors import CallTakenOver
+from .overhearing import Overheard
 from .past import Past
 
 logger = logging.getLogger("phonic_fsm")
@@ -58,6 +59,16 @@ REMOVED_WITHIN = 2.0
 """Seconds that LiveKit gets to remove the participant of the process that is gone."""
 
 
+LONGEST_HANDOVER = 15.0
+"""How long (s) a successor waits for the call. The process that has it waits 10 s for a moment."""
+
+ASK_EVERY = 1.0
+"""Seconds between two times that a successor says that it is ready."""
+
+LOOK_EVERY = 0.02
+"""Seconds between two looks whether the call was handed over."""
+
+
 @dataclass(frozen=True)
 class Succession:
     """What a session goes on from."""
@@ -66,9 +77,13 @@ class Succession:
     ownership: Ownership
     folded: Folded
     died: float
-    """When the process before was last alive (s since 1970)."""
+    """When the process before was last alive, or handed the call over (s since 1970)."""
     starting: asyncio.Task[None]
     """Shows that this process works, until its session does."""
+    moved: bool = False
+    """Whether it was handed over."""
+    overheard: Overheard | None = None
+    """What the caller has said meanwhile, in a move."""
 
     @property
     def machine(self) -> SessionMachine:
@@ -86,6 +101,7 @@ class Succession:
         if self.machine.state is State.reconnecting and account.lost_at is not None:
             lost = started + account.lost_at
         return TakeOver(
+            cause="move" if self.moved else "death",
             lost_for=round(max(now - lost, 0.0), 3),
             repeatable=repeatable,
             unheard=account.unheard(self.died - started),
@@ -165,10 +181,10 @@ async def take_over(store: Journals, name: str, holder: Holder) -> Succession:
     Raises:
         JournalError: it cannot be taken over, or cannot be read; the subclass says why.
     """
-    journal, folded, died = await anyio.to_thread.run_sync(_take_over, store, name, holder)
+    journal, folded, died, moved = await anyio.to_thread.run_sync(_take_over, store, name, holder)
     ownership = Ownership(store, name, holder, journal)
     starting = asyncio.create_task(_show_that_it_starts(ownership), name="phonic-start")
-    return Succession(journal, ownership, folded, died, starting)
+    return Succession(journal, ownership, folded, died, starting, moved)
 
 
 async def _show_that_it_starts(ownership: Ownership) -> None:
@@ -180,9 +196,12 @@ async def _show_that_it_starts(ownership: Ownership) -> None:
             await anyio.sleep(BEAT)
 
 
-def _take_over(store: Journals, name: str, holder: Holder) -> tuple[Journal, Folded, float]:
+def _take_over(store: Journals, name: str, holder: Holder) -> tuple[Journal, Folded, float, bool]:
     status = next((one for one in store.statuses() if one.name == name), None)
+    if status is not None and status.held == "held":
+        raise Taken(f"the journal {name} has an owner that works")
     beat = time.time() - status.beat_age if status is not None else 0.0
+    moved = status is not None and status.handed_over
     journal = store.take_over(name, holder)
     try:
         folded = fold(store.read(name))
@@ -195,7 +214,7 @@ def _take_over(store: Journals, name: str, holder: Holder) -> tuple[Journal, Fol
     died = max(beat, folded.started.timestamp() + folded.last)
     if not folded.is_complete:
         logger.warning("the journal %s is not complete; the call goes on from what it has", name)
-    return journal, folded, died
+    return journal, folded, died, moved
 
 
 async def find_and_take_over(
@@ -224,7 +243,10 @@ async def find_and_take_over(
     metadata = status.holder.metadata
     holder = this_process() if isinstance(context, str) else _holder(context, metadata)
     try:
-        succession = await take_over(store, status.name, holder)
+        if not isinstance(context, str) and _moves(context) and status.held == "held":
+            succession = await _wait_for(store, status, holder, context)
+        else:
+            succession = await take_over(store, status.name, holder)
     except (Taken, Ended) as error:
         # A second agent must not begin to talk to the caller.
         if not isinstance(context, str):
@@ -233,9 +255,46 @@ async def find_and_take_over(
     except JournalError as error:
         logger.warning("the call in room %s begins anew: %s", room, error)
         return None
-    if not isinstance(context, str):
+    if not isinstance(context, str) and not succession.moved:
         await _remove(context, room, status.holder.identity)
     return succession, metadata
+
+
+async def _wait_for(
+    store: Journals, status: Status, holder: Holder, context: JobContext
+) -> Succession:
+    """Join the room, ask for the call, and take it over once it is handed over.
+
+    Raises:
+        Taken: it cannot be read here, so it stays where it is; or it was not handed over in time.
+        JournalError: as for ``take_over``.
+    """
+    try:
+        await anyio.to_thread.run_sync(lambda: fold(store.read(status.name)))
+    except Unreadable as error:
+        raise Taken(f"the call stays where it is: its journal cannot be read: {error}") from None
+    await context.connect()
+    overheard = Overheard(context.room)
+    until, asks_at = time.monotonic() + LONGEST_HANDOVER, 0.0
+    try:
+        while True:
+            if time.monotonic() >= asks_at:
+                await anyio.to_thread.run_sync(store.ask, status.name, status.number, "handover")
+                asks_at = time.monotonic() + ASK_EVERY
+            try:
+                return replace(await take_over(store, status.name, holder), overheard=overheard)
+            except Taken:
+                if time.monotonic() >= until:
+                    raise
+            await anyio.sleep(LOOK_EVERY)
+    except BaseException:
+        overheard.stop(0.0)
+        raise
+
+
+def _moves(context: JobContext) -> bool:
+    errand = errand_in(context.job.metadata)
+    return errand is not None and errand.moves
 
 
 def _named(metadata: str) -> str | None:

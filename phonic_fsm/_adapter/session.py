@@ -30,6 +30,7 @@ from .._core.machine import SessionMachine, Step
 from .._core.states import State
 from .._runtime.endpoint import Endpoint
 from .._runtime.faults import log_fault_of_others
+from .._runtime.fence import Task
 from .._runtime.lease import Lease
 from .._runtime.log import logger
 from .._runtime.printable import printable
@@ -38,6 +39,7 @@ from .._runtime.session import Recorder, SessionRuntime
 from .._wire.codec import encode
 from .._wire.config import InlineTool
 from .._wire.server import ConversationCreated, ServerMessage
+from ..durable._ownership import Ownership
 from . import chat
 from .config import changed, checked, to_config, warn_of_the_undocumented
 from .errors import error_for, failure_for
@@ -46,6 +48,7 @@ from .job import room_is_going
 from .listener import Listener
 from .meters import begin_meters
 from .metrics import SessionTimes
+from .moving import Mover
 from .observer import Observer
 from .options import PhonicOptions
 from .outage import Outage, OutageCare
@@ -159,6 +162,18 @@ class RealtimeSession(
         )
         self._machine = machine
         self._chat = chat.SessionChat(machine.context.history)
+        self._mover = (
+            Mover(
+                lease,
+                rests=lambda: self._machine.context.rests and not self._playback.left,
+                start=self._start,
+                leave=lambda: self._give_up("the call moves"),
+            )
+            if isinstance(lease, Ownership)
+            else None
+        )
+        self._succession = succession
+        """What this session goes on from, until LiveKit brings the caller's audio."""
         self._runtime = SessionRuntime(
             machine,
             endpoint,
@@ -168,6 +183,7 @@ class RealtimeSession(
             connect_timeout=connect_timeout,
             recorder=recorder,
             lease=lease,
+            on_look=self._mover.look if self._mover is not None else None,
             on_step=self._tell_listeners,
             on_passage=self._meters.passed if self._meters is not None else None,
             first=events.Open() if succession is None else succession.event(repeatable_tools),
@@ -451,7 +467,19 @@ class RealtimeSession(
         muted, the newest ``unmute_prebuffer_ms`` are kept, and Phonic gets silence.
         """
         _expect("push_audio", "frame", frame, rtc.AudioFrame)
+        if self._succession is not None:
+            self._take_overheard(self._succession)
         self._runtime.push_audio(frame)
+
+    def _take_overheard(self, succession: Succession) -> None:
+        """Send what the caller said while the call moved, before what LiveKit brings."""
+        self._succession = None
+        if succession.overheard is None:
+            return
+        for frame in succession.overheard.stop(succession.died):
+            self._runtime.push_audio(frame)
+        if succession.overheard.task is not None:
+            self._collecting.add(succession.overheard.task)
 
     def push_video(self, frame: rtc.VideoFrame) -> None:
         """Do nothing but log a warning: Phonic takes no video."""
@@ -585,6 +613,14 @@ class RealtimeSession(
         """Keep a JSON value with the journal, for a process that takes the call over."""
         self._runtime.dispatch(events.RememberState(value))
 
+    def _start(self, task: Task) -> None:
+        self._runtime.start(task)
+
+    def move(self) -> None:
+        """Have another process go on with the call, at the next good moment."""
+        if self._mover is not None:
+            self._mover.want()
+
     def interrupt(self) -> None:
         """End the open generation at once. The rest of the assistant's turn is dropped.
 
@@ -613,6 +649,8 @@ class RealtimeSession(
         if self._is_durable and goes_on and await room_is_going():
             self._give_up("the agent's connection to the room was made anew, which ended its job")
         self._runtime.dispatch(events.Close())
+        if self._succession is not None:
+            self._take_overheard(self._succession)
         # The tasks themselves are not awaited: a caller who stops waiting must not cancel them.
         await asyncio.wait([self._running, *self._collecting])
         if self._care is not None:
@@ -623,7 +661,7 @@ class RealtimeSession(
             self._give_up(f"the agent has lost the room ({reason})")
 
     def _give_up(self, reason: str) -> None:
-        """Leave the call to another process: this one can no longer reach the caller."""
+        """Leave the call to another process."""
         self._runtime.dispatch_unattended(events.LeaseLost(reason))
 
     def _warn_unsupported(self, call: str) -> None:

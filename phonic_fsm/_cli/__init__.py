@@ -549,6 +549,27 @@ def load(
     raise typer.Exit(run_load(plan, target, fail_on or [], as_json=json))
 
 
+@app.command(epilog="Example: phonic-fsm move lobby journals/")
+def move(
+    room: Annotated[str, typer.Argument(help="The room of the call.")],
+    place: Annotated[
+        str,
+        typer.Argument(
+            help="Where the journals are: a directory, or Redis's address (redis://, rediss://).",
+            envvar="PHONIC_FSM_JOURNAL",
+        ),
+    ],
+) -> None:
+    """Ask the process of a running call to have another one go on with it.
+
+    The call moves once LiveKit has brought a successor into the room, when nobody speaks. This
+    command only asks, and does not wait for it.
+    """
+    from .move import run_move  # noqa: PLC0415
+
+    raise typer.Exit(run_move(room, place))
+
+
 @app.command(epilog="Example: phonic-fsm diagram --state speaking --event interrupt")
 def diagram(
     format: Annotated[  # noqa: A002 - the option's name

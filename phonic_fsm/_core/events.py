@@ -78,13 +78,15 @@ class Unheard(Struct, frozen=True):
 
 
 class TakeOver(_Event, frozen=True, tag="take_over", kw_only=True, omit_defaults=True):
-    """The process that had the session is gone; this one has its memory, and nothing else of it.
+    """Another process had the session; this one has its memory, and nothing else of it.
 
     It is the first event in the new process, in the place of ``open``. No socket is open there, no
     timer runs, and LiveKit knows nothing of what was announced to it.
     """
 
     step_kind: ClassVar[StepKind] = "connection"
+    cause: Public[Literal["death", "move"]] = "death"
+    """Whether the process before has died, or has handed the session over."""
     lost_for: Measured[float]
     """Seconds since Phonic has lost the connection, as far as that is known."""
     repeatable: Public[tuple[str, ...]] = ()

@@ -36,8 +36,9 @@ def trouble(event: Event) -> str:
     if isinstance(event, events.GraceOver):
         return f"Phonic keeps a lost conversation for {timers.GRACE:g} s only"
     if isinstance(event, events.TakeOver):
+        how = "has handed it over" if event.cause == "move" else "is gone"
         return (
-            f"the process that had it is gone, and Phonic keeps a lost conversation for "
+            f"the process that had it {how}, and Phonic keeps a lost conversation for "
             f"{timers.GRACE:g} s only"
         )
     if isinstance(event, events.LeaseLost):

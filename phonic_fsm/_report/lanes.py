@@ -43,6 +43,7 @@ end could have been heard, it plays none of it."""
 TAKE_OVER = name_of(events.TakeOver)
 
 GONE = "was lost with the process that had the call"
+MOVED = "was handed over to another process"
 """Why a connection was lost, where another process has taken the call over."""
 
 PAUSE = 0.3
@@ -195,6 +196,8 @@ class Lanes(Struct, kw_only=True):
     connection: list[Link] = field(default_factory=list)
     playback: list[Playback] = field(default_factory=list)
     """Empty if nobody observed it; ``assistant`` is calculated."""
+    moves: list[Span] = field(default_factory=list)
+    """From when a process handed the call over until another one had it."""
     takeovers: list[Span] = field(default_factory=list)
     """When nobody had the call: from the last sign of one process until another took it over."""
     trips: list[RoundTrip] = field(default_factory=list)
@@ -359,11 +362,13 @@ class LaneBuilder:
 
     def _note_takeover(self, line: Line) -> None:
         gone = max(self._lanes.seconds, line.t - line.event["lost_for"])
-        self._lanes.takeovers.append(Span(step=line.seq, start=gone, end=line.t))
+        moved = line.event.get("cause") == "move"
+        seams = self._lanes.moves if moved else self._lanes.takeovers
+        seams.append(Span(step=line.seq, start=gone, end=line.t))
         self._cut_off(gone)
         links = self._lanes.connection
         if links and links[-1].kind == "open":
-            self._begin_link(line, "lost", cause=GONE, at=gone)
+            self._begin_link(line, "lost", cause=MOVED if moved else GONE, at=gone)
 
     # -- states and the connection ---------------------------------------------------------------
 

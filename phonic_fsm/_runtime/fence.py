@@ -42,10 +42,17 @@ MOST_THROWN_OUT = 2
 class Fence:
     """Asks, for one session. When the call is another's, it says so once."""
 
-    def __init__(self, lease: Lease, start: Callable[[Task], None], on_lost: Callable[[], None]):
-        """``start`` starts a task of the session's."""
+    def __init__(
+        self,
+        lease: Lease,
+        start: Callable[[Task], None],
+        on_lost: Callable[[], None],
+        on_look: Callable[[], None] | None,
+    ):
+        """``start`` starts a task of the session's. ``on_look`` is called at each look."""
         self._lease = lease
         self._on_lost = on_lost
+        self._on_look = on_look
         self.start = start
         self._looked = time.monotonic()
         """When the event loop was last seen to work (s)."""
@@ -62,6 +69,8 @@ class Fence:
                 for _ in range(round(BEAT / LOOK)):
                     await anyio.sleep(LOOK)
                     self.look()
+                    if self._on_look is not None:
+                        self._on_look()
                 self._judge(await self._lease.beat())
 
     def stop(self) -> None:

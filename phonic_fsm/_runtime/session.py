@@ -83,13 +83,15 @@ class SessionRuntime:
         connect_timeout: float,
         recorder: Recorder | None = None,
         lease: Lease | None = None,
+        on_look: Callable[[], None] | None = None,
         on_step: Callable[[Step], None] | None = None,
         on_passage: Callable[[Passage], None] | None = None,
         first: events.Open | events.TakeOver = events.Open(),  # noqa: B008 - it cannot change
     ) -> None:
         """``perform`` has the functions for the effects that the runtime does not carry out itself.
 
-        If another process may take the call over, ``lease`` says whether it has. ``on_step`` is
+        If another process may take the call over, ``lease`` says whether it has, and
+        ``on_look`` is called several times a second, as long as the session lasts. ``on_step`` is
         called with every step, after its effects have been carried out, and ``on_passage`` once a
         second, and at the end, with what became of the caller's audio. ``first``
         is the first event; with ``take_over``, the machine has the memory of another process.
@@ -147,7 +149,7 @@ class SessionRuntime:
         self._fence: Fence | None = None
         self._make_connection: Callable[..., Connection] = Connection
         if lease is not None:
-            self._fence = Fence(lease, self._to_run.put_nowait, self._lose_call)
+            self._fence = Fence(lease, self._to_run.put_nowait, self._lose_call, on_look)
             self._make_connection = partial(FencedConnection, self._fence)
         self._fault: BaseException | None = None
         """What has failed in this package; the session ends with it."""
@@ -316,6 +318,10 @@ class SessionRuntime:
         if self._meter is not None:
             self._meter.take(frame)
         self._uplink.push(frame)
+
+    def start(self, task: Task) -> None:
+        """Run a task that ends before the session does, or with it."""
+        self._to_run.put_nowait(task)
 
     @property
     def heard_ms(self) -> int:

@@ -11,6 +11,8 @@ Each journal is a directory of its own, with these files:
     heartbeat is its time of change.
 ``dispatched``
     When a successor was last sent.
+``move`` and ``handover``
+    Which owner was asked for it: its number. Their times of change say when.
 
 Only the owner of the lock writes, and a process that holds it is killed before another takes the
 journal over: a stopped process that wakes up could write between a check and the write.
@@ -37,6 +39,7 @@ from ._process import exists, is_here, kill
 from ._store import (
     HEAD_START,
     LIFETIME,
+    READY_SECONDS,
     STILL_SECONDS,
     Ended,
     Held,
@@ -46,6 +49,7 @@ from ._store import (
     Status,
     StoreFailed,
     Taken,
+    Wish,
     checked_name,
     crashes_so_far,
 )
@@ -115,10 +119,11 @@ class DirectoryJournal:
                 raise
             self._size += len(lines)
 
-    def beat(self) -> None:
+    def beat(self) -> Wish | None:
         with _failing_clearly(self.name):
             self._check()
             os.utime(self._folder / LOCK)
+            return _wish(self._folder, self.number)
 
     def check(self) -> None:
         with _failing_clearly(self.name):
@@ -229,6 +234,19 @@ class DirectoryJournals:
             except BaseException:
                 os.close(lock)
                 raise
+
+    def ask(self, name: str, number: int, wish: Wish) -> None:
+        folder = self._folder(name)
+        with _failing_clearly(name):
+            lease = _read_lease(folder)
+            if lease.state == "ended":
+                raise Ended(f"the call of the journal {name} is over")
+            if lease.number != number:
+                raise OwnershipLost(f"another process has the journal {name}")
+            new = folder / f"{wish}.{os.getpid()}"
+            with open(new, "w", opener=_private) as file:
+                file.write(str(number))
+            new.replace(folder / wish)
 
     def read(self, name: str) -> Iterator[bytes]:
         with _failing_clearly(name), (self._folder(name) / JOURNAL).open("rb") as file:
@@ -348,7 +366,22 @@ def _status(folder: Path, lease: Lease) -> Status:
     crashes = lease.crashes
     if held in ("still", "dead"):
         crashes = lease.crashes_with_this(time.time() - age)
-    return Status(folder.name, lease.number, lease.holder, held, crashes, age)
+    handed_over = (
+        held == "dead" and lease.state == "released" and _wish(folder, lease.number) == "handover"
+    )
+    return Status(folder.name, lease.number, lease.holder, held, crashes, age, handed_over)
+
+
+def _wish(folder: Path, number: int) -> Wish | None:
+    """What the owner with this number is asked."""
+    wishes: tuple[Wish, ...] = ("handover", "move")
+    for wish in wishes:
+        with suppress(FileNotFoundError):
+            path = folder / wish
+            is_over = wish == "handover" and time.time() - path.stat().st_mtime > READY_SECONDS
+            if path.read_text() == str(number) and not is_over:
+                return wish
+    return None
 
 
 def _remove_if_left_behind(folder: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+from livekit import api
 from msgspec import Struct
+
+from ._store import Holder
 
 
 class Errand(Struct, frozen=True):
@@ -12,6 +15,8 @@ class Errand(Struct, frozen=True):
     phonic_fsm_journal: str
     metadata: str = ""
     """The metadata that the call's first job was dispatched with."""
+    moves: bool = False
+    """Whether the call is to be waited for: the process that has it hands it over."""
 
 
 def to_metadata(errand: Errand) -> str:
@@ -24,3 +29,14 @@ def errand_in(metadata: str) -> Errand | None:
         return msgspec.json.decode(metadata, type=Errand)
     except msgspec.DecodeError:
         return None
+
+
+async def dispatch(livekit: api.LiveKitAPI, name: str, holder: Holder, *, moves: bool) -> None:
+    """Ask LiveKit for a successor to the holder of the journal of this name."""
+    await livekit.agent_dispatch.create_dispatch(
+        api.CreateAgentDispatchRequest(
+            room=holder.room,
+            agent_name=holder.agent_name,
+            metadata=to_metadata(Errand(name, holder.metadata, moves)),
+        )
+    )

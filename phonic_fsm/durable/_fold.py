@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from .._core.machine import SessionMachine
-from ..trace._format import End, Header, Line, event_from
+from ..trace._format import VERSION, End, Header, Line, event_from
 from ._account import Account
 from ._store import JournalError
 
@@ -48,6 +48,8 @@ def fold(lines: Iterable[bytes]) -> Folded:
     number = 1
     try:
         header = msgspec.json.decode(whole[0], type=Header)
+        if header.version > VERSION:
+            raise ValueError(f"of version {header.version}, and {VERSION} is the newest known here")
         first = _start(whole)
         machine = SessionMachine(header.settings)
         account = Account(header.settings.config)

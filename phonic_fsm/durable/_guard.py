@@ -13,18 +13,20 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import aiohttp
 import anyio
 import anyio.to_thread
 from livekit import api
 
-from ._dispatch import Errand, to_metadata
+from ._dispatch import dispatch
 from ._judge import ARRIVAL, Judge, is_poisonous
 from ._place import journals
 from ._process import this_process
-from ._store import JournalError, Journals, Status, StoreFailed
+from ._store import Ended, JournalError, Journals, OwnershipLost, Status, StoreFailed
 
 logger = logging.getLogger("phonic_fsm")
 
@@ -39,13 +41,31 @@ LONGEST_ANSWER = 5.0
 _NO_CALLERS = (api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS)
 
 
+class Worker(Protocol):
+    """What a guard wants to know of LiveKit's ``AgentServer``."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no more jobs, and waits for those that it has."""
+
+    @property
+    def active_jobs(self) -> list[Any]:
+        """Its jobs."""
+
+
 class Guard:
     """Watches one place."""
 
-    def __init__(self, store: Journals, livekit: api.LiveKitAPI) -> None:
+    def __init__(
+        self, store: Journals, livekit: api.LiveKitAPI, worker: Worker | None = None
+    ) -> None:
+        """``worker`` is the one in whose process the guard is: when it drains, its calls move."""
         self._store = store
         self._livekit = livekit
         self._judge = Judge()
+        self._moving: set[tuple[str, int]] = set()
+        """Calls that were asked to move, by their journal's name and their lease's number."""
+        self._worker = worker
         self._problems: dict[str, str] = {}
         """What does not work at present, and has been told: by what it is about."""
 
@@ -62,9 +82,20 @@ class Guard:
     async def look(self) -> None:
         """Look at every journal once, and do what there is to do."""
         statuses = await self._ask_store(self._store.statuses) or []
+        if self._worker is not None and self._worker.draining:
+            await self._move(self._worker, statuses)
         async with anyio.create_task_group() as tasks:
             for status in self._judge.due(statuses, time.monotonic()):
                 tasks.start_soon(self._help, status)
+
+    async def _move(self, worker: Worker, statuses: list[Status]) -> None:
+        """Ask the worker's jobs to move their calls, each once."""
+        jobs = {running.job.id for running in worker.active_jobs}
+        for status in statuses:
+            call = status.name, status.number
+            if status.held == "held" and status.holder.job in jobs and call not in self._moving:
+                self._moving.add(call)
+                await self._ask_store(partial(_ask_to_move, self._store, status))
 
     async def _help(self, status: Status) -> None:
         if is_poisonous(status):
@@ -99,12 +130,7 @@ class Guard:
 
     async def _dispatch(self, status: Status) -> None:
         holder = status.holder
-        errand = Errand(status.name, holder.metadata)
-        await self._livekit.agent_dispatch.create_dispatch(
-            api.CreateAgentDispatchRequest(
-                room=holder.room, agent_name=holder.agent_name, metadata=to_metadata(errand)
-            )
-        )
+        await dispatch(self._livekit, status.name, holder, moves=False)
         logger.warning(
             "the process of the call in room %s %s: asking for a successor (journal %s, owner %d)",
             holder.room,
@@ -163,11 +189,11 @@ class Access(NamedTuple):
     api_secret: str
 
 
-async def watch(store: Journals, livekit: Access) -> None:
+async def watch(store: Journals, livekit: Access, worker: Worker | None = None) -> None:
     """Watch until cancelled."""
     logger.info("watching the journals in %s", store.place)
     async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as client:
-        await Guard(store, client).watch()
+        await Guard(store, client, worker).watch()
 
 
 def access(
@@ -192,6 +218,7 @@ def access(
 
 def guard(
     place: str | os.PathLike[str],
+    server: Worker | None = None,
     *,
     url: str | None = None,
     api_key: str | None = None,
@@ -202,7 +229,7 @@ def guard(
     Call it in a worker's main process, and in no job::
 
         if __name__ == "__main__":
-            guard("journals/")
+            guard("journals/", server)
             cli.run_app(server)
 
     If a job's process dies or stands still, LiveKit is asked to dispatch its call again. This guard
@@ -211,6 +238,8 @@ def guard(
 
     Args:
         place: A directory, or Redis's address, as for ``RealtimeModel(journal=...)``.
+        server: The worker's ``AgentServer``. When it drains, on SIGTERM, its calls move to other
+            workers. Without it, it waits for them to end.
         url: LiveKit's server. Default: ``LIVEKIT_URL``.
         api_key: LiveKit's API key. Default: ``LIVEKIT_API_KEY``.
         api_secret: Its secret. Default: ``LIVEKIT_API_SECRET``.
@@ -223,12 +252,17 @@ def guard(
     def run() -> None:
         while True:
             try:
-                asyncio.run(watch(store, livekit))
+                asyncio.run(watch(store, livekit, server))
             except Exception:  # whatever it was: calls must not be left without a guard
                 logger.exception("the guard has failed, and begins anew")
                 time.sleep(1)
 
     threading.Thread(target=run, name="phonic-guard", daemon=True).start()
+
+
+def _ask_to_move(store: Journals, status: Status) -> None:
+    with suppress(Ended, OwnershipLost):
+        store.ask(status.name, status.number, "move")
 
 
 def _in_words(error: Exception) -> str:

@@ -37,7 +37,11 @@ class Judge:
 
     def due(self, statuses: Sequence[Status], now: float) -> list[Status]:
         """The calls without an owner that are to be looked at now. Others are forgotten."""
-        dead = [status for status in statuses if status.held in ("dead", "still")]
+        dead = [
+            status
+            for status in statuses
+            if status.held in ("dead", "still") and not status.handed_over
+        ]
         self._forget_all_but(dead)
         found = []
         for status in dead:

@@ -17,7 +17,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from .._runtime.lease import Verdict
-from ._store import Ended, Holder, Journal, Journals, OwnershipLost, StoreFailed, Taken
+from ._store import Ended, Holder, Journal, Journals, OwnershipLost, StoreFailed, Taken, Wish
 
 logger = logging.getLogger("phonic_fsm")
 
@@ -37,8 +37,10 @@ class Ownership:
         """``journal`` is there already where it was taken over; else the first line begins it."""
         self.name = name
         self._store = store
-        self._holder = holder
+        self.holder = holder
         self._journal = journal
+        self.wish: Wish | None = None
+        """What this process was last asked for."""
         self._is_lost = False
         self._fails = False
         """Whether the store did not work when it was last used, which has been told."""
@@ -63,7 +65,7 @@ class Ownership:
     # -- in the event loop -----------------------------------------------------------------------
 
     async def beat(self) -> Verdict:
-        return await self._ask(lambda journal: journal.beat())
+        return await self._ask(self._beat)
 
     async def check(self) -> Verdict:
         return await self._ask(lambda journal: journal.check())
@@ -84,9 +86,12 @@ class Ownership:
 
     # -- in any thread ---------------------------------------------------------------------------
 
+    def _beat(self, journal: Journal) -> None:
+        self.wish = journal.beat()
+
     def _append(self, lines: bytes) -> None:
         if self._journal is None:
-            self._journal = self._store.begin(self.name, self._holder)
+            self._journal = self._store.begin(self.name, self.holder)
         self._journal.append(lines)
 
     def _try(self, action: Callable[[], None]) -> Verdict:

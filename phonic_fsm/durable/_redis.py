@@ -4,7 +4,8 @@ Each journal has these keys, which begin with ``phonic-fsm:`` and its name:
 
 ``…``
     A hash: who has the journal. The field ``held`` is there until it is handed over, ``open`` until
-    the call is over.
+    the call is over. The fields ``move`` and
+    ``handover`` say which owner was asked for it, and until when.
 ``…:lines``
     A stream with the lines, as many in an entry as were written at once.
 ``…:dispatched:NUMBER``
@@ -35,6 +36,7 @@ from ._process import exists, is_here, kill
 from ._store import (
     HEAD_START,
     LIFETIME,
+    READY_SECONDS,
     STILL_SECONDS,
     Ended,
     Held,
@@ -44,6 +46,7 @@ from ._store import (
     Status,
     StoreFailed,
     Taken,
+    Wish,
     checked_name,
     crashes_so_far,
 )
@@ -133,6 +136,21 @@ _BEAT = """
 local why = disowned(ARGV[1], ARGV[2])
 if why then return why end
 keep()
+for _, wish in ipairs({'handover', 'move'}) do
+    local asked = redis.call('HGET', lease, wish)
+    local owner, till = string.match(asked or '', '(%d+) (.+)')
+    if owner == ARGV[1] and now() < tonumber(till) then return wish end
+end
+return 'done'
+"""
+
+_ASK = """
+local number, wish, seconds = unpack(ARGV)
+local found = redis.call('HGET', lease, 'number')
+if not found then return 'gone' end
+if redis.call('HEXISTS', lease, 'open') == 0 then return 'ended' end
+if found ~= number then return 'lost' end
+redis.call('HSET', lease, wish, string.format('%d %.3f', number, now() + seconds))
 return 'done'
 """
 
@@ -189,7 +207,7 @@ class _Store:
         except (ValueError, TypeError):
             # Their texts may have the address, with its password.
             raise ValueError("the address of Redis cannot be read") from None
-        scripts = (_BEGIN, _TAKE_OVER, _CHECK, _BEAT, _APPEND, _FINISH)
+        scripts = (_BEGIN, _TAKE_OVER, _CHECK, _BEAT, _ASK, _APPEND, _FINISH)
         self._scripts = {code: self.client.register_script(_COMMON + code) for code in scripts}
 
     def ask(self, question: Callable[[], T]) -> T:
@@ -249,8 +267,9 @@ class RedisJournal:
             raise StoreFailed(f"Redis has lost {lost:,} bytes of the journal {self.name}")
         self._size += len(lines)
 
-    def beat(self) -> None:
-        self._run(_BEAT)
+    def beat(self) -> Wish | None:
+        answer = self._run(_BEAT)
+        return answer if answer in ("handover", "move") else None  # type: ignore[return-value]
 
     def check(self) -> None:
         self._run(_CHECK)
@@ -321,6 +340,11 @@ class RedisJournals:
         if said == "works":
             raise Taken(f"the journal {name} has an owner that works")
         return RedisJournal(self._store, name, status.number + 1, holder, int(said))
+
+    def ask(self, name: str, number: int, wish: Wish) -> None:
+        seconds = READY_SECONDS if wish == "handover" else LIFETIME
+        if self._store.run(_ASK, name, number, wish, seconds) == "ended":
+            raise Ended(f"the call of the journal {name} is over")
 
     def read(self, name: str) -> Iterator[bytes]:
         for _, lines in self.read_on(name):
@@ -428,4 +452,7 @@ def _status(name: str, fields: dict[bytes, bytes], left_ms: int, now: float) -> 
     crashes = int(fields[b"crashes"])
     if held in ("still", "dead") and b"held" in fields:
         crashes = crashes_so_far(crashes, max(0.0, now - age - float(fields[b"since"])))
-    return Status(name, int(fields[b"number"]), holder, held, crashes, age)
+    number, asked = int(fields[b"number"]), fields.get(b"handover", b"0 0").split()
+    handed_over = held == "dead" and b"held" not in fields
+    handed_over = handed_over and int(asked[0]) == number and now < float(asked[1])
+    return Status(name, number, holder, held, crashes, age, handed_over)

@@ -90,6 +90,13 @@ class Holder(Struct, frozen=True):
     """The metadata that the first job of this call was dispatched with."""
 
 
+Wish = Literal["move", "handover"]
+"""What an owner is asked: to move its call to another process; and, by a successor that is ready,
+to hand it over."""
+
+READY_SECONDS = 3.0
+"""A successor that is ready says so again within so many seconds."""
+
 Held = Literal["held", "still", "dead", "ended"]
 
 
@@ -110,6 +117,8 @@ class Status(Struct, frozen=True):
     lasted for 10 s begins the count anew, so the first death is 1 in any case."""
     beat_age: float
     """Seconds since the owner's last heartbeat."""
+    handed_over: bool = False
+    """Whether the last owner has handed the journal over to a successor that waits for it."""
 
 
 class Journal(Protocol):
@@ -134,9 +143,9 @@ class Journal(Protocol):
         lost). If the next call begins with the same lines, no line is lost and none is there twice.
         """
 
-    def beat(self) -> None:
-        """Show that the owner works. Called once a second because the event loop says so, so a loop
-        that stands still shows, too."""
+    def beat(self) -> Wish | None:
+        """Show that the owner works, and learn what it is asked. Called once a second because
+        the event loop says so, so a loop that stands still shows, too."""
 
     def check(self) -> None:
         """Raise ``OwnershipLost`` if another process has the journal."""
@@ -180,6 +189,16 @@ class Journals(Protocol):
         Raises:
             Taken: its owner works, or cannot be killed, or another process was faster.
             Ended: the call is over.
+        """
+
+    def ask(self, name: str, number: int, wish: Wish) -> None:
+        """Ask the owner with this number for something; its next heartbeat learns of it.
+
+        A handover is asked for by a successor that is ready. The wish is over after 3 s.
+
+        Raises:
+            Ended: the call is over.
+            OwnershipLost: another process has the journal.
         """
 
     def read(self, name: str) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from phonic_fsm._core import effects, events, memory, timers
 from phonic_fsm._core.context import Context, Settings
 from phonic_fsm._core.history import FunctionCall, FunctionCallOutput, Message
 from phonic_fsm._core.machine import SessionMachine, Step
-from phonic_fsm._core.prompt import OUTCOME_UNKNOWN
+from phonic_fsm._core.prompt import OUTCOME_UNKNOWN, SPOKE_INTO_GAP
 from phonic_fsm._core.states import CONVERSING, State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
@@ -144,6 +144,19 @@ def test_nothing_is_due_of_what_was_open_in_the_process_before(path):
         started = {e.event for e in step.effects if isinstance(e, effects.StartTimer)}
         assert ("grace_over" in started) == (then.state is State.reconnecting)
         assert ("echo_over" in started) == bool(context.typed_sent)
+
+
+@pytest.mark.parametrize(("cause", "told"), [("death", 1), ("move", 0)])
+def test_in_a_move_the_caller_who_speaks_is_not_asked_to_repeat(cause, told):
+    machine = next(
+        machine
+        for path in RECORDED
+        for _, machine in prefixes(path)
+        if machine.state is State.listening and not machine.context.push_to_talk
+    )
+    then = copy_of(machine)
+    then.step(events.TakeOver(cause=cause, lost_for=0.2))
+    assert then.context.held.count(client.AddSystemMessage(SPOKE_INTO_GAP)) == told
 
 
 # -- what is owed to the caller ----------------------------------------------------------------

@@ -155,6 +155,7 @@ THE_END: tuple[Event, ...] = (events.Break("a fault"), events.LeaseLost(), event
 TAKEOVERS: tuple[Event, ...] = (
     events.TakeOver(lost_for=1.0),
     events.TakeOver(lost_for=timers.GRACE),
+    events.TakeOver(cause="move", lost_for=0.2),
     events.TakeOver(lost_for=1.0, repeatable=("weather",)),
 )
 CHECKPOINT = events.Checkpoint(times={}, playing=(), state=None)

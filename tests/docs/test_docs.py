@@ -142,7 +142,7 @@ def traces(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("traces")
 def test_a_pages_command_does_its_work(page, command):
     words = shlex.split(re.split(r"[|>]", command)[0])[1:]
-    if words[0] in ("demo", "simulate", "probe", "guard", "fetch", "watch", "load"):
+    if words[0] in ("demo", "simulate", "probe", "guard", "fetch", "watch", "load", "move"):
         # These take their time, or need a server, and have tests of their own: here, their options
         # must exist.
         missing = [

@@ -146,6 +146,26 @@ def test_a_journal_that_is_handed_over_is_free_at_once(store):
     assert status(store).crashes == 0, "to hand over is no crash"
 
 
+def test_an_owner_learns_what_it_is_asked(store):
+    journal = store.begin("call", ME)
+    assert journal.beat() is None
+    store.ask("call", 1, "move")
+    assert journal.beat() == "move"
+    store.ask("call", 1, "handover")
+    assert journal.beat() == "handover"
+    with pytest.raises(OwnershipLost):
+        store.ask("call", 2, "move")
+    journal.release()
+    assert (status(store).held, status(store).handed_over) == ("dead", True)
+    successor = store.take_over("call", ME)
+    assert successor.beat() is None, "its predecessor was asked"
+    assert (status(store).held, status(store).handed_over) == ("held", False)
+    assert status(store).crashes == 0
+    successor.end()
+    with pytest.raises(Ended):
+        store.ask("call", 2, "move")
+
+
 def test_owners_that_die_early_are_counted(store, own, monkeypatch):
     monkeypatch.setattr(_store, "LASTING_SECONDS", 3600.0)  # on a busy machine, too
     for number in (1, 2, 3):

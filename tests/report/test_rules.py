@@ -184,6 +184,20 @@ def test_a_takeover_shows_for_how_long_nobody_had_the_call(tmp_path):
     assert [(link.start, link.end, link.restored) for link in lost] == [(8.5, 10.3, True)]
 
 
+def test_a_move_is_no_death(tmp_path):
+    moved: list[Told] = [
+        (10.0, TakeOver(cause="move", lost_for=0.2)),
+        (10.1, UpdateSession(instructions="Be brief.", tools=(WEATHER,), items=())),
+        (10.2, ConnectionOpened(0.1)),
+        (10.3, server.ConversationReconnected()),
+        *assistant(10.5, "Here I am. "),
+    ]
+    told = [*TALK, (9.8, RoundTrip(0.02)), *moved]
+    assert found_in(tmp_path, told) == [
+        ("moved", "The call moved to another process in 200 ms", "note")
+    ]
+
+
 def test_a_slow_network_is_found_once_for_each_stretch(tmp_path):
     trips: list[Told] = [
         (4.0 + number, RoundTrip(seconds)) for number, seconds in enumerate((0.1, 0.8, 0.9, 0.1))

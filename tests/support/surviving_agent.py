@@ -24,6 +24,7 @@ from livekit.agents import (
 )
 
 from phonic_fsm import RealtimeModel
+from phonic_fsm.durable import guard
 
 
 def note(line: str) -> None:
@@ -66,6 +67,7 @@ class Clerk(Agent):
 
 
 server = AgentServer()
+server.once("worker_started", lambda: guard(os.environ["PHONIC_FSM_JOURNAL"], server))
 
 
 @server.rtc_session()

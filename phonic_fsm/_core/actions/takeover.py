@@ -42,7 +42,8 @@ def take_stock(context: Context, event: events.TakeOver) -> None:
     """Close what was open, keep what was heard, and note what the caller is still owed."""
     context.arrival = "awaited"
     cut_off = context.generation is not None or context.opening == "awaited"
-    spoken_into_gap = context.caller_speaks
+    # In a move, what the caller says meanwhile is sent later.
+    spoken_into_gap = context.caller_speaks and event.cause == "death"
     end_turn(context, interrupted=True)
     drop_unclaimed(context)
     end_caller_speech(context)

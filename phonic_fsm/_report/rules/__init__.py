@@ -18,7 +18,7 @@ from .caller import CallerBehind, DeafAtStart, MicrophoneGone, NotHeard, WrongRa
 from .connection import LostAudio, Outage, SlowNetwork, SlowStart
 from .ending import CutOffByClose, EndedByError, EndedByPhonic, NotClosed, Warned
 from .interruptions import CutIn, CutOffAtStart, DroppedAnswer, Echo, ManyInterruptions
-from .process import HeldUp, TakenOver
+from .process import HeldUp, Moved, TakenOver
 from .rule import Rule as Rule
 from .silence import Silence
 from .tools import CalledAgain, NoOutput, ToolFailed
@@ -45,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     CallerBehind(),
     DeafAtStart(),
     TakenOver(),
+    Moved(),
     HeldUp(),
     SlowStart(),
     Outage(),

@@ -8,7 +8,7 @@ from phonic_fsm._core.outgoing import KEPT_UNTIL_RESUMED_MS
 from phonic_fsm._core.states import State
 
 from ..findings import Finding, overlap
-from ..lanes import GONE, Lanes, Link
+from ..lanes import GONE, MOVED, Lanes, Link
 from ..numbers import count, duration
 from .rule import Rule, Seconds
 
@@ -83,7 +83,7 @@ class Outage(Rule, frozen=True, kw_only=True):
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for link in lanes.connection:
-            if link.kind == "lost" and link.cause != GONE:
+            if link.kind == "lost" and link.cause not in (GONE, MOVED):
                 missing = (
                     f"no connection for {duration(link.end - link.start)}"
                     if link.restored

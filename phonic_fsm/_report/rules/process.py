@@ -28,6 +28,24 @@ class TakenOver(Rule, frozen=True, kw_only=True):
             )
 
 
+class Moved(Rule, frozen=True, kw_only=True):
+    """The process that had the call handed it over to another one."""
+
+    name = "moved"
+    severities = ("note",)
+    looks_for = "the call moves to another process, as in a deploy"
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for span in lanes.moves:
+            took = duration(span.end - span.start)
+            yield self.found(
+                f"The call moved to another process in {took}",
+                "The process that had the call handed it over. What the caller said meanwhile "
+                "reached Phonic later. From here on, the steps are those of another process.",
+                span,
+            )
+
+
 class HeldUp(Rule, frozen=True, kw_only=True):
     """Something in the process blocked its event loop."""
 

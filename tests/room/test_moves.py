@@ -1,0 +1,123 @@
+"""A call moves to another worker, and the caller hears nothing of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anyio
+import pytest
+from support import commands
+from support.redis_server import RedisServer
+from support.rooms import PATIENCE, greeted, said
+from support.takeovers import SCENARIO, House
+
+from phonic_fsm._wire import client
+
+pytestmark = pytest.mark.anyio
+
+ON_ONE_HOST = pytest.mark.parametrize("house", ["directory"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=["directory", "redis"])
+async def house(request, livekit, phonic_port, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("house")
+    if request.param == "directory":
+        async with House(livekit, str(folder / "journals"), folder, phonic_port) as house:
+            await house.open()
+            yield house
+        return
+    with RedisServer(folder / "redis") as redis:
+        async with House(livekit, redis.url, folder, phonic_port) as house:
+            await house.open()
+            yield house
+
+
+@pytest.fixture
+async def guest(house, call):
+    return await call(agent_name="clerk")
+
+
+async def moved(house, call, folder, number=2):
+    """The call has moved: one agent is left, the journal replays, and no process has died."""
+    await house.until_taken_over(call, number)
+    await call.until(
+        lambda: sum(not stay.left for stay in call.stays) == 1, "the old agent's leave"
+    )
+    with anyio.fail_after(PATIENCE):
+        while "conversation_reconnected" not in house.replays(call, folder):  # noqa: ASYNC110
+            await anyio.sleep(0.1)
+    lines = map(json.loads, (folder / "journal.jsonl").read_text().splitlines()[1:])
+    seams = [line["event"] for line in lines if line["event"]["type"] == "take_over"]
+    assert [seam.get("cause") for seam in seams] == ["move"] * (number - 1)
+    assert house.status(call).crashes == 0
+    return seams
+
+
+async def asks_and_is_answered(call):
+    await call.say("Where can we sit?")
+    await call.until_answer()
+    await call.until_quiet()
+
+
+async def test_a_move_is_asked_for_by_the_command(house, simulate, guest, tmp_path):
+    phonic = await simulate(SCENARIO)
+    await greeted(guest)
+    result = await anyio.to_thread.run_sync(commands.run, "move", guest.room.name, house.place)
+    assert result.returncode == 0, result.stderr
+    await moved(house, guest, tmp_path)
+    await asks_and_is_answered(guest)
+    [conversation] = phonic.conversations
+    asked = [m for m in conversation.received if isinstance(m, client.GenerateReply)]
+    assert len(asked) == 1, "the greeting: nobody is asked to go on"
+    assert said(guest)[0] == ("agent", "Welcome to the house.")
+    assert ("caller", "Where can we sit?") in said(guest)
+
+
+async def test_what_the_caller_says_in_the_move_is_heard(house, simulate, guest, tmp_path):
+    phonic = await simulate(SCENARIO)
+    await greeted(guest)
+    status = house.status(guest)
+    house.store.ask(status.name, status.number, "move")
+    # It moves while nobody speaks; as soon as it does, the caller begins.
+    await house.until_taken_over(guest)
+    await asks_and_is_answered(guest)
+    await moved(house, guest, tmp_path)
+    assert ("caller", "Where can we sit?") in said(guest)
+    assert len(phonic.conversations) == 1
+
+
+async def test_a_worker_that_ends_has_no_calls_left(house, simulate, guest, call, tmp_path):
+    phonic = await simulate(SCENARIO)
+    await greeted(guest)
+    worker = house.worker_of(guest)
+    worker.terminate()
+    with anyio.fail_after(60):
+        assert await worker.ended() == 0
+    await moved(house, guest, tmp_path)
+    await asks_and_is_answered(guest)
+    assert len(phonic.conversations) == 1
+    house.workers.remove(worker)
+    await house.employ()
+
+
+@ON_ONE_HOST
+async def test_a_worker_that_cannot_read_the_journal_declines(house, simulate, guest):
+    """As if the call's process was of a newer version: the call stays, and goes on."""
+    await simulate(SCENARIO)
+    await greeted(guest)
+    status = house.status(guest)
+    journal = Path(house.place) / status.name / "journal.jsonl"
+    with journal.open("r+b") as file:
+        line = file.readline()
+        file.seek(line.index(b'"version":1'))
+        file.write(b'"version":9')
+    house.store.ask(status.name, status.number, "move")
+    await asks_and_is_answered(guest)
+    with anyio.fail_after(PATIENCE):
+        while "stays where it is" not in house.log:  # noqa: ASYNC110
+            await anyio.sleep(0.1)
+    await asks_and_is_answered(guest)
+    assert house.status(guest).number == 1
+    assert house.status(guest).held == "held"
+    assert len([stay for stay in guest.stays if not stay.left]) == 1
