@@ -66,9 +66,13 @@ def test_a_redacted_call_tells_the_same_but_what_its_words_told(trace, tmp_path)
     assert [(one.rule, one.severity) for one in found_in(redacted)] == kept
 
 
+IN_ROOMS = {"moved"}
+"""Rules for what takes a LiveKit room to happen: they are tried on written steps alone."""
+
+
 def test_a_recorded_call_shows_each_rule():
     """The page about findings names it; it is made from the rules and the same table."""
-    assert {kind.rule for kind in WRONG} == {rule.name for rule in RULES}
+    assert {kind.rule for kind in WRONG} == {rule.name for rule in RULES} - IN_ROOMS
 
 
 @pytest.mark.parametrize("trace", sorted(NAMES))

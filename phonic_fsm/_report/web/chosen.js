@@ -8,6 +8,7 @@
     connection: "what the connection has shown",
     attempts: "failed attempts to connect",
     refusals: "refusals by a busy Phonic",
+    chance: "random number of the last one",
     complaint: "error that a close may follow",
     held: "messages held",
     microphone: "caller's microphone",
