@@ -122,6 +122,7 @@ async def test_a_successor_to_a_killed_owner_is_asked_for_once(
     assert json.loads(dispatch.metadata) == {
         "phonic_fsm_journal": "call",
         "metadata": "from the first job",
+        "moves": False,
     }
     assert errand_in(dispatch.metadata) == Errand("call", "from the first job")
     [said] = [r.message for r in caplog.records if r.name == "phonic_fsm"]
