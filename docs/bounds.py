@@ -277,9 +277,8 @@ BOUNDS = {
 BOUND_NOTHING = {
     "phonic_fsm._runtime.fence.MOST_THROWN_OUT": "when a conversation is another process's",
     "phonic_fsm.durable._directory.LONGEST_DYING": "how long a killed owner may take to be gone",
-    "phonic_fsm._adapter.moving.LONGEST_ANSWER": "how long LiveKit's server is waited for",
     "phonic_fsm._adapter.recovery.LONGEST_HANDOVER": "how long a successor waits for its call",
-    "phonic_fsm.durable._guard.LONGEST_ANSWER": "how long a guard waits for LiveKit's server",
+    "phonic_fsm.durable._dispatch.LONGEST_ANSWER": "how long LiveKit's server is waited for",
     "phonic_fsm.durable._store.LONGEST_NAME": "how a journal is named",
     "phonic_fsm._adapter.config.MOST_IN_AUTO_MODE": "a rule of Phonic's for an option",
     "phonic_fsm._core.states.LONGEST": "after which time a state is named in the log",

@@ -16,7 +16,7 @@ from livekit import api
 from livekit.agents import JobContext, get_job_context
 
 from .._runtime.fence import Task
-from ..durable._dispatch import dispatch
+from ..durable._dispatch import LONGEST_ANSWER, dispatch
 from ..durable._ownership import Ownership
 
 logger = logging.getLogger("phonic_fsm")
@@ -33,9 +33,6 @@ call moves in any case."""
 
 REST = 0.4
 """For so many seconds nobody has spoken when the call moves."""
-
-LONGEST_ANSWER = 5.0
-"""How long (s) LiveKit's server may take to answer."""
 
 
 class Mover:
@@ -93,8 +90,10 @@ class Mover:
             self._gives_up_at, self._asks_at = None, now + AGAIN
             logger.warning(
                 "the call in room %s stays here: no successor was ready within %g s (journal %s)",
-                self._ownership.holder.room, ARRIVAL, self._ownership.name,
-            )  # fmt: skip
+                self._ownership.holder.room,
+                ARRIVAL,
+                self._ownership.name,
+            )
         if self._gives_up_at is None and now >= self._asks_at:
             self._gives_up_at = now + ARRIVAL
             self._start(self._dispatch)

@@ -197,11 +197,10 @@ async def _show_that_it_starts(ownership: Ownership) -> None:
 
 
 def _take_over(store: Journals, name: str, holder: Holder) -> tuple[Journal, Folded, float, bool]:
-    status = next((one for one in store.statuses() if one.name == name), None)
-    if status is not None and status.held == "held":
+    status = store.status(name)
+    if status.held == "held":
         raise Taken(f"the journal {name} has an owner that works")
-    beat = time.time() - status.beat_age if status is not None else 0.0
-    moved = status is not None and status.handed_over
+    beat = time.time() - status.beat_age
     journal = store.take_over(name, holder)
     try:
         folded = fold(store.read(name))
@@ -214,7 +213,7 @@ def _take_over(store: Journals, name: str, holder: Holder) -> tuple[Journal, Fol
     died = max(beat, folded.started.timestamp() + folded.last)
     if not folded.is_complete:
         logger.warning("the journal %s is not complete; the call goes on from what it has", name)
-    return journal, folded, died, moved
+    return journal, folded, died, status.handed_over
 
 
 async def find_and_take_over(
@@ -287,7 +286,7 @@ async def _wait_for(
                 if time.monotonic() >= until:
                     raise
             await anyio.sleep(LOOK_EVERY)
-    except BaseException:
+    except BaseException:  # whatever ends the wait, the job's end included
         overheard.stop(0.0)
         raise
 

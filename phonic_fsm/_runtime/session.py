@@ -149,7 +149,7 @@ class SessionRuntime:
         self._fence: Fence | None = None
         self._make_connection: Callable[..., Connection] = Connection
         if lease is not None:
-            self._fence = Fence(lease, self._to_run.put_nowait, self._lose_call, on_look)
+            self._fence = Fence(lease, self.start, self._lose_call, on_look)
             self._make_connection = partial(FencedConnection, self._fence)
         self._fault: BaseException | None = None
         """What has failed in this package; the session ends with it."""

@@ -262,6 +262,11 @@ class DirectoryJournals:
         self._leases = {status.name: self._leases[status.name] for status in found}
         return found
 
+    def status(self, name: str) -> Status:
+        folder = self._folder(name)
+        with _failing_clearly(name):
+            return _status(folder, self._known_lease(folder))
+
     def _known_lease(self, folder: Path) -> Lease:
         found = os.stat(folder / LEASE)
         file = found.st_ino, found.st_mtime_ns

@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from ._store import Holder
 
+LONGEST_ANSWER = 5.0
+"""How long (s) LiveKit's server may take to answer."""
+
 
 class Errand(Struct, frozen=True):
     """The metadata of such a job, as JSON."""

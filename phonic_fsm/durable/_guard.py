@@ -22,7 +22,7 @@ import anyio
 import anyio.to_thread
 from livekit import api
 
-from ._dispatch import dispatch
+from ._dispatch import LONGEST_ANSWER, dispatch
 from ._judge import ARRIVAL, Judge, is_poisonous
 from ._place import journals
 from ._process import this_process
@@ -34,9 +34,6 @@ T = TypeVar("T")
 
 CLEARING = 60.0
 """Seconds between two removals of journals whose lifetime is over."""
-
-LONGEST_ANSWER = 5.0
-"""How long (s) LiveKit's server may take to answer."""
 
 _NO_CALLERS = (api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS)
 

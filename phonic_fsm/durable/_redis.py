@@ -379,6 +379,12 @@ class RedisJournals:
     def statuses(self) -> list[Status]:
         return [status for status in self._statuses(self._names()) if status is not None]
 
+    def status(self, name: str) -> Status:
+        [found] = self._statuses([name])
+        if found is None:
+            raise NoJournal(f"there is no journal {name}")
+        return found
+
     def may_dispatch(self, name: str, number: int, seconds: float) -> bool:
         client, mark = self._store.client, key(name, f"dispatched:{number}")
         self._must_exist(name)

@@ -208,6 +208,9 @@ class Journals(Protocol):
     def statuses(self) -> list[Status]:
         """Every journal in the store."""
 
+    def status(self, name: str) -> Status:
+        """One journal. Who waits for it asks often, and the store may hold a whole fleet's."""
+
     def may_dispatch(self, name: str, number: int, seconds: float) -> bool:
         """Whether the caller may send a successor to this journal at this number.
 

@@ -21,6 +21,8 @@ def lines(store, name="call"):
 
 def status(store, name="call"):
     [found] = [status for status in store.statuses() if status.name == name]
+    alone = store.status(name)
+    assert (alone.name, alone.number, alone.holder) == (found.name, found.number, found.holder)
     return found
 
 
@@ -58,6 +60,8 @@ def test_a_name_that_is_not_there_is_an_error_and_leads_nowhere(store, name):
         list(store.read(name))
     with pytest.raises(NoJournal):
         store.may_dispatch(name, 1, 5)
+    with pytest.raises(NoJournal):
+        store.status(name)
 
 
 def test_an_empty_store_has_no_journals(store):

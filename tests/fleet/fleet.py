@@ -14,8 +14,8 @@ from fleet.store import Store
 
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.states import CONVERSING
+from phonic_fsm.durable._dispatch import LONGEST_ANSWER
 from phonic_fsm.durable._fold import Folded
-from phonic_fsm.durable._guard import LONGEST_ANSWER
 from phonic_fsm.durable._judge import ARRIVAL, Judge, is_poisonous
 from phonic_fsm.durable._redis import RedisJournals
 from phonic_fsm.durable._store import Holder, JournalError, Status, StoreFailed
