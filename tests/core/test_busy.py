@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.machines import conversing
 
 from phonic_fsm._core import effects, events, timers
 from phonic_fsm._core.context import Settings
@@ -14,16 +15,7 @@ TURNED_AWAY = events.ConnectFailed("HTTP 429", chance=0.5, busy=True)
 
 
 def connected():
-    machine = SessionMachine(Settings(id_seed="seed", max_retries=3))
-    for event in (
-        events.Open(),
-        events.UpdateSession(instructions="Be kind.", tools=()),
-        events.ConnectionOpened(),
-        phonic.ConversationCreated("conv_1"),
-        phonic.ReadyToStartConversation(),
-    ):
-        machine.step(event)
-    return machine
+    return conversing(Settings(id_seed="seed", max_retries=3))
 
 
 def pause(step):

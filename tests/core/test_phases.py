@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from support.machines import conversing
 
 from phonic_fsm._core import effects, events
 from phonic_fsm._core.actions.choices import settle
@@ -17,19 +18,6 @@ from phonic_fsm._wire import client, server
 from phonic_fsm._wire.config import ConfigOptions, InlineTool
 
 SETTINGS = Settings(id_seed="seed")
-
-
-def conversing() -> SessionMachine:
-    machine = SessionMachine(SETTINGS)
-    for event in (
-        events.Open(),
-        events.UpdateSession(instructions="Be kind.", tools=(), items=()),
-        events.ConnectionOpened(),
-        server.ConversationCreated("conv_1"),
-        server.ReadyToStartConversation(),
-    ):
-        machine.step(event)
-    return machine
 
 
 @pytest.mark.parametrize(("open_", "speaks", "pending"), [*product([True, False], repeat=3)])
@@ -52,7 +40,7 @@ def test_the_rule_is_the_one_that_the_design_names():
 
 
 def test_an_answer_without_words_so_far_is_not_taken_for_one_that_has_not_begun():
-    machine = conversing()
+    machine = conversing(SETTINGS)
     machine.step(server.AssistantStartedSpeaking())
     machine.step(server.AudioChunk(b"\0\0" * 480))
     [closed, opened] = (
@@ -66,7 +54,7 @@ def test_an_answer_without_words_so_far_is_not_taken_for_one_that_has_not_begun(
 
 
 def test_a_call_that_a_reset_takes_back_is_answered_and_not_handed_over():
-    machine = conversing()
+    machine = conversing(SETTINGS)
     machine.step(events.UpdateOptions(config=ConfigOptions(voice_id="ann")))
     step = machine.step(server.ToolCall("c1", "weather"))
     [sent] = [effect.message for effect in step.effects if isinstance(effect, effects.Send)]
@@ -79,7 +67,7 @@ def test_a_call_that_a_reset_takes_back_is_answered_and_not_handed_over():
 
 
 def test_what_was_on_its_way_at_a_reset_opens_no_turn():
-    machine = conversing()
+    machine = conversing(SETTINGS)
     machine.step(server.AssistantStartedSpeaking())
     machine.step(events.UpdateOptions(config=ConfigOptions(voice_id="ann")))
     assert machine.state is State.ready
@@ -91,7 +79,7 @@ def test_what_was_on_its_way_at_a_reset_opens_no_turn():
 
 
 def test_a_refused_prompt_and_another_change_in_its_tick_are_one_reset():
-    machine = conversing()
+    machine = conversing(SETTINGS)
     machine.step(events.UpdateInstructions("Be brief."))
     machine.step(events.ChangesDue())
     machine.step(server.AssistantStartedSpeaking())
@@ -122,7 +110,7 @@ def transcribe(machine: SessionMachine, text: str) -> None:
 
 
 def test_an_echo_that_comes_when_the_caller_has_spoken_is_no_transcript():
-    machine = conversing()
+    machine = conversing(SETTINGS)
     typed(machine, "Hello.")
     machine.step(server.UserStartedSpeaking())
     machine.step(server.UserFinishedSpeaking())
@@ -132,7 +120,7 @@ def test_an_echo_that_comes_when_the_caller_has_spoken_is_no_transcript():
 
 
 def test_an_echo_that_comes_after_the_answer_to_an_earlier_request_is_no_transcript():
-    machine = conversing()
+    machine = conversing(SETTINGS)
     machine.step(events.GenerateReply("reply_0"))
     typed(machine, "Hello.")
     machine.step(server.AssistantStartedSpeaking())
@@ -145,7 +133,7 @@ def test_an_echo_that_comes_after_the_answer_to_an_earlier_request_is_no_transcr
 
 
 def test_each_of_two_typed_texts_may_come_back():
-    machine = conversing()
+    machine = conversing(SETTINGS)
     typed(machine, "Hello.")
     typed(machine, "And you?")
     transcribe(machine, "Hello.")
@@ -154,7 +142,7 @@ def test_each_of_two_typed_texts_may_come_back():
 
 
 def test_typed_text_that_is_sent_again_after_an_outage_may_come_back_from_then_on():
-    machine = conversing()
+    machine = conversing(SETTINGS)
     typed(machine, "Hello.")
     unsent = client.GenerateReply(user_message="Hello.")
     machine.step(events.ConnectionClosed(1006, unsent=(unsent,)))
@@ -167,7 +155,7 @@ def test_typed_text_that_is_sent_again_after_an_outage_may_come_back_from_then_o
 
 
 def test_a_tool_call_that_crosses_with_the_request_is_no_answer_to_what_was_typed():
-    machine = conversing()
+    machine = conversing(SETTINGS)
     typed(machine, "Hello.")
     machine.step(server.ToolCall("c1", "weather"))
     transcribe(machine, "Hello.")
@@ -175,7 +163,7 @@ def test_a_tool_call_that_crosses_with_the_request_is_no_answer_to_what_was_type
 
 
 def test_a_caller_who_says_later_what_was_typed_is_heard():
-    machine = conversing()
+    machine = conversing(SETTINGS)
     sent = typed(machine, "Hello.")
     [echo] = [e for e in sent if isinstance(e, effects.StartTimer) and e.event == "echo_over"]
     assert echo.seconds == machine.context.settings.reply_timeout

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.machines import conversing
 from support.record_traces import TRACES
 
 from phonic_fsm._core import effects, events, memory, timers
@@ -170,15 +171,8 @@ def newest(machine: SessionMachine) -> str:
 
 
 def machine_in(*more: events.Event) -> SessionMachine:
-    machine = SessionMachine(Settings(id_seed="seed"))
-    beginning: list[events.Event] = [
-        events.Open(),
-        events.UpdateSession(instructions="Be kind.", tools=(), items=()),
-        events.ConnectionOpened(),
-        phonic.ConversationCreated("conv_1"),
-        phonic.ReadyToStartConversation(),
-    ]
-    for event in (*beginning, *more):
+    machine = conversing(Settings(id_seed="seed"))
+    for event in more:
         machine.step(event)
     return machine
 

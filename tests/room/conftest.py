@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 from livekit import api
+from support.redis_server import RedisServer
 from support.rooms import EXAMPLES, PATIENCE, TRIAL
+from support.takeovers import House
 
 from phonic_fsm.testing import (
     AgentWorker,
@@ -153,3 +155,21 @@ async def server_api(livekit: LiveKitServer) -> AsyncIterator[api.LiveKitAPI]:
     """LiveKit's own API, for what a server's owner does."""
     async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as server_api:
         yield server_api
+
+
+@pytest.fixture(scope="module", params=["directory", "redis"])
+async def house(
+    request: pytest.FixtureRequest,
+    livekit: LiveKitServer,
+    phonic_port: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[House]:
+    """Two workers and a guard, with journals in a directory or in Redis."""
+    folder = tmp_path_factory.mktemp("house")
+    async with AsyncExitStack() as stack:
+        place = str(folder / "journals")
+        if request.param == "redis":
+            place = stack.enter_context(RedisServer(folder / "redis")).url
+        house = await stack.enter_async_context(House(livekit, place, folder, phonic_port))
+        await house.open()
+        yield house

@@ -8,29 +8,12 @@ from pathlib import Path
 import anyio
 import pytest
 from support import commands
-from support.redis_server import RedisServer
 from support.rooms import PATIENCE, greeted, said
-from support.takeovers import SCENARIO, House
+from support.takeovers import ON_ONE_HOST, SCENARIO
 
 from phonic_fsm._wire import client
 
 pytestmark = pytest.mark.anyio
-
-ON_ONE_HOST = pytest.mark.parametrize("house", ["directory"], indirect=True)
-
-
-@pytest.fixture(scope="module", params=["directory", "redis"])
-async def house(request, livekit, phonic_port, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("house")
-    if request.param == "directory":
-        async with House(livekit, str(folder / "journals"), folder, phonic_port) as house:
-            await house.open()
-            yield house
-        return
-    with RedisServer(folder / "redis") as redis:
-        async with House(livekit, redis.url, folder, phonic_port) as house:
-            await house.open()
-            yield house
 
 
 @pytest.fixture

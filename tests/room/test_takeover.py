@@ -12,31 +12,14 @@ import signal
 import anyio
 import pytest
 from livekit import api
-from support.redis_server import RedisServer
 from support.rooms import PATIENCE, greeted, phonic_process, said
-from support.takeovers import SCENARIO, House, heard_again
+from support.takeovers import ON_ONE_HOST, SCENARIO, heard_again
 
 from phonic_fsm._wire import client
 from phonic_fsm.simulator import Call
 from phonic_fsm.testing import Scenario, Turn
 
 pytestmark = pytest.mark.anyio
-
-ON_ONE_HOST = pytest.mark.parametrize("house", ["directory"], indirect=True)
-
-
-@pytest.fixture(scope="module", params=["directory", "redis"])
-async def house(request, livekit, phonic_port, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("house")
-    if request.param == "directory":
-        async with House(livekit, str(folder / "journals"), folder, phonic_port) as house:
-            await house.open()
-            yield house
-        return
-    with RedisServer(folder / "redis") as redis:
-        async with House(livekit, redis.url, folder, phonic_port) as house:
-            await house.open()
-            yield house
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from livekit.agents import llm
+from support.machines import conversing
 from support.scripted import PATIENCE, SILENCE, conversation, read, settle
 from websockets.frames import Frame, Opcode
 
@@ -43,16 +44,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def machine() -> SessionMachine:
     """One whose conversation is open."""
-    machine = SessionMachine(Settings(id_seed="seed"))
-    for event in (
-        events.Open(),
-        events.UpdateSession(instructions="Be kind.", tools=()),
-        events.ConnectionOpened(),
-        phonic.ConversationCreated("conv_1"),
-        phonic.ReadyToStartConversation(),
-    ):
-        machine.step(event)
-    return machine
+    return conversing(Settings(id_seed="seed"))
 
 
 def warnings(step):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from livekit.agents import APIConnectOptions
+from support.machines import conversing
 from support.scripted import SILENCE, Emitted, Peer, PhonicServer, conversation, settle
 
 from phonic_fsm import ConnectionFailed, State
@@ -192,14 +193,6 @@ def pauses(machine: SessionMachine, lost: events.ConnectionClosed) -> list[float
 
 
 def test_the_pauses_grow():
-    machine = SessionMachine(Settings(id_seed="seed", max_retries=3, retry_interval=2.0))
-    for event in (
-        events.Open(),
-        events.UpdateSession(instructions="Be kind.", tools=()),
-        events.ConnectionOpened(),
-        phonic.ConversationCreated("conv_1"),
-        phonic.ReadyToStartConversation(),
-    ):
-        machine.step(event)
+    machine = conversing(Settings(id_seed="seed", max_retries=3, retry_interval=2.0))
     lost = events.ConnectionClosed(1006)
     assert pauses(machine, lost) == [0.0, 0.5, 1.0, 2.0]

@@ -12,6 +12,7 @@ from subprocess import DEVNULL
 from typing import IO
 
 import anyio
+import pytest
 from anyio.abc import Process
 
 from phonic_fsm.durable import Journals, Status, journals
@@ -29,6 +30,10 @@ SCENARIO = Scenario(
     replies=("Welcome to the house.", "The garden is free."),
     turns=(Turn(caller="Where can we sit?", assistant=LONG),),
 )
+
+
+ON_ONE_HOST = pytest.mark.parametrize("house", ["directory"], indirect=True)
+"""For what depends on the place of the journals in nothing."""
 
 
 class House:
