@@ -63,7 +63,7 @@ class RunningCall:
     @property
     def seconds(self) -> float:
         """How far the session has come."""
-        return self._lanes.lanes().seconds
+        return self._lanes.seconds
 
     def standing(self) -> Standing:
         """Where the session stands; if the replay has diverged, not what it waits for."""

@@ -1,0 +1,204 @@
+"""All lanes of a call, made of its steps."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field, structs
+
+from phonic_fsm._core import events
+from phonic_fsm._core.context import Settings
+from phonic_fsm._core.events import name_of
+from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
+from phonic_fsm.trace._format import Line, PassedAudio
+
+from ..changes import Change, ChangesBuilder
+from ..end import End, EndBuilder
+from .answers import AnswerLane
+from .caller import CallerAudio, CallerLane, CallerSpeech
+from .connection import ConnectionLane, Link
+from .hearing import AssistantSpeech, Heard
+from .observed import ObservedLane, Playback
+from .process import ProcessLane, RoundTrip
+from .requests import RequestLane
+from .span import Span, StateSpan, ended, enter, until
+from .tools import ToolCall, ToolLane
+from .trouble import Trouble, TroubleLane
+
+_TAKE_OVER = name_of(events.TakeOver)
+
+
+class Lanes(Struct, kw_only=True):
+    seconds: float = 0.0
+    states: list[StateSpan] = field(default_factory=list)
+    caller: list[CallerSpeech] = field(default_factory=list)
+    caller_audio: list[CallerAudio] = field(default_factory=list)
+    """Without a gap, from the first second that was told of; empty where a trace tells of none."""
+    typed: bool = False
+    """Whether the caller, or the agent in the caller's name, has written instead of spoken."""
+    assistant: list[AssistantSpeech] = field(default_factory=list)
+    tools: list[ToolCall] = field(default_factory=list)
+    connection: list[Link] = field(default_factory=list)
+    playback: list[Playback] = field(default_factory=list)
+    """Empty if nobody observed it; ``assistant`` is calculated."""
+    moves: list[Span] = field(default_factory=list)
+    """From when a process handed the call over until another one had it."""
+    takeovers: list[Span] = field(default_factory=list)
+    """When nobody had the call: from the last sign of one process until another took it over."""
+    trips: list[RoundTrip] = field(default_factory=list)
+    held_up: list[Span] = field(default_factory=list)
+    """When something held the event loop up."""
+    troubles: list[Trouble] = field(default_factory=list)
+    failed_replies: list[Trouble] = field(default_factory=list)
+    empty_answers: list[Span] = field(default_factory=list)
+    """Turns of the assistant that ended without a sound, a word or a call."""
+    stalled_answers: list[Span] = field(default_factory=list)
+    """Answers of which neither more came nor the end, from what came last of them."""
+    announced: list[Span] = field(default_factory=list)
+    """From the beginning of an answer, as Phonic told it, until its first audio or its end."""
+    open_answers: list[Span] = field(default_factory=list)
+    """Answers from their first audio, as it came, until nothing more of them was awaited."""
+    untaken: list[Trouble] = field(default_factory=list)
+    """Audio of the assistant that LiveKit did not read, and why."""
+    requests: list[Span] = field(default_factory=list)
+    """Replies that the agent asked for, until they began or were given up."""
+    handoffs: list[Span] = field(default_factory=list)
+    """When another agent took over."""
+    excused: list[float] = field(default_factory=list)
+    """When no answer was due any more: the assistant chose not to respond, or the caller's turn
+    was withdrawn."""
+    withdrawn: list[Span] = field(default_factory=list)
+    """The caller's turns that Phonic took back: there had been no speech in them."""
+    redacted: bool = False
+    """Whether what was said, and what tools were called with, is hidden behind placeholders."""
+    welcome: bool = False
+    """Whether the assistant was to speak first."""
+    goodbye: float | None = None
+    """When the assistant ended the conversation of its own accord."""
+    discarded: list[Span] = field(default_factory=list)
+    """Audio of the assistant that arrived after the session had interrupted the turn."""
+    lost_audio_is_measured: bool = False
+    """Whether the caller's audio that outages lost was measured, and not calculated."""
+    changes: list[Change] = field(default_factory=list)
+    agent: list[StateSpan] = field(default_factory=list)
+    """What LiveKit takes the agent to be doing, where it was observed."""
+    end: End | None = None
+    """``None`` if the trace ends before the session is closed."""
+    observed: bool = False
+    """Whether an ``AgentSession`` was observed: without, nothing is known of playback, of when
+    tools ran, and of LiveKit's reason for the end."""
+
+
+class LaneBuilder:
+    """Takes the steps and gives the lanes."""
+
+    def __init__(self, settings: Settings, *, redacted: bool = False) -> None:
+        rate, sample_bytes = SAMPLING[settings.config.output_format or DEFAULT_FORMAT]
+        self._redacted = redacted
+        self._welcome = (
+            bool(settings.config.welcome_message)
+            or settings.config.generate_welcome_message is True
+        )
+        self._seconds = 0.0
+        self._states: list[StateSpan] = []
+        self._answers = AnswerLane(rate * sample_bytes)
+        self._connection = ConnectionLane()
+        self._caller = CallerLane()
+        self._observed = ObservedLane()
+        self._tools = ToolLane()
+        self._requests = RequestLane()
+        self._process = ProcessLane()
+        self._trouble = TroubleLane()
+        self._end = EndBuilder()
+        self._changes = ChangesBuilder(settings)
+
+    def take_audio(self, passed: PassedAudio) -> None:
+        """Take a step in its condensed form."""
+        self._seconds = max(self._seconds, passed.t)
+        self._connection.pass_time(passed.t)
+        self._answers.take_audio(passed)
+
+    def take(self, line: Line) -> None:
+        if line.event["type"] == _TAKE_OVER:
+            self._take_over(line)
+        self._seconds = max(self._seconds, line.t)
+        self._answers.take(line)
+        if line.event["type"] == "audio_chunk" and line.source == line.target:
+            self._connection.pass_time(line.t)
+            return  # nearly all of a call's steps, and no other lane's matter
+        enter(self._states, line, line.target)
+        self._connection.take(line)
+        self._caller.take(line)
+        self._observed.take(line)
+        self._tools.take(line)
+        self._requests.take(line)
+        self._process.take(line)
+        self._trouble.take(line)
+        self._end.take(line)
+        self._changes.take(line)
+
+    @property
+    def seconds(self) -> float:
+        """How far the call has come."""
+        return self._seconds
+
+    @property
+    def heard(self) -> list[Heard]:
+        """The audio beside the trace that was heard, in order; the last of it may be to come."""
+        return self._answers.hearing.heard
+
+    def lanes(self) -> Lanes:
+        """The lanes up to the last step. What is still going on then ends with it.
+
+        More steps may be taken afterwards, and the lanes be asked for again.
+        """
+        now = self._seconds
+        answers, caller, observed = self._answers, self._caller, self._observed
+        return Lanes(
+            seconds=now,
+            states=ended(self._states, now),
+            caller=ended(caller.speeches, now),
+            caller_audio=ended(caller.audio, now),
+            typed=caller.typed,
+            assistant=[self._up_to(speech, now) for speech in answers.hearing.speeches],
+            tools=[until(call, now) for call in self._tools.calls],
+            connection=self._connection.links(now),
+            playback=ended(observed.playback, now),
+            moves=self._connection.moves,
+            takeovers=self._connection.takeovers,
+            trips=self._process.trips,
+            held_up=self._process.held_up,
+            troubles=self._trouble.troubles,
+            failed_replies=self._requests.failed,
+            empty_answers=answers.empty,
+            stalled_answers=answers.stalled,
+            announced=ended(answers.announced, now),
+            open_answers=ended(answers.open, now),
+            untaken=answers.untaken,
+            requests=[until(request, now) for request in self._requests.requests],
+            handoffs=self._tools.handoffs,
+            excused=caller.excused,
+            withdrawn=caller.withdrawn,
+            redacted=self._redacted,
+            welcome=self._welcome,
+            goodbye=answers.goodbye,
+            discarded=answers.discarded,
+            lost_audio_is_measured=self._connection.lost_audio_is_measured,
+            changes=self._changes.changes,
+            agent=ended(observed.agent, now),
+            end=self._end.end,
+            observed=self._end.observed,
+        )
+
+    def _take_over(self, line: Line) -> None:
+        """Note that a process took the call over from one that is gone."""
+        gone = max(self._seconds, line.t - line.event["lost_for"])
+        self._answers.hearing.cut_off(gone)
+        self._connection.take_over(line, gone)
+
+    def _up_to(self, speech: AssistantSpeech, now: float) -> AssistantSpeech:
+        """What has been heard of the speech, and whether LiveKit has played it."""
+        so_far = speech if speech.end <= now else speech.cut_off(now)
+        if so_far.message not in self._answers.untaken_messages and self._observed.has_played(
+            so_far
+        ):
+            return so_far
+        return structs.replace(so_far, played=False)

@@ -1,0 +1,74 @@
+"""When the caller spoke, what was said, and what came of the caller's audio."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from phonic_fsm._core import events
+from phonic_fsm.trace._format import Line
+from phonic_fsm.trace._turns import NO_ANSWER_DUE
+
+from .effects import effect_types
+from .span import Span
+
+
+class CallerSpeech(Span, kw_only=True):
+    text: str = ""
+
+
+class CallerAudio(Span, kw_only=True):
+    """What came of the caller's audio in each second of the stretch, and what became of it."""
+
+    received_ms: int
+    dbfs: float | None
+    """``None`` for digital silence, and where nothing came."""
+    peak: float | None
+    levels: tuple[int, ...]
+    """Of each tenth of the first second (dBFS). The seconds after it were like its loudest."""
+    sent_ms: int
+    filled_ms: int
+    dropped_ms: int
+    overflowed_ms: int
+    waiting_ms: int
+    rate: int
+    channels: int
+
+
+class CallerLane:
+    def __init__(self) -> None:
+        self.speeches: list[CallerSpeech] = []
+        self.audio: list[CallerAudio] = []
+        self.typed = False
+        self.excused: list[float] = []
+        self.withdrawn: list[Span] = []
+
+    def take(self, line: Line) -> None:
+        speeches, effects, kind = self.speeches, effect_types(line), line.event["type"]
+        if "emit_speech_started" in effects:
+            speeches.append(CallerSpeech(step=line.seq, start=line.t, end=math.inf))
+        if "emit_speech_stopped" in effects and speeches and speeches[-1].end == math.inf:
+            speeches[-1].end = line.t
+        for addition in line.event.get("added", ()):
+            self.typed |= addition["item"].get("role") == "user"
+        if kind in NO_ANSWER_DUE:
+            self.excused.append(line.t)
+        if kind == "input_cancelled" and speeches:
+            start = speeches[-1].start
+            self.withdrawn.append(Span(step=line.seq, start=start, end=line.t))
+        if "emit_transcript" in effects and speeches:
+            text = str(line.event.get("text", ""))
+            speeches[-1].text = f"{speeches[-1].text} {text}".strip()
+        if kind == "caller_audio":
+            self._take_audio(line)
+
+    def _take_audio(self, line: Line) -> None:
+        audio = self.audio
+        # The event is about the second before it.
+        start = max(0.0, line.t - 1)
+        if audio:
+            audio[-1].end = start = max(start, audio[-1].start)
+        seen = msgspec.convert(line.event, events.CallerAudio)
+        fields = {name: getattr(seen, name) for name in seen.__struct_fields__}
+        audio.append(CallerAudio(step=line.seq, start=start, end=math.inf, **fields))
