@@ -248,10 +248,12 @@ class CallerAudio(_Event, frozen=True, tag="caller_audio", kw_only=True, omit_de
     levels: Measured[tuple[int, ...]] = ()
     """The RMS level of each tenth of a second of it (dBFS, -100 for digital silence)."""
     sent_ms: Measured[int] = 0
+    """So much left this process for Phonic, of what came now or had waited."""
     filled_ms: Measured[int] = 0
     """So much silence was sent because no audio came, or the caller was muted."""
     dropped_ms: Measured[int] = 0
-    """So much will never be sent."""
+    """So much will never be sent: it came while nothing could be sent, was too much to keep, or
+    waited when the connection was lost or the session was closed."""
     overflowed_ms: Measured[int] = 0
     """So much of ``dropped_ms`` had been given to the connection, which took too little: the newest
     2 s wait for it, and older audio gives way."""

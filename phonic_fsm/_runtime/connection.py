@@ -98,6 +98,8 @@ class Connection:
         self._connect_timeout = connect_timeout
         self._now = asyncio.get_running_loop().time
         self._outbox = Outbox()
+        self._lost_ms = 0
+        """How much of the caller's audio waited when the other side ended the connection."""
         self._leaving: tuple[ClientMessage, ...] = ()
         """The control message that was written last, while the network has not taken all of it."""
         self._scope: anyio.CancelScope | None = None
@@ -147,6 +149,12 @@ class Connection:
     def take_overflowed(self) -> int:
         """How much of the caller's audio (ms) was dropped since this was last called."""
         return self._outbox.take_overflowed()
+
+    def take_lost(self) -> int:
+        """How much of the caller's audio (ms) was lost with the connection, since this was last
+        called."""
+        lost, self._lost_ms = self._lost_ms, 0
+        return lost
 
     def send_encoded(self, data: bytes) -> None:
         """Write audio that is encoded already; the connection must be flowing."""
@@ -239,6 +247,7 @@ class Connection:
     def _report_end(self, code: int, reason: str) -> None:
         report, self._report = self._report, _nothing
         unsent = self._leaving + self._outbox.control_messages()
+        self._lost_ms += self._outbox.drop_audio()
         self.lasted = round(self._now() - self._opened_at, 3)
         report(ConnectionClosed(code, reason, unsent, _chance(), self.lasted))
 

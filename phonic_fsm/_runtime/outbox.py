@@ -73,6 +73,13 @@ class Outbox:
         overflowed, self._overflowed = self._overflowed, 0
         return overflowed * CHUNK_MS
 
+    def drop_audio(self) -> int:
+        """Drop the audio that waits, as the connection is over. Returns how much it was (ms)."""
+        dropped = self.audio_ms
+        self._messages = deque(one for one in self._messages if not isinstance(one[0], AudioChunk))
+        self._audio = 0
+        return dropped
+
     def control_messages(self) -> tuple[ClientMessage, ...]:
         """The messages that wait, without audio."""
         return tuple(m for m, _ in self._messages if not isinstance(m, AudioChunk))

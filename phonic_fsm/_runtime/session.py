@@ -126,9 +126,11 @@ class SessionRuntime:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._connection: Connection | None = None
         self._last_heard: float | None = None
-        self._overflowed = 0
-        """So much of the caller's audio (ms) was lost behind former connections since the last
-        look."""
+        self._overflowed = self._lost = 0
+        """So much of the caller's audio (ms) was lost behind and with former connections since the
+        last look."""
+        self._waited = 0
+        """How much of it (ms) waited in the connection at the last look."""
         self._entered = self._loop.time()
         self._stepping_from = machine.state
         self._cause: Event = first
@@ -283,8 +285,11 @@ class SessionRuntime:
             self._on_step(step)
         if step.target is State.closed:
             self._pacer.cancel()  # There is nothing more to observe.
+            passage = self._take_passage()
             if self._on_passage is not None:
-                self._on_passage(self._take_passage())
+                self._on_passage(passage)
+            if step.source is not step.target:
+                self._account_for_rest(passage)
             self._to_run.put_nowait(None)
         if fault is not None:
             raise fault
@@ -355,6 +360,7 @@ class SessionRuntime:
         if connection is not None:
             self._last_heard = connection.last_heard or self._last_heard
             self._overflowed += connection.take_overflowed()
+            self._lost += connection.take_lost() + connection.waiting_ms
         return connection
 
     def _lose_call(self) -> None:
@@ -413,16 +419,30 @@ class SessionRuntime:
         if self._meter is not None and (heard := self._meter.look(passage)) is not None:
             self.dispatch_unattended(heard)
 
+    def _account_for_rest(self, passage: Passage) -> None:
+        """Record that what was kept of the caller's audio is lost with the session."""
+        if self._meter is None or not passage.dropped:
+            return
+        heard = self._meter.look(passage)
+        if heard is not None:
+            self._queue.append(heard)
+
     def _take_passage(self) -> Passage:
         """What became of the caller's audio since the last look, also behind the uplink."""
         passage = self._uplink.take_passage()
         passage.overflowed, self._overflowed = self._overflowed, 0
+        lost, self._lost = self._lost, 0
+        waits = 0
         if self._connection is not None:
-            passage.waiting += self._connection.waiting_ms
+            waits = self._connection.waiting_ms
             passage.overflowed += self._connection.take_overflowed()
-        # Each chunk gave way to one that was sent since the last look, too.
-        passage.sent -= passage.overflowed
-        passage.dropped += passage.overflowed
+            lost += self._connection.take_lost()
+        # For the uplink, what a connection was given is sent. Some of it waited and has left since;
+        # some waits now, or is lost.
+        passage.sent += self._waited - waits - passage.overflowed - lost
+        passage.dropped += passage.overflowed + lost
+        passage.waiting += waits
+        self._waited = waits
         return passage
 
     def _flush_audio(self, _: effects.FlushAudio) -> None:

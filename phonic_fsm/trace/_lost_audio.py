@@ -70,7 +70,8 @@ class LostAudio:
             self.seconds.append(0.0)
         elif self._is_lost and line.target == State.closed.value:
             self._back_at = line.t
-            self.seconds[-1] = line.t - self._lost_at
+            if not self.is_measured:
+                self.seconds[-1] = line.t - self._lost_at
         elif self._is_lost and line.target in OPEN_STATES:
             self._back_at = line.t
             if not self.is_measured:

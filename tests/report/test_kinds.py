@@ -7,16 +7,19 @@ import re
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.commands import run
 from support.kinds import HEALTHY, WRONG, Kind
 from support.record_kinds import KINDS, NAMES, record
 from support.record_traces import TRACES
 
+from phonic_fsm._core.events import CallerAudio
 from phonic_fsm._report import make_report
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.overview import overview
 from phonic_fsm._report.rules import RULES
+from phonic_fsm._runtime.uplink import CHUNK_MS
 from phonic_fsm.testing import assert_replays
 from phonic_fsm.trace import TraceReader
 
@@ -78,6 +81,20 @@ def test_a_recorded_call_shows_each_rule():
 @pytest.mark.parametrize("trace", sorted(NAMES))
 def test_a_recorded_kind_replays(trace):
     assert_replays(KINDS / f"{trace}.jsonl")
+
+
+@pytest.mark.parametrize("trace", EVERY_TRACE, ids=lambda path: path.stem)
+def test_the_account_of_the_callers_audio_balances(trace):
+    """What came was sent, dropped, or waits; a chunk may be on its way."""
+    waited = 0
+    for event in (line.event for line in TraceReader(trace)):
+        if event["type"] == "take_over":
+            waited = 0  # it was lost with the process
+        elif event["type"] == "caller_audio":
+            told = msgspec.convert(event, CallerAudio)
+            kept = told.waiting_ms - waited
+            waited = told.waiting_ms
+            assert abs(told.received_ms - told.sent_ms - told.dropped_ms - kept) <= CHUNK_MS
 
 
 @pytest.mark.parametrize("trace", EVERY_TRACE, ids=lambda path: path.stem)

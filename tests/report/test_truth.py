@@ -117,6 +117,16 @@ def test_an_outage_that_loses_nothing_is_no_lost_audio(tmp_path):
     assert [one.rule for one in found.findings if one.rule == "lost-audio"] == []
 
 
+def test_an_outage_that_lasts_to_the_end_loses_what_was_measured(tmp_path):
+    gone: list[Told] = [
+        (1.0, CallerAudio(received_ms=0, filled_ms=1000)),
+        (4.0, ConnectionClosed(1006)),
+        (6.0, ConnectFailed("404", retryable=False)),
+        (6.0, CallerAudio(dropped_ms=300)),
+    ]
+    assert seen(tmp_path, [*CALLED, *gone]).figures.dropped_audio_ms == 300
+
+
 # -- answers -------------------------------------------------------------------------------------
 
 ANSWER = [

@@ -235,7 +235,7 @@ async def test_a_session_tells_what_waits_until_phonic_is_ready(make_model, serv
 
 
 @pytest.mark.anyio
-async def test_a_session_tells_what_is_lost_behind_a_socket_that_takes_nothing(make_model, server):
+async def test_a_session_tells_what_a_socket_that_takes_nothing_loses(make_model, server):
     trace = Trace()
     async with conversation(make_model(trace=trace), server) as (session, peer, _):
         peer._socket.transport.pause_reading()
@@ -248,9 +248,22 @@ async def test_a_session_tells_what_is_lost_behind_a_socket_that_takes_nothing(m
             session.push_audio(frame(16_384))
         while not (heard := await trace.next(CallerAudio)).overflowed_ms:
             pass
-        peer._socket.transport.resume_reading()
+        transport.abort()
+        while not (lost := await trace.next(CallerAudio)).dropped_ms:
+            pass
     assert (heard.received_ms, heard.waiting_ms) == (3500, 2000)
-    assert (heard.sent_ms, heard.dropped_ms, heard.overflowed_ms) == (2000, 1500, 1500)
+    assert (heard.sent_ms, heard.dropped_ms, heard.overflowed_ms) == (0, 1500, 1500)
+    assert (lost.sent_ms, lost.dropped_ms, lost.overflowed_ms, lost.waiting_ms) == (0, 2000, 0, 0)
+
+
+@pytest.mark.anyio
+async def test_a_session_tells_what_is_lost_as_it_is_closed(make_model, server):
+    trace = Trace()
+    async with started(make_model(trace=trace)) as (session, _):
+        session.push_audio(frame(16_384))
+        await session.aclose()
+        heard = await trace.next(CallerAudio)
+    assert (heard.received_ms, heard.dropped_ms, heard.waiting_ms) == (20, 20, 0)
 
 
 @pytest.mark.anyio
