@@ -4,8 +4,12 @@
     The two classes that livekit-agents uses.
 ``options`` and ``config``
     The table of options; how they are checked and become Phonic's config.
-``generation``
-    The streams from which LiveKit reads one generation.
+``answers``, ``generation`` and ``playback``
+    The streams from which LiveKit reads the assistant's answers, and how long it plays them.
+``replies``
+    The futures of the replies that were asked for.
+``handovers``, ``recovery``, ``moving`` and ``overhearing``
+    How a session comes by a call that another process had, and how it leaves its own to another.
 ``chat`` and ``tools``
     LiveKit's chat items and tools as the core's values, and back.
 ``payloads`` and ``errors``

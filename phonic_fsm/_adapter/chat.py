@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from livekit.agents import llm
 
+from .._core import effects
 from .._core.events import Addition, UpdateChatContext
 from .._core.history import (
     FunctionCall,
@@ -27,11 +29,13 @@ class SessionChat:
     """A session's chat context, which follows from the machine's history.
 
     The history decides which items there are and in which order. This class keeps what LiveKit
-    stores in an item beside the text, such as images and times.
+    stores in an item beside the text, such as images and times. It carries out the effects that
+    change the history, and tells LiveKit of new items.
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, emit: Callable[..., None]) -> None:
         self._history = history
+        self._emit = emit
         self._items: dict[str, llm.ChatItem] = {}
 
     def take_over(self, context: llm.ChatContext) -> None:
@@ -39,29 +43,46 @@ class SessionChat:
         present = {id_: item for id_, item in self._items.items() if id_ in self._history}
         self._items = present | {item.id: item for item in context.items}
 
-    def item(self, item_id: str) -> llm.ChatItem | None:
-        """The item of this id as it is kept."""
-        return self._items.get(item_id)
-
     def add(self, item: llm.ChatItem) -> None:
         """Keep an item that has been added to the history."""
         self._items[item.id] = item
 
-    def correct(self, message_id: str, text: str) -> None:
-        """Cut a message down to the text that was spoken."""
-        message = self._items.get(message_id)
-        if isinstance(message, llm.ChatMessage):
-            message.content = [text]
-            message.interrupted = True
-
-    def id_before(self, item_id: str) -> str | None:
-        """The id of the item before this one; of the last item if this one is not there yet."""
-        return self._history.before(item_id)
+    def tell(self, item: llm.ChatItem) -> None:
+        """Tell LiveKit of an item: of where it is in the history, or that it comes last."""
+        before = self._history.before(item.id)
+        self._emit("remote_item_added", llm.RemoteItemAddedEvent(before, item))
 
     def context(self) -> llm.ChatContext:
         """The chat context as it is now."""
         kept = (self._items.get(item.id) for item in self._history)
         return llm.ChatContext([item for item in kept if item is not None])
+
+    def performers(self) -> dict[type[Any], Callable[[Any], None]]:
+        """The methods that carry out effects."""
+        return {
+            effects.AddItem: self._add,
+            effects.RestoreItem: self._restore,
+            effects.CorrectMessage: self._correct,
+        }
+
+    def _add(self, effect: effects.AddItem) -> None:
+        item = to_chat_item(effect.item)
+        # LiveKit has had an assistant's message announced when it began.
+        if not (isinstance(item, llm.ChatMessage) and item.role == "assistant"):
+            self.tell(item)
+        self.add(item)
+
+    def _restore(self, effect: effects.RestoreItem) -> None:
+        item = self._items.get(effect.item.id) or to_chat_item(effect.item)
+        self.tell(item)
+        self.add(item)
+
+    def _correct(self, effect: effects.CorrectMessage) -> None:
+        """Cut a message down to the text that was spoken."""
+        message = self._items.get(effect.id)
+        if isinstance(message, llm.ChatMessage):
+            message.content = [effect.text]
+            message.interrupted = True
 
 
 def restored(history: History, started: float, times: Mapping[str, float]) -> list[llm.ChatItem]:

@@ -1,8 +1,9 @@
 """The session that livekit-agents uses.
 
-Every call becomes an event for the machine. Every effect that concerns LiveKit is carried out by
-the method that ``_performers`` has for it. The machine decides what the session does next, never
-this class.
+Every call becomes an event for the machine. Effects that concern LiveKit are carried out here, and
+by the session's parts: ``Answers``, ``Replies`` and ``SessionChat``. Where its call comes from and
+goes to, if that is another process, is for ``Handovers``. The machine decides what the session does
+next, never these.
 """
 
 from __future__ import annotations
@@ -15,17 +16,15 @@ import time
 from collections.abc import AsyncIterable, Callable
 from typing import Any, Literal, get_args
 
-import anyio
 import msgspec
 from livekit import rtc
 from livekit.agents import NOT_GIVEN, AgentSession, NotGivenOr, llm
-from livekit.agents.types import TimedString
 from livekit.agents.utils import is_given
 from msgspec import UNSET, UnsetType, structs
 
 from .._audio.formats import WIRE_FORMATS
 from .._core import effects, events
-from .._core.events import name_of
+from .._core.events import Event, name_of
 from .._core.machine import SessionMachine, Step
 from .._core.states import State
 from .._runtime.endpoint import Endpoint
@@ -33,22 +32,18 @@ from .._runtime.faults import log_fault_of_others
 from .._runtime.fence import Task
 from .._runtime.lease import Lease
 from .._runtime.log import logger
-from .._runtime.printable import printable
 from .._runtime.secrets import Secrets
 from .._runtime.session import Recorder, SessionRuntime
 from .._wire.codec import encode
 from .._wire.config import InlineTool
 from .._wire.server import ConversationCreated, ServerMessage
-from ..durable._ownership import Ownership
 from . import chat
+from .answers import Answers
 from .config import changed, checked, to_config, warn_of_the_undocumented
-from .errors import error_for, failure_for
-from .generation import GenerationStreams
-from .job import room_is_going
-from .listener import Listener
+from .errors import error_for
+from .handovers import Handovers
 from .meters import begin_meters
 from .metrics import SessionTimes
-from .moving import Mover
 from .observer import Observer
 from .options import PhonicOptions
 from .outage import Outage, OutageCare
@@ -62,8 +57,8 @@ from .payloads import (
     StateChanged,
     ToolCallSettled,
 )
-from .playback import Playback
 from .recovery import Succession
+from .replies import Replies, Reply
 from .sendable import sendable
 from .telemetry import begin_spans
 from .tools import ToolConfigs, arguments_for, offered_by
@@ -72,9 +67,6 @@ if sys.version_info >= (3, 11):
     from typing import Unpack
 else:
     from typing_extensions import Unpack
-
-Reply = asyncio.Future[llm.GenerationCreatedEvent]
-
 
 _SERVER_MESSAGES = frozenset(get_args(ServerMessage))
 
@@ -130,27 +122,15 @@ class RealtimeSession(
         outage: Outage | None = None,
     ) -> None:
         super().__init__(model)
-        self._wire_format = WIRE_FORMATS[audio_format]
+        wire_format = WIRE_FORMATS[audio_format]
         self._audio_format = audio_format
         self._secrets = secrets
         self._options = options
         self._tool_configs = tool_configs
         self._tools: llm.ToolContext | None = None
-        self._generation: GenerationStreams | None = None
-        """The open one."""
-        self._newest: GenerationStreams
-        """The newest one, open or not; it is set together with the open one."""
-        self._unplayed: GenerationStreams | None = None
-        """The one before, until LiveKit cannot have it to play any more."""
-        self._replies: dict[str, Reply] = {}
-        self._requests = 0
-        self._request_prefix = "reply" if succession is None else f"reply_{succession.number}"
-        """Requests of a process that had the call before are told apart from those of this one."""
-        self._collecting: set[asyncio.Task[None]] = set()
-        """One task for each stream of text that ``say`` reads."""
         self._times = SessionTimes(model)
         self._spans = begin_spans(model, secrets)
-        self._meters = begin_meters(self._wire_format, secrets, lambda: self.tools.function_tools)
+        self._meters = begin_meters(wire_format, secrets, lambda: self.tools.function_tools)
         self._turn_started_at: float | None = None
         """When the caller began the turn whose transcript is to come (s, by the wall clock)."""
         self._warned: set[str] = set()
@@ -161,45 +141,53 @@ class RealtimeSession(
             else None
         )
         self._machine = machine
-        self._chat = chat.SessionChat(machine.context.history)
-        self._mover = (
-            Mover(
-                lease,
-                rests=lambda: self._machine.context.rests and not self._playback.left,
-                start=self._start,
-                leave=lambda: self._give_up("the call moves"),
-            )
-            if isinstance(lease, Ownership)
-            else None
+        self._handovers = Handovers(
+            lease,
+            succession,
+            rests=lambda: machine.context.rests and not self._answers.playback.left,
+            start=self._start,
+            dispatch_unattended=self._dispatch_unattended,
         )
-        self._succession = succession
-        """What this session goes on from, until LiveKit brings the caller's audio."""
+        self._chat = chat.SessionChat(machine.context.history, self.emit)
+        self._answers = Answers(
+            wire_format,
+            self._times,
+            dispatch=self._dispatch,
+            dispatch_unattended=self._dispatch_unattended,
+            emit=self.emit,
+            tell_item=self._chat.tell,
+            arguments_for=lambda name, arguments: arguments_for(self._tools, name, arguments),
+        )
+        self._replies = Replies(
+            self._handovers.request_prefix,
+            secrets,
+            dispatch=self._dispatch,
+            dispatch_unattended=self._dispatch_unattended,
+            answer=lambda: self._answers.newest,
+            circumstances=self._circumstances,
+        )
         self._runtime = SessionRuntime(
             machine,
             endpoint,
             secrets=secrets,
             perform=self._performers(),
-            wire_format=self._wire_format,
+            wire_format=wire_format,
             connect_timeout=connect_timeout,
             recorder=recorder,
             lease=lease,
-            on_look=self._mover.look if self._mover is not None else None,
+            on_look=self._handovers.look,
             on_step=self._tell_listeners,
             on_passage=self._meters.passed if self._meters is not None else None,
-            first=events.Open() if succession is None else succession.event(repeatable_tools),
+            first=self._handovers.first_event(repeatable_tools),
         )
-        if succession is not None:
-            for item in succession.items(machine):
-                self._chat.add(item)
-        self._listener = Listener(self._runtime.dispatch)
-        self._is_durable = lease is not None
+        for item in self._handovers.items(machine):
+            self._chat.add(item)
         self._observer = Observer(
             self,
             self._runtime.dispatch_unattended,
             self._runtime.end_recording,
-            self._lose_room,
+            self._handovers.lose_room,
         )
-        self._playback = Playback()
         spare_the_estimate()
         self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
 
@@ -467,19 +455,9 @@ class RealtimeSession(
         muted, the newest ``unmute_prebuffer_ms`` are kept, and Phonic gets silence.
         """
         _expect("push_audio", "frame", frame, rtc.AudioFrame)
-        if self._succession is not None:
-            self._take_overheard(self._succession)
+        for overheard in self._handovers.take_overheard():
+            self._runtime.push_audio(overheard)
         self._runtime.push_audio(frame)
-
-    def _take_overheard(self, succession: Succession) -> None:
-        """Send what the caller said while the call moved, before what LiveKit brings."""
-        self._succession = None
-        if succession.overheard is None:
-            return
-        for frame in succession.overheard.stop(succession.died):
-            self._runtime.push_audio(frame)
-        if succession.overheard.task is not None:
-            self._collecting.add(succession.overheard.task)
 
     def push_video(self, frame: rtc.VideoFrame) -> None:
         """Do nothing but log a warning: Phonic takes no video."""
@@ -507,11 +485,8 @@ class RealtimeSession(
         if is_given(instructions):
             _expect("generate_reply", "instructions", instructions, str)
             instructions = sendable(instructions, "instructions")
-        request_id, reply = self._new_reply()
-        self._runtime.dispatch(
-            events.GenerateReply(request_id, instructions if is_given(instructions) else None)
-        )
-        return reply
+        self._times.asked()
+        return self._replies.generate(instructions if is_given(instructions) else None)
 
     def say(
         self,
@@ -532,56 +507,8 @@ class RealtimeSession(
         if is_given(allow_interruptions) and allow_interruptions is not None:
             _expect("say", "allow_interruptions", allow_interruptions, bool)
             interruptible = allow_interruptions
-        request_id, reply = self._new_reply()
-        if isinstance(text, str):
-            self._runtime.dispatch(events.Say(request_id, chat.utf8(text), interruptible))
-            return reply
-        self._runtime.dispatch(events.Say(request_id, "", interruptible, complete=False))
-        if not reply.done():
-            collecting = asyncio.create_task(self._collect(request_id, reply, text))
-            self._collecting.add(collecting)
-            collecting.add_done_callback(self._collecting.discard)
-        return reply
-
-    async def _collect(self, request_id: str, reply: Reply, text: AsyncIterable[str]) -> None:
-        """Read a stream of text to its end, for ``say``."""
-        say_more = self._runtime.dispatch_unattended
-        with anyio.CancelScope() as scope:
-            # The reply was cancelled or superseded, or the session closed: the text is not needed.
-            reply.add_done_callback(lambda _: scope.cancel())
-            try:
-                async for part in text:
-                    say_more(events.SayMore(request_id, chat.utf8(part), complete=False))
-            except asyncio.CancelledError:
-                # If the reply is not done, the stream itself was cancelled: then the reply is, too.
-                reply.cancel()
-                raise
-            except BaseException as error:
-                if reply.done():
-                    said = printable(self._secrets.hide(repr(error)))
-                    logger.debug("a stream of text for say() raised when stopped: %s", said)
-                else:
-                    del self._replies[request_id]
-                    reply.set_exception(error)
-                    self._runtime.dispatch_unattended(events.CancelReply(request_id))
-                if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                    raise  # The process is to end.
-                return
-            say_more(events.SayMore(request_id, "", complete=True))
-
-    def _new_reply(self) -> tuple[str, Reply]:
-        self._requests += 1
         self._times.asked()
-        request_id = f"{self._request_prefix}_{self._requests}"
-        reply: Reply = asyncio.get_running_loop().create_future()
-        self._replies[request_id] = reply
-
-        def withdraw(done: Reply) -> None:
-            if done.cancelled() and self._replies.pop(request_id, None) is not None:
-                self._runtime.dispatch(events.CancelReply(request_id))
-
-        reply.add_done_callback(withdraw)
-        return request_id, reply
+        return self._replies.say(text, interruptible)
 
     def start_user_activity(self) -> None:
         """Push-to-talk: the caller begins to speak.
@@ -613,20 +540,16 @@ class RealtimeSession(
         """Keep a JSON value with the journal, for a process that takes the call over."""
         self._runtime.dispatch(events.RememberState(value))
 
-    def _start(self, task: Task) -> None:
-        self._runtime.start(task)
-
     def move(self) -> None:
         """Have another process go on with the call, at the next good moment."""
-        if self._mover is not None:
-            self._mover.want()
+        self._handovers.want_move()
 
     def interrupt(self) -> None:
         """End the open generation at once. The rest of the assistant's turn is dropped.
 
         Push-to-talk: the caller begins to speak, unless an answer is due.
         """
-        self._forget_answers()
+        self._answers.forget()
         self._runtime.dispatch(events.Interrupt())
 
     def truncate(
@@ -645,48 +568,40 @@ class RealtimeSession(
 
         You can call this more than once.
         """
-        goes_on = self.state not in (State.last_words, State.closed)
-        if self._is_durable and goes_on and await room_is_going():
-            self._give_up("the agent's connection to the room was made anew, which ended its job")
+        await self._handovers.before_close(self.state)
         self._runtime.dispatch(events.Close())
-        if self._succession is not None:
-            self._take_overheard(self._succession)
+        self._handovers.take_overheard()
         # The tasks themselves are not awaited: a caller who stops waiting must not cancel them.
-        await asyncio.wait([self._running, *self._collecting])
+        await asyncio.wait([self._running, *self._replies.collecting, *self._handovers.listening])
         if self._care is not None:
             await self._care.aclose()
-
-    def _lose_room(self, reason: str) -> None:
-        if self._is_durable:
-            self._give_up(f"the agent has lost the room ({reason})")
-
-    def _give_up(self, reason: str) -> None:
-        """Leave the call to another process."""
-        self._runtime.dispatch_unattended(events.LeaseLost(reason))
 
     def _warn_unsupported(self, call: str) -> None:
         if call not in self._warned:
             self._warned.add(call)
             logger.warning("%s is not supported by Phonic and does nothing", call)
 
+    # -- the runtime, for the parts, which are there before it ------------------------------------
+
+    def _dispatch(self, event: Event) -> None:
+        self._runtime.dispatch(event)
+
+    def _dispatch_unattended(self, event: Event) -> None:
+        self._runtime.dispatch_unattended(event)
+
+    def _start(self, task: Task) -> None:
+        self._runtime.start(task)
+
+    def _circumstances(self) -> str:
+        return self._runtime.circumstances()
+
     # -- effects ---------------------------------------------------------------------------------
 
     def _performers(self) -> dict[type[Any], Callable[[Any], None]]:
         return {
-            effects.OpenGeneration: self._open_generation,
-            effects.PrepareGeneration: self._prepare_generation,
-            effects.AnnounceGeneration: self._announce_generation,
-            effects.PushText: self._push_text,
-            effects.PushAudio: self._push_audio,
-            effects.PushFunctionCall: self._push_function_call,
-            effects.CloseGeneration: self._close_generation,
-            effects.AskPlayback: self._ask_playback,
-            effects.AddItem: self._add_item,
-            effects.RestoreItem: self._restore_item,
-            effects.CorrectMessage: self._correct_message,
-            effects.ResolveReply: self._resolve_reply,
-            effects.RejectReply: self._reject_reply,
-            effects.SupersedeReply: self._supersede_reply,
+            **self._answers.performers(),
+            **self._replies.performers(),
+            **self._chat.performers(),
             effects.EmitSpeechStarted: self._emit_speech_started,
             effects.EmitSpeechStopped: self._emit_speech_stopped,
             effects.EmitTranscript: self._emit_transcript,
@@ -698,132 +613,9 @@ class RealtimeSession(
             effects.EmitError: self._emit_error,
         }
 
-    def _open_generation(self, effect: effects.OpenGeneration) -> None:
-        self._prepare_generation(effect)
-        self._announce_generation(effect)
-
-    def _prepare_generation(
-        self, effect: effects.OpenGeneration | effects.PrepareGeneration
-    ) -> None:
-        self._times.opened()
-        before, self._unplayed = self._unplayed, None
-        is_reply = isinstance(effect, effects.OpenGeneration) and effect.user_initiated
-        # LiveKit plays one answer at a time, and keeps the line for a reply from the moment it
-        # is asked for. What was said meanwhile, such as a welcome, would be played behind it.
-        overtakes = is_reply and before is not None and before.is_queued
-        self._generation = self._newest = GenerationStreams(
-            effect.response_id,
-            self._wire_format,
-            lambda calls: self._runtime.dispatch_unattended(events.CallsDropped(calls)),
-            before if overtakes else None,
-        )
-
-    def _announce_generation(
-        self, effect: effects.OpenGeneration | effects.AnnounceGeneration
-    ) -> None:
-        generation = self._newest
-        generation.is_announced = True
-        generation.announcement.user_initiated = effect.user_initiated
-        self.emit("generation_created", generation.announcement)
-        if generation.has_text:
-            self._emit_placeholder(generation)
-        if generation.audio.seconds:
-            self._expect_playback(generation)
-
-    def _push_text(self, effect: effects.PushText) -> None:
-        generation = self._open
-        if generation.is_announced and not generation.has_text:
-            self._emit_placeholder(generation)
-        generation.push_text(TimedString(effect.text, start_time=effect.start, end_time=effect.end))
-
-    def _emit_placeholder(self, generation: GenerationStreams) -> None:
-        """Tell LiveKit of the message. It writes into it itself what the caller has heard."""
-        self._emit_item_added(
-            llm.ChatMessage(id=generation.response_id, role="assistant", content=[])
-        )
-
-    def _push_audio(self, effect: effects.PushAudio) -> None:
-        generation = self._open
-        first = not generation.audio.seconds
-        generation.push_audio(effect.audio)
-        if first:
-            self._times.audio()
-            if generation.is_announced:
-                self._expect_playback(generation)
-
-    def _expect_playback(self, generation: GenerationStreams) -> None:
-        self._listener.expect(generation.audio)
-        self._playback.expect(generation.audio)
-
-    def _push_function_call(self, effect: effects.PushFunctionCall) -> None:
-        arguments = arguments_for(self._tools, effect.name, effect.arguments)
-        self._open.push_function_call(effect, arguments)
-
-    def _close_generation(self, effect: effects.CloseGeneration) -> None:
-        self._open.close()
-        self._unplayed = None if effect.interrupted else self._generation
-        self._generation = None
-        if effect.interrupted:
-            self._listener.forget()
-        metrics = self._times.closed(effect.response_id, interrupted=effect.interrupted)
-        if metrics is not None:
-            self.emit("metrics_collected", metrics)
-
-    def _forget_answers(self) -> None:
-        """LiveKit plays nothing of what was said so far any more."""
-        self._unplayed = None
-        self._listener.forget()
-        self._playback.stop()
-
-    def _ask_playback(self, _: effects.AskPlayback) -> None:
-        self._runtime.dispatch(events.PlaybackLeft(round(self._playback.left, 3)))
-
-    @property
-    def _open(self) -> GenerationStreams:
-        # The machine pushes nothing unless it has opened a generation.
-        assert self._generation is not None
-        return self._generation
-
-    def _add_item(self, effect: effects.AddItem) -> None:
-        item = chat.to_chat_item(effect.item)
-        if not (isinstance(item, llm.ChatMessage) and item.role == "assistant"):
-            self._emit_item_added(item)
-        self._chat.add(item)
-
-    def _restore_item(self, effect: effects.RestoreItem) -> None:
-        item = self._chat.item(effect.item.id) or chat.to_chat_item(effect.item)
-        self._emit_item_added(item)
-        self._chat.add(item)
-
-    def _emit_item_added(self, item: llm.ChatItem) -> None:
-        before = self._chat.id_before(item.id)
-        self.emit("remote_item_added", llm.RemoteItemAddedEvent(before, item))
-
-    def _correct_message(self, effect: effects.CorrectMessage) -> None:
-        self._chat.correct(effect.id, effect.text)
-
-    def _resolve_reply(self, effect: effects.ResolveReply) -> None:
-        reply = self._replies.pop(effect.request_id, None)
-        if reply is not None and not reply.done():
-            reply.set_result(self._newest.announcement)
-
-    def _reject_reply(self, effect: effects.RejectReply) -> None:
-        reply = self._replies.pop(effect.request_id, None)
-        if reply is not None and not reply.done():
-            failure = failure_for(self._secrets.out_of(effect), self._runtime.circumstances())
-            reply.set_exception(failure)
-            # The log says it if nobody looks at the future; asyncio need not complain as well.
-            reply.exception()
-            logger.debug("%s: %s", effect.request_id, printable(failure.message))
-
-    def _supersede_reply(self, effect: effects.SupersedeReply) -> None:
-        reply = self._replies.pop(effect.request_id, None)
-        if reply is not None:
-            reply.cancel()
-
     def _emit_speech_started(self, _: effects.EmitSpeechStarted) -> None:
         self._turn_started_at = time.time()
-        self._forget_answers()
+        self._answers.forget()
         self.emit("input_speech_started", llm.InputSpeechStartedEvent())
 
     def _emit_speech_stopped(self, _: effects.EmitSpeechStopped) -> None:
@@ -871,7 +663,7 @@ class RealtimeSession(
 
     def _emit_error(self, effect: effects.EmitError) -> None:
         level = logging.WARNING if effect.recoverable else logging.ERROR
-        error = error_for(self._secrets.out_of(effect), self._runtime.circumstances())
+        error = error_for(self._secrets.out_of(effect), self._circumstances())
         self._runtime.log(level, f"{effect.kind}: {error}")
         told = llm.RealtimeModelError(
             timestamp=time.time(),
@@ -909,7 +701,7 @@ class RealtimeSession(
         if step.target is State.closed:
             if self._observer.session_is_closed():
                 self._runtime.go_on_recording()
-            self._listener.forget()
+            self._answers.listener.forget()
             if (metrics := self._times.ended()) is not None:
                 self.emit("metrics_collected", metrics)
 

@@ -132,7 +132,7 @@ async def test_answers_that_nobody_reads_do_not_keep_their_audio(make_model, ser
         async for message in generation.message_stream:
             audio = weakref.ref(message.audio_stream)
         del generation, message
-        await asyncio.sleep(session._playback.left)  # until it would have been played
+        await asyncio.sleep(session._answers.playback.left)  # until it would have been played
         await peer.speak("Unheard, too. ")
         await emitted.next("generation_created")
         await settle(peer, emitted)

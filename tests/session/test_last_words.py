@@ -116,7 +116,7 @@ async def test_where_nothing_is_played_the_session_ends_at_once(make_model, serv
 
 async def test_where_the_caller_only_reads_there_is_nothing_to_wait_for(make_model, server):
     async with job(make_model(), server) as (session, peer):
-        playback = session.current_agent.realtime_llm_session._playback
+        playback = session.current_agent.realtime_llm_session._answers.playback
         await peer.speak("Goodbye.", audio=LONG)
         await until(lambda: playback.left > 0)
         session.output.set_audio_enabled(False)

@@ -131,7 +131,7 @@ async def test_no_timer_is_left_behind(make_model, server):
         await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(SILENCE, "Good "))
         await emitted.next("generation_created")
         await settle(peer, emitted)
-        timer = session._listener._timer
+        timer = session._answers.listener._timer
         assert timer is not None
     assert timer.cancelled()
     assert asyncio.get_running_loop().time() < timer.when()

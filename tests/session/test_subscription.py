@@ -26,7 +26,7 @@ def answers(session) -> asyncio.Queue[Any]:
     audio = asyncio.Queue()
     phonic_session = session.current_agent.realtime_llm_session
     phonic_session.on(
-        "generation_created", lambda _: audio.put_nowait(phonic_session._generation.audio)
+        "generation_created", lambda _: audio.put_nowait(phonic_session._answers._generation.audio)
     )
     return audio
 

@@ -20,7 +20,7 @@ from livekit.agents import llm
 
 from phonic_fsm import RealtimeSession, State, StateChanged
 from phonic_fsm._adapter.payloads import CLIENT_EVENT, SERVER_EVENT
-from phonic_fsm._adapter.session import Reply
+from phonic_fsm._adapter.replies import Reply
 from phonic_fsm._core.states import CONVERSING
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.simulator import ConversationRecord, PhonicSimulator

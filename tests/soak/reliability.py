@@ -42,7 +42,7 @@ from support.clock import PatientLoop
 
 from phonic_fsm import RealtimeModel, State
 from phonic_fsm._adapter import model
-from phonic_fsm._adapter.session import Reply
+from phonic_fsm._adapter.replies import Reply
 from phonic_fsm._core import timers
 from phonic_fsm._core.context import Settings
 from phonic_fsm._runtime import connection

@@ -51,7 +51,7 @@ from soak.long_calls import CALLS, stay
 from soak.reliability import in_a_hurry
 
 from phonic_fsm import RealtimeModel, RealtimeSession, State
-from phonic_fsm._adapter.session import Reply
+from phonic_fsm._adapter.replies import Reply
 from phonic_fsm._core import events
 from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
 from phonic_fsm.trace import replay
