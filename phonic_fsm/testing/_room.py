@@ -274,10 +274,12 @@ class RoomCall:
     async def hang_up(self) -> None:
         """Leave the room. A second call does nothing."""
         with anyio.CancelScope(shield=True):
-            await self.room.disconnect()
+            # LiveKit gives its tracks up as it leaves: a stream of one would fail from then on.
+            self.room.off("track_subscribed", self._on_subscribed)
             for task in self._listening:
                 task.cancel()
             await asyncio.gather(*self._listening, return_exceptions=True)
+            await self.room.disconnect()
             await self._mouth.aclose()
 
     # -- waiting -------------------------------------------------------------------------------
