@@ -55,9 +55,14 @@ def was_not_deliberate(context: Context, event: ConnectionClosed) -> bool:
     )
 
 
+def an_attempt_is_left(context: Context, event: Event) -> bool:
+    """The model allows another attempt to connect."""
+    return context.attempts < context.settings.max_retries
+
+
 def may_connect_again(context: Context, event: ConnectFailed | ConnectionClosed) -> bool:
     """An attempt is left, and it may succeed where this one failed."""
-    if context.attempts >= context.settings.max_retries:
+    if not an_attempt_is_left(context, event):
         return False
     if isinstance(event, ConnectFailed):
         return event.retryable
@@ -152,7 +157,7 @@ def former_socket_may_live(context: Context, event: ConnectionClosed) -> bool:
     return (
         context.connection == "taken_over"
         and event.code == INVALID_STATE
-        and context.attempts < context.settings.max_retries
+        and an_attempt_is_left(context, event)
     )
 
 

@@ -202,6 +202,7 @@ def _connection() -> Iterator[_On]:
         .move(
             (awaiting_inputs, config_sent),
             connecting,
+            connection.leave_it_to_the_config,
             connection.retry_later,
             when=when.may_connect_again,
         )
@@ -259,8 +260,16 @@ def _connection() -> Iterator[_On]:
     )
     yield (
         _On(events.AnswerOverdue)
+        .move(
+            config_sent,
+            connecting,
+            connection.leave_it_to_the_config,
+            connection.retry_at_once,
+            when=when.an_attempt_is_left,
+        )
+        .move(config_sent, closed, ending.fail_to_connect)
         .move(reconnecting, connecting, connection.start_afresh, when=when.may_begin_afresh)
-        .move((config_sent, reconnecting), closed, ending.announce_loss)
+        .move(reconnecting, closed, ending.announce_loss)
         .ignore(others(config_sent, reconnecting), "no answer is awaited")
     )
     yield (

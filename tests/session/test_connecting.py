@@ -14,6 +14,7 @@ from websockets.sync.server import serve
 
 import phonic_fsm
 from phonic_fsm import RealtimeModel, State
+from phonic_fsm._core import events
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 
@@ -269,17 +270,32 @@ async def test_a_server_that_never_gets_ready_is_given_up(make_model, server):
         assert await peer.receive() is None
 
 
-async def test_a_connection_lost_before_the_server_is_ready_is_made_anew(make_model, server):
+@pytest.mark.parametrize("how", ["lost", "overdue"])
+async def test_a_server_that_does_not_get_ready_is_tried_again(how, make_model, server):
     async with started(make_model(conn_options=AT_ONCE)) as (session, emitted):
         await give(session, "session")
         peer = await server.accept()
         await peer.expect(client.Config)
-        peer.cut()
-        assert (await emitted.next("error")).recoverable is True
+        await peer.send(phonic.ConversationCreated("conv_1"))
+        await emitted.state("config_sent")
+        context = session.chat_ctx
+        context.add_message(role="system", content="The shop closes soon.")
+        await session.update_chat_ctx(context)
+        if how == "lost":
+            peer.cut()
+        else:
+            session._runtime.dispatch(events.AnswerOverdue())
+        error = await emitted.next("error")
+        assert error.recoverable is True
+        assert "attempt 2 of 3" in str(error.error)
+        assert await peer.receive() is None
+        assert how == "lost" or peer.close_code == 1000
         again = await server.accept()
         assert "reconnect_conv_id" not in again.path
-        await again.open_conversation()
+        config = await again.open_conversation()
+        assert "The shop closes soon." in config.system_prompt
         await emitted.state("ready")
+    assert await again.receive() is None, "what the config has said is not said twice"
 
 
 async def test_a_server_that_closes_before_it_is_ready_ends_the_session(make_model, server):

@@ -58,6 +58,11 @@ def resume_after_a_pause(context: Context, event: events.ConnectionClosed) -> No
     context.put(StartTimer(timers.RETRY_DUE, pause(context, context.attempts, event)))
 
 
+def leave_it_to_the_config(context: Context, event: Event) -> None:
+    """Drop the messages that wait: the next attempt's config holds what they say."""
+    context.held.clear()
+
+
 def retry_later(context: Context, event: events.ConnectFailed | events.ConnectionClosed) -> None:
     """Announce a recoverable error, and try again after a pause."""
     context.attempts += 1
@@ -66,12 +71,18 @@ def retry_later(context: Context, event: events.ConnectFailed | events.Connectio
         StopTimer(timers.ANSWER_OVERDUE),
         EmitError(
             "connect_failed",
-            f"{trouble(event)}; attempt {context.attempts + 1} of "
-            f"{context.settings.max_retries + 1} in {seconds:g} s",
+            f"{trouble(event)}; {_next_attempt(context)} in {seconds:g} s",
             recoverable=True,
         ),
         StartTimer(timers.RETRY_DUE, seconds),
     )
+
+
+def retry_at_once(context: Context, event: events.AnswerOverdue) -> None:
+    """Announce a recoverable error, and try again. To wait for an answer was pause enough."""
+    context.attempts += 1
+    problem = f"{trouble(event)}; {_next_attempt(context)}"
+    context.put(EmitError("connect_failed", problem, recoverable=True), Disconnect(), Connect())
 
 
 def wait_for_room(context: Context, event: events.ConnectFailed) -> None:
@@ -226,6 +237,10 @@ def note_conversation(context: Context, event: server.ConversationCreated) -> No
     """Remember the conversation's id, which a resume needs."""
     context.conversation_id = event.conversation_id
     context.put(Log("info", f"Phonic conversation {event.conversation_id}"))
+
+
+def _next_attempt(context: Context) -> str:
+    return f"attempt {context.attempts + 1} of {context.settings.max_retries + 1}"
 
 
 def _begin_anew(context: Context, problem: str) -> None:

@@ -36,10 +36,8 @@ def close(context: Context, event: Event) -> None:
     _finish(context)
 
 
-def fail_to_connect(
-    context: Context, event: events.ConnectFailed | events.ConnectionClosed
-) -> None:
-    """Close everything, and announce that no connection could be opened."""
+def fail_to_connect(context: Context, event: Event) -> None:
+    """Close everything, and announce that no conversation could be opened."""
     _finish(context)
     kind: ErrorKind = "connection_lost" if context.continuing else "connect_failed"
     context.put(EmitError(kind, trouble(event)))
