@@ -16,7 +16,7 @@ import anyio
 
 from .._wire.client import ClientMessage
 from .connection import Connection
-from .lease import Lease, Verdict
+from .lease import Lease, Verdict, may_end
 
 Task = Callable[[], Coroutine[Any, Any, None]]
 
@@ -81,11 +81,12 @@ class Fence:
         return self._judge(await self._lease.check())
 
     async def may_close(self) -> bool:
-        """Whether the conversation may be ended. It may if that is not known in time: a process
-        that cannot ask, because the store is gone, has hardly lost the call."""
+        """Whether the conversation may be ended. If nobody answers in time, it may as long as
+        nobody else can have the call."""
+        verdict: Verdict = "unknown"
         with anyio.move_on_after(CLOSING):
-            return await self._lease.check() != "lost"
-        return True
+            verdict = await self._lease.check()
+        return may_end(verdict, is_safe=self._lease.is_safe)
 
     def look(self) -> None:
         """If the event loop has stood still, hold what is to be sent until it is known whether it

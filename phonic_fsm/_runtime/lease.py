@@ -9,10 +9,20 @@ Verdict = Literal["ours", "lost", "unknown"]
 
 
 class Lease(Protocol):
-    """Says who has the call. Neither method raises, and each takes a second or two at most."""
+    """Says who has the call. None of this raises, and a question takes a second or two at most."""
 
     async def beat(self) -> Verdict:
         """Show that this process works, and ask."""
 
     async def check(self) -> Verdict:
         """Ask."""
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether nobody else can have the call, whoever does not answer: the last heartbeat that
+        has arrived is too recent, or a process that loses its call is killed."""
+
+
+def may_end(verdict: Verdict, *, is_safe: bool) -> bool:
+    """Whether this process may end the conversation. A successor could not resume it any more."""
+    return verdict == "ours" or (verdict == "unknown" and is_safe)

@@ -21,6 +21,7 @@ journal over: a stopped process that wakes up could write between a check and th
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import shutil
 import tempfile
@@ -173,6 +174,7 @@ class DirectoryJournals:
     """A directory of journals. It and all in it can be read by this user only."""
 
     look_every = 0.05
+    outlives_a_beat = math.inf
 
     def __init__(self, place: Path, lifetime: float = LIFETIME) -> None:
         self._place = place
@@ -374,7 +376,8 @@ def _status(folder: Path, lease: Lease) -> Status:
     handed_over = (
         held == "dead" and lease.state == "released" and _wish(folder, lease.number) == "handover"
     )
-    return Status(folder.name, lease.number, lease.holder, held, crashes, age, handed_over)
+    silent = held == "still"
+    return Status(folder.name, lease.number, lease.holder, held, crashes, age, handed_over, silent)
 
 
 def _wish(folder: Path, number: int) -> Wish | None:

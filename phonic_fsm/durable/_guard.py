@@ -78,7 +78,10 @@ class Guard:
 
     async def look(self) -> None:
         """Look at every journal once, and do what there is to do."""
-        statuses = await self._ask_store(self._store.statuses) or []
+        statuses = await self._ask_store(self._store.statuses)
+        if statuses is None:
+            self._judge.look_in_vain()
+            return
         if self._worker is not None and self._worker.draining:
             await self._move(self._worker, statuses)
         async with anyio.create_task_group() as tasks:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from ._store import Status
+from ._store import STILL_SECONDS, Status
 
 POISONOUS = 3
 """So many owners in a row that died early: the call itself is what kills them."""
@@ -21,6 +21,10 @@ ARRIVAL = 5.0
 AGAIN = 0.5
 """Seconds until a call is looked at again that had no successor."""
 
+LOST_BEATS = 1.0
+"""If the last heartbeat is by more than so many seconds older than it can be by now, the store has
+lost heartbeats, or its clock was set."""
+
 Verdict = Literal["send", "wait", "end"]
 """Send a successor, wait for the caller to come back, or end the call: the caller has left."""
 
@@ -34,13 +38,32 @@ class Judge:
         of a successor is another one."""
         self._alone_since: dict[str, float] = {}
         """Since when no caller was seen in the room of a call."""
+        self._listens_since: float | None = None
+        """Since when heartbeats would have been seen; ``None`` until the store answers."""
+        self._looked = 0.0
+        """When the store has last answered."""
+        self._ages: dict[tuple[str, int], float] = {}
+        """How old each owner's last heartbeat was then (s)."""
+
+    def look_in_vain(self) -> None:
+        """The store does not answer. Where this guard does not reach it, owners may not either."""
+        self._listens_since = None
+        self._forget_all_but([])
 
     def due(self, statuses: Sequence[Status], now: float) -> list[Status]:
-        """The calls without an owner that are to be looked at now. Others are forgotten."""
+        """The calls without an owner that are to be looked at now. Others are forgotten.
+
+        An owner that is silent is given time to beat again, once the store is back.
+        """
+        self._listen(statuses, now)
+        assert self._listens_since is not None
+        believes_silence = now - self._listens_since >= STILL_SECONDS
         dead = [
             status
             for status in statuses
-            if status.held in ("dead", "still") and not status.handed_over
+            if status.held in ("dead", "still")
+            and not status.handed_over
+            and (believes_silence or not status.is_silent)
         ]
         self._forget_all_but(dead)
         found = []
@@ -57,6 +80,16 @@ class Judge:
             return "send"
         since = self._alone_since.setdefault(status.name, now)
         return "end" if now - since >= AWAY else "wait"
+
+    def _listen(self, statuses: Sequence[Status], now: float) -> None:
+        passed, self._looked = now - self._looked, now
+        before = self._ages
+        self._ages = {(one.name, one.number): one.beat_age for one in statuses}
+        has_lost_beats = any(
+            age > before.get(key, age) + passed + LOST_BEATS for key, age in self._ages.items()
+        )
+        if self._listens_since is None or has_lost_beats:
+            self._listens_since = now
 
     def _forget_all_but(self, dead: list[Status]) -> None:
         for key in self._due.keys() - {(status.name, status.number) for status in dead}:

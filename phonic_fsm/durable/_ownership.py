@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Literal, TypeVar
@@ -41,6 +42,8 @@ class Ownership:
         self._journal = journal
         self.wish: Wish | None = None
         """What this process was last asked for."""
+        self._beaten = time.monotonic()
+        """When the last heartbeat that has arrived was sent (s)."""
         self._is_lost = False
         self._fails = False
         """Whether the store did not work when it was last used, which has been told."""
@@ -70,6 +73,10 @@ class Ownership:
     async def check(self) -> Verdict:
         return await self._ask(lambda journal: journal.check())
 
+    @property
+    def is_safe(self) -> bool:
+        return time.monotonic() - self._beaten < self._store.outlives_a_beat
+
     async def _ask(self, question: Callable[[Journal], None]) -> Verdict:
         if self._is_lost:
             return "lost"
@@ -87,11 +94,15 @@ class Ownership:
     # -- in any thread ---------------------------------------------------------------------------
 
     def _beat(self, journal: Journal) -> None:
+        now = time.monotonic()
         self.wish = journal.beat()
+        self._beaten = now
 
     def _append(self, lines: bytes) -> None:
         if self._journal is None:
+            now = time.monotonic()
             self._journal = self._store.begin(self.name, self.holder)
+            self._beaten = now
         self._journal.append(lines)
 
     def _try(self, action: Callable[[], None]) -> Verdict:

@@ -292,6 +292,7 @@ class RedisJournals:
     """The journals at one address of Redis."""
 
     look_every = 0.25
+    outlives_a_beat = STILL_SECONDS
 
     def __init__(self, url: str, lifetime: float = LIFETIME) -> None:
         """``url`` begins with ``redis://``, or ``rediss://`` for TLS.
@@ -447,18 +448,19 @@ def _status(name: str, fields: dict[bytes, bytes], left_ms: int, now: float) -> 
         raise StoreFailed(f"the lease of the journal {name} is damaged: {error}") from None
     age = max(0, int(fields[b"kept"]) - left_ms) / 1000
     held: Held
+    is_silent = False
     if b"open" not in fields:
         held = "ended"
-    elif b"held" not in fields:
+    elif b"held" not in fields or (is_here(holder) and not exists(holder)):
         held = "dead"
-    elif is_here(holder):
-        held = "dead" if not exists(holder) else "still" if age >= STILL_SECONDS else "held"
+    elif age < STILL_SECONDS:
+        held = "held"
     else:
-        held = "dead" if age >= STILL_SECONDS else "held"
+        held, is_silent = "still" if is_here(holder) else "dead", True
     crashes = int(fields[b"crashes"])
     if held in ("still", "dead") and b"held" in fields:
         crashes = crashes_so_far(crashes, max(0.0, now - age - float(fields[b"since"])))
     number, asked = int(fields[b"number"]), fields.get(b"handover", b"0 0").split()
     handed_over = held == "dead" and b"held" not in fields
     handed_over = handed_over and int(asked[0]) == number and now < float(asked[1])
-    return Status(name, number, holder, held, crashes, age, handed_over)
+    return Status(name, number, holder, held, crashes, age, handed_over, is_silent)

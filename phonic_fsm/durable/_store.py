@@ -119,6 +119,9 @@ class Status(Struct, frozen=True):
     """Seconds since the owner's last heartbeat."""
     handed_over: bool = False
     """Whether the last owner has handed the journal over to a successor that waits for it."""
+    is_silent: bool = False
+    """Whether nothing but the silence of its heart says that it is ``still`` or ``dead``: its
+    process may work, and not reach the store."""
 
 
 class Journal(Protocol):
@@ -172,6 +175,11 @@ class Journals(Protocol):
     @property
     def look_every(self) -> float:
         """How often (s) a guard looks."""
+
+    @property
+    def outlives_a_beat(self) -> float:
+        """For how long (s) after a heartbeat nobody else can have the journal while its owner's
+        process exists. It is infinite where that process is always killed first."""
 
     def begin(self, name: str, holder: Holder) -> Journal:
         """A new journal, whose owner is the holder.

@@ -14,6 +14,7 @@ from fleet.store import Store
 
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.states import CONVERSING
+from phonic_fsm._runtime.lease import Verdict, may_end
 from phonic_fsm.durable._dispatch import LONGEST_ANSWER
 from phonic_fsm.durable._fold import Folded
 from phonic_fsm.durable._judge import ARRIVAL, Judge, is_poisonous
@@ -63,6 +64,9 @@ class Rules:
 
     def recover(self, process: Process, folded: Folded) -> SessionMachine:
         return folded.machine
+
+    def may_end(self, verdict: Verdict, *, is_safe: bool) -> bool:
+        return may_end(verdict, is_safe=is_safe)
 
 
 @dataclass(eq=False)
@@ -165,7 +169,9 @@ class Guard:
         try:
             statuses = fleet.store.statuses()
         except StoreFailed:
-            statuses = []
+            self._judge.look_in_vain()
+            fleet.clock.after(RedisJournals.look_every, self.look)
+            return
         for status in self._judge.due(statuses, fleet.clock.now):
             if is_poisonous(status):
                 fleet.ledger.counts["given up as poisonous"] += 1

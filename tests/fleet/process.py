@@ -19,12 +19,20 @@ from phonic_fsm._core.machine import SessionMachine, Step
 from phonic_fsm._core.reading import READ
 from phonic_fsm._core.states import CONVERSING, State
 from phonic_fsm._runtime.fence import AT_ONCE, MOST_THROWN_OUT
+from phonic_fsm._runtime.lease import Verdict
 from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm._wire import client, server
 from phonic_fsm._wire.config import InlineTool
 from phonic_fsm.durable._fold import Folded, fold
 from phonic_fsm.durable._journal import INTERVAL, LINGER, PAUSE
-from phonic_fsm.durable._store import Ended, Holder, OwnershipLost, StoreFailed, Taken
+from phonic_fsm.durable._store import (
+    STILL_SECONDS,
+    Ended,
+    Holder,
+    OwnershipLost,
+    StoreFailed,
+    Taken,
+)
 from phonic_fsm.trace._lines import StepLines
 
 if TYPE_CHECKING:
@@ -91,6 +99,7 @@ class Process:
         self._unwritten: list[tuple[float, Step]] = []
         self._offers_again = False
         self._has_journal = False
+        self._owner_since = 0.0
         self._thrown_out = 0
         self._settled: set[str] = set()
         """The tool calls of which Phonic has said that they are over."""
@@ -102,7 +111,7 @@ class Process:
 
     def begin(self) -> None:
         """Begin a new call."""
-        self._has_journal = True
+        self._has_journal, self._owner_since = True, self._clock.now
         self._fleet.store.begin(self.call.name, self._holder, self)
         self.dispatch(events.Open())
         self.dispatch(events.UpdateSession(instructions="Be brief.", tools=TOOLS, items=()))
@@ -118,7 +127,7 @@ class Process:
         except (Taken, Ended, StoreFailed):
             self.leave()
             return
-        self._has_journal = True
+        self._has_journal, self._owner_since = True, self._clock.now
         if former.died is None and status.held == "held":
             self._fleet.ledger.breach(name, "an owner whose heart beats was replaced")
         former.replaced_at = self._clock.now
@@ -282,11 +291,13 @@ class Process:
         connection, self.connection = self.connection, None
         if connection is None or not connection.is_open:
             return
-        if self._verdict() == "lost":
-            self._fleet.phonic.lose(connection)
-        else:
-            self._judge_owner("a conversation was closed")
+        beaten = max(self._fleet.store.last_beat(self), self._owner_since)
+        is_safe = self._clock.now - beaten < STILL_SECONDS
+        if self._fleet.rules.may_end(self._verdict(), is_safe=is_safe):
+            self._judge_owner("a conversation was closed", must_know=True)
             self._fleet.phonic.close(connection)
+        else:
+            self._fleet.phonic.lose(connection)
 
     def _abandon(self, _: effects.Abandon) -> None:
         connection, self.connection = self.connection, None
@@ -371,7 +382,7 @@ class Process:
         elif verdict == "unknown":
             self._clock.after(BEAT, self._learn)
 
-    def _verdict(self) -> str:
+    def _verdict(self) -> Verdict:
         try:
             self._fleet.rules.check(self._fleet.store, self.call.name, self)
         except OwnershipLost:
@@ -385,9 +396,9 @@ class Process:
         self.dispatch(events.LeaseLost())
         self.leave()
 
-    def _judge_owner(self, what: str, *, has_asked: bool = True) -> None:
+    def _judge_owner(self, what: str, *, has_asked: bool = True, must_know: bool = False) -> None:
         """Who does this must be the owner. If it has not asked before, it may not know for a
-        heartbeat that it no longer is."""
+        heartbeat that it no longer is; and as long as the store does not answer, unless it must."""
         lease, now = self._fleet.store.journals[self.call.name].lease, self._clock.now
         if lease.owner is self and lease.held and lease.open:
             return
@@ -395,7 +406,7 @@ class Process:
             [self.replaced_at]
             + [end for _, end in self._fleet.store.outages(self.zone) if end <= now]
         )
-        if not self.reaches_store:
+        if not (self.reaches_store or must_know):
             self._fleet.ledger.counts[f"{what} by one that could not ask"] += 1
         elif not has_asked and now - could_ask_since <= BEAT:
             self._fleet.ledger.counts[f"{what} by one that did not know yet"] += 1

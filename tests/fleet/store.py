@@ -196,7 +196,7 @@ class Store:
 
     def status(self, name: str) -> Status:
         lease, now = self.journals[name].lease, self._clock.now
-        age = now - max(self._last_beat(lease), lease.since)
+        age = now - max(self.last_beat(lease.owner), lease.since)
         held: Held = "held"
         if not lease.open:
             held = "ended"
@@ -205,7 +205,16 @@ class Store:
         crashes = lease.crashes
         if held == "dead" and lease.held:
             crashes = crashes_so_far(crashes, max(0.0, now - age - lease.since))
-        return Status(name, lease.number, lease.holder, held, crashes, max(0.0, age))
+        is_silent = held == "dead" and lease.held
+        return Status(
+            name,
+            lease.number,
+            lease.holder,
+            held,
+            crashes,
+            max(0.0, age),
+            is_silent=is_silent,
+        )
 
     def _is_well(self, name: str) -> bool:
         """Whether its owner lives, and reaches the store, and has done so for a while."""
@@ -214,8 +223,8 @@ class Store:
             now < start or now > end + STILL_SECONDS for start, end in self.outages(owner.zone)
         )
 
-    def _last_beat(self, lease: Lease) -> float:
-        owner = lease.owner
+    def last_beat(self, owner: Process) -> float:
+        """When a heartbeat of this process has last arrived, if it was there then."""
         until = self._clock.now if owner.died is None else min(owner.died, self._clock.now)
         beat = owner.beat_before(until)
         for start, end in reversed(self.outages(owner.zone)):

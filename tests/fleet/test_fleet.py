@@ -86,6 +86,17 @@ def test_who_is_not_the_owner_sends_nothing():
     assert "by one that is not the owner" in broken
 
 
+class Presumptuous(Rules):
+    """Who cannot ask takes the conversation for its own."""
+
+    def may_end(self, verdict, *, is_safe):
+        return verdict != "lost"
+
+
+def test_who_may_have_lost_the_call_does_not_end_its_conversation():
+    assert "a conversation was closed by one that is not" in breaches("partition", Presumptuous())
+
+
 class Forgetful(Rules):
     """A recovery that has lost the history."""
 

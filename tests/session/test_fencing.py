@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -17,9 +19,11 @@ from phonic_fsm import CallTakenOver
 from phonic_fsm._runtime import fence
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
-from phonic_fsm.durable import journals
+from phonic_fsm.durable import _ownership, journals
 from phonic_fsm.durable._ownership import Ownership
 from phonic_fsm.durable._process import this_process
+from phonic_fsm.durable._redis import RedisJournals
+from phonic_fsm.durable._store import STILL_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -154,8 +158,16 @@ def redis(tmp_path):
         yield server
 
 
+@pytest.fixture(params=[True, False], ids=["owned", "may_be_anothers"])
+def close_code(request, monkeypatch):
+    """How a conversation ends on purpose while Redis does not answer: as long as the call cannot be
+    another's, and once it may be."""
+    monkeypatch.setattr(RedisJournals, "outlives_a_beat", math.inf if request.param else 0.0)
+    return 1000 if request.param else 1006
+
+
 async def test_a_call_goes_on_without_redis_which_is_told_once(
-    make_model, server, redis, caplog, monkeypatch
+    make_model, server, redis, caplog, monkeypatch, *, close_code
 ):
     monkeypatch.setattr(fence, "LOOK", 0.01)
     monkeypatch.setattr(fence, "BEAT", 0.02)
@@ -179,13 +191,13 @@ async def test_a_call_goes_on_without_redis_which_is_told_once(
         await session.aclose()
         assert time.monotonic() - since < 30
         assert await resumed.receive() is None
-        assert resumed.close_code == 1000
+        assert resumed.close_code == close_code
     said = [record.message for record in caplog.records if "journal" in record.message]
     assert len(said) == 1, said
 
 
 async def test_a_redis_that_answers_nothing_does_not_hold_up_a_sessions_end(
-    make_model, server, redis
+    make_model, server, redis, *, close_code
 ):
     call = Call(redis.url)
     async with durable(make_model, server, call) as (session, peer, _):
@@ -194,8 +206,25 @@ async def test_a_redis_that_answers_nothing_does_not_hold_up_a_sessions_end(
         await session.aclose()
         assert anyio.current_time() - since < 0.9  # Redis has a second
         assert await peer.receive() is None
-        assert peer.close_code == 1000
+        assert peer.close_code == close_code
         redis.go_on()
+
+
+async def test_nobody_else_can_have_a_call_soon_after_a_heartbeat(redis, tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(_ownership, "time", clock)
+    call = Call(redis.url)
+    clock.now = STILL_SECONDS - 0.1
+    assert call.ownership.is_safe
+    assert await call.ownership.beat() == "ours"
+    clock.now += STILL_SECONDS - 0.1
+    assert call.ownership.is_safe
+    redis.kill()
+    assert await call.ownership.beat() == "unknown"
+    clock.now += 0.2
+    assert not call.ownership.is_safe
+    assert Call(str(tmp_path / "journals")).ownership.is_safe, "who loses that one is killed"
 
 
 async def test_what_is_thrown_out_again_and_again_is_anothers_if_nobody_can_say(
