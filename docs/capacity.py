@@ -12,7 +12,6 @@ from math import ceil
 from pathlib import Path
 from statistics import median
 
-from phonic_fsm.durable._redis import MARGIN
 from phonic_fsm.durable._store import LIFETIME
 
 DOCS = Path(__file__).parent
@@ -61,7 +60,7 @@ PER_HOST = int(min(CORES * IN_USE / JOB_CORE, GB * IN_USE * 1000 / JOB_MB))
 JOURNAL_MB = MEASURED["redis_memory_kB_per_s"] * CALL_S / 1000
 """A whole call's journal."""
 
-KEPT = (LIFETIME + MARGIN) / CALL_S
+KEPT = LIFETIME / CALL_S
 """Journals of calls that are over, for each that goes on."""
 
 REDIS_MB = JOURNAL_MB * (0.5 + KEPT)
@@ -75,7 +74,7 @@ ROWS: tuple[Row, ...] = (
     ("Redis, cores", lambda calls: f"{calls * REDIS_S:,.2f}"),
     ("Redis, memory (GB)", lambda calls: f"{calls * REDIS_MB / 1000:,.1f}"),
     ("Redis servers", lambda calls: f"{redis_servers(calls):,}"),
-    ("a look of one guard at all of it (s)", lambda calls: f"{calls * (1 + KEPT) * GUARD_S:,.2f}"),
+    ("a look of one guard at all of it (s)", lambda calls: f"{calls * GUARD_S:,.2f}"),
     (
         "traces a day, if it is so all day (GB)",
         lambda calls: f"{calls * MEASURED['trace_kB_per_s'] * 86_400 / 1e6:,.0f}",
@@ -95,7 +94,7 @@ LIMITS = {
     "one host is full of LiveKit's server": CORES * IN_USE / LIVEKIT_CORE,
     f"one Redis has {REDIS_GB} GB of journals": REDIS_GB * 1000 / REDIS_MB,
     "one Redis uses half a core": REDIS_CORE / REDIS_S,
-    f"a guard's look takes {LOOK_S:g} s": LOOK_S / (1 + KEPT) / GUARD_S,
+    f"a guard's look takes {LOOK_S:g} s": LOOK_S / GUARD_S,
     "more calls are lost at once than Phonic lets resume": CONNECTIONS_PER_S * GRACE_S,
     "more calls begin than Phonic lets connect": CONNECTIONS_PER_S * CALL_S,
 }

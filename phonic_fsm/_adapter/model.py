@@ -29,6 +29,7 @@ from .._runtime.session import Recorder
 from .._wire.config import AudioFormat
 from ..durable._journal import JournalRecorder
 from ..durable._place import journals
+from ..durable._store import LIFETIME
 from ..trace._recorder import TraceRecorder
 from ..trace._recording import checked_recording
 from ..trace._rotation import TraceLimits
@@ -64,6 +65,7 @@ class RealtimeModel(llm.RealtimeModel):
         trace_audio: bool = False,
         trace_limits: TraceLimits = TraceLimits(),  # noqa: B008 - it cannot change
         journal: NotGivenOr[str | PathLike[str] | None] = NOT_GIVEN,
+        journal_lifetime: float = LIFETIME,
         repeatable_tools: Sequence[str] = (),
         outage: Outage | None = None,
         unmute_prebuffer_ms: int = 1000,
@@ -95,6 +97,7 @@ class RealtimeModel(llm.RealtimeModel):
                 with the call if this one dies: a directory, for the processes of one host, or the
                 address of a Redis (``redis://`` or ``rediss://``). It holds all that is said.
                 ``None`` keeps none. Default: ``PHONIC_FSM_JOURNAL``.
+            journal_lifetime: How long a journal is kept after its call (s).
             repeatable_tools: The names of your tools that may run twice: if the process dies while
                 one runs, the next process runs it again. Of any other tool, Phonic is told that its
                 outcome is not known.
@@ -232,7 +235,7 @@ class RealtimeModel(llm.RealtimeModel):
             else None
         )
         place = journal if is_given(journal) else os.environ.get("PHONIC_FSM_JOURNAL") or None
-        self._journals = None if place is None else journals(place)
+        self._journals = None if place is None else journals(place, lifetime=journal_lifetime)
         self._repeatable_tools = _names("repeatable_tools", repeatable_tools)
         self._succession: Succession | None = None
         """What the next session goes on from."""

@@ -32,7 +32,7 @@ class Extent(Protocol):
 class Store(Protocol):
     """What a store of journals must offer for that. Each method raises ``JournalError``."""
 
-    def statuses(self) -> list[Status]: ...
+    def statuses(self, *, ended: bool) -> list[Status]: ...
 
     def extents(self, names: list[str]) -> Mapping[str, Extent]: ...
 
@@ -79,7 +79,7 @@ class Fleet:
         return _JournalTrace(self, self._store, name)
 
     def _look(self) -> None:
-        statuses = {status.name: status for status in self._store.statuses()}
+        statuses = {status.name: status for status in self._store.statuses(ended=True)}
         extents, now = self._store.extents(list(statuses)), time.time()
         former = self._versions
         versions = {}

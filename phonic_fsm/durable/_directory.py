@@ -27,7 +27,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -38,6 +38,7 @@ from msgspec import Struct
 
 from ._process import exists, is_here, kill
 from ._store import (
+    FORGOTTEN,
     HEAD_START,
     LIFETIME,
     READY_SECONDS,
@@ -182,6 +183,8 @@ class DirectoryJournals:
         self._leases: dict[str, tuple[tuple[int, int], Lease]] = {}
         """What ``statuses`` read last of each journal, and of which file (its inode and its time of
         change). Most have not changed since."""
+        self._ended: set[str] = set()
+        """The journals of ended calls: nothing changes in them any more."""
 
     @property
     def place(self) -> str:
@@ -189,6 +192,7 @@ class DirectoryJournals:
 
     def begin(self, name: str, holder: Holder) -> DirectoryJournal:
         folder = self._folder(name)
+        self._ended.discard(name)
         with _failing_clearly(name):
             self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.remove_expired()
@@ -256,13 +260,15 @@ class DirectoryJournals:
                 if line.endswith(b"\n"):
                     yield line
 
-    def statuses(self) -> list[Status]:
+    def statuses(self, *, ended: bool = False) -> list[Status]:
         found = []
-        for folder in self._folders():
+        for folder in self._folders(but=frozenset() if ended else self._ended):
             with suppress(FileNotFoundError, NoJournal):  # it is being removed
                 found.append(_status(folder, self._known_lease(folder)))
+        over = {status.name for status in found if status.held == "ended"}
+        self._ended = over if ended else self._ended | over
         self._leases = {status.name: self._leases[status.name] for status in found}
-        return found
+        return found if ended else [status for status in found if status.held != "ended"]
 
     def status(self, name: str) -> Status:
         folder = self._folder(name)
@@ -303,13 +309,14 @@ class DirectoryJournals:
             for folder in self._folders():
                 with suppress(FileNotFoundError, NoJournal):
                     lease, age = _read_lease(folder), _beat_age(folder)
-                    if age > lease.lifetime:
+                    if age > (lease.lifetime if lease.state == "ended" else FORGOTTEN):
                         _remove_if_left_behind(folder)
+                        self._ended.discard(folder.name)
 
     def _folder(self, name: str) -> Path:
         return self._place / checked_name(name)
 
-    def _folders(self, beginning: str = "") -> list[Path]:
+    def _folders(self, beginning: str = "", but: Set[str] = frozenset()) -> list[Path]:
         with _failing_clearly(str(self._place)):
             try:
                 found = sorted(self._place.iterdir())
@@ -319,6 +326,7 @@ class DirectoryJournals:
             folder
             for folder in found
             if (folder.name.startswith(beginning) if beginning else folder.name[:1] != ".")
+            and folder.name not in but
             and (folder / LOCK).exists()
         ]
 

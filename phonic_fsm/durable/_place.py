@@ -18,9 +18,11 @@ def journals(place: str | os.PathLike[str], *, lifetime: float = LIFETIME) -> Jo
         lifetime: How long (s) a journal that begins here is kept after its call.
 
     Raises:
-        ValueError: the place is none of these, or cannot be used here; the message says why. It
-            does not hold the address, which may have a password in it.
+        ValueError: the place is none of these, or cannot be used here, or the lifetime is no time;
+            the message says why. It does not hold the address, which may have a password in it.
     """
+    if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or not lifetime >= 0:
+        raise ValueError(f"a journal's lifetime must be a number of seconds, got {lifetime!r}")
     path = os.fspath(place)
     scheme, separator, _ = path.partition("://")
     scheme = scheme if separator else ""

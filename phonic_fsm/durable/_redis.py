@@ -1,6 +1,6 @@
 """Journals in Redis: for processes on several hosts.
 
-Each journal has these keys, which begin with ``phonic-fsm:`` and its name:
+Each journal has these keys, which begin with ``{phonic-fsm}:`` and its name:
 
 ``…``
     A hash: who has the journal. The field ``held`` is there until it is handed over, ``open`` until
@@ -10,6 +10,10 @@ Each journal has these keys, which begin with ``phonic-fsm:`` and its name:
     A stream with the lines, as many in an entry as were written at once.
 ``…:dispatched:NUMBER``
     Is there for a while after a successor to the owner with this number was sent.
+
+The names of the journals are in two sets: those whose calls go on, and those of ended calls, which
+a guard does not read. What is in braces decides where a Redis Cluster keeps a key: all are at one
+place, as the scripts need it.
 
 The heartbeat is the hash's time to live, which begins anew with each beat. So a beat needs no
 memory, and a live owner keeps its journal where Redis is full. Nor does the end of a call need any:
@@ -23,6 +27,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,6 +39,7 @@ from redis.retry import Retry
 
 from ._process import exists, is_here, kill
 from ._store import (
+    FORGOTTEN,
     HEAD_START,
     LIFETIME,
     READY_SECONDS,
@@ -51,10 +57,16 @@ from ._store import (
     crashes_so_far,
 )
 
-PREFIX = "phonic-fsm:"
+PREFIX = "{phonic-fsm}:"
 
 INDEX = PREFIX
-"""The set of all names. No journal has this key, since none is without a name."""
+"""The set of the names whose calls go on. No journal has this key, since none is without a name."""
+
+ENDED = f"{PREFIX}:ended"
+"""The set of the names whose calls have ended."""
+
+FOR_EVER = 1e9
+"""Seconds: Redis takes no time without an end."""
 
 TIMEOUT = 1.0
 """How long (s) Redis may take to answer."""
@@ -62,9 +74,6 @@ TIMEOUT = 1.0
 ATTEMPTS = 3
 """How often a journal is claimed if Redis does not answer: a claim that got through, and whose
 answer was lost, leaves a journal whose owner does not know of it."""
-
-MARGIN = 60.0
-"""How much longer (s) than its lifetime a journal is kept while its call goes on."""
 
 PAGE = 100
 """How many entries of a stream are read at once."""
@@ -102,11 +111,11 @@ end
 """
 
 _BEGIN = """
-local index, name, holder, claim, kept = KEYS[3], unpack(ARGV)
+local index, name, holder, claim, kept, lifetime = KEYS[3], unpack(ARGV)
 if redis.call('HGET', lease, 'claim') == claim then return 'done' end
 if redis.call('EXISTS', lease) == 1 then return 'taken' end
 redis.call('HSET', lease, 'number', 1, 'holder', holder, 'claim', claim, 'since', now(),
-    'crashes', 0, 'kept', kept, 'size', 0, 'held', 1, 'open', 1)
+    'crashes', 0, 'kept', kept, 'lifetime', lifetime, 'size', 0, 'held', 1, 'open', 1)
 redis.call('SADD', index, name)
 keep()
 return 'done'
@@ -170,11 +179,22 @@ end
 return 'done'
 """
 
-_FINISH = """
+_RELEASE = """
 local why = disowned(ARGV[1], ARGV[2])
 if why then return why end
-redis.call('HDEL', lease, ARGV[3])
+redis.call('HDEL', lease, 'held')
 keep()
+return 'done'
+"""
+
+_END = """
+local why = disowned(ARGV[1], ARGV[2])
+if why then return why end
+local lifetime = redis.call('HGET', lease, 'lifetime')
+redis.call('HDEL', lease, 'open')
+redis.call('SMOVE', KEYS[3], KEYS[4], ARGV[3])
+redis.call('PEXPIRE', lease, lifetime)
+redis.call('PEXPIRE', lines, lifetime)
 return 'done'
 """
 
@@ -207,7 +227,7 @@ class _Store:
         except (ValueError, TypeError):
             # Their texts may have the address, with its password.
             raise ValueError("the address of Redis cannot be read") from None
-        scripts = (_BEGIN, _TAKE_OVER, _CHECK, _BEAT, _ASK, _APPEND, _FINISH)
+        scripts = (_BEGIN, _TAKE_OVER, _CHECK, _BEAT, _ASK, _APPEND, _RELEASE, _END)
         self._scripts = {code: self.client.register_script(_COMMON + code) for code in scripts}
 
     def ask(self, question: Callable[[], T]) -> T:
@@ -228,7 +248,7 @@ class _Store:
             NoJournal: there is no such journal.
             OwnershipLost: it has another owner.
         """
-        keys = [key(name), key(name, "lines"), INDEX]
+        keys = [key(name), key(name, "lines"), INDEX, ENDED]
         answer: bytes = self.ask(lambda: self._scripts[script](keys, list(arguments)))
         if answer == b"gone":
             raise NoJournal(f"Redis at {self.address} has no journal {name}")
@@ -275,11 +295,11 @@ class RedisJournal:
         self._run(_CHECK)
 
     def end(self) -> None:
-        self._run(_FINISH, "open")
+        self._run(_END, self.name)
         self._is_over = True
 
     def release(self) -> None:
-        self._run(_FINISH, "held")
+        self._run(_RELEASE)
         self._is_over = True
 
     def _run(self, script: str, *arguments: str | bytes | float) -> str:
@@ -301,7 +321,7 @@ class RedisJournals:
             ValueError: the address cannot be read.
         """
         self._store = _Store(url)
-        self._kept = int((lifetime + MARGIN) * 1000)
+        self._lifetime = int(min(lifetime, FOR_EVER) * 1000)
 
     @property
     def place(self) -> str:
@@ -309,7 +329,8 @@ class RedisJournals:
 
     def begin(self, name: str, holder: Holder) -> RedisJournal:
         encoded, claim = msgspec.json.encode(holder), uuid.uuid4().hex
-        if self._store.claim(_BEGIN, name, name, encoded, claim, self._kept) == "taken":
+        times = int(FORGOTTEN * 1000), self._lifetime
+        if self._store.claim(_BEGIN, name, name, encoded, claim, *times) == "taken":
             raise Taken(f"there is a journal {name} already")
         return RedisJournal(self._store, name, 1, holder, 0)
 
@@ -343,7 +364,7 @@ class RedisJournals:
         return RedisJournal(self._store, name, status.number + 1, holder, int(said))
 
     def ask(self, name: str, number: int, wish: Wish) -> None:
-        seconds = READY_SECONDS if wish == "handover" else LIFETIME
+        seconds = READY_SECONDS if wish == "handover" else FORGOTTEN
         if self._store.run(_ASK, name, number, wish, seconds) == "ended":
             raise Ended(f"the call of the journal {name} is over")
 
@@ -377,8 +398,10 @@ class RedisJournals:
             if size is not None and last
         }
 
-    def statuses(self) -> list[Status]:
-        return [status for status in self._statuses(self._names()) if status is not None]
+    def statuses(self, *, ended: bool = False) -> list[Status]:
+        names = self._names(INDEX, ENDED) if ended else self._names(INDEX)
+        found = self._statuses(names)
+        return [one for one in found if one is not None and (ended or one.held != "ended")]
 
     def status(self, name: str) -> Status:
         [found] = self._statuses([name])
@@ -395,15 +418,20 @@ class RedisJournals:
         return bool(self._store.ask(lambda: client.set(mark, b"", nx=True, px=period)))
 
     def remove_expired(self) -> None:
-        # Redis removes the journals by itself, but not their names from the set.
-        names = self._names()
-        found = self._statuses(names)
-        gone = [name for name, status in zip(names, found, strict=True) if status is None]
-        if gone:
-            self._store.ask(lambda: self._store.client.srem(INDEX, *gone))
+        # Redis removes the journals by itself, but not their names from the sets.
+        client = self._store.client
+        for index in (INDEX, ENDED):
+            names = self._names(index)
+            pipeline = client.pipeline(transaction=False)
+            for name in names:
+                pipeline.exists(key(name))
+            there = self._store.ask(pipeline.execute)
+            gone = [name for name, is_there in zip(names, there, strict=True) if not is_there]
+            if gone:
+                self._store.ask(partial(client.srem, index, *gone))
 
-    def _names(self) -> list[str]:
-        found: Any = self._store.ask(lambda: self._store.client.smembers(INDEX))
+    def _names(self, *indices: str) -> list[str]:
+        found: Any = self._store.ask(lambda: self._store.client.sunion(list(indices)))
         return sorted(name.decode() for name in found)
 
     def _must_exist(self, name: str) -> None:
@@ -446,7 +474,8 @@ def _status(name: str, fields: dict[bytes, bytes], left_ms: int, now: float) -> 
         holder = msgspec.json.decode(fields[b"holder"], type=Holder)
     except msgspec.DecodeError as error:
         raise StoreFailed(f"the lease of the journal {name} is damaged: {error}") from None
-    age = max(0, int(fields[b"kept"]) - left_ms) / 1000
+    kept = fields[b"kept" if b"open" in fields else b"lifetime"]
+    age = max(0, int(kept) - left_ms) / 1000
     held: Held
     is_silent = False
     if b"open" not in fields:

@@ -29,8 +29,11 @@ loop."""
 LASTING_SECONDS = 10.0
 """If an owner dies earlier than this, its journal may be what kills it."""
 
-LIFETIME = 3600.0
+LIFETIME = 600.0
 """How long (s) a journal is kept after its call, unless its store is told otherwise."""
+
+FORGOTTEN = 3600.0
+"""How long (s) after the last heartbeat a journal is kept whose call nobody has ended."""
 
 LONGEST_NAME = 80
 """The most bytes of a journal's name, without the number of a further session."""
@@ -213,8 +216,8 @@ class Journals(Protocol):
         """The journal's lines, each with its line break; a last line that is cut off is left
         out."""
 
-    def statuses(self) -> list[Status]:
-        """Every journal in the store."""
+    def statuses(self, *, ended: bool = False) -> list[Status]:
+        """Every journal whose call is not over, and those of ended calls if they are asked for."""
 
     def status(self, name: str) -> Status:
         """One journal. Who waits for it asks often, and the store may hold a whole fleet's."""
@@ -226,8 +229,8 @@ class Journals(Protocol):
         """
 
     def remove_expired(self) -> None:
-        """Remove the journals whose lifetime is over since the call's end, or since the last
-        heartbeat if nobody has ended it."""
+        """Remove the journals whose lifetime is over since the call's end, and those that nobody
+        has ended an hour after the last heartbeat."""
 
 
 def journal_name(room: str, job: str, session: int = 1) -> str:

@@ -149,6 +149,7 @@ async def test_an_option_that_was_changed_stays_changed(tmp_path):
             await first.says("state ready")
             first.ask("faster")
             await sim.wait_for(lambda: bool(speeds(sim)))
+            await first.has_written('"audio_speed":1.2')
             name = await first.killed()
             async with goes_on(tmp_path, name, sim.url) as second:
                 second.model.update_options(voice="ben")

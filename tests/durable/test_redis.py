@@ -223,22 +223,45 @@ def test_what_the_server_that_takes_its_place_has_not_heard_is_told_or_said_agai
 
 
 def test_a_journal_is_gone_when_its_lifetime_is_over(place):
-    store = journals(place, lifetime=0.2)
-    store.begin("call", ME).end()
-    client = Redis.from_url(place)
-    keys = [client.pttl(name) for name in client.keys("phonic-fsm:call*")]
-    assert keys
-    assert all(0 < left <= 60_200 for left in keys)
+    store, client = journals(place, lifetime=100), Redis.from_url(place)
+    journal = store.begin("call", ME)
+    journal.append(b"one\n")
+
+    def left():
+        return {key: client.pttl(key) / 1000 for key in client.keys("{phonic-fsm}:call*")}
+
+    assert len(left()) == 2
+    assert all(3_500 < seconds <= 3_600 for seconds in left().values()), "if nobody ends it"
+    journal.end()
+    assert len(left()) == 2
+    assert all(90 < seconds <= 100 for seconds in left().values())
+    assert 0 <= status(store).beat_age < 10
+    journals(place, lifetime=0).begin("other", ME).end()
+    assert client.keys("{phonic-fsm}:other*") == []
 
 
 def test_the_names_of_journals_that_are_gone_are_removed(store, place):
     client = Redis.from_url(place)
-    store.begin("gone", ME)
-    store.begin("there", ME)
-    client.delete("phonic-fsm:gone")
+    for name in ("gone", "there"):
+        store.begin(name, ME)
+        store.begin(f"ended-{name}", ME).end()
+    client.delete("{phonic-fsm}:gone", "{phonic-fsm}:ended-gone")
     assert [status.name for status in store.statuses()] == ["there"]
     store.remove_expired()
-    assert client.smembers("phonic-fsm:") == {b"there"}
+    assert client.smembers("{phonic-fsm}:") == {b"there"}
+    assert client.smembers("{phonic-fsm}::ended") == {b"ended-there"}
+
+
+def test_a_server_of_a_cluster_can_hold_journals(tmp_path):
+    with RedisServer(tmp_path / "redis", "--cluster-enabled", "yes") as server:
+        server.client().execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        store = journals(server.url)
+        journal = patiently(store.begin, "call", ME)  # the cluster takes a moment to be there
+        journal.append(b"one\n")
+        assert (lines(store), status(store).held) == (["one\n"], "held")
+        journal.end()
+        store.remove_expired()
+        assert status(store).held == "ended"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from phonic_fsm.durable import Ended, NoJournal, OwnershipLost, Taken, _store
+from phonic_fsm.durable import Ended, NoJournal, OwnershipLost, Taken, _store, journals
 from phonic_fsm.durable._process import this_process
 from phonic_fsm.durable._store import STILL_SECONDS, journal_name
 
@@ -20,7 +20,7 @@ def lines(store, name="call"):
 
 
 def status(store, name="call"):
-    [found] = [status for status in store.statuses() if status.name == name]
+    [found] = [status for status in store.statuses(ended=True) if status.name == name]
     alone = store.status(name)
     assert (alone.name, alone.number, alone.holder) == (found.name, found.number, found.holder)
     return found
@@ -134,6 +134,22 @@ def test_a_journal_that_has_ended_has_no_successor(store, own):
     assert status(store).held == "ended"
     with pytest.raises(Ended):
         store.take_over("call", ME)
+
+
+def test_who_looks_for_calls_does_not_read_those_that_have_ended(store):
+    for name in ("ended", "released", "owned"):
+        journal = store.begin(name, ME)
+        if name != "owned":
+            getattr(journal, "end" if name == "ended" else "release")()
+    for _ in range(2):
+        assert {one.name for one in store.statuses()} == {"released", "owned"}
+        assert len(store.statuses(ended=True)) == 3
+
+
+@pytest.mark.parametrize("lifetime", [-1, float("nan"), "600", True, None])
+def test_a_lifetime_that_is_no_time_is_an_error(place, lifetime):
+    with pytest.raises(ValueError, match="lifetime must be a number of seconds"):
+        journals(place, lifetime=lifetime)
 
 
 def test_a_journal_that_is_handed_over_is_free_at_once(store):

@@ -68,7 +68,7 @@ def test_each_running_call_stands_in_the_index_with_its_worker(redis, lines):
 
 
 def holder(redis: str) -> str:
-    [status] = RedisJournals(redis).statuses()
+    [status] = RedisJournals(redis).statuses(ended=True)
     return status.holder.host
 
 

@@ -89,7 +89,7 @@ def begun(own, guest):
 
 
 def status(store):
-    [found] = store.statuses()
+    [found] = store.statuses(ended=True)
     return found
 
 

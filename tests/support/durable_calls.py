@@ -53,6 +53,13 @@ class First:
         self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
 
+    async def has_written(self, words: str) -> None:
+        """Wait until this is in its journal."""
+        [journal] = self._journals.glob("*/journal.jsonl")
+        with anyio.fail_after(LONGEST):
+            while words not in journal.read_text():  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+
     async def killed(self) -> str:
         """Kill it; returns the name of its journal."""
         self._process.kill()

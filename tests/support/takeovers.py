@@ -93,7 +93,8 @@ class House:
 
     def status(self, call: RoomCall) -> Status:
         """The journal of a call."""
-        [found] = [s for s in self.store.statuses() if s.holder.room == call.room.name]
+        there = self.store.statuses(ended=True)
+        [found] = [status for status in there if status.holder.room == call.room.name]
         return found
 
     def kill(self, call: RoomCall, how: signal.Signals = signal.SIGKILL) -> int:
