@@ -3,7 +3,7 @@
 Both run the same scripts (``differential_scenarios``) against the same server, at the level of the
 realtime session. Where they differ, ``differential_table`` says how and why; a difference that is
 not there fails, and so does one that is there and does not exist any more. The plugin is the
-release that is installed: 1.4.5 in the ordinary environments, 1.8 in ``tox -e current-plugin``.
+release that is installed: 1.4.5 in ``tox -e former-plugin``, 1.8 in ``tox -e current-plugin``.
 """
 
 from __future__ import annotations

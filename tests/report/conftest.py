@@ -1,3 +1,7 @@
+"""Chromium, for the tests that look at pages. They have the marker ``browser``: what Chromium shows
+does not depend on the Python, so tox has an environment for them.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -5,6 +9,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 from support.browser import CHROMIUM
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
+            item.add_marker("browser")
 
 
 @pytest.fixture(scope="module")
