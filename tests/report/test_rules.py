@@ -16,6 +16,7 @@ from phonic_fsm._core.events import (
     Interrupt,
     PlaybackFinished,
     PlaybackStarted,
+    Restart,
     RoundTrip,
     TakeOver,
     ToolEnded,
@@ -195,6 +196,19 @@ def test_a_move_is_no_death(tmp_path):
     told = [*TALK, (9.8, RoundTrip(0.02)), *moved]
     assert found_in(tmp_path, told) == [
         ("moved", "The call moved to another process in 200 ms", "note")
+    ]
+
+
+def test_a_restart_is_noted(tmp_path):
+    restarted: list[Told] = [
+        (8.0, Restart()),
+        (8.2, ConnectionOpened(0.1)),
+        (8.3, server.ConversationCreated("conv_2")),
+        (8.4, server.ReadyToStartConversation()),
+        *assistant(8.5, "Here I am. "),
+    ]
+    assert found_in(tmp_path, [*TALK, *restarted]) == [
+        ("warning", "The conversation is restarted", "note")
     ]
 
 

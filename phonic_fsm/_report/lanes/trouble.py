@@ -26,7 +26,8 @@ _SHOWN_ELSEWHERE = frozenset(
         ),
     )
 )
-"""The events whose warnings the lanes of answers, requests and tools show."""
+"""The events whose warnings the lanes of answers, requests and tools show. The connection's lane
+shows those of every step that connects."""
 
 
 class Trouble(Struct, kw_only=True):
@@ -53,9 +54,10 @@ class TroubleLane:
             if effect["type"] == "emit_error":
                 self._take_error(line, effect["kind"], effect["problem"], effect.get("recoverable"))
         event = line.event["type"]
-        if event not in _SHOWN_ELSEWHERE and "connect" not in effect_types(line):
-            severity: Severity = "note" if event == _RESTART else "warning"
-            self.troubles += [Trouble.of(line, text, severity) for text in warnings(line)]
+        if event == _RESTART:
+            self.troubles += [Trouble.of(line, text, "note") for text in warnings(line)]
+        elif event not in _SHOWN_ELSEWHERE and "connect" not in effect_types(line):
+            self.troubles += [Trouble.of(line, text, "warning") for text in warnings(line)]
 
     def _take_error(self, line: Line, kind: str, problem: str, recoverable: bool | None) -> None:
         ended = not recoverable and line.target == State.closed.value
