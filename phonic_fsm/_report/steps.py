@@ -5,6 +5,7 @@ A call of an hour has 100,000 steps. Most of them are audio chunks that differ o
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import msgspec
@@ -25,17 +26,30 @@ _NONE = Settings(id_seed="")
 _NUMBERS = {id(row): number for number, row in enumerate(TABLE)}
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 class _Interned:
     """Keeps each value once, under a number."""
 
     def __init__(self) -> None:
-        self._numbers: dict[bytes, int] = {}
+        self._numbers: dict[Hashable, int] = {}
+        self.values: list[Any] = []
+
+    def known(self, key: Hashable) -> int | None:
+        """The number of the value that has this key."""
+        return self._numbers.get(key)
+
+    def add(self, key: Hashable, value: Any) -> int:
+        number = self._numbers[key] = len(self.values)
+        self.values.append(value)
+        return number
 
     def number(self, value: Any) -> int:
-        return self._numbers.setdefault(msgspec.json.encode(value), len(self._numbers))
-
-    def values(self) -> list[Raw]:
-        return [Raw(value) for value in self._numbers]
+        """Of a value whose JSON is its key."""
+        key = _encode(value)
+        number = self._numbers.get(key)
+        return self.add(key, Raw(key)) if number is None else number
 
 
 class Changes(Struct, array_like=True):
@@ -68,10 +82,10 @@ class StepColumns(Struct):
     paths: list[int]
     """Numbers of ``path_values``."""
     event_values: list[Raw]
-    effect_lists: list[Raw]
-    """Each a list of numbers of ``effect_values``."""
+    effect_lists: list[list[int]]
+    """Numbers of ``effect_values``."""
     effect_values: list[Raw]
-    path_values: list[Raw]
+    path_values: list[Any]
     """From, to, and the rows that were tried: for each, its number in ``rows`` and its guards'
     answers."""
     rows: list[TableRow]
@@ -93,28 +107,36 @@ class Steps:
         self._event_values, self._effect_values = _Interned(), _Interned()
         self._effect_lists, self._path_values = _Interned(), _Interned()
         self._context: dict[str, Changes] = {}
-        self._present: dict[str, Any] = {}
 
     def take(self, line: Line, explanation: Explanation | None) -> None:
         at = round(line.t * 1_000_000)
         self._times.append(at - self._at)
         self._at = at
         self._events.append(self._event_values.number(line.event))
-        effects = [self._effect_values.number(effect) for effect in line.effects]
-        self._effects.append(self._effect_lists.number(effects))
-        tried = [_outcome(one) for one in explanation.tried] if explanation else []
-        self._paths.append(self._path_values.number([line.source, line.target, tried]))
+        self._effects.append(self._effect_list(line))
+        self._paths.append(self._path(line, explanation))
         if explanation is not None:
-            self._note_changes(line.seq, explanation.context)
-
-    def _note_changes(self, seq: int, context: dict[str, Any]) -> None:
-        present = self._present
-        for name, value in context.items():
-            if name not in present or present[name] != value:
+            for name, value in explanation.remembered.items():
                 changes = self._context.setdefault(name, Changes())
-                changes.steps.append(seq)
+                changes.steps.append(line.seq)
                 changes.values.append(value)
-        self._present = context
+
+    def _effect_list(self, line: Line) -> int:
+        key = _encode(line.effects)
+        known = self._effect_lists.known(key)
+        if known is not None:
+            return known
+        return self._effect_lists.add(key, [*map(self._effect_values.number, line.effects)])
+
+    def _path(self, line: Line, explanation: Explanation | None) -> int:
+        # The rows that may be tried follow from where the step begins, and from its event.
+        answers = tuple(map(tuple, explanation.answers)) if explanation else ()
+        key = (line.source, line.target, line.event["type"], answers)
+        known = self._path_values.known(key)
+        if known is not None:
+            return known
+        tried = [*map(_outcome, explanation.tried)] if explanation else []
+        return self._path_values.add(key, [line.source, line.target, tried])
 
     def columns(self) -> StepColumns:
         return StepColumns(
@@ -122,10 +144,10 @@ class Steps:
             events=self._events,
             effects=self._effects,
             paths=self._paths,
-            event_values=self._event_values.values(),
-            effect_lists=self._effect_lists.values(),
-            effect_values=self._effect_values.values(),
-            path_values=self._path_values.values(),
+            event_values=self._event_values.values,
+            effect_lists=self._effect_lists.values,
+            effect_values=self._effect_values.values,
+            path_values=self._path_values.values,
             rows=[_for_readers(row) for row in TABLE],
             context=self._context,
             initial=snapshot(Context(settings=_NONE, config=_NONE.config)),

@@ -15,7 +15,7 @@ import msgspec
 from .._core.context import Context, Settings
 from .._core.events import Event
 from .._core.machine import SessionMachine, Step
-from ._explain import Explanation, explain
+from ._explain import Explainer, Explanation
 from ._format import event_from
 from ._reader import TraceError
 
@@ -38,6 +38,7 @@ class FedMachine:
     def __init__(self, path: Path, settings: Settings) -> None:
         self._path = path
         self._machine = SessionMachine(settings)
+        self._explainer = Explainer(self._machine)
 
     @property
     def context(self) -> Context:
@@ -60,7 +61,7 @@ class FedMachine:
         """The same as ``feed``, and why the step came out as it did."""
         event = recorded_event_of(self._path, seq, recorded)
         try:
-            return explain(self._machine, event)
+            return self._explainer.take(event)
         except Exception as error:
             raise self._refusal(seq, error) from error
 

@@ -13,7 +13,7 @@ from .._core.context import Context
 from .._core.machine import Step
 from ._explain import Explanation
 from ._feeding import FedMachine
-from ._format import Line, recorded_effects, same_in_json
+from ._format import Line, recorded_effect, recorded_effects, same_in_json
 from ._reader import TraceReader
 
 _encode = msgspec.json.Encoder().encode
@@ -93,10 +93,9 @@ def _compare(line: Line, step: Step) -> Difference | None:
         return Difference("from", line.source, step.source.value)
     if line.target != step.target.value:
         return Difference("to", line.target, step.target.value)
-    got = recorded_effects(step)
-    if _encode(got) == _encode(line.effects):
+    if _encode([*map(recorded_effect, step.effects)]) == _encode(line.effects):
         return None
-    return _first_difference("effects", line.effects, got)
+    return _first_difference("effects", line.effects, recorded_effects(step))
 
 
 def _first_difference(where: str, expected: Any, got: Any) -> Difference | None:

@@ -40,10 +40,11 @@ from phonic_fsm._report.steps import KINDS
 from phonic_fsm._wire import server
 from phonic_fsm._wire.config import ConfigOptions, InlineTool
 from phonic_fsm._wire.facts import fields_of
-from phonic_fsm.trace import Header, replay
+from phonic_fsm.trace import Header, TraceReader, replay
 from phonic_fsm.trace._audio import SideAudio, side_files
 from phonic_fsm.trace._explain import LEFT_OUT, snapshot
 from phonic_fsm.trace._format import LONGEST_CALL, NAME, VERSION, recorded_effect, recorded_event
+from phonic_fsm.trace._replay import Replay
 
 MYSTERY = Path(__file__).parent.parent.parent / "examples" / "traces" / "mystery.jsonl"
 RECORDED = sorted(TRACES.glob("*.jsonl"))
@@ -278,7 +279,9 @@ def test_the_last_row_that_was_tried_is_the_one_that_the_machine_took(path):
 
 
 def test_the_memory_after_a_step_is_the_machines():
-    memory = {step.line.seq: step.explanation.context for step in replay(MYSTERY, explain=True)}
+    memory: dict[int, dict[str, Any]] = {0: {}}
+    for step in replay(MYSTERY, explain=True):
+        memory[step.line.seq] = {**memory[step.line.seq - 1], **step.explanation.remembered}
     assert list(memory[588]["calls"].values()) == ["find_table: pending"]
     assert memory[588]["connection"] == "proved"
     assert memory[589]["connection"] == "resumed"
@@ -286,6 +289,18 @@ def test_the_memory_after_a_step_is_the_machines():
     assert memory[593]["attempts"] == 2
     assert list(memory[598]["calls"].values()) == ["find_table: answered"]
     assert memory[599]["calls"] == {}
+
+
+@pytest.mark.parametrize("path", [*RECORDED, MYSTERY], ids=lambda path: path.stem)
+def test_what_each_step_changes_makes_up_the_memory(path):
+    reader = TraceReader(path)
+    machine = Replay(reader, explain=True)
+    memory: dict[str, Any] = {}
+    for line in reader:
+        explanation = machine.take(line).explanation
+        assert explanation is not None
+        memory |= explanation.remembered
+        assert memory == snapshot(machine.context)
 
 
 def test_everything_in_the_memory_is_shown_or_left_out_and_has_a_label():
