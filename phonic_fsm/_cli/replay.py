@@ -71,7 +71,7 @@ def run_replay(path: Path, view: View) -> int:
             reader = TraceReader(path)
             steps = replay(reader)
         lanes = LaneBuilder(reader.header.settings, redacted=reader.header.redacted)
-        replayed = _Replayed(steps, None if view.step else view.until, lanes, rules)
+        replayed = _Replayed(reader, steps, None if view.step else view.until, lanes, rules)
         if view.as_json:
             found = _print_json(replayed, only)
             return max(replayed.exit_code, exit_code(found, view.fail_on))
@@ -105,11 +105,13 @@ class _Replayed:
 
     def __init__(
         self,
+        reader: TraceReader,
         steps: Iterator[ReplayedStep | Hang],
         until: int | None,
         lanes: LaneBuilder,
         rules: Sequence[Rule],
     ) -> None:
+        self._reader = reader
         self._steps = steps
         self._lanes = lanes
         self._rules = rules
@@ -134,7 +136,7 @@ class _Replayed:
         last = self.last
         if last is not None and (last.line.seq == self.until or last.difference is not None):
             return []
-        return findings(self._lanes.lanes(), self._rules)
+        return findings(self._lanes.lanes(self._reader.end), self._rules)
 
     @property
     def end(self) -> End | None:

@@ -34,13 +34,7 @@ def numbers(figures: Figures) -> list[Number]:
             figures.response_latencies,
             f"from {_whose_end(figures)} to the first audio of the answer",
         ),
-        _spread(
-            "Tool calls",
-            figures.tool_durations,
-            "as long as LiveKit ran the tool"
-            if figures.tool_waits
-            else "from the call to the output, with what LiveKit played before it ran the tool",
-        ),
+        _spread("Tool calls", figures.tool_durations, _what_tools_took(figures)),
         Number(
             name="Interruptions", value=str(figures.interruptions), note="answers that were cut off"
         ),
@@ -61,13 +55,25 @@ def numbers(figures: Figures) -> list[Number]:
     ]
 
 
+def _what_tools_took(figures: Figures) -> str:
+    observed, all_calls = len(figures.tool_waits), len(figures.tool_durations)
+    if not observed:
+        return "from the call to the output, with any speech that LiveKit played first"
+    if observed == all_calls:
+        return "as long as LiveKit ran the tool"
+    return (
+        "as long as LiveKit ran the tool; where that was not observed, from the call to the output"
+    )
+
+
 def _whose_end(figures: Figures) -> str:
     by_sound = [turn.silent is not None for turn in figures.turns if turn.answers]
     if not any(by_sound):
         return "when Phonic said that the caller had finished"
     if all(by_sound):
         return "the caller's last sound"
-    return f"the caller's last sound, or in {by_sound.count(False)} turns from Phonic's word of it,"
+    others = count(by_sound.count(False), "turn")
+    return f"the caller's last sound, or in {others} from Phonic's word of it,"
 
 
 def _spread(name: str, values: Sequence[float], note: str) -> Number:

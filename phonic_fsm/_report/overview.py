@@ -74,4 +74,4 @@ def _lanes(reader: TraceReader, gauge: Gauge | None) -> Lanes:
             builder.take(step)
             if gauge is not None:
                 gauge.take(step)
-    return builder.lanes()
+    return builder.lanes(reader.end)

@@ -162,7 +162,7 @@ def make_report(
             yield line
 
     figures = measure(lines())
-    lanes = builder.lanes()
+    lanes = builder.lanes(reader.end)
     found = _with_divergence(findings(lanes, rules), call)
     entries = conversation.entries(lanes)
     # A redacted trace may lie beside the call's audio and Phonic's record, which are not redacted.

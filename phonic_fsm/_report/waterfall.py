@@ -77,7 +77,7 @@ def _parts(turn: Turn) -> Iterator[Part]:
         before: PartKind = "spoken" if speaks and isinstance(one, ToolRun) else "phonic"
         if isinstance(one, ToolRun):
             yield _part(before, now, one.called, _until_call(one, before))
-            yield from _of_tool(one)
+            yield from _of_tool(one, spoken=speaks)
             now, speaks = max(now, one.given or one.ended or one.called), False
         else:
             yield _part("phonic", now, one.first_audio, _until_audio(one))
@@ -86,15 +86,17 @@ def _parts(turn: Turn) -> Iterator[Part]:
                 yield _part("output", now, one.played, "until LiveKit played it")
 
 
-def _of_tool(run: ToolRun) -> Iterator[Part]:
+def _of_tool(run: ToolRun, *, spoken: bool) -> Iterator[Part]:
+    """``spoken`` says whether the assistant had said something in front of the call."""
     end = run.ended or run.given
     if run.began is not None:
-        told = f"until LiveKit ran {run.name}, after what was said before"
-        yield _part("wait", run.called, run.began, told)
+        after = ", after what was said before" if spoken else ""
+        yield _part("wait", run.called, run.began, f"until LiveKit ran {run.name}{after}")
         if end is not None:
             yield _part("tool", run.began, end, run.name)
     elif end is not None:
-        yield _part("tool", run.called, end, f"{run.name}, and what LiveKit played before it")
+        played = ", and what LiveKit played before it" if spoken else ""
+        yield _part("tool", run.called, end, f"{run.name}{played}")
 
 
 def _until_call(run: ToolRun, before: PartKind) -> str:

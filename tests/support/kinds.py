@@ -387,6 +387,13 @@ WRONG = (
         "warning",
     ),
     Kind(
+        "frozen_network",
+        "nothing gets through until the connection is given up",
+        "silence",
+        f"Nothing got through to Phonic for {SECONDS}: {SECONDS} of silence",
+        "error",
+    ),
+    Kind(
         "phonic_hangs_up",
         "Phonic closes the connection in mid-call",
         "ended-by-phonic",

@@ -70,9 +70,16 @@ def tool(begin: float, end: float, call_id: str = "call_1", output: str = "sunny
     ]
 
 
-def write(path: Path, told: list[Told], *, seed: str = "seed", close: float | None = None) -> Path:
+def write(
+    path: Path,
+    told: list[Told],
+    *,
+    seed: str = "seed",
+    close: float | None = None,
+    settings: Settings | None = None,
+) -> Path:
     """Write the trace; ``close`` is when the session is closed, if it is."""
-    settings = Settings(id_seed=seed, config=ConfigOptions(output_format="pcm_24000"))
+    settings = settings or Settings(id_seed=seed, config=ConfigOptions(output_format="pcm_24000"))
     header = Header(
         trace=NAME,
         version=VERSION,

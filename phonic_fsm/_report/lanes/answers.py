@@ -6,6 +6,7 @@ When the caller heard them is ``hearing``'s.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from phonic_fsm._core import events
 from phonic_fsm._core.effects import PushText
@@ -15,7 +16,7 @@ from phonic_fsm._wire.server import AssistantEndedConversation
 from phonic_fsm.trace._format import AudioLength, Line, PassedAudio
 from phonic_fsm.trace._turns import GENERATION_OPENED
 
-from .effects import warnings
+from .effects import messages_sent, warnings
 from .hearing import PAUSE, Hearing
 from .span import Span
 from .trouble import Trouble
@@ -23,7 +24,16 @@ from .trouble import Trouble
 _ENDED = name_of(AssistantEndedConversation)
 _TURN_OVERDUE = name_of(events.TurnOverdue)
 _NOT_TAKEN = name_of(events.AudioNotTaken)
-_REPLY_OVERDUE = name_of(events.ReplyOverdue)
+
+_CutBy = Literal["interrupt", "reset", "length"]
+
+
+class Dropped(Span, kw_only=True):
+    """Audio of the assistant that came and was not wanted any more."""
+
+    by: _CutBy
+    """What had cut the turn off: ``interrupt()``, a reset that told Phonic of changes, or its own
+    length."""
 
 
 class AnswerLane:
@@ -37,7 +47,9 @@ class AnswerLane:
         self.untaken: list[Trouble] = []
         self.untaken_messages: set[str] = set()
         """The messages whose audio LiveKit did not read."""
-        self.discarded: list[Span] = []
+        self.discarded: list[Dropped] = []
+        self._cut_by: _CutBy | None = None
+        """What has cut off the turn of which more may come."""
         self.goodbye: float | None = None
         self._bytes_per_second = bytes_per_second
         self._opened: Line | None = None
@@ -72,6 +84,7 @@ class AnswerLane:
             elif kind == "close_generation":
                 self._close(line, interrupted=effect.get("interrupted", False))
         event = line.event["type"]
+        self._note_cut(line)
         if event == "audio_chunk":
             part = line.event["audio"]
             audio = AudioLength(part["bytes"], part.get("dbfs"), part.get("at"))
@@ -91,20 +104,24 @@ class AnswerLane:
                 self.untaken_messages.add(line.event["response_id"])
                 self.untaken.append(Trouble.of(line, text, "error"))
 
+    def _note_cut(self, line: Line) -> None:
+        if line.event["type"] == "interrupt":
+            self._cut_by = "interrupt"
+        elif "reset" in messages_sent(line):
+            self._cut_by = "reset"
+        elif line.event["type"] == "audio_chunk" and warnings(line):
+            self._cut_by = "length"
+
     def _close(self, line: Line, *, interrupted: bool) -> None:
+        has_begun = bool(self.announced) and self.announced[-1].end == math.inf
         self._end_announcement(line.t)
         if self._sounds:
             self._sounds = False
             self.open[-1].end = line.t
         if interrupted:
             self.hearing.cut_off(line.t)
-        elif (
-            self._opened is not None
-            and self._opened is not line
-            and line.event["type"] != _REPLY_OVERDUE
-        ):
-            # One that opens and closes in one step tells LiveKit that no answer comes; that an
-            # answer is overdue is a failed reply.
+        elif self._opened is not None and has_begun:
+            # One that Phonic has not begun tells LiveKit that no answer comes, or is overdue.
             begin = self._opened
             self.empty.append(Span(step=begin.seq, start=begin.t, end=line.t))
         self._opened = None
@@ -134,16 +151,16 @@ class AnswerLane:
                 dbfs=audio.dbfs,
                 source=audio.at if pushed else None,
             )
-        elif audio.bytes and said:
-            self._discard(step, audio.bytes / self._bytes_per_second)
+        elif audio.bytes and said and self._cut_by:
+            self._discard(step, audio.bytes / self._bytes_per_second, self._cut_by)
 
     def _end_announcement(self, at: float) -> None:
         if self.announced and self.announced[-1].end == math.inf:
             self.announced[-1].end = at
 
-    def _discard(self, step: Line | PassedAudio, seconds: float) -> None:
+    def _discard(self, step: Line | PassedAudio, seconds: float, by: _CutBy) -> None:
         discarded = self.discarded
-        if discarded and step.t - discarded[-1].end < PAUSE:
+        if discarded and discarded[-1].by == by and step.t - discarded[-1].end < PAUSE:
             discarded[-1].end += seconds
         else:
-            discarded.append(Span(step=step.seq, start=step.t, end=step.t + seconds))
+            discarded.append(Dropped(step=step.seq, start=step.t, end=step.t + seconds, by=by))

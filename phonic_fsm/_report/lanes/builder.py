@@ -8,11 +8,12 @@ from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
 from phonic_fsm._core.events import name_of
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
-from phonic_fsm.trace._format import Line, PassedAudio
+from phonic_fsm.trace._format import End as LastLine
+from phonic_fsm.trace._format import EndReason, Line, PassedAudio
 
 from ..changes import Change, ChangesBuilder
 from ..end import End, EndBuilder
-from .answers import AnswerLane
+from .answers import AnswerLane, Dropped
 from .caller import CallerAudio, CallerLane, CallerSpeech
 from .connection import ConnectionLane, Link
 from .hearing import AssistantSpeech, Heard
@@ -73,8 +74,8 @@ class Lanes(Struct, kw_only=True):
     """Whether the assistant was to speak first."""
     goodbye: float | None = None
     """When the assistant ended the conversation of its own accord."""
-    discarded: list[Span] = field(default_factory=list)
-    """Audio of the assistant that arrived after the session had interrupted the turn."""
+    discarded: list[Dropped] = field(default_factory=list)
+    """Audio of the assistant that arrived after its turn had been cut off here."""
     lost_audio_is_measured: bool = False
     """Whether the caller's audio that outages lost was measured, and not calculated."""
     changes: list[Change] = field(default_factory=list)
@@ -82,6 +83,8 @@ class Lanes(Struct, kw_only=True):
     """What LiveKit takes the agent to be doing, where it was observed."""
     end: End | None = None
     """``None`` if the trace ends before the session is closed."""
+    cut: EndReason | None = None
+    """Why the trace ends before the session does, if it says so."""
     observed: bool = False
     """Whether an ``AgentSession`` was observed: without, nothing is known of playback, of when
     tools ran, and of LiveKit's reason for the end."""
@@ -145,10 +148,11 @@ class LaneBuilder:
         """The audio beside the trace that was heard, in order; the last of it may be to come."""
         return self._answers.hearing.heard
 
-    def lanes(self) -> Lanes:
+    def lanes(self, last_line: LastLine | None = None) -> Lanes:
         """The lanes up to the last step. What is still going on then ends with it.
 
-        More steps may be taken afterwards, and the lanes be asked for again.
+        More steps may be taken afterwards, and the lanes be asked for again. ``last_line`` is that
+        of a trace that ends before its session does.
         """
         now = self._seconds
         answers, caller, observed = self._answers, self._caller, self._observed
@@ -185,6 +189,7 @@ class LaneBuilder:
             changes=self._changes.changes,
             agent=ended(observed.agent, now),
             end=self._end.end,
+            cut=last_line.end if last_line is not None else None,
             observed=self._end.observed,
         )
 

@@ -41,7 +41,9 @@ class ToolCall(Span, kw_only=True):
     """When a fresh conversation was given the output with the history."""
     acknowledged: float | None = None
     late: bool = False
-    """The output came when Phonic no longer awaited it, and was told in words."""
+    """The output came when Phonic no longer awaited it."""
+    told: float | None = None
+    """When Phonic was told a late output in words."""
     known: bool = True
     """Whether the agent had given a tool of this name."""
     ended: Literal["", "acknowledged", "interrupted", "handed over"] = ""
@@ -81,8 +83,11 @@ class ToolLane:
         for call_id in outputs_sent(line):
             if call_id in self._by_id:
                 self._by_id[call_id].sent = line.t
-        if "config" in messages_sent(line):
+        sent = messages_sent(line)
+        if "config" in sent:
             self._note_carried(line.t)
+        if "add_system_message" in sent:
+            self._note_told(line.t)
 
     def _begin(self, line: Line) -> None:
         name = line.event["tool_name"]
@@ -111,6 +116,12 @@ class ToolLane:
             if call.given is not None and call.acknowledged is None and call.carried is None:
                 call.carried = at
 
+    def _note_told(self, at: float) -> None:
+        """A system message goes out, and with it what has waited for a connection."""
+        for call in self.calls:
+            if call.late and call.told is None:
+                call.told = at
+
     def _note_output(self, line: Line, item: dict[str, Any]) -> None:
         call = self._by_id.get(str(item.get("call_id")))
         if line.source == State.closed.value:
@@ -119,7 +130,8 @@ class ToolLane:
             call.given, call.output = line.t, item["output"]
             call.is_error = bool(item.get("is_error"))
             # If the server is ready, an output that is awaited is sent at once.
-            call.late = line.source in OPEN_STATES and call.call_id not in outputs_sent(line)
+            is_open = line.source in OPEN_STATES
+            call.late = call.call_id not in outputs_sent(line) if is_open else bool(call.ended)
 
     def _settle(self, line: Line) -> None:
         call = self._by_id.get(line.event["tool_call_id"])

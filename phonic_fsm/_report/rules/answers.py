@@ -95,17 +95,8 @@ class GapInAnswer(Rule, frozen=True, kw_only=True):
             # What the caller cuts off is no gap, and neither is a word that is said behind it.
             if one.message == other.message and took > self.seconds and one.unheard is None:
                 silence = Span(step=other.step, start=one.end, end=other.start)
-                lost = any(
-                    overlap(link, silence) for link in lanes.connection if link.kind != "open"
-                )
                 stood = any(overlap(held, silence) >= took / 2 for held in lanes.held_up)
-                cause = (
-                    "The connection was lost"
-                    if lost
-                    else "The process stood still"
-                    if stood
-                    else "Phonic's audio came late"
-                )
+                cause = "The process stood still" if stood else "Phonic's audio came late"
                 yield self.found(
                     cause,
                     f"For {duration(took)} no audio of it came, in the middle of what was said.",
@@ -179,7 +170,8 @@ class SlowAnswers(Rule, frozen=True, kw_only=True):
 
 
 def _waits(lanes: Lanes) -> Iterator[Span]:
-    """From the end of each of the caller's turns until its answer, where nothing came between."""
+    """From the end of each of the caller's turns until its answer, where nothing but Phonic kept
+    it."""
     for turn, following in pairwise([*lanes.caller, None]):
         if turn is None:
             return
@@ -187,5 +179,6 @@ def _waits(lanes: Lanes) -> Iterator[Span]:
         if answer is None or (following is not None and answer.start > following.start):
             continue
         wait = Span(step=answer.step, start=turn.end, end=answer.start)
-        if not any(overlap(call, wait) for call in lanes.tools):
+        lost = [link for link in lanes.connection if link.kind != "open"]
+        if not any(overlap(other, wait) for other in (*lanes.tools, *lost, *lanes.held_up)):
             yield wait

@@ -54,11 +54,17 @@ class NotHeard(Rule, frozen=True, kw_only=True):
             )
         speech = [part for part in audio if part.peak is not None and part.peak >= self.quiet]
         if speech and not any(part.sent_ms for part in speech):
+            muted = not any(part.waiting_ms or part.overflowed_ms for part in speech)
             return (
                 "Nothing of the caller's audio was sent",
                 f"Audio came, up to {loudest:g} dBFS, and nothing that was loud enough for speech "
-                "went to Phonic: the caller was muted all the time. With push-to-talk, "
-                "start_user_activity() opens the way.",
+                "went to Phonic: "
+                + (
+                    "the caller was muted all the time. With push-to-talk, start_user_activity() "
+                    "opens the way."
+                    if muted
+                    else "the connection took none of it."
+                ),
             )
         if loudest < self.quiet:
             return (
@@ -84,15 +90,20 @@ class MicrophoneGone(Rule, frozen=True, kw_only=True):
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         if not _was_heard(lanes):
             return  # then it is the finding that the caller was not heard at all
-        for why, is_so in (("no audio", _nothing_came), ("digital silence", _is_silent)):
-            for stretch in _stretches(lanes, is_so, self.seconds):
-                took = duration(stretch.end - stretch.start)
-                yield self.found(
-                    f"{why.capitalize()} from the caller for {took}",
-                    f"LiveKit handed over {why} of the caller. The microphone was muted, or had "
-                    "gone.",
-                    stretch,
-                )
+        for stretch in _stretches(lanes, _nothing_came, self.seconds):
+            yield self.found(
+                f"No audio from the caller for {duration(stretch.end - stretch.start)}",
+                "LiveKit handed over no frame of the caller. The microphone was not published, the "
+                "agent did not subscribe to it, or the session's audio input was off.",
+                stretch,
+            )
+        for stretch in _stretches(lanes, _is_silent, self.seconds):
+            yield self.found(
+                f"Digital silence from the caller for {duration(stretch.end - stretch.start)}",
+                "Frames came, and every sample in them was zero: the microphone was muted, or its "
+                "audio was taken out on the way.",
+                stretch,
+            )
 
 
 class WrongRate(Rule, frozen=True, kw_only=True):

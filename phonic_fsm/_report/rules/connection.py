@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from phonic_fsm._core.outgoing import KEPT_UNTIL_RESUMED_MS
+from phonic_fsm._core.outgoing import KEPT_UNTIL_READY_MS, KEPT_UNTIL_RESUMED_MS
 from phonic_fsm._core.states import State
 
 from ..findings import Finding, overlap
@@ -14,6 +14,9 @@ from .rule import Rule, Seconds
 
 HELD = KEPT_UNTIL_RESUMED_MS / 1000
 """Seconds of the caller's audio that are kept while a lost connection is resumed."""
+
+HELD_AFRESH = KEPT_UNTIL_READY_MS / 1000
+"""The same, while a conversation is opened."""
 
 AT_ONCE = 1.0
 """A session that is closed within so many seconds was not meant to wait for its conversation."""
@@ -38,30 +41,39 @@ class SlowStart(Rule, frozen=True, kw_only=True):
         first = lanes.connection[0]
         took = first.end - first.start
         tries = count(len(first.attempts), "attempt")
-        cause = _why_slow(lanes, first)
-        if not first.restored:
-            if not any(trouble.ended for trouble in lanes.troubles):
-                # Otherwise the error that ended the session is the finding.
+        if first.restored:
+            if took > self.seconds or len(first.attempts) > 1:
                 yield self.found(
-                    cause,
-                    f"In {duration(took)} and {tries}, no conversation was opened.",
+                    _why_slow(lanes, first),
+                    f"It took {duration(took)} and {tries} until Phonic was ready.",
                     first,
-                    "error" if took > AT_ONCE else "note",
-                    noticed="the conversation never opened",
+                    "error" if took > self.seconds else "note",
+                    noticed=f"connecting took {duration(took)}",
                 )
-        elif took > self.seconds or len(first.attempts) > 1:
+        elif lanes.end is None:
+            if took > self.seconds:
+                yield self.found(
+                    _why_slow(lanes, first),
+                    f"In {duration(took)} and {tries}, no conversation was opened so far.",
+                    first,
+                    noticed="the conversation is not open yet",
+                )
+        elif not any(trouble.ended for trouble in lanes.troubles):
+            # Otherwise the error that ended the session is the finding.
             yield self.found(
-                cause,
-                f"It took {duration(took)} and {tries} until Phonic was ready.",
+                _why_slow(lanes, first) if took > AT_ONCE else "The session was closed at once",
+                f"In {duration(took)} and {tries}, no conversation was opened.",
                 first,
-                "error" if took > self.seconds else "note",
-                noticed=f"connecting took {duration(took)}",
+                "error" if took > AT_ONCE else "note",
+                noticed="the conversation never opened",
             )
 
 
 def _why_slow(lanes: Lanes, link: Link) -> str:
-    if link.problems:
-        return _as_title(link.problems[0])
+    """What the time was spent on, above all."""
+    stood = sum(overlap(held, link) for held in lanes.held_up)
+    if stood >= (link.end - link.start) / 2:
+        return "The process stood still"
     waits = {
         State.connecting: "The websocket handshake took long",
         State.awaiting_inputs: "The session waited for instructions and tools",
@@ -71,7 +83,10 @@ def _why_slow(lanes: Lanes, link: Link) -> str:
         state: sum(overlap(span, link) for span in lanes.states if span.state == state.value)
         for state in waits
     }
-    return waits[max(spent, key=lambda state: spent[state])]
+    longest = max(spent, key=lambda state: spent[state])
+    if link.problems and longest is State.connecting:
+        return _as_title(link.problems[0])
+    return waits[longest]
 
 
 class Outage(Rule, frozen=True, kw_only=True):
@@ -88,6 +103,8 @@ class Outage(Rule, frozen=True, kw_only=True):
                     f"no connection for {duration(link.end - link.start)}"
                     if link.restored
                     else "it did not come back"
+                    if lanes.end is not None
+                    else "it is not back yet"
                 )
                 yield self.found(
                     f"The connection {link.cause}",
@@ -126,8 +143,12 @@ def _about_outage(lanes: Lanes, link: Link) -> Iterator[str]:
         elif call.carried is not None and call.carried >= given:
             later = duration(call.carried - given)
             yield f"{ready} and went with the history {later} later."
-        else:
+        elif call.told is not None:
+            yield f"{ready}; Phonic, which did not await it, was told in words."
+        elif lanes.end is not None:
             yield f"{ready} and was never sent."
+        else:
+            yield f"{ready} and is not sent yet."
 
 
 class LostAudio(Rule, frozen=True, kw_only=True):
@@ -146,6 +167,8 @@ class LostAudio(Rule, frozen=True, kw_only=True):
                 continue
             lost = duration(link.lost_audio)
             kept = f"While a conversation is resumed, the newest {HELD:g} s are kept"
+            if link.afresh:
+                kept += f", and until a fresh one is open, the newest {HELD_AFRESH:g} s"
             measured = lanes.lost_audio_is_measured
             yield self.found(
                 f"An outage of {duration(link.end - link.start)}",

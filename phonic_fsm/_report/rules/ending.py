@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from phonic_fsm._core.states import State
+from phonic_fsm.trace._format import EndReason
 
 from ..findings import Finding
 from ..lanes import Lanes, Span, Trouble
@@ -118,11 +119,33 @@ class NotClosed(Rule, frozen=True, kw_only=True):
         if lanes.states and lanes.states[-1].state != State.closed.value:
             last = lanes.states[-1]
             end = Span(step=last.step, start=lanes.seconds, end=lanes.seconds)
-            sentence = (
-                f"The last step leaves the session in {last.state}. The process ended before the "
-                "session was closed, or the call was still going on."
+            left = f"The last step leaves the session in {last.state}."
+            if lanes.cut is not None:
+                title, why = _CUT[lanes.cut]
+                yield self.found(title, f"{left} {why}", end)
+                return
+            yield self.found(
+                "The trace just ends",
+                f"{left} The process ended before the session was closed, or the call was still "
+                "going on.",
+                end,
             )
-            yield self.found("The trace just ends", sentence, end)
+
+
+_CUT: dict[EndReason, tuple[str, str]] = {
+    "size_limit": (
+        "The trace reached its largest size",
+        "The call went on, and nothing more of it was recorded.",
+    ),
+    "overrun": (
+        "The disk could not keep up with the trace",
+        "The call went on, and nothing more of it was recorded.",
+    ),
+    "cut_off": (
+        "The trace is cut off",
+        "The file that was redacted ended in the middle of a line, as after a crash.",
+    ),
+}
 
 
 def _moment(trouble: Trouble) -> Span:

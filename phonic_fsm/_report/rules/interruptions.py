@@ -78,8 +78,8 @@ class CutOffAtStart(Rule, frozen=True, kw_only=True):
                     f"Sounds of the caller cut off {count(len(run), 'answer')} in a row at the "
                     "start",
                     f"Of each, less than {duration(self.heard)} was heard. Whoever listens hears "
-                    "an agent that cannot say anything. Either noise is taken for the caller, or "
-                    "the assistant answers before the caller has finished "
+                    "an agent that cannot say anything. Noise or its own voice is taken for the "
+                    "caller, or the assistant answers before the caller has finished "
                     "(vad_min_silence_duration_ms).",
                     stretch,
                 )
@@ -87,21 +87,38 @@ class CutOffAtStart(Rule, frozen=True, kw_only=True):
 
 
 class DroppedAnswer(Rule, frozen=True, kw_only=True):
-    """The session had interrupted an answer, and the rest of it was dropped."""
+    """The session had cut an answer off, and the rest of it was dropped."""
 
     name = "dropped-answer"
     severities = ("note",)
-    looks_for = "audio of an answer comes that the session has interrupted"
+    looks_for = "audio of an answer comes that the session has cut off"
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for span in lanes.discarded:
+            cause, why = _CUT_BY[span.by]
             yield self.found(
-                "The session interrupted an answer",
-                "LiveKit called interrupt(), as an agent may, or a handoff. What Phonic still "
-                "sent of the turn was dropped.",
+                cause,
+                f"{why} What Phonic still sent of the turn was dropped.",
                 span,
                 noticed=f"{duration(span.end - span.start)} of it dropped",
             )
+
+
+_CUT_BY = {
+    "interrupt": (
+        "The session interrupted an answer",
+        "LiveKit called interrupt(), as an agent may, or a handoff.",
+    ),
+    "reset": (
+        "A reset cut an answer off",
+        "Phonic was told of changed settings, or of another agent, by a reset, which ends its "
+        "turn.",
+    ),
+    "length": (
+        "The session cut off an answer that was too long",
+        "A turn of ten minutes, or with more text than that, is cut off.",
+    ),
+}
 
 
 class CutIn(Rule, frozen=True, kw_only=True):

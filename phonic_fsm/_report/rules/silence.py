@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from phonic_fsm._core.states import State
 
 from ..findings import Finding, overlap, step_at
-from ..lanes import AssistantSpeech, CallerSpeech, Lanes, Span
+from ..lanes import AssistantSpeech, CallerSpeech, Lanes, Link, Span
 from ..numbers import duration
 from .rule import Rule, Seconds
+
+PING_ANSWERED = 10.0
+"""If a ping is not answered within so many seconds, the connection is given up."""
 
 TELLING = 1.0
 """What keeps the assistant from speaking is a reason for silence from so many seconds on."""
@@ -98,10 +101,12 @@ class _Reason(NamedTuple):
 
 def _reasons(lanes: Lanes, gap: Span, last: Span | None) -> list[_Reason]:
     """Why nobody was heard, the longest reason first; none if nobody had to speak."""
-    reasons = [reason for reason in _seen(lanes, gap) if reason.seconds > 0.05]
-    rest = gap.end - gap.start - sum(reason.seconds for reason in reasons)
+    stretches = [(reason, spans) for reason, spans in _seen(lanes, gap) if reason.seconds > 0.05]
+    reasons = [reason for reason, _ in stretches]
+    explained = _covered([span for _, spans in stretches for span in spans])
+    rest = gap.end - gap.start - explained
     due = _due(lanes, gap, last, rest)
-    if due is None and sum(reason.seconds for reason in reasons) < TELLING:
+    if due is None and explained < TELLING:
         return []
     if rest >= 0.1:
         reasons.append(
@@ -115,36 +120,86 @@ def _reasons(lanes: Lanes, gap: Span, last: Span | None) -> list[_Reason]:
     return sorted(reasons, key=lambda reason: -reason.seconds)
 
 
-def _seen(lanes: Lanes, gap: Span) -> Iterator[_Reason]:
-    """What the trace shows to have kept the assistant from speaking."""
-    lost = sum(overlap(link, gap) for link in lanes.connection if link.kind != "open")
-    yield _Reason(lost, f"No connection for {duration(lost)}", "the connection was lost")
-    stood = sum(
-        overlap(held, gap) for held in lanes.held_up if held.end - held.start >= TELLING / 2
+def _seen(lanes: Lanes, gap: Span) -> Iterator[tuple[_Reason, list[Span]]]:
+    """What the trace shows to have kept the assistant from speaking, and when. Some of it may have
+    been at the same time."""
+
+    def reason(spans: Iterable[Span], cause: str, told: str) -> tuple[_Reason, list[Span]]:
+        within = _within(spans, gap)
+        seconds = _covered(within)
+        return _Reason(seconds, f"{cause} for {duration(seconds)}", told), within
+
+    away = [link for link in lanes.connection if link.kind != "open"]
+    frozen = [span for span in map(_frozen, away) if span is not None]
+    yield reason(
+        frozen,
+        "Nothing got through to Phonic",
+        "nothing got through, until the connection was given up",
     )
-    yield _Reason(
-        stood, f"The process stood still for {duration(stood)}", "the event loop was held up"
-    )
-    announced = sum(overlap(span, gap) for span in lanes.announced)
-    yield _Reason(
-        announced,
-        f"Phonic began an answer and sent no audio of it for {duration(announced)}",
+    yield reason(away, "No connection", "the connection was lost")
+    stood = [held for held in lanes.held_up if held.end - held.start >= TELLING / 2]
+    yield reason(stood, "The process stood still", "the event loop was held up")
+    yield reason(
+        lanes.announced,
+        "Phonic began an answer and sent no audio of it",
         "an answer had begun, and no audio of it came",
     )
-    unfinished = sum(overlap(span, gap) for span in lanes.open_answers)
-    yield _Reason(
-        unfinished,
-        f"Phonic sent neither more of an answer nor its end for {duration(unfinished)}",
+    yield reason(
+        lanes.open_answers,
+        "Phonic sent neither more of an answer nor its end",
         "an answer had not come to its end, and nothing more of it came",
     )
-    pending: dict[str, float] = defaultdict(float)
-    for span in lanes.states:
-        if span.state == State.tool_pending.value and overlap(span, gap) > 0:
-            calls = sorted({call.name for call in lanes.tools if overlap(call, span) > 0})
-            pending[" and ".join(calls) or "a tool"] += overlap(span, gap)
-    for who, seconds in pending.items():
-        took = duration(_ran(lanes, who, gap) or seconds)
-        yield _Reason(seconds, f"{who} took {took}", f"{who} had yet to give an output", True)
+    yield from _tools(lanes, gap, away)
+
+
+def _tools(lanes: Lanes, gap: Span, away: list[Link]) -> Iterator[tuple[_Reason, list[Span]]]:
+    """The tools whose outputs were awaited. While there is no connection, no state says so."""
+    awaited: dict[str, list[Span]] = defaultdict(list)
+    for state in lanes.states:
+        if state.state == State.tool_pending.value and overlap(state, gap) > 0:
+            calls = sorted({call.name for call in lanes.tools if overlap(call, state) > 0})
+            if calls:
+                awaited[" and ".join(calls)].append(state)
+    for call in lanes.tools:
+        runs = Span(
+            step=call.step, start=call.start, end=call.end if call.given is None else call.given
+        )
+        awaited[call.name] += [span for link in away for span in _within([runs], link)]
+    for who, spans in awaited.items():
+        within = _within(spans, gap)
+        seconds = _covered(within)
+        runs_on = any(call.name == who and call.given is None for call in lanes.tools)
+        cause = (
+            f"{who} gave no output for {duration(seconds)}"
+            if runs_on
+            else f"{who} took {duration(_ran(lanes, who, gap) or seconds)}"
+        )
+        yield _Reason(seconds, cause, f"{who} had yet to give an output", True), within
+
+
+def _frozen(link: Link) -> Span | None:
+    """When nothing got through, before a connection was given up: a ping was not answered."""
+    if "ping" not in link.cause:
+        return None
+    return Span(step=link.step, start=max(0.0, link.start - PING_ANSWERED), end=link.start)
+
+
+def _within(spans: Iterable[Span], outer: Span) -> list[Span]:
+    """What of the spans lies in another one."""
+    parts = [
+        Span(step=span.step, start=max(span.start, outer.start), end=min(span.end, outer.end))
+        for span in spans
+    ]
+    return [part for part in parts if part.end > part.start]
+
+
+def _covered(spans: Iterable[Span]) -> float:
+    """How many seconds the spans last, where those that overlap count once."""
+    seconds, until = 0.0, 0.0
+    for span in sorted(spans, key=lambda span: span.start):
+        seconds += max(0.0, span.end - max(span.start, until))
+        until = max(until, span.end)
+    return seconds
 
 
 def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float) -> _Reason | None:
@@ -152,8 +207,8 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float) -> _Reason | N
     took = duration(rest)
     # LiveKit's handoff comes in several steps, and its request for a reply may be among them.
     handoff = next((at for at in lanes.handoffs if gap.start <= at.start <= gap.end), None)
-    requests = [span for span in lanes.requests if overlap(span, gap) >= TELLING]
-    if requests:
+    asked = [span for span in lanes.requests if overlap(span, gap) > 0]
+    if any(overlap(span, gap) >= TELLING for span in asked):
         return _Reason(
             rest,
             f"Phonic did not begin the reply that was asked for, for {took}",
@@ -162,7 +217,9 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float) -> _Reason | N
     if handoff is not None:
         return _Reason(
             rest,
-            "Nobody asked the new agent to speak",
+            f"The new agent was asked to speak after {duration(asked[0].start - handoff.start)}"
+            if asked
+            else "Nobody asked the new agent to speak",
             "another agent had taken over, and no reply was asked for",
         )
     for turn in lanes.withdrawn:

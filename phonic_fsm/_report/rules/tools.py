@@ -34,14 +34,14 @@ def _why_failed(call: ToolCall) -> tuple[str, str] | None:
     if not call.known:
         return (
             f"The agent has no tool {call.name}",
-            "The assistant called a tool that the agent has not given. It is told so as the "
-            "tool's output.",
+            "The assistant called a tool that the agent has not given."
+            + (" It was told so as the tool's output." if _was_sent(call) else ""),
         )
     if call.status == "error" or call.is_error:
         return (
             f"{call.name} raised an error",
-            f"The tool raised an error {_after(call, call.returned or call.given)}. Phonic got the "
-            "error as its output.",
+            f"The tool raised an error {_after(call, call.returned or call.given)}."
+            + (" Phonic got the error as its output." if _was_sent(call) else ""),
         )
     if call.timed_out:
         return (
@@ -52,6 +52,11 @@ def _why_failed(call: ToolCall) -> tuple[str, str] | None:
     if call.problem is not None:
         return (f"{call.name} failed", f"Phonic says of the call: {call.problem}.")
     return None
+
+
+def _was_sent(call: ToolCall) -> bool:
+    """Whether its output was."""
+    return call.given is not None and (call.sent is not None or call.carried is not None)
 
 
 class NoOutput(Rule, frozen=True, kw_only=True):
@@ -78,7 +83,7 @@ class NoOutput(Rule, frozen=True, kw_only=True):
                 continue
             severity: Severity = "error"
             noticed = ""
-            if call.late:
+            if call.told is not None:
                 cause = f"{call.name}'s output came late"
                 interrupted = call.ended == "interrupted"
                 why = (
@@ -93,13 +98,19 @@ class NoOutput(Rule, frozen=True, kw_only=True):
                 severity = "note" if interrupted else "warning"
             elif call.given is None and not call.ended:
                 took = min(call.end, closed) - call.start
-                cause = f"{call.name} gave no output"
-                noticed = f"the session ended {duration(took)} after the call"
-                sentence = (
-                    "The assistant called the tool and got no output before the session ended."
-                )
-                severity = "error" if took >= self.seconds else "note"
-            elif call.given is not None and call.sent is None and call.carried is None:
+                if lanes.end is None:
+                    cause = f"{call.name} has given no output so far"
+                    noticed = f"the trace ends {duration(took)} after the call"
+                    sentence = "The assistant called the tool, which may still run."
+                    severity = "note"
+                else:
+                    cause = f"{call.name} gave no output"
+                    noticed = f"the session ended {duration(took)} after the call"
+                    sentence = (
+                        "The assistant called the tool and got no output before the session ended."
+                    )
+                    severity = "error" if took >= self.seconds else "note"
+            elif call.given is not None and not _was_sent(call) and lanes.end is not None:
                 cause = f"{call.name}'s output was never sent"
                 sentence = (
                     f"The output came {_after(call, call.given)}, when there was no connection to "
@@ -136,10 +147,23 @@ class CalledAgain(Rule, frozen=True, kw_only=True):
                 if since < self.seconds:
                     yield self.found(
                         f"{call.name} was called again with the same arguments",
-                        f"The assistant had called it {duration(since)} before. The output may "
-                        "not have said what the assistant needed to know.",
+                        f"The assistant had called it {duration(since)} before"
+                        f"{_why_again(same[-1], call.start)}.",
                         call,
                     )
+
+
+def _why_again(former: ToolCall, now: float) -> str:
+    """What had become of the call when the tool was called again."""
+    if _why_failed(former) is not None and former.end <= now:
+        return ", and that call had failed"
+    if former.given is None or former.given > now:
+        return ", and the tool had not given its output yet"
+    if not _was_sent(former) or (former.sent or former.carried or 0) >= now:
+        return ", and its output had not been sent yet"
+    if former.acknowledged is None or former.acknowledged > now:
+        return ", and Phonic had not said that it took the output"
+    return ", and Phonic had its output, which may not say what the assistant needed to know"
 
 
 def _after(call: ToolCall, at: float | None) -> str:
