@@ -17,11 +17,12 @@ from support.record_traces import TRACES
 from phonic_fsm._core.events import CallerAudio
 from phonic_fsm._report import make_report
 from phonic_fsm._report.findings import Finding
+from phonic_fsm._report.lanes import LaneBuilder
 from phonic_fsm._report.overview import overview
 from phonic_fsm._report.rules import RULES
 from phonic_fsm._runtime.uplink import CHUNK_MS
 from phonic_fsm.testing import assert_replays
-from phonic_fsm.trace import TraceReader
+from phonic_fsm.trace import TraceReader, measure
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "traces"
 
@@ -69,13 +70,9 @@ def test_a_redacted_call_tells_the_same_but_what_its_words_told(trace, tmp_path)
     assert [(one.rule, one.severity) for one in found_in(redacted)] == kept
 
 
-IN_ROOMS = {"moved"}
-"""Rules for what takes a LiveKit room to happen: they are tried on written steps alone."""
-
-
 def test_a_recorded_call_shows_each_rule():
     """The page about findings names it; it is made from the rules and the same table."""
-    assert {kind.rule for kind in WRONG} == {rule.name for rule in RULES} - IN_ROOMS
+    assert {kind.rule for kind in WRONG} == {rule.name for rule in RULES}
 
 
 @pytest.mark.parametrize("trace", sorted(NAMES))
@@ -95,6 +92,16 @@ def test_the_account_of_the_callers_audio_balances(trace):
             kept = told.waiting_ms - waited
             waited = told.waiting_ms
             assert abs(told.received_ms - told.sent_ms - told.dropped_ms - kept) <= CHUNK_MS
+
+
+@pytest.mark.parametrize("trace", EVERY_TRACE, ids=lambda path: path.stem)
+def test_every_outage_that_is_counted_is_shown(trace):
+    reader = TraceReader(trace)
+    builder = LaneBuilder(reader.header.settings)
+    for line in reader:
+        builder.take(line)
+    lost = [link for link in builder.lanes().connection if link.kind == "lost"]
+    assert len(lost) == len(measure(reader).outages)
 
 
 @pytest.mark.parametrize("trace", EVERY_TRACE, ids=lambda path: path.stem)

@@ -853,10 +853,26 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(
             (
                 "The call moved to another process in {}",
-                "The process that had the call handed it over.",
+                "The process that had the call handed it over. {}",
             ),
             call(ASKED, answer(3.2), taken_over(10.0, lost_for=0.2, cause="move"), answer(11.0)),
             call(ASKED, answer(3.2), taken_over(10.0, lost_for=0.2), answer(11.0)),
+        ),
+        Row(
+            ("From here on, the steps are those of another process.",),
+            call(ASKED, answer(3.2), taken_over(10.0, lost_for=0.2, cause="move"), answer(11.0)),
+            call(ASKED, answer(3.2), resumed(10.0, 10.5), answer(11.0)),
+        ),
+        Row(
+            ("What the caller said meanwhile reached Phonic later.",),
+            "moved",
+            call(
+                ASKED,
+                answer(3.2),
+                taken_over(10.0, lost_for=0.2, cause="move")[:2],
+                (14.0, ConnectionOpened(3.9)),
+                (14.1, server.ConversationReconnected()),
+            ),
         ),
         Row(
             (

@@ -19,6 +19,7 @@ from phonic_fsm._core.events import (
     ConnectionOpened,
     PlaybackFinished,
     PlaybackStarted,
+    RetryDue,
     UpdateInstructions,
     UpdateOptions,
     UpdateSession,
@@ -125,6 +126,41 @@ def test_an_outage_that_lasts_to_the_end_loses_what_was_measured(tmp_path):
         (6.0, CallerAudio(dropped_ms=300)),
     ]
     assert seen(tmp_path, [*CALLED, *gone]).figures.dropped_audio_ms == 300
+
+
+def test_a_connection_that_is_resumed_after_a_pause_was_lost(tmp_path):
+    """At the second loss in a row the session does not connect at once."""
+    flapping: list[Told] = [
+        (4.0, ConnectionClosed(1006)),
+        (4.1, ConnectionOpened(0.1)),
+        (4.2, server.ConversationReconnected()),
+        (4.5, ConnectionClosed(1006)),
+        (5.1, RetryDue()),
+        (5.2, ConnectionOpened(0.1)),
+        (5.3, server.ConversationReconnected()),
+    ]
+    lost = [one for one in lanes_of(tmp_path, [*flapping]).connection if one.kind == "lost"]
+    assert [(one.start, one.end) for one in lost] == [(4.0, 4.2), (4.5, 5.3)]
+
+
+# -- silence ------------------------------------------------------------------------------------
+
+
+def test_an_outage_while_the_caller_thinks_is_not_the_cause_of_the_silence(tmp_path):
+    told = [*caller(2.0, 3.0), *assistant(3.2, "Yes?"), *afresh(6.0, 7.2)]
+    found = seen(tmp_path, told, close=16.0)
+    [silence] = [one for one in found.findings if one.rule == "silence"]
+    assert (silence.severity, silence.title) == (
+        "note",
+        "Phonic heard no speech of the caller: 12.7 s of silence",
+    )
+
+
+def test_nobody_waited_for_phonic_while_the_line_was_gone_on_the_callers_turn(tmp_path):
+    told = [*caller(2.0, 3.0), *assistant(3.2, "Yes?"), *afresh(6.0, 10.0)]
+    found = seen(tmp_path, told, close=16.0)
+    assert "No connection for 4.0 s: 12.7 s of silence" in said(found)
+    assert "Phonic had not begun to answer" not in said(found)
 
 
 # -- answers -------------------------------------------------------------------------------------

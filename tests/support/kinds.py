@@ -278,6 +278,13 @@ WRONG = (
         f"Another process took the call over after {SECONDS}",
         "warning",
     ),
+    Kind(
+        "moved",
+        "the call moves to another worker, as in a deploy",
+        "moved",
+        f"The call moved to another process in {SECONDS}",
+        "note",
+    ),
     # The connection.
     Kind(
         "config_refused",
@@ -464,5 +471,6 @@ HEALTHY = {
     "typed": "a caller who writes",
     "goodbye": "the assistant says goodbye and ends the conversation",
     "caller_hangs_up": "a caller who hangs up while the assistant speaks",
+    "moved": "a call that moves to another worker while nobody speaks",
 }
 """Calls in which nothing is wrong."""

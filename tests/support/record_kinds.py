@@ -3,12 +3,14 @@ in which nothing is wrong::
 
     PYTHONPATH=tests python -m support.record_kinds [NAME ...]
 
-``kinds`` says what is to be found in each. Recording takes as long as the calls do.
+``kinds`` says what is to be found in each. Recording takes as long as the calls do. ``moved`` needs
+a LiveKit server, as the tests in ``tests/room`` do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -23,13 +25,15 @@ from livekit import rtc
 from livekit.agents import Agent, ToolError, function_tool
 from soak.fault_proxy import Delay, FaultProxy, Plan, Stall, at
 from support.durable_calls import first_process, goes_on
+from support.rooms import PATIENCE, ask, greeted
 from support.scripted import PhonicServer
 from support.stage import RATE, Room, Stage, audio, on_stage
+from support.takeovers import SCENARIO, House
 
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.simulator import PhonicSimulator, Scenario
-from phonic_fsm.testing import Caller, Playback
+from phonic_fsm.testing import Caller, LiveKitServer, Playback, RoomCall
 
 KINDS = Path(__file__).parent.parent / "traces" / "kinds"
 
@@ -846,7 +850,37 @@ async def taken_over(path: Path) -> None:
                 path.write_bytes(second.journal.read_bytes())  # noqa: ASYNC240
 
 
-PROCESSES = {"taken_over": taken_over}
+async def moved(path: Path) -> None:
+    """A call in a LiveKit room moves from one worker to the other while nobody speaks."""
+    with TemporaryDirectory() as directory, socket.socket() as probe:
+        folder = Path(directory)
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        async with AsyncExitStack() as stack:
+            livekit = await stack.enter_async_context(LiveKitServer())
+            place = str(folder / "journals")
+            house = await stack.enter_async_context(House(livekit, place, folder, port))
+            await house.open()
+            await stack.enter_async_context(PhonicSimulator(SCENARIO, port=port))
+            room: dict[str, Any] = {
+                **livekit.credentials,
+                "patience": PATIENCE,
+                "agent_name": "clerk",
+            }
+            async with RoomCall(livekit.url, **room) as call:
+                await greeted(call)
+                status = house.status(call)
+                house.store.ask(status.name, status.number, "move")
+                await house.until_taken_over(call)
+                await ask(call, "Where can we sit?")
+            with anyio.fail_after(PATIENCE):
+                while house.store.statuses():  # noqa: ASYNC110 - nobody tells of it
+                    await anyio.sleep(0.1)
+            path.write_bytes(b"".join(house.store.read(status.name)))  # noqa: ASYNC240
+
+
+PROCESSES = {"taken_over": taken_over, "moved": moved}
 """Calls that more than one process has; each leaves its journal at a path."""
 
 NAMES = (*SCRIPTS, *PROCESSES)

@@ -24,6 +24,9 @@ MOVED = "was handed over to another process"
 """Why a connection was lost, where another process has taken the call over."""
 
 
+_CONNECTING = (State.reconnecting.value, State.connecting.value)
+
+
 class Link(Span, kw_only=True):
     """A stretch of the connection: ``connecting``, ``open`` or ``lost``."""
 
@@ -61,7 +64,7 @@ class ConnectionLane:
         event = line.event["type"]
         if (
             event == "connection_closed"
-            and "connect" in effects
+            and line.target in _CONNECTING
             and links
             and links[-1].kind == "open"
         ):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..findings import Finding, overlap
 from ..lanes import Lanes
 from ..numbers import duration
+from .connection import HELD
 from .rule import Rule, Seconds
 
 
@@ -38,10 +39,13 @@ class Moved(Rule, frozen=True, kw_only=True):
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for span in lanes.moves:
             took = duration(span.end - span.start)
+            away = next((link for link in lanes.connection if link.start == span.start), None)
+            kept = away is not None and away.restored and away.end - away.start <= HELD
             yield self.found(
                 f"The call moved to another process in {took}",
-                "The process that had the call handed it over. What the caller said meanwhile "
-                "reached Phonic later. From here on, the steps are those of another process.",
+                "The process that had the call handed it over. "
+                + ("What the caller said meanwhile reached Phonic later. " if kept else "")
+                + "From here on, the steps are those of another process.",
                 span,
             )
 

@@ -40,7 +40,7 @@ class Silence(Rule, frozen=True, kw_only=True):
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for gap, last in _gaps(lanes, min(self.waiting, self.turn)):
             took = gap.end - gap.start
-            reasons = _reasons(lanes, gap, last)
+            reasons = _reasons(lanes, gap, last, self.waiting)
             told = f"Nobody was heard for {duration(took)}"
             noticed = f"{duration(took)} of silence"
             if reasons and took >= self.waiting:
@@ -97,18 +97,22 @@ class _Reason(NamedTuple):
     told: str
     """In words for a sentence, after the time."""
     is_tool: bool = False
+    is_owed: bool = False
+    """Whether it was the assistant's turn to speak meanwhile."""
 
 
-def _reasons(lanes: Lanes, gap: Span, last: Span | None) -> list[_Reason]:
-    """Why nobody was heard, the longest reason first; none if nobody had to speak."""
+def _reasons(lanes: Lanes, gap: Span, last: Span | None, waiting: float) -> list[_Reason]:
+    """Why nobody was heard, the longest reason first; none if it was the caller's turn, unless for
+    so many seconds (``waiting``) nothing of the caller would have got through."""
     stretches = [(reason, spans) for reason, spans in _seen(lanes, gap) if reason.seconds > 0.05]
     reasons = [reason for reason, _ in stretches]
     explained = _covered([span for _, spans in stretches for span in spans])
     rest = gap.end - gap.start - explained
     due = _due(lanes, gap, last, rest)
-    if due is None and explained < TELLING:
+    is_owed = due is not None or any(one.is_owed and one.seconds >= TELLING for one in reasons)
+    if due is None and explained < (TELLING if is_owed else waiting):
         return []
-    if rest >= 0.1:
+    if rest >= 0.1 and is_owed:
         reasons.append(
             due
             or _Reason(
@@ -124,10 +128,13 @@ def _seen(lanes: Lanes, gap: Span) -> Iterator[tuple[_Reason, list[Span]]]:
     """What the trace shows to have kept the assistant from speaking, and when. Some of it may have
     been at the same time."""
 
-    def reason(spans: Iterable[Span], cause: str, told: str) -> tuple[_Reason, list[Span]]:
+    def reason(
+        spans: Iterable[Span], cause: str, told: str, *, is_owed: bool = False
+    ) -> tuple[_Reason, list[Span]]:
         within = _within(spans, gap)
         seconds = _covered(within)
-        return _Reason(seconds, f"{cause} for {duration(seconds)}", told), within
+        cause = f"{cause} for {duration(seconds)}"
+        return _Reason(seconds, cause, told, is_owed=is_owed), within
 
     away = [link for link in lanes.connection if link.kind != "open"]
     frozen = [span for span in map(_frozen, away) if span is not None]
@@ -143,11 +150,13 @@ def _seen(lanes: Lanes, gap: Span) -> Iterator[tuple[_Reason, list[Span]]]:
         lanes.announced,
         "Phonic began an answer and sent no audio of it",
         "an answer had begun, and no audio of it came",
+        is_owed=True,
     )
     yield reason(
         lanes.open_answers,
         "Phonic sent neither more of an answer nor its end",
         "an answer had not come to its end, and nothing more of it came",
+        is_owed=True,
     )
     yield from _tools(lanes, gap, away)
 
@@ -174,7 +183,8 @@ def _tools(lanes: Lanes, gap: Span, away: list[Link]) -> Iterator[tuple[_Reason,
             if runs_on
             else f"{who} took {duration(_ran(lanes, who, gap) or seconds)}"
         )
-        yield _Reason(seconds, cause, f"{who} had yet to give an output", True), within
+        told = f"{who} had yet to give an output"
+        yield _Reason(seconds, cause, told, is_tool=True, is_owed=True), within
 
 
 def _frozen(link: Link) -> Span | None:
