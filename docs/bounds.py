@@ -24,6 +24,7 @@ from phonic_fsm._adapter import (
 from phonic_fsm._core import guards, outgoing, prompt, timers, wording
 from phonic_fsm._runtime import connection, log, outbox, socket, uplink
 from phonic_fsm._wire import codec, server
+from phonic_fsm._wire.bounds import Bound as BoundName
 from phonic_fsm.durable import _journal
 from phonic_fsm.trace import _destination, _format, _recorder
 
@@ -38,6 +39,8 @@ class Bound(NamedTuple):
     """The bound in words, with ``{0}`` for the value of the first constant."""
     beyond: str
     """What becomes of more."""
+    counted: BoundName | None = None
+    """As what the metric ``phonic.bound.hits`` counts it, if it does."""
 
 
 BOUNDS = {
@@ -47,18 +50,21 @@ BOUNDS = {
             ((connection, "MAX_MESSAGE_BYTES"),),
             "{0:mib}",
             "the connection ends (close code 1009) and is resumed",
+            counted="message_size",
         ),
         Bound(
             "Values in one message",
             ((codec, "MOST_VALUES"),),
             "{0:,}",
             "the message is dropped, with a warning",
+            counted="message_values",
         ),
         Bound(
             "Levels in one message",
             ((codec, "DEEPEST"),),
             "{0}",
             "the message is dropped, with a warning",
+            counted="message_values",
         ),
         Bound(
             "An id, a tool's name, a code",
@@ -78,18 +84,21 @@ BOUNDS = {
             ((guards, "MAX_TURN_SECONDS"),),
             "{0:minutes}",
             "the turn is cut off, with a warning",
+            counted="turn",
         ),
         Bound(
             "Text in one turn of the assistant",
             ((guards, "MAX_TURN_CHARACTERS"),),
             "{0:,} characters",
             "the turn is cut off, with a warning",
+            counted="turn",
         ),
         Bound(
             "Pending tool calls",
             ((guards, "MAX_PENDING_CALLS"),),
             "{0:,}",
             "the call is not made, with a warning",
+            counted="pending_calls",
         ),
         Bound(
             "What an error or a line of the log repeats of Phonic's words",
@@ -128,24 +137,28 @@ BOUNDS = {
             ((outgoing, "KEPT_UNTIL_READY_MS"),),
             "the newest {0:seconds}",
             "the oldest is dropped, with one warning",
+            counted="kept_audio",
         ),
         Bound(
             "The caller's audio during an outage",
             ((outgoing, "KEPT_UNTIL_RESUMED_MS"),),
             "the newest {0:seconds}",
             "the oldest is dropped, with one warning",
+            counted="kept_audio",
         ),
         Bound(
             "The caller's audio while a call moves to another process",
             ((overhearing, "KEPT"),),
             "the newest {0:g} s",
             "the oldest is dropped",
+            counted="overheard_audio",
         ),
         Bound(
             "The caller's audio for a slow socket",
             ((outbox, "MAX_AUDIO_CHUNKS"),),
             "the newest {0:chunks}",
             "the oldest is dropped, with one warning",
+            counted="unsent_audio",
         ),
         Bound(
             "A muted caller's audio (push-to-talk)",
@@ -164,18 +177,21 @@ BOUNDS = {
             ((outbox, "MAX_CONTROL_BYTES"), (connection, "STALLED")),
             "{0:mib} and {1:g} s",
             "the connection is given up, and they go out on the next one",
+            counted="unsent_messages",
         ),
         Bound(
             "Messages other than audio, during an outage",
             ((outgoing, "MAX_HELD_MESSAGES"),),
             "{0:,}",
             "the message is dropped, with a warning",
+            counted="held_messages",
         ),
         Bound(
             "Tool calls of which Phonic has not said that they are over",
             ((guards, "MAX_CALLS"),),
             "{0:,}",
             "the output of the oldest is not sent again after an outage; a warning says so",
+            counted="remembered_calls",
         ),
         Bound(
             "A tool's output in the history of a fresh conversation",
@@ -197,12 +213,14 @@ BOUNDS = {
             ((_recorder, "LONGEST_QUEUE"), (_recorder, "LARGEST_QUEUE")),
             "{0:,}, and {1:mib}",
             "the trace ends, with a warning",
+            counted="trace",
         ),
         Bound(
             "What waits for a journal's store that does not work",
             ((_journal, "LONGEST_QUEUE"), (_journal, "LARGEST_WAIT")),
             "{0:,} steps, {1:mib}",
             "the journal ends, with a warning; the call goes on",
+            counted="journal",
         ),
         Bound(
             "A successor that waits until nobody speaks, before a call moves",
@@ -221,6 +239,7 @@ BOUNDS = {
             ((TraceLimits(), "trace_bytes"),),
             "{0:mb}, or as `trace_limits` says",
             "the trace ends, with a warning",
+            counted="trace",
         ),
         Bound(
             "A job's or a room's name in the name of a trace",
@@ -315,9 +334,11 @@ def table() -> Iterator[str]:
         yield ""
         yield f"### {subject}"
         yield ""
-        yield "| What | Bound | More than that |"
-        yield "|---|---|---|"
+        yield "| What | Bound | More than that | Counted as |"
+        yield "|---|---|---|---|"
         for bound in bounds:
             values = [_Value(getattr(module, name)) for module, name in bound.constants]
-            yield f"| {bound.what} | {bound.said.format(*values)} | {bound.beyond} |"
+            counted = f"`{bound.counted}`" if bound.counted else ""
+            said = bound.said.format(*values)
+            yield f"| {bound.what} | {said} | {bound.beyond} | {counted} |"
     yield ""

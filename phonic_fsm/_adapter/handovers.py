@@ -18,7 +18,8 @@ from .._runtime.fence import Task
 from .._runtime.lease import Lease
 from ..durable._ownership import Ownership
 from .job import room_is_going
-from .moving import Mover
+from .meters import SessionMeters
+from .moving import MoveOutcome, Mover
 from .recovery import Succession
 
 
@@ -33,16 +34,24 @@ class Handovers:
         rests: Callable[[], bool],
         start: Callable[[Task], None],
         dispatch_unattended: Callable[[events.Event], None],
+        meters: SessionMeters | None,
     ) -> None:
         """``succession`` is what the session goes on from. ``rests`` says whether nobody speaks at
         present, and ``start`` runs a task of the session's."""
         self._dispatch_unattended = dispatch_unattended
+        self._meters = meters
         self._is_durable = lease is not None
         self._succession = succession
         self._overheard = succession.overheard if succession is not None else None
         """What the caller says, until LiveKit brings it."""
         self._mover = (
-            Mover(lease, rests=rests, start=start, leave=lambda: self._leave("the call moves"))
+            Mover(
+                lease,
+                rests=rests,
+                start=start,
+                leave=lambda: self._leave("the call moves"),
+                tell=self._tell_move,
+            )
             if isinstance(lease, Ownership)
             else None
         )
@@ -69,7 +78,10 @@ class Handovers:
         if self._succession is None or self._overheard is None:
             return []
         overheard, self._overheard = self._overheard, None
-        return overheard.stop(self._succession.died)
+        frames = overheard.stop(self._succession.died)
+        if overheard.gave_way and self._meters is not None:
+            self._meters.bounded("overheard_audio")
+        return frames
 
     @property
     def listening(self) -> list[asyncio.Task[None]]:
@@ -100,6 +112,10 @@ class Handovers:
         goes_on = state not in (State.last_words, State.closed)
         if self._is_durable and goes_on and await room_is_going():
             self._leave("the agent's connection to the room was made anew, which ended its job")
+
+    def _tell_move(self, outcome: MoveOutcome) -> None:
+        if self._meters is not None:
+            self._meters.moved(outcome)
 
     def _leave(self, reason: str) -> None:
         self._dispatch_unattended(events.LeaseLost(reason))

@@ -19,13 +19,15 @@ from msgspec import Struct
 from opentelemetry import metrics
 
 from .._audio.formats import WireFormat
-from .._core import effects
+from .._core import effects, events
 from .._core.events import name_of
 from .._core.machine import Step
 from .._core.states import CONVERSING, State
 from .._runtime.caller_meter import Passage
 from .._runtime.faults import log_fault_of_others
 from .._runtime.secrets import Secrets
+from .._wire.bounds import Bound
+from .moving import MoveOutcome
 
 STATE = "phonic.state"
 START = "phonic.conversation.start"
@@ -33,6 +35,8 @@ OUTCOME = "phonic.outcome"
 EVENT = "phonic.event"
 PART = "phonic.response.part"
 FATE = "phonic.audio.fate"
+BOUND = "phonic.bound"
+CAUSE = "phonic.takeover.cause"
 ERROR_TYPE = "error.type"
 TOOL_NAME = "gen_ai.tool.name"
 
@@ -44,6 +48,9 @@ MOST_OPEN_CALLS = 1_000
 
 SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 """Upper ends of the buckets for what a caller waits for."""
+
+STORE_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Upper ends of the buckets for a store of journals."""
 
 CALL_SECONDS = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
 """Upper ends of the buckets for a whole session."""
@@ -143,6 +150,47 @@ ERRORS = Metric(
     "Errors, those included that a session has overcome.",
     (ERROR_TYPE,),
 )
+BOUNDS = Metric(
+    "counter",
+    "phonic.bound.hits",
+    "{hit}",
+    "Times that more came than a bound allows, so something was dropped, cut or given up; of "
+    "audio, once a second as long as that lasts.",
+    (BOUND,),
+)
+JOURNAL_APPENDS = Metric(
+    "histogram",
+    "phonic.journal.append.duration",
+    "s",
+    "How long a journal's store takes for lines; with an error if it fails.",
+    (ERROR_TYPE,),
+    STORE_SECONDS,
+)
+JOURNAL_DELAY = Metric(
+    "histogram",
+    "phonic.journal.delay",
+    "s",
+    "From a step until it is in the store: what the call loses if its process dies.",
+    (),
+    STORE_SECONDS,
+)
+TAKEOVERS = Metric(
+    "histogram",
+    "phonic.takeover.gap",
+    "s",
+    "For how long nobody had a call that this process has taken over: another process has died, or "
+    "has moved it here.",
+    (CAUSE,),
+    SECONDS,
+)
+MOVES = Metric(
+    "counter",
+    "phonic.moves",
+    "{move}",
+    "Moves of calls to another process: at a moment when nobody spoke (moved), without one because "
+    "none came in time (forced), or none since no successor came (stayed).",
+    (OUTCOME,),
+)
 
 METRICS = (
     SESSIONS,
@@ -157,6 +205,11 @@ METRICS = (
     SPOKEN,
     HEARD,
     ERRORS,
+    BOUNDS,
+    JOURNAL_APPENDS,
+    JOURNAL_DELAY,
+    TAKEOVERS,
+    MOVES,
 )
 
 _meter = metrics.get_meter("phonic_fsm")
@@ -166,17 +219,21 @@ _parts: set[str] = set()
 
 
 def begin_meters(
-    wire_format: WireFormat, secrets: Secrets, tools: Callable[[], Container[str]]
+    wire_format: WireFormat,
+    secrets: Secrets,
+    tools: Callable[[], Container[str]],
+    state: State,
 ) -> SessionMeters | None:
     """Begin the metrics of a session; ``None`` if nobody reads them.
 
-    ``tools`` returns the names of the session's tools.
+    ``tools`` returns the names of the session's tools. ``state`` is where it begins: one that goes
+    on from another process's, where that one was.
     """
     provider = type(metrics.get_meter_provider())
     if provider.__module__.startswith(metrics.__name__):
         return None  # The API's own providers, which stand for no provider.
     meters = SessionMeters(wire_format.bytes_per_second, secrets, tools)
-    meters.count(SESSIONS, 1, {STATE: State.connecting.value})
+    meters.count(SESSIONS, 1, {STATE: state.value})
     return meters
 
 
@@ -199,6 +256,8 @@ class SessionMeters:
         """Since when no conversation is open (s), and by which event."""
         self._opened = False
         """Whether a conversation has been open."""
+        self._leaves = False
+        """Whether this process leaves the call to another, which is no error."""
         self._asked: float | None = None
         """When the caller's speech ended, until the answer is heard."""
         self._spoken = 0
@@ -208,6 +267,11 @@ class SessionMeters:
         self._calls: dict[str, _ToolCall] = {}
         self._error: str | None = None
         """What ends the session."""
+        self._event_tellers: dict[type[Any], Callable[[Any], None]] = {
+            events.TakeOver: self._take_over,
+            events.LeaseLost: self._leave,
+            events.ConnectionClosed: self._tell_bound,
+        }
         self._tellers: dict[type[Any], Callable[[Any], None]] = {
             effects.PushAudio: self._push_audio,
             effects.CloseGeneration: self._close_generation,
@@ -219,6 +283,7 @@ class SessionMeters:
             effects.EmitToolCallSettled: self._settle_tool_call,
             effects.RejectReply: self._reject_reply,
             effects.EmitError: self._tell_error,
+            effects.Log: self._tell_bound,
         }
         self._record: Callable[[Step], None] = self._tell
         self._count_passage: Callable[[Passage], None] = self._tell_passage
@@ -246,6 +311,40 @@ class SessionMeters:
         for fate, ms in fates.items():
             if ms:
                 self.count(HEARD, ms / 1000, {FATE: fate})
+        if passage.overflowed:
+            self.count(BOUNDS, 1, {BOUND: "unsent_audio"})
+        if passage.outlasted:
+            self.count(BOUNDS, 1, {BOUND: "kept_audio"})
+
+    # -- what is told from elsewhere, some of it in other threads --------------------------------
+
+    def bounded(self, bound: Bound) -> None:
+        """Count that a bound was reached. This and the following never raise."""
+        self._safely(self.count, BOUNDS, 1, {BOUND: bound})
+
+    def appended(self, seconds: float, failed: bool) -> None:
+        attributes = {ERROR_TYPE: "store_failed"} if failed else {}
+        self._safely(self.measure, JOURNAL_APPENDS, seconds, attributes)
+
+    def stored(self, delay: float) -> None:
+        self._safely(self.measure, JOURNAL_DELAY, delay, {})
+
+    def moved(self, outcome: MoveOutcome) -> None:
+        self._safely(self.count, MOVES, 1, {OUTCOME: outcome})
+
+    def _safely(
+        self,
+        tell: Callable[[Metric, float, dict[str, Any]], None],
+        metric: Metric,
+        value: float,
+        attributes: dict[str, Any],
+    ) -> None:
+        if self._record is _ignore:
+            return
+        try:
+            tell(metric, value, attributes)
+        except BaseException as error:  # noqa: BLE001 - a provider may raise anything
+            self._give_up(error)
 
     def count(self, metric: Metric, amount: float, attributes: dict[str, Any]) -> None:
         _made[metric].add(amount, attributes)
@@ -254,12 +353,24 @@ class SessionMeters:
         _made[metric].record(seconds, attributes)
 
     def _tell(self, step: Step) -> None:
+        tell_event = self._event_tellers.get(type(step.event))
+        if tell_event is not None:
+            tell_event(step.event)
         for effect in step.effects:
             teller = self._tellers.get(type(effect))
             if teller is not None:
                 teller(effect)
         if step.source is not step.target:
             self._move(step)
+
+    # -- handovers -------------------------------------------------------------------------------
+
+    def _take_over(self, event: events.TakeOver) -> None:
+        self.measure(TAKEOVERS, event.lost_for, {CAUSE: event.cause})
+        self._opened = True  # by the process before
+
+    def _leave(self, event: events.LeaseLost) -> None:
+        self._leaves = event.reason is not None
 
     # -- states ----------------------------------------------------------------------------------
 
@@ -359,7 +470,13 @@ class SessionMeters:
     def _reject_reply(self, effect: effects.RejectReply) -> None:
         self.count(REPLIES_FAILED, 1, {ERROR_TYPE: effect.reason})
 
+    def _tell_bound(self, told: events.ConnectionClosed | effects.Log) -> None:
+        if told.bound is not None:
+            self.count(BOUNDS, 1, {BOUND: told.bound})
+
     def _tell_error(self, effect: effects.EmitError) -> None:
+        if self._leaves:
+            return
         self.count(ERRORS, 1, {ERROR_TYPE: effect.kind})
         if not effect.recoverable:
             self._error = effect.kind

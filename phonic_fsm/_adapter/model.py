@@ -24,8 +24,8 @@ from msgspec import structs
 from .._core.context import Settings
 from .._core.machine import SessionMachine
 from .._runtime.endpoint import Endpoint
+from .._runtime.recorder import Recorder
 from .._runtime.secrets import Secrets
-from .._runtime.session import Recorder
 from .._wire.config import AudioFormat
 from ..durable._journal import JournalRecorder
 from ..durable._place import journals

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import aiohttp
 import anyio
@@ -35,6 +36,11 @@ REST = 0.4
 """For so many seconds nobody has spoken when the call moves."""
 
 
+MoveOutcome = Literal["moved", "forced", "stayed"]
+"""The call has moved while nobody spoke, or after ``LONGEST_WAIT`` nevertheless; or no successor
+was ready in time, and the call stays for now."""
+
+
 class Mover:
     """Moves one session's call. The session looks several times a second whether it is time."""
 
@@ -45,11 +51,12 @@ class Mover:
         rests: Callable[[], bool],
         start: Callable[[Task], None],
         leave: Callable[[], None],
+        tell: Callable[[MoveOutcome], None],
     ) -> None:
         """``rests`` says whether nobody speaks at present, ``start`` runs a task of the session's,
-        and ``leave`` hands the call over."""
+        ``leave`` hands the call over, and ``tell`` is told what has become of a move."""
         self._ownership = ownership
-        self._rests, self._start, self._leave = rests, start, leave
+        self._rests, self._start, self._leave, self._tell = rests, start, leave, tell
         self._job: JobContext | None = get_job_context(required=False)
         self._is_wanted = False
         self._asks_at = 0.0
@@ -81,6 +88,7 @@ class Mover:
             self._rests_since = now
         rested = self._rests_since is not None and now - self._rests_since >= REST
         if rested or now - self._ready_since >= LONGEST_WAIT:
+            self._tell("moved" if rested else "forced")
             self._leave()
             self._job.shutdown("the call has moved to another process")
 
@@ -88,6 +96,7 @@ class Mover:
         """Ask for a successor, unless one may still come."""
         if self._gives_up_at is not None and now >= self._gives_up_at:
             self._gives_up_at, self._asks_at = None, now + AGAIN
+            self._tell("stayed")
             logger.warning(
                 "the call in room %s stays here: no successor was ready within %g s (journal %s)",
                 self._ownership.holder.room,

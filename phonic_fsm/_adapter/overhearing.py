@@ -26,6 +26,8 @@ class Overheard:
             maxlen=round(KEPT * 1000 / FRAME_MS)
         )
         """Each with the time at which it came (s since 1970)."""
+        self.gave_way = False
+        """Whether more has come than is kept, of what ``stop`` was asked for."""
         self._room = room
         self.task: asyncio.Task[None] | None = None
         room.on("track_subscribed", self._subscribed)
@@ -39,6 +41,8 @@ class Overheard:
         self._room.off("track_subscribed", self._subscribed)
         if self.task is not None:
             self.task.cancel()
+        is_full = len(self._frames) == self._frames.maxlen
+        self.gave_way = is_full and self._frames[0][0] > since
         return [frame for came, frame in self._frames if came >= since]
 
     def _subscribed(

@@ -8,7 +8,7 @@ from pathlib import Path
 from .._core.events import Checkpoint
 from .._core.history import History
 from .._core.machine import Step
-from .._runtime.session import Recorder
+from .._runtime.recorder import Recorder, RecordingWatcher
 
 
 def together(recorders: list[Recorder]) -> Recorder | None:
@@ -21,6 +21,10 @@ def together(recorders: list[Recorder]) -> Recorder | None:
 class _Together:
     def __init__(self, recorders: list[Recorder]) -> None:
         self._recorders = recorders
+
+    def watch(self, watcher: RecordingWatcher) -> None:
+        for one in self._recorders:
+            one.watch(watcher)
 
     @property
     def path(self) -> Path | None:

@@ -32,8 +32,9 @@ from .._runtime.faults import log_fault_of_others
 from .._runtime.fence import Task
 from .._runtime.lease import Lease
 from .._runtime.log import logger
+from .._runtime.recorder import Recorder
 from .._runtime.secrets import Secrets
-from .._runtime.session import Recorder, SessionRuntime
+from .._runtime.session import SessionRuntime
 from .._wire.codec import encode
 from .._wire.config import InlineTool
 from .._wire.server import ConversationCreated, ServerMessage
@@ -130,7 +131,11 @@ class RealtimeSession(
         self._tools: llm.ToolContext | None = None
         self._times = SessionTimes(model)
         self._spans = begin_spans(model, secrets)
-        self._meters = begin_meters(wire_format, secrets, lambda: self.tools.function_tools)
+        self._meters = begin_meters(
+            wire_format, secrets, lambda: self.tools.function_tools, machine.state
+        )
+        if self._meters is not None and recorder is not None:
+            recorder.watch(self._meters)
         self._turn_started_at: float | None = None
         """When the caller began the turn whose transcript is to come (s, by the wall clock)."""
         self._warned: set[str] = set()
@@ -147,6 +152,7 @@ class RealtimeSession(
             rests=lambda: machine.context.rests and not self._answers.playback.left,
             start=self._start,
             dispatch_unattended=self._dispatch_unattended,
+            meters=self._meters,
         )
         self._chat = chat.SessionChat(machine.context.history, self.emit)
         self._answers = Answers(

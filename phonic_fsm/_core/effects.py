@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Union, get_args
 
 from msgspec import Struct
 
+from .._wire.bounds import Bound
 from .._wire.client import ClientMessage
 from .._wire.facts import Id, Measured, Private, PrivateJson, Public, StepKind
 from .history import FunctionCall, FunctionCallOutput, Message
@@ -291,12 +292,14 @@ class EmitError(_Effect, frozen=True, tag="emit_error"):
     """What is wrong with single fields, by their path, as Phonic says."""
 
 
-class Log(_Effect, frozen=True, tag="log"):
+class Log(_Effect, frozen=True, tag="log", omit_defaults=True):
     """Write a line to the log. It holds nothing that was said in the call."""
 
     step_kind: ClassVar[StepKind | None] = None
     level: Literal["debug", "info", "warning"]
     text: Measured[str]
+    bound: Bound | None = None
+    """The bound that was reached, if that is what it says."""
 
 
 Effect = Union[

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Union, get_args
 
 from msgspec import UNSET, Struct, UnsetType
 
+from .._wire.bounds import Bound
 from .._wire.client import ClientMessage
 from .._wire.codec import MalformedMessage, UnknownMessage
 from .._wire.config import ConfigOptions, InlineTool
@@ -50,7 +51,7 @@ class ConnectFailed(_Event, frozen=True, tag="connect_failed"):
     """Whether Phonic is there, but takes no more connections at present: HTTP 429."""
 
 
-class ConnectionClosed(_Event, frozen=True, tag="connection_closed"):
+class ConnectionClosed(_Event, frozen=True, tag="connection_closed", omit_defaults=True):
     """The websocket was closed, or broke off."""
 
     step_kind: ClassVar[StepKind] = "connection"
@@ -63,6 +64,8 @@ class ConnectionClosed(_Event, frozen=True, tag="connection_closed"):
     """As in ``ConnectFailed``."""
     seconds: Measured[float] = 0.0
     """For how long the connection was open."""
+    bound: Bound | None = None
+    """The bound for which this side has ended it, if it has."""
 
 
 # -- the process --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Literal
 from msgspec import UNSET, structs
 
 from .._wire import client
+from .._wire.bounds import Bound
 from .._wire.config import ConfigOptions, ToolDefinition
 from . import timers
 from .context import Context, Reply
@@ -66,7 +67,8 @@ def hold(context: Context, message: client.ClientMessage) -> None:
         context.held.append(message)
     else:
         name = message.__struct_config__.tag
-        context.put(Log("warning", f"{MAX_HELD_MESSAGES} messages wait already: {name} is dropped"))
+        problem = f"{MAX_HELD_MESSAGES} messages wait already: {name} is dropped"
+        context.put(Log("warning", problem, "held_messages"))
 
 
 def release(context: Context) -> None:
@@ -227,13 +229,13 @@ def let_calls_go(context: Context) -> None:
         call.phase = "over"
 
 
-def decline_call(
-    context: Context, call_id: str, why: str, level: Literal["info", "warning"] = "info"
-) -> None:
-    """Do not make a call. Phonic is told so in its output, as it would wait for that."""
+def decline_call(context: Context, call_id: str, why: str, bound: Bound | None = None) -> None:
+    """Do not make a call, of which there may be too many. Phonic is told so in its output, as it
+    would wait for that."""
     call = context.calls[call_id]
     call.phase = "over"
-    context.put(Log(level, f"{call.name} ({call_id}) is not made: {why}"))
+    level: Literal["info", "warning"] = "info" if bound is None else "warning"
+    context.put(Log(level, f"{call.name} ({call_id}) is not made: {why}", bound))
     output = client.ToolCallOutput(call_id, NOT_RUN.format(why))
     if context.conversing:
         context.put(Send(output))

@@ -47,6 +47,8 @@ class Passage(Struct):
     dropped: int = 0
     overflowed: int = 0
     """So much of what was dropped had been given to a connection that took too little."""
+    outlasted: int = 0
+    """So much of it was kept until something can be sent, and that took too long."""
     waiting: int = 0
     """What is kept now."""
 

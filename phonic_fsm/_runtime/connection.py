@@ -33,6 +33,7 @@ from websockets.protocol import State
 
 from .._core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Event, RoundTrip
 from .._core.timers import LONGEST_RETRY_AFTER
+from .._wire.bounds import Bound
 from .._wire.client import AudioChunk, ClientMessage
 from .._wire.codec import decode_server, encode
 from .deadline import fail_after
@@ -231,7 +232,9 @@ class Connection:
                 with suppress(AttributeError):  # CPython 3.11 raises it for a closed transport
                     socket.transport.abort()
             self._report_end(
-                socket.close_code or 1006, socket.close_reason or self._why_it_broke(socket)
+                socket.close_code or 1006,
+                socket.close_reason or self._why_it_broke(socket),
+                "message_size" if _got_too_much(socket) else None,
             )
 
     def _give_up(self) -> None:
@@ -240,16 +243,17 @@ class Connection:
             1006,
             f"it takes no data for {STALLED:g} s, and over {MAX_CONTROL_BYTES // 2**20} MiB of "
             "messages wait",
+            "unsent_messages",
         )
         if self._scope is not None:
             self._scope.cancel()
 
-    def _report_end(self, code: int, reason: str) -> None:
+    def _report_end(self, code: int, reason: str, bound: Bound | None) -> None:
         report, self._report = self._report, _nothing
         unsent = self._leaving + self._outbox.control_messages()
         self._lost_ms += self._outbox.drop_audio()
         self.lasted = round(self._now() - self._opened_at, 3)
-        report(ConnectionClosed(code, reason, unsent, _chance(), self.lasted))
+        report(ConnectionClosed(code, reason, unsent, _chance(), self.lasted, bound))
 
     async def _outlast(self, socket: Socket) -> None:
         """Return when the socket is closed, or when a ping is not answered."""
@@ -383,6 +387,17 @@ def _failure(
     busy: bool = False,
 ) -> ConnectFailed:
     return ConnectFailed(problem, retryable, retry_after, _chance(), busy)
+
+
+def _got_too_much(socket: Socket) -> bool:
+    """Whether this side has ended the connection, because of a message that is too long."""
+    protocol = socket.protocol
+    sent = protocol.close_sent
+    return (
+        sent is not None
+        and sent.code == CloseCode.MESSAGE_TOO_BIG
+        and not protocol.close_rcvd_then_sent
+    )
 
 
 @cache

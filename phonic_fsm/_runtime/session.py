@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 from livekit import rtc
@@ -23,7 +22,6 @@ from livekit import rtc
 from .._audio.formats import WireFormat
 from .._core import effects, events
 from .._core.events import EVENTS, Event
-from .._core.history import History
 from .._core.machine import SessionMachine, Step
 from .._core.reading import READ
 from .._core.states import LONGEST, State
@@ -35,6 +33,7 @@ from .faults import log_fault, log_fault_of_others
 from .fence import Fence, FencedConnection, Task
 from .lease import Lease
 from .log import SessionLog
+from .recorder import Recorder
 from .secrets import Secrets
 from .uplink import PACE_MS, Uplink, silence
 
@@ -43,30 +42,6 @@ LATE = 0.1
 
 Perform = Mapping[type[Any], Callable[[Any], None]]
 """The function that carries out an effect, by the effect's type."""
-
-
-class Recorder(Protocol):
-    """Gets every step and all audio of the caller, in order. It must not raise."""
-
-    @property
-    def path(self) -> Path | None:
-        """The path of the trace, if there is a file and its name is known."""
-
-    def record(self, step: Step) -> None: ...
-
-    def checkpoint(self, history: History) -> events.Checkpoint | None:
-        """A checkpoint, if it is time for one. Asked for many times a second."""
-
-    def record_audio(self, audio: bytes) -> None: ...
-
-    def close(self) -> None:
-        """Expect no more."""
-
-    def linger(self) -> None:
-        """Expect little more, and nothing after a while. What was recorded is written at once."""
-
-    async def written(self) -> None:
-        """Return when all that was recorded is written, or when writing it takes too long."""
 
 
 class SessionRuntime:

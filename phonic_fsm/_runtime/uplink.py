@@ -216,6 +216,7 @@ class Uplink:
             self._passage.dropped += CHUNK_MS
             if self._gate == "holding":
                 self._dropped += 1
+                self._passage.outlasted += CHUNK_MS
 
     def _catch_up(self, elapsed: float) -> None:
         for _ in range(round(min(elapsed, 1.0) * CATCH_UP * 1000 / CHUNK_MS)):

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from . import server
+from .bounds import Bound
 from .client import ClientMessage
 from .facts import Public, StepKind
 from .server import ServerMessage
@@ -38,13 +39,21 @@ class UnknownMessage(Struct, frozen=True, tag="unknown_message", tag_field="type
     message_type: Public[str]
 
 
-class MalformedMessage(Struct, frozen=True, tag="malformed_message", tag_field="type"):
+class MalformedMessage(
+    Struct, frozen=True, tag="malformed_message", tag_field="type", omit_defaults=True
+):
     """A frame that is no JSON object, or not the message that its type says."""
 
     step_kind: ClassVar[StepKind] = "error"
     message_type: Public[str | None]
     problem: Public[str]
     """What is wrong, and the path to the bad value, such as ``$.text``."""
+    bound: Bound | None = None
+    """The bound that it is beyond, if that is what is wrong."""
+
+
+class TooMuch(msgspec.ValidationError):
+    """JSON has more values, or is nested deeper, than what is read here."""
 
 
 Undecodable = Union[UnknownMessage, MalformedMessage]
@@ -73,12 +82,13 @@ class _Decoder(Generic[M]):
             return message
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             problem = str(error)[:LONGEST_PROBLEM]
+            bound: Bound | None = "message_values" if isinstance(error, TooMuch) else None
         try:
             message_type = _envelope.decode(frame).type
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return MalformedMessage(None, problem)
+            return MalformedMessage(None, problem, bound)
         if message_type in self._known:
-            return MalformedMessage(message_type, problem)
+            return MalformedMessage(message_type, problem, bound)
         return UnknownMessage(message_type[:LONGEST_TYPE])
 
 
@@ -96,7 +106,8 @@ def refuse_too_much(
     """Refuse JSON that is nested more levels deep, or has more values. Nothing is decoded for it.
 
     Raises:
-        msgspec.ValidationError: as the decoder does. The message says which of the two it is.
+        TooMuch: as the decoder does, a ``ValidationError``. Its message says which of the two it
+            is.
     """
     data = frame.encode() if isinstance(frame, str) else frame
     # To count is all that an ordinary frame costs. A value takes two bytes at least.
@@ -111,11 +122,11 @@ def refuse_too_much(
         raise _too_many(most_values)
     brackets = outside.translate(None, _NO_BRACKETS)
     if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > levels:
-        raise msgspec.ValidationError(f"Nested more than {levels} levels deep - at `$`")
+        raise TooMuch(f"Nested more than {levels} levels deep - at `$`")
 
 
-def _too_many(most_values: int) -> msgspec.ValidationError:
-    return msgspec.ValidationError(f"More than {most_values} values - at `$`")
+def _too_many(most_values: int) -> TooMuch:
+    return TooMuch(f"More than {most_values} values - at `$`")
 
 
 _decode_server: _Decoder[ServerMessage] = _Decoder(ServerMessage)

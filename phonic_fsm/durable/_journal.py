@@ -21,6 +21,7 @@ from .._core.context import Settings
 from .._core.history import History
 from .._core.machine import Step
 from .._core.states import State
+from .._runtime.recorder import RecordingWatcher
 from .._runtime.secrets import Secrets
 from .._wire.server import AudioChunk
 from ..trace._lines import StepLines
@@ -81,12 +82,15 @@ class JournalRecorder:
         self._offered = 0.0
         """When they were last offered in vain (s)."""
         self._since_checkpoint = 0
+        self._oldest: float | None = None
+        """When the first of these was recorded (s, by the journal's clock)."""
         self._is_closed = self._is_full = False
         self._last: Literal["end", "release"] | None = None
         """What is done with the journal when all is written; ``None`` leaves it to its lease."""
         self._lingers_until: float | None = None
         self._has_end = False
         """Whether its last line says that it ends before the call."""
+        self._watcher: RecordingWatcher | None = None
         self._written: Future[None] = Future()
         _WRITER.add(self)
 
@@ -99,6 +103,10 @@ class JournalRecorder:
         return self._started + timedelta(seconds=t)
 
     # -- in the event loop -----------------------------------------------------------------------
+
+    def watch(self, watcher: RecordingWatcher) -> None:
+        self._watcher = watcher
+        self._ownership.on_append = watcher.appended
 
     def record(self, step: Step) -> None:
         """Take one step. Never waits, never raises."""
@@ -181,12 +189,16 @@ class JournalRecorder:
         batch = [self._queue.popleft() for _ in range(len(self._queue))]
         if batch:
             self._unwritten.append(self._lines.of(batch))
+            if self._oldest is None:
+                self._oldest = batch[0][0]
         if full and not self._has_end:
             self._has_end = True
             logger.warning(
                 "the journal %s ends here: it is not written fast enough", self._ownership.name
             )
             self._unwritten.append(self._lines.end("overrun"))
+            if self._watcher is not None:
+                self._watcher.bounded("journal")
 
     def _offer(self, *, is_last: bool) -> bool:
         """Give the store the lines that wait; returns whether none waits any more."""
@@ -198,8 +210,14 @@ class JournalRecorder:
         if self._ownership.append(b"".join(self._unwritten)):
             self._unwritten.clear()
             self._offered = 0.0
+            self._tell_delay()
             return True
         self._offered = time.monotonic()
         if not self._is_full and sum(map(len, self._unwritten)) > LARGEST_WAIT:
             self._is_full = True
         return False
+
+    def _tell_delay(self) -> None:
+        oldest, self._oldest = self._oldest, None
+        if oldest is not None and self._watcher is not None:
+            self._watcher.stored(time.monotonic() - self._zero - oldest)

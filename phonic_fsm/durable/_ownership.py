@@ -44,6 +44,9 @@ class Ownership:
         """What this process was last asked for."""
         self._beaten = time.monotonic()
         """When the last heartbeat that has arrived was sent (s)."""
+        self.on_append: Callable[[float, bool], None] | None = None
+        """Is called in the writer's thread when the store has taken lines, or has failed to: with
+        the seconds that it took, and whether it failed."""
         self._is_lost = False
         self._fails = False
         """Whether the store did not work when it was last used, which has been told."""
@@ -58,7 +61,11 @@ class Ownership:
         If not, call it again with the same lines first. Once the journal is another's, nothing is
         added, and nothing is wanted: it returns True.
         """
-        return self._try(partial(self._append, lines)) != "unknown"
+        began = time.monotonic()
+        verdict = self._try(partial(self._append, lines))
+        if self.on_append is not None and verdict != "lost":
+            self.on_append(time.monotonic() - began, verdict == "unknown")
+        return verdict != "unknown"
 
     def finish(self, how: Literal["end", "release"]) -> None:
         """End the journal with its call, or hand it over to whoever wants it."""

@@ -19,6 +19,7 @@ from .._core.context import Settings
 from .._core.events import CallerAudio, RoundTrip
 from .._core.history import History
 from .._core.machine import Step
+from .._runtime.recorder import RecordingWatcher
 from .._runtime.secrets import Secrets
 from .._wire.codec import encode
 from .._wire.server import AudioChunk
@@ -66,6 +67,7 @@ class TraceRecorder:
         self._output = TraceOutput(recording, settings, secrets, job, room)
         self._secrets = secrets
         self._wants_audio = recording.audio
+        self._watcher: RecordingWatcher | None = None
         self._began = time.monotonic()
         self._queue: deque[tuple[float, Step | bytes, int]] = deque()
         """Each with its time (s) and about as many bytes as it takes."""
@@ -85,6 +87,9 @@ class TraceRecorder:
         return self._output.path
 
     # -- in the event loop -----------------------------------------------------------------------
+
+    def watch(self, watcher: RecordingWatcher) -> None:
+        self._watcher = watcher
 
     def record(self, step: Step) -> None:
         """Take one step. Never waits, never raises."""
@@ -131,6 +136,7 @@ class TraceRecorder:
                 "the trace %s ends here: it is not written fast enough", self._output.name
             )
             self._ending = "overrun"
+            self._tell_bound()
 
     # -- in the writer's thread ------------------------------------------------------------------
 
@@ -162,6 +168,10 @@ class TraceRecorder:
         self._written = Future()
         self._is_written()
 
+    def _tell_bound(self) -> None:
+        if self._watcher is not None:
+            self._watcher.bounded("trace")
+
     def _is_written(self) -> None:
         if not self._written.done():
             self._written.set_result(None)
@@ -174,6 +184,8 @@ class TraceRecorder:
         batch = [self._queue.popleft() for _ in range(len(self._queue))]
         more = self._output.write([(t, what) for t, what, _ in batch])
         self._written_bytes += sum(size for _, _, size in batch)
+        if not more:
+            self._tell_bound()
         if more and ending == "overrun":
             self._output.end("overrun")
         if more and ending is None:

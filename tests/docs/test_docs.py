@@ -10,6 +10,7 @@ import shlex
 import sys
 import textwrap
 from pathlib import Path
+from typing import get_args
 
 import anyio
 import pytest
@@ -25,6 +26,7 @@ from phonic_fsm import RealtimeModel, State
 from phonic_fsm._core.table import TABLE
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
+from phonic_fsm._wire.bounds import Bound
 from phonic_fsm.simulator import Call, PhonicSimulator, Scenario, Turn, load_scenario
 from phonic_fsm.testing import PhoneCall
 
@@ -191,6 +193,8 @@ def test_every_bound_is_in_the_table():
         if isinstance(target, ast.Name) and NAMED_LIKE_A_BOUND.fullmatch(target.id)
     }
     assert found - told == bounds.BOUND_NOTHING.keys()
+    counted = {bound.counted for of_a_subject in bounds.BOUNDS.values() for bound in of_a_subject}
+    assert counted - {None} == set(get_args(Bound))
 
 
 def test_the_options_page_has_every_argument_of_the_model():

@@ -100,8 +100,9 @@ def test_sessions_are_counted_where_they_are(received: Receiver) -> None:
 
 
 def test_conversations_and_outages_say_how_they_went_on(received: Receiver) -> None:
-    for start in ("new", "resumed", "fresh"):
-        assert received.value("phonic.conversation.starts", phonic__conversation__start=start) == 1
+    for start, times in (("new", 2), ("resumed", 2), ("fresh", 1)):
+        starts = received.value("phonic.conversation.starts", phonic__conversation__start=start)
+        assert starts == times, start
     for outcome in ("resumed", "fresh"):
         assert (
             received.value(
@@ -131,6 +132,25 @@ def test_tool_calls_have_the_names_that_their_authors_gave_them(received: Receiv
 def test_errors_and_replies_that_did_not_come_are_counted(received: Receiver) -> None:
     assert received.value("phonic.errors", error__type="connection_lost") >= 2
     assert received.value("phonic.reply.failures", error__type="closed") == 1
+
+
+def test_a_call_that_changes_its_process_is_counted_in_both(received: Receiver) -> None:
+    assert received.value("phonic.moves", phonic__outcome="moved") == 1
+    assert received.value("phonic.takeover.gap", phonic__takeover__cause="move") == 1
+    # The process that has left has not failed.
+    assert received.value("phonic.session.duration") == 2
+    assert not any("superseded" in str(series) for series in received.points["phonic.errors"])
+
+
+def test_journals_are_measured_whether_or_not_their_store_works(received: Receiver) -> None:
+    appends = "phonic.journal.append.duration"
+    assert received.value(appends) > 0
+    assert received.value(appends, error__type="store_failed") > 0
+    assert 0 < received.value("phonic.journal.delay") <= received.value(appends)
+
+
+def test_what_was_bounded_is_counted_by_its_bound(received: Receiver) -> None:
+    assert received.value("phonic.bound.hits", phonic__bound="message_values") == 1
 
 
 def test_the_callers_audio_is_counted_by_its_fate(received: Receiver) -> None:

@@ -1,4 +1,5 @@
-"""An agent in a worker whose figures Prometheus can scrape, as docs/metrics.md shows it."""
+"""An agent in a worker whose figures Prometheus can scrape, as docs/metrics.md shows it, and whose
+calls outlive their processes."""
 
 from __future__ import annotations
 
@@ -8,19 +9,26 @@ from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli
 from opentelemetry import metrics
 
 from phonic_fsm import RealtimeModel
+from phonic_fsm.durable import guard
 from phonic_fsm.prometheus import PrometheusMeters
 
 metrics.set_meter_provider(PrometheusMeters())
 
 server = AgentServer(prometheus_port=int(os.environ["METRICS_PORT"]))
+server.once("worker_started", lambda: guard(os.environ["PHONIC_FSM_JOURNAL"], server))
 
 
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
-    session: AgentSession[None] = AgentSession(llm=RealtimeModel())
+    model = RealtimeModel()
+    past = await model.recover(ctx)
+    session: AgentSession[None] = AgentSession(llm=model)
     session.on("close", lambda _: ctx.shutdown("the session has closed"))
-    await session.start(Agent(instructions="You are a friendly guide."), room=ctx.room)
-    session.generate_reply(instructions="Greet the caller.")
+    history = past.chat_ctx if past is not None else None
+    agent = Agent(instructions="You are a friendly guide.", chat_ctx=history)
+    await session.start(agent, room=ctx.room)
+    if past is None:
+        session.generate_reply(instructions="Greet the caller.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One call in which everything happens that is measured; its metrics go out by OTLP.
+"""Two calls in which everything happens that is measured; their metrics go out by OTLP.
 
 A program of its own, because a process can set its meter provider once only::
 
@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import tempfile
+from pathlib import Path
 
-from livekit import rtc
+from livekit import api, rtc
 from livekit.agents import APIConnectOptions, function_tool, llm
+from livekit.agents.testing import fake_job_context
 from opentelemetry import metrics
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from support.scripted import KEY, SILENCE, PhonicServer, conversation, read
+from support.scripted import KEY, SILENCE, PhonicServer, conversation, read, started
 
 from phonic_fsm import RealtimeModel
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
+from phonic_fsm._wire.codec import MOST_VALUES
+from phonic_fsm.durable import journals
 
 
 @function_tool
@@ -29,14 +34,18 @@ async def opening_hours() -> str:
     return "nine to five"
 
 
-async def hold_a_call() -> None:
+async def hold_a_call(folder: Path) -> None:
+    no_folder = folder / "file"
+    no_folder.touch()
     async with PhonicServer() as server:
         model = RealtimeModel(
             api_key=KEY,
             base_url=server.url,
+            journal=no_folder,
             conn_options=APIConnectOptions(max_retry=1, retry_interval=0, timeout=5),
         )
         async with conversation(model, server, tools=[opening_hours]) as (session, peer, emitted):
+            await peer.send_raw('{"type":"dtmf","digits":[%s0]}' % ("0," * MOST_VALUES))
             session.push_audio(rtc.AudioFrame(bytes(960), 24_000, 1, 480))
             await peer.send(
                 phonic.UserStartedSpeaking(),
@@ -78,11 +87,31 @@ async def hold_a_call() -> None:
             await asyncio.wait([reply])
 
 
+async def hold_a_call_that_moves(folder: Path) -> None:
+    store = journals(folder)
+    async with PhonicServer() as server:
+        model = RealtimeModel(api_key=KEY, base_url=server.url, journal=folder)
+        with fake_job_context() as context, context._tempdir:
+            context._info.token = api.AccessToken("key", "s" * 32).with_identity("agent").to_jwt()
+            async with conversation(model, server) as (_, _, emitted):
+                while not (found := store.statuses()):  # noqa: ASYNC110 - a file tells nobody
+                    await asyncio.sleep(0.01)
+                [status] = found
+                store.ask(status.name, status.number, "handover")
+                await emitted.state("closed")
+        assert await model.recover(status.name) is not None
+        async with started(model) as (_, emitted):
+            await (await server.accept()).send(phonic.ConversationReconnected())
+            await emitted.state("ready")
+
+
 def main() -> None:
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(sys.argv[1]), 600_000)
     provider = MeterProvider([reader])
     metrics.set_meter_provider(provider)
-    asyncio.run(hold_a_call())
+    with tempfile.TemporaryDirectory() as name:
+        asyncio.run(hold_a_call(Path(name)))
+        asyncio.run(hold_a_call_that_moves(Path(name) / "journals"))
     provider.shutdown()
 
 

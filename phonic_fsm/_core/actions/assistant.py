@@ -82,6 +82,7 @@ def cut_overlong_turn(context: Context, event: server.AudioChunk) -> None:
             "warning",
             f"the assistant's turn is longer than {MAX_TURN_SECONDS:g} s, or has more than "
             f"{MAX_TURN_CHARACTERS} characters; it is cut off",
+            "turn",
         )
     )
     discard_turn(context, event)
@@ -94,6 +95,7 @@ def refuse_chunk(context: Context, event: server.AudioChunk) -> None:
             "warning",
             f"Phonic sent a chunk of audio with more than {MAX_TURN_CHARACTERS} characters of "
             "text; it is dropped",
+            "turn",
         )
     )
 

@@ -135,7 +135,8 @@ def log_undecodable(context: Context, event: UnknownMessage | MalformedMessage) 
     """Log that the message was not understood, and drop it."""
     if isinstance(event, MalformedMessage):
         name = event.message_type or "a frame"
-        context.put(Log("warning", f"Phonic sent {name} that cannot be read: {event.problem}"))
+        problem = f"Phonic sent {name} that cannot be read: {event.problem}"
+        context.put(Log("warning", problem, event.bound))
     else:
         context.put(Log("debug", f"Phonic sent a message of unknown type {event.message_type!r}"))
 

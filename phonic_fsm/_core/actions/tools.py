@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import msgspec
 from msgspec import structs
 
 from ..._wire import client, server
+from ..._wire.bounds import Bound
 from .. import events, outgoing, timers
 from ..context import Call, Context, Reply
 from ..effects import EmitToolCallSettled, Log, PushFunctionCall, Send, StartTimer, ToolCallOutcome
@@ -51,7 +51,7 @@ def hand_over_call(context: Context, event: server.ToolCall) -> None:
 def refuse_call(context: Context, event: server.ToolCall) -> None:
     """Do not make the call: too many are pending. Tell Phonic so as its output."""
     why = f"{MAX_PENDING_CALLS} calls of tools are running already"
-    _decline(context, event, why, "warning")
+    _decline(context, event, why, "pending_calls")
 
 
 def withhold_tool(context: Context, event: server.ToolCall) -> None:
@@ -72,10 +72,10 @@ def decline_dropped_calls(context: Context, event: events.CallsDropped) -> None:
 
 
 def _decline(
-    context: Context, event: server.ToolCall, why: str, level: Literal["info", "warning"] = "info"
+    context: Context, event: server.ToolCall, why: str, bound: Bound | None = None
 ) -> None:
     _remember(context, event.tool_call_id, Call(event.tool_name))
-    outgoing.decline_call(context, event.tool_call_id, why, level)
+    outgoing.decline_call(context, event.tool_call_id, why, bound)
 
 
 def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
@@ -219,6 +219,7 @@ def _remember(context: Context, call_id: str, call: Call) -> None:
                     "warning",
                     f"{MAX_CALLS} tool calls are not over for Phonic; the output of call {oldest} "
                     f"({forgotten.name}) is not sent again if the connection is lost",
+                    "remembered_calls",
                 )
             )
 
