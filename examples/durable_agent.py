@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, function_tool, llm
 
-from phonic_fsm import Past, RealtimeModel
+from phonic_fsm import CallTakenOver, Past, RealtimeModel
 
 
 class Concierge(Agent):
@@ -73,7 +73,10 @@ server = AgentServer()
 async def entrypoint(ctx: JobContext) -> None:
     # To look something up twice does no harm.
     model = RealtimeModel(repeatable_tools=["get_weather"])
-    past = await model.recover(ctx)
+    try:
+        past = await model.recover(ctx)
+    except CallTakenOver:
+        return  # Another process has this call, and a second agent would talk over it.
     session: AgentSession[None] = AgentSession(llm=model)
     await session.start(agent_for(model, past), room=ctx.room)
 

@@ -319,14 +319,14 @@ class RealtimeModel(llm.RealtimeModel):
         """Take over the call that this job is to go on with; ``None`` for a new call.
 
         Call it before the ``AgentSession`` is started. It finds the call by the job's metadata, as
-        a guard dispatches it, or by the room; takes its journal over; and removes the participant
-        of the process that is gone. The model's next session goes on with the call. Where that
-        cannot be, the log says why, and the call begins anew. Outside of a job, as in a test, give
-        it the journal's name.
+        a guard dispatches it, or by the room and the agent's name; takes its journal over; and
+        removes the participant of the process that is gone. The model's next session goes on with
+        the call. Where that cannot be, the log says why, and the call begins anew. Outside of a
+        job, as in a test, give it the journal's name.
 
         Raises:
-            CallTakenOver: another process has the call, or it is over. The job is shut down: a
-                second agent must not begin to talk to the caller.
+            CallTakenOver: another process has the call, or it is over. Return from the entrypoint:
+                the job is shut down, as a second agent would talk over the first.
             ValueError: the model keeps no journals.
         """
         if self._journals is None:

@@ -68,6 +68,9 @@ ASK_EVERY = 1.0
 LOOK_EVERY = 0.02
 """Seconds between two looks whether the call was handed over."""
 
+LOOK_FOR_A_BEAT_EVERY = 0.1
+"""Seconds between two looks whether the process that has a room's call works."""
+
 
 @dataclass(frozen=True)
 class Succession:
@@ -227,21 +230,13 @@ async def find_and_take_over(
     Raises:
         CallTakenOver: the call is not this job's to go on with. The job is shut down.
     """
-    named = context if isinstance(context, str) else _named(context.job.metadata)
     room = "" if isinstance(context, str) else context.job.room.name
     try:
-        statuses = await anyio.to_thread.run_sync(store.statuses)
-    except JournalError as error:
-        logger.warning("the call in room %s begins anew: %s", room, error)
-        return None
-    status = _choose(statuses, named, room)
-    if status is None:
-        if named:
-            logger.warning("the call in room %s begins anew: no journal %s", room, named)
-        return None
-    metadata = status.holder.metadata
-    holder = this_process() if isinstance(context, str) else _holder(context, metadata)
-    try:
+        status = await _find(store, context)
+        if status is None:
+            return None
+        metadata = status.holder.metadata
+        holder = this_process() if isinstance(context, str) else _holder(context, metadata)
         if not isinstance(context, str) and _moves(context) and status.held == "held":
             succession = await _wait_for(store, status, holder, context)
         else:
@@ -249,6 +244,7 @@ async def find_and_take_over(
     except (Taken, Ended) as error:
         # A second agent must not begin to talk to the caller.
         if not isinstance(context, str):
+            logger.info("the job %s is shut down: %s", context.job.id, error)
             context.shutdown(str(error))
         raise CallTakenOver(str(error), body=None, retryable=False) from error
     except JournalError as error:
@@ -302,12 +298,45 @@ def _named(metadata: str) -> str | None:
     return errand.phonic_fsm_journal if errand is not None else None
 
 
-def _choose(statuses: list[Status], named: str | None, room: str) -> Status | None:
-    """The journal that is named; else the newest of this room that nobody has."""
+async def _find(store: Journals, context: JobContext | str) -> Status | None:
+    """The journal that is named, or else that of the room."""
+    named = context if isinstance(context, str) else _named(context.job.metadata)
     if named is not None:
-        return next((one for one in statuses if one.name == named), None)
-    free = [one for one in statuses if one.holder.room == room and one.held in ("dead", "still")]
-    return min(free, key=lambda one: one.beat_age, default=None)
+        return await anyio.to_thread.run_sync(store.status, named)
+    assert not isinstance(context, str)
+    return await _find_in_room(store, context)
+
+
+async def _find_in_room(store: Journals, context: JobContext) -> Status | None:
+    """The newest call of this agent's name in this room that nobody has; ``None`` if there is none.
+
+    If a process has one, its next heartbeat is waited for, as it may have died just now.
+
+    Raises:
+        Taken: it works. A second agent would talk over the first.
+    """
+    since = time.monotonic()
+    while True:
+        there = [
+            status
+            for status in await anyio.to_thread.run_sync(store.statuses)
+            if _is_for(status.holder, context)
+        ]
+        held = [status for status in there if status.held == "held"]
+        if not held:
+            return min(there, key=lambda one: one.beat_age, default=None)
+        # In a successor's head start, the age is 0 whether it works or not.
+        if any(0 < status.beat_age < time.monotonic() - since for status in held):
+            raise Taken(f"another process has the call in room {context.job.room.name}")
+        await anyio.sleep(LOOK_FOR_A_BEAT_EVERY)
+
+
+def _is_for(holder: Holder, context: JobContext) -> bool:
+    """Whether the holder has, or had, what this job is asked for: not this job, but one like it."""
+    job = context.job
+    here = this_process()
+    is_this_job = (holder.job, holder.host, holder.pid) == (job.id, here.host, here.pid)
+    return holder.room == job.room.name and holder.agent_name == job.agent_name and not is_this_job
 
 
 async def _remove(context: JobContext, room: str, identity: str) -> None:

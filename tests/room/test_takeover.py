@@ -231,6 +231,22 @@ async def test_an_agent_that_loses_the_room_for_good(house, simulate, guest, tmp
 
 
 @ON_ONE_HOST
+async def test_a_second_job_for_a_call_that_goes_on(house, simulate, guest, *, server_api):
+    await simulate(SCENARIO)
+    await greeted(guest)
+    await server_api.agent_dispatch.create_dispatch(
+        api.CreateAgentDispatchRequest(room=guest.room.name, agent_name="clerk")
+    )
+    with anyio.fail_after(PATIENCE):
+        while f"another process has the call in room {guest.room.name}" not in house.log:  # noqa: ASYNC110
+            await anyio.sleep(0.05)
+    await guest.say("Where can we sit?")
+    await guest.until_answer()
+    assert len(guest.stays) == 1, "it was never in the room"
+    assert house.status(guest).number == 1
+
+
+@ON_ONE_HOST
 async def test_an_agent_that_is_removed_has_no_successor(house, simulate, guest, *, server_api):
     await simulate(SCENARIO)
     await in_mid_sentence(guest)

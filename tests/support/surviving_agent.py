@@ -23,7 +23,7 @@ from livekit.agents import (
     room_io,
 )
 
-from phonic_fsm import RealtimeModel
+from phonic_fsm import CallTakenOver, RealtimeModel
 from phonic_fsm.durable import guard
 
 
@@ -73,7 +73,10 @@ server.once("worker_started", lambda: guard(os.environ["PHONIC_FSM_JOURNAL"], se
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     model = RealtimeModel(repeatable_tools=["find_table"])
-    past = await model.recover(ctx)
+    try:
+        past = await model.recover(ctx)
+    except CallTakenOver:
+        return
     session: AgentSession[None] = AgentSession(llm=model)
     session.on("close", lambda _: ctx.shutdown("the session has closed"))
     clerk = Clerk(is_new=past is None, chat_ctx=past.chat_ctx if past else None)

@@ -1,0 +1,88 @@
+"""A job that is sent to a room in which a call of the same agent was begun."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import pytest
+from livekit import api
+from livekit.agents.testing import fake_job_context
+from support.processes import LONGEST
+
+from phonic_fsm import CallTakenOver
+from phonic_fsm._adapter.recovery import find_and_take_over
+
+pytestmark = pytest.mark.anyio
+
+ROOM = "fake-room"
+
+
+@pytest.fixture
+def place(directory):
+    return directory
+
+
+@pytest.fixture
+def told():
+    """Why the job was shut down."""
+    return []
+
+
+@pytest.fixture
+def job(told):
+    """A job like that of the owners."""
+    with fake_job_context() as context, context._tempdir:
+        context.job.agent_name = "lost"
+        context._info.token = (
+            api.AccessToken("key", "a secret of 32 bytes, or of more.")
+            .with_identity("second")
+            .to_jwt()
+        )
+        context._on_shutdown = told.append
+        yield context
+
+
+async def test_it_leaves_if_another_process_has_the_call(store, own, job, told):
+    owner = own("begin", "call", ROOM)
+    assert owner.said() == "1"
+
+    async def beat():
+        while True:
+            assert await anyio.to_thread.run_sync(owner.do, "beat") == "done"
+            await anyio.sleep(0.05)
+
+    with anyio.fail_after(LONGEST):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(beat)
+            with pytest.raises(CallTakenOver, match=f"another process has the call in room {ROOM}"):
+                await find_and_take_over(store, job)
+            tasks.cancel_scope.cancel()
+    assert len(told) == 1
+    assert store.status("call").number == 1
+
+
+async def test_it_takes_the_call_over_if_no_heartbeat_comes(store, own, job, told):
+    owner = own("begin", "call", ROOM)
+    assert owner.said() == "1"
+    with anyio.fail_after(LONGEST):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(find_and_take_over, store, job)
+            await anyio.lowlevel.checkpoint()
+            owner.kill()
+    assert store.status("call").number == 2
+    assert told == []
+
+
+@pytest.mark.parametrize("differs", ["agent_name", "room", "nothing"])
+async def test_it_begins_a_new_call_if_the_room_has_none_of_its_own(
+    store, own, job, told, *, differs
+):
+    owner = own("begin", "call", "another" if differs == "room" else ROOM)
+    assert owner.said() == "1"
+    if differs == "agent_name":
+        job.job.agent_name = "another"
+    if differs == "nothing":
+        assert owner.do("end") == "done"
+    assert await find_and_take_over(store, job) is None
+    assert told == []
