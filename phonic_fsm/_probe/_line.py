@@ -152,14 +152,19 @@ class Line:
 
     async def find(self, test: Test, *, since: int, within: float) -> int | None:
         """The number of the first message since then that passes; ``None`` if none comes within so
-        many seconds, or before the connection ends."""
+        many seconds, or before the connection ends. Each is tested once, when it is there."""
+        looked_at, number = since, None
 
-        def found() -> int | None:
-            numbers = range(since, len(self.heard))
-            return next((number for number in numbers if test(self.heard[number])), None)
+        def found() -> bool:
+            nonlocal looked_at, number
+            while number is None and looked_at < len(self.heard):
+                if test(self.heard[looked_at]):
+                    number = looked_at
+                looked_at += 1
+            return number is not None
 
-        await self._until(lambda: found() is not None or self.is_over, within)
-        return found()
+        await self._until(lambda: found() or self.is_over, within)
+        return number
 
     @property
     def refusal(self) -> str | None:

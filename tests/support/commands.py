@@ -8,12 +8,17 @@ import subprocess
 import sys
 from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
+import typer.main
 from support import processes
 
 from phonic_fsm._cli import main
+
+# To make the commands of the app takes longer than most of them do, and they can be used again.
+typer.main.get_command = cache(typer.main.get_command)
 
 
 @dataclass(frozen=True)
