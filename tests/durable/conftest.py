@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from support.owners import Owner, owners
 from support.redis_server import RedisServer
 
 from phonic_fsm.durable import Journals, journals
+from phonic_fsm.durable._redis import key
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +43,23 @@ def place(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def store(place: str) -> Journals:
     return journals(place)
+
+
+@pytest.fixture
+def let_pass(place: str) -> Callable[[float], None]:
+    """Makes the last heartbeat of the journal ``call`` so many seconds older."""
+
+    def in_a_directory(seconds: float) -> None:
+        lock = Path(place) / "call" / "lock"
+        beaten = lock.stat().st_mtime - seconds
+        os.utime(lock, (beaten, beaten))
+
+    def in_redis(seconds: float) -> None:
+        with Redis.from_url(place) as client:
+            left = client.pttl(key("call"))
+            client.pexpire(key("call"), int(left - seconds * 1000))
+
+    return in_redis if place.startswith("redis") else in_a_directory
 
 
 @pytest.fixture

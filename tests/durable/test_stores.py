@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from phonic_fsm.durable import Ended, NoJournal, OwnershipLost, Taken, _store, journals
 from phonic_fsm.durable._process import this_process
-from phonic_fsm.durable._store import STILL_SECONDS, journal_name
+from phonic_fsm.durable._store import HEAD_START, STILL_SECONDS, journal_name
 
 ME = this_process(room="room", job="job", agent_name="agent", identity="agent-1", metadata="{}")
 
@@ -93,11 +93,12 @@ def test_an_owner_that_works_keeps_its_journal(store, own):
     assert status(store).number == 1
 
 
-def test_a_stopped_owner_is_killed_and_never_wakes_up(store, own):
+def test_a_stopped_owner_is_killed_and_never_wakes_up(store, own, let_pass):
     owner = own("begin", "call")
     assert owner.said() == "1"
     owner.stop()
-    assert until(store, "still").crashes == 1
+    let_pass(STILL_SECONDS)
+    assert (status(store).held, status(store).crashes) == ("still", 1)
     # What it would do if it woke up after the takeover.
     owner.ask("append too late")
     journal = store.take_over("call", ME)
@@ -107,11 +108,12 @@ def test_a_stopped_owner_is_killed_and_never_wakes_up(store, own):
     assert lines(store) == ["in time\n"]
 
 
-def test_a_stopped_owner_that_two_would_succeed_has_one_successor(store, own):
+def test_a_stopped_owner_that_two_would_succeed_has_one_successor(store, own, let_pass):
     owner = own("begin", "call")
     assert owner.said() == "1"
     owner.stop()
-    until(store, "still")
+    let_pass(STILL_SECONDS)
+    assert status(store).held == "still"
     said = [successor.said() for successor in [own("take_over", "call") for _ in range(3)]]
     assert sorted(said) == ["2", "Taken", "Taken"]
 
@@ -207,15 +209,15 @@ def test_an_owner_that_lasted_begins_the_count_anew(store, own, monkeypatch):
     assert status(store).crashes == 1
 
 
-def test_a_successor_has_time_to_start_its_agent(store, own):
+def test_a_successor_has_time_to_start_its_agent(store, own, let_pass):
     owner = own("begin", "call")
     assert owner.said() == "1"
     owner.kill()
     journal = store.take_over("call", ME)
-    time.sleep(STILL_SECONDS + 0.1)
+    let_pass(HEAD_START)
     assert status(store).held == "held"
     journal.beat()
-    time.sleep(STILL_SECONDS + 0.1)
+    let_pass(STILL_SECONDS)
     assert status(store).held == "still"
 
 
