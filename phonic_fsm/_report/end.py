@@ -99,6 +99,15 @@ _REASONS: dict[str, tuple[Author, str, str]] = {
 }
 
 
+_LAST_WORDS = {
+    name_of(events.Close): "The session was closed while its last words were played",
+    name_of(events.Interrupt): (
+        "Its last words were interrupted, as LiveKit does when the AgentSession is closed"
+    ),
+}
+"""How the assistant's last words were cut off, by the event that did it."""
+
+
 class EndBuilder(Struct):
     """Takes the steps and gives the end."""
 
@@ -134,6 +143,15 @@ class EndBuilder(Struct):
 
     def _closing(self, line: Line) -> End:
         end = End(by="unknown", reason="", title="", sentence="", step=line.seq, at=line.t)
+        cut_off = _LAST_WORDS.get(line.event["type"])
+        if line.source == State.last_words.value and cut_off is not None:
+            return _told(
+                end,
+                "phonic",
+                "The assistant ended the conversation",
+                cut_off,
+                reason="conversation_ended",
+            )
         error = next((one for one in line.effects if one["type"] == "emit_error"), None)
         if error is not None:
             by, title = _ERRORS[error["kind"]]
@@ -141,14 +159,6 @@ class EndBuilder(Struct):
                 title = "The assistant ended the conversation"
             problem = str(error["problem"]).rstrip(".")
             return _told(end, by, title, problem, reason=error["kind"])
-        if line.source == State.last_words.value:
-            return _told(
-                end,
-                "phonic",
-                "The assistant ended the conversation",
-                "The session was closed while its last words were played",
-                reason="conversation_ended",
-            )
         why = (
             "the AgentSession was observed and gave no reason: it went on, or was slow to close"
             if self.observed

@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from phonic_fsm.trace._stats import Figures, percentile
 
+LONG = 120.0
+"""What takes so many seconds is told in minutes."""
+
 
 class Number(Struct, kw_only=True):
     name: str
@@ -101,7 +104,12 @@ def _seconds(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    return f"{max(seconds, 0) * 1000:.0f} ms" if seconds < 0.95 else f"{seconds:.1f} s"
+    if seconds < 0.95:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    if seconds < LONG:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
 def count(number: int, what: str) -> str:

@@ -989,6 +989,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(
             (
                 "Nobody was heard for {} while the caller waited: for {}.",
+                " while the caller waited",
                 "Phonic did not answer for {}: {} of silence",
                 "Phonic had not begun to answer",
             ),
@@ -1292,6 +1293,11 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 (8.5, LastWordsOver()),
                 (8.5, PlaybackLeft(0.0)),
             ),
+        ),
+        Row(
+            ("Its last words were interrupted, as LiveKit does when the AgentSession is closed",),
+            "goodbye_cut_off",
+            "goodbye",
         ),
         Row(
             ("Phonic ended the conversation",),

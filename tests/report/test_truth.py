@@ -20,13 +20,14 @@ from phonic_fsm._core.events import (
     PlaybackFinished,
     PlaybackStarted,
     RetryDue,
+    TakeOver,
     UpdateInstructions,
     UpdateOptions,
     UpdateSession,
 )
 from phonic_fsm._report.conversation import ConversationBuilder
 from phonic_fsm._report.lanes import LaneBuilder, Lanes
-from phonic_fsm._report.numbers import numbers
+from phonic_fsm._report.numbers import duration, numbers
 from phonic_fsm._report.overview import Measured, measured
 from phonic_fsm._wire import server
 from phonic_fsm._wire.config import ConfigOptions
@@ -161,6 +162,33 @@ def test_nobody_waited_for_phonic_while_the_line_was_gone_on_the_callers_turn(tm
     found = seen(tmp_path, told, close=16.0)
     assert "No connection for 4.0 s: 12.7 s of silence" in said(found)
     assert "Phonic had not begun to answer" not in said(found)
+
+
+def test_an_answer_that_a_frozen_network_keeps_back_is_not_phonics_fault(tmp_path):
+    frozen: list[Told] = [
+        (15.0, ConnectionClosed(1006, "no answer to a ping within 10 s")),
+        (15.1, ConnectionOpened(0.1)),
+        (15.2, server.ConversationReconnected()),
+    ]
+    begun = [*caller(2.0, 3.0), *assistant(3.2, "We open ")[:2]]
+    found = said(seen(tmp_path, [*begun, *frozen, *assistant(15.6, "at nine.")]))
+    assert "Nothing got through to Phonic for 10.0 s: 12.4 s of silence" in found
+
+
+def test_no_answer_is_awaited_of_a_process_that_is_gone(tmp_path):
+    begun = [*caller(2.0, 3.0), *assistant(3.2, "We open ")[:2]]
+    told = [*begun, (5.0, TakeOver(lost_for=1.5)), (5.1, ConnectionOpened(0.1))]
+    [answer] = lanes_of(tmp_path, told).open_answers
+    assert answer.end == 3.5
+
+
+def test_a_long_time_is_told_in_minutes():
+    assert [duration(seconds) for seconds in (0.2, 119.9, 120.0, 3595.8)] == [
+        "200 ms",
+        "119.9 s",
+        "2 min",
+        "59 min 56 s",
+    ]
 
 
 # -- answers -------------------------------------------------------------------------------------

@@ -112,6 +112,14 @@ class AnswerLane:
         elif line.event["type"] == "audio_chunk" and warnings(line):
             self._cut_by = "length"
 
+    def take_over(self, gone: float) -> None:
+        """Note that since then (s) no process had the call: nothing was heard or awaited."""
+        self.hearing.cut_off(gone)
+        self._end_announcement(gone)
+        if self._sounds:
+            self._sounds = False
+            self.open[-1].end = gone
+
     def _close(self, line: Line, *, interrupted: bool) -> None:
         has_begun = bool(self.announced) and self.announced[-1].end == math.inf
         self._end_announcement(line.t)

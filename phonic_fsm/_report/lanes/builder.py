@@ -196,7 +196,7 @@ class LaneBuilder:
     def _take_over(self, line: Line) -> None:
         """Note that a process took the call over from one that is gone."""
         gone = max(self._seconds, line.t - line.event["lost_for"])
-        self._answers.hearing.cut_off(gone)
+        self._answers.take_over(gone)
         self._connection.take_over(line, gone)
 
     def _up_to(self, speech: AssistantSpeech, now: float) -> AssistantSpeech:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from phonic_fsm._core.states import State
@@ -40,18 +40,19 @@ class Silence(Rule, frozen=True, kw_only=True):
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for gap, last in _gaps(lanes, min(self.waiting, self.turn)):
             took = gap.end - gap.start
-            reasons = _reasons(lanes, gap, last, self.waiting)
+            reasons, is_owed = _reasons(lanes, gap, last, self.waiting)
             told = f"Nobody was heard for {duration(took)}"
             noticed = f"{duration(took)} of silence"
             if reasons and took >= self.waiting:
                 main = reasons[0]
                 bad = took >= (max(self.waiting, self.tool) if main.is_tool else self.waiting)
+                waited = " while the caller waited" if is_owed else ""
                 listed = "; for ".join(
                     f"{duration(reason.seconds)} {reason.told}" for reason in reasons
                 )
                 yield self.found(
                     main.cause,
-                    f"{told} while the caller waited: for {listed}.",
+                    f"{told}{waited}: for {listed}.",
                     gap,
                     "error" if bad else "note",
                     noticed=noticed,
@@ -101,17 +102,24 @@ class _Reason(NamedTuple):
     """Whether it was the assistant's turn to speak meanwhile."""
 
 
-def _reasons(lanes: Lanes, gap: Span, last: Span | None, waiting: float) -> list[_Reason]:
-    """Why nobody was heard, the longest reason first; none if it was the caller's turn, unless for
-    so many seconds (``waiting``) nothing of the caller would have got through."""
+def _reasons(
+    lanes: Lanes, gap: Span, last: Span | None, waiting: float
+) -> tuple[list[_Reason], bool]:
+    """Why nobody was heard, the longest reason first, and whether it was the assistant's turn.
+
+    There is none on the caller's turn, unless for so many seconds (``waiting``) nothing of the
+    caller would have got through.
+    """
     stretches = [(reason, spans) for reason, spans in _seen(lanes, gap) if reason.seconds > 0.05]
     reasons = [reason for reason, _ in stretches]
     explained = _covered([span for _, spans in stretches for span in spans])
     rest = gap.end - gap.start - explained
     due = _due(lanes, gap, last, rest)
-    is_owed = due is not None or any(one.is_owed and one.seconds >= TELLING for one in reasons)
+    is_owed = due is not None or any(
+        reason.is_owed and reason.seconds >= TELLING for reason in reasons
+    )
     if due is None and explained < (TELLING if is_owed else waiting):
-        return []
+        return [], is_owed
     if rest >= 0.1 and is_owed:
         reasons.append(
             due
@@ -121,7 +129,7 @@ def _reasons(lanes: Lanes, gap: Span, last: Span | None, waiting: float) -> list
                 "Phonic had not begun to answer",
             )
         )
-    return sorted(reasons, key=lambda reason: -reason.seconds)
+    return sorted(reasons, key=lambda reason: -reason.seconds), is_owed
 
 
 def _seen(lanes: Lanes, gap: Span) -> Iterator[tuple[_Reason, list[Span]]]:
@@ -129,12 +137,13 @@ def _seen(lanes: Lanes, gap: Span) -> Iterator[tuple[_Reason, list[Span]]]:
     been at the same time."""
 
     def reason(
-        spans: Iterable[Span], cause: str, told: str, *, is_owed: bool = False
+        spans: Iterable[Span], cause: str, told: str, *, behind: Sequence[Span] | None = None
     ) -> tuple[_Reason, list[Span]]:
-        within = _within(spans, gap)
-        seconds = _covered(within)
+        """Of an answer that is owed, what lies ``behind`` it is left out: that explains it."""
+        within, explained = _within(spans, gap), _within(behind or (), gap)
+        seconds = _covered([*within, *explained]) - _covered(explained)
         cause = f"{cause} for {duration(seconds)}"
-        return _Reason(seconds, cause, told, is_owed=is_owed), within
+        return _Reason(seconds, cause, told, is_owed=behind is not None), within
 
     away = [link for link in lanes.connection if link.kind != "open"]
     frozen = [span for span in map(_frozen, away) if span is not None]
@@ -145,18 +154,19 @@ def _seen(lanes: Lanes, gap: Span) -> Iterator[tuple[_Reason, list[Span]]]:
     )
     yield reason(away, "No connection", "the connection was lost")
     stood = [held for held in lanes.held_up if held.end - held.start >= TELLING / 2]
+    outside = [*frozen, *away, *stood]
     yield reason(stood, "The process stood still", "the event loop was held up")
     yield reason(
         lanes.announced,
         "Phonic began an answer and sent no audio of it",
         "an answer had begun, and no audio of it came",
-        is_owed=True,
+        behind=outside,
     )
     yield reason(
         lanes.open_answers,
         "Phonic sent neither more of an answer nor its end",
         "an answer had not come to its end, and nothing more of it came",
-        is_owed=True,
+        behind=outside,
     )
     yield from _tools(lanes, gap, away)
 
@@ -225,10 +235,11 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float) -> _Reason | N
             "a reply had been asked for, and Phonic had not begun it",
         )
     if handoff is not None:
+        after = [span.start - handoff.start for span in asked if span.start >= handoff.start]
         return _Reason(
             rest,
-            f"The new agent was asked to speak after {duration(asked[0].start - handoff.start)}"
-            if asked
+            f"The new agent was asked to speak after {duration(after[0])}"
+            if after
             else "Nobody asked the new agent to speak",
             "another agent had taken over, and no reply was asked for",
         )

@@ -7,12 +7,15 @@ function aboutTool(tool) {
   return [
     `${tool.name} ${short(tool.arguments)} called at ${clock(tool.start)}`,
     tool.began === null ? null : `LiveKit ran it after ${after(tool.began)}`,
-    tool.returned === null ? null : `it took ${inSeconds(tool.returned - tool.began)} (${tool.status})`,
+    tool.returned === null ? null
+      : tool.began === null ? `it ended after ${after(tool.returned)} (${tool.status})`
+        : `it took ${inSeconds(tool.returned - tool.began)} (${tool.status})`,
     tool.given === null ? "no output" : `output after ${after(tool.given)}: ${short(tool.output)}`,
     tool.sent === null ? null : `sent after ${after(tool.sent)}`,
     tool.acknowledged === null ? null : `acknowledged after ${after(tool.acknowledged)}`,
     tool.carried === null ? null : `told with the history after ${after(tool.carried)}`,
-    { interrupted: "interrupted by the caller", "handed over": "forgotten at the handoff" }[tool.ended],
+    tool.told === null ? null : `told in words after ${after(tool.told)}`,
+    { interrupted: "interrupted", "handed over": "forgotten at the handoff" }[tool.ended],
     tool.problem,
   ].filter(Boolean).join("; ");
 }

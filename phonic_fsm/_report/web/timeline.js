@@ -207,7 +207,7 @@ const timeline = (() => {
       pen.fillStyle = colours.ink;
       pen.font = `12px ${FONT}`;
       wrapped(pen, speech.text, ...readable(left, top + 22, across), 14, 3);
-      hit(left, top, across, 50, `Caller, ${span(speech)}: ${speech.text || "not understood"}`, speech.step);
+      hit(left, top, across, 50, `Caller, ${span(speech)}: ${speech.text || "no transcript"}`, speech.step);
     }
     pen.fillStyle = colours.caller;
     for (const part of lanes.caller_audio) {
@@ -371,7 +371,7 @@ const timeline = (() => {
       if (lost) {
         pen.fillStyle = colours["on-colour"];
         pen.font = `600 12px ${FONT}`;
-        inner(pen, `lost for ${inSeconds(link.end - link.start)}, ${link.attempts.length} attempts`,
+        inner(pen, `lost for ${inSeconds(link.end - link.start)}, ${link.attempts.length} ${link.attempts.length === 1 ? "attempt" : "attempts"}`,
           `lost ${inSeconds(link.end - link.start)}`, ...readable(left, top + height / 2 + 0.5, across));
       }
       hit(left, top, across, height, aboutLink(link), link.step);
