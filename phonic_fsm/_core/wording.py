@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from .._wire import server
+from .._wire.codec import cut
 from . import events, timers
 from .context import Context, Reply
 from .events import Event
@@ -13,9 +14,6 @@ from .states import State
 
 LONGEST_QUOTE = 500
 """Characters of what Phonic says that an error or a line of the log repeats. The rest is cut."""
-
-CUT = "… (cut; it has"
-"""Where a text was cut, this follows."""
 
 MOST_FIELDS = 20
 """The most fields of which an error repeats what Phonic says is wrong with them."""
@@ -50,9 +48,7 @@ def trouble(event: Event) -> str:
 
 def quoted(text: str) -> str:
     """What Phonic says, cut to a length that fits into an error or a line of the log."""
-    if len(text) <= LONGEST_QUOTE:
-        return text
-    return f"{text[:LONGEST_QUOTE]}{CUT} {len(text):,} characters)"
+    return cut(text, LONGEST_QUOTE)
 
 
 def field_problems(event: server.Error) -> dict[str, str]:

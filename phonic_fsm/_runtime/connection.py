@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,7 +36,7 @@ from .._core.events import ConnectFailed, ConnectionClosed, ConnectionOpened, Ev
 from .._core.timers import LONGEST_RETRY_AFTER
 from .._wire.bounds import Bound
 from .._wire.client import AudioChunk, ClientMessage
-from .._wire.codec import decode_server, encode
+from .._wire.codec import cut, decode_server, encode
 from .deadline import fail_after
 from .endpoint import Endpoint
 from .outbox import MAX_CONTROL_BYTES, Outbox
@@ -70,6 +71,11 @@ HOPELESS_STATUS = {
 MOVED_FOR_GOOD = (301, 308)
 
 REDIRECTS = (300, 301, 302, 303, 307, 308)
+
+LONGEST_HOST = 100
+"""Characters of the host that a redirect leads to."""
+
+_PORT = re.compile(r":\d*$")
 
 PROXY_WANTS_A_PASSWORD = 407
 
@@ -288,7 +294,7 @@ class Connection:
 
     def _receive(self, frame: bytes | bytearray) -> None:
         self.last_heard = self._now()
-        self._report(decode_server(self._secrets.keep_key_out(frame)))
+        self._report(self._secrets.keep_key_out(frame, decode_server))
 
     async def _open(self) -> Socket | ConnectFailed:
         url, headers = self._endpoint.request(self._resume)
@@ -367,11 +373,16 @@ def _refusal_by_proxy(proxy: Proxy | None, response: Response) -> ConnectFailed:
 
 def _target(url: str, response: Response) -> str:
     """The host that a redirect leads to. The rest of its address may hold secrets."""
+    location = _header(response, "Location")
+    if location is None:
+        return "no address"
     try:
-        host = urlsplit(urljoin(url, _header(response, "Location") or "")).hostname
+        parts = urlsplit(urljoin(url, location))
     except ValueError:
-        host = None
-    return f"host {host[:100]}" if host else "an address that cannot be read"
+        return "an address that cannot be read"
+    # Not ``hostname``: a secret that is written in small letters would not be found in it.
+    host = _PORT.sub("", parts.netloc.rpartition("@")[2])
+    return f"host {cut(host, LONGEST_HOST)}" if host else "an address that cannot be read"
 
 
 def _header(response: Response, name: str) -> str | None:

@@ -4,20 +4,22 @@ A library's error may quote a header or an address, and a server may repeat what
 whatever others wrote goes through here before it is told; no other place looks for secrets in text.
 
 Secrets are the API key, what the option ``configuration_endpoint`` has in its headers and in the
-query of its URL, and a proxy's user and password.
+query of its URL, and a proxy's user and password. They are found as they are, and in the ways in
+which programs write a text inside of another one: in JSON, in a URL, in a ``repr``, in base64.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterator
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from json import dumps
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from msgspec import Struct, structs
 
-from .._core.wording import CUT
-from .._wire.codec import encode
+from .._wire.codec import CUT, encode
 from .._wire.config import ConfigOptions
 from .._wire.facts import fields_of
 
@@ -30,6 +32,9 @@ LONGEST_LEFT = 3
 MASK = "***"
 """Stands for the key. The other secrets of a session are numbered: ``***1``, ``***2``. So if only
 a secret changes, the replay of a trace sees a change, too. A mask tells nothing about the value."""
+
+_ESCAPED = re.compile(rb"\\(?:/|u00[2-7])")
+"""Begins an escape in JSON behind which a character of the key may stand."""
 
 S = TypeVar("S", bound=Struct)
 
@@ -52,9 +57,10 @@ class Secrets:
         if isinstance(endpoint, dict):
             for value in (endpoint.get("headers") or {}).values():
                 # ``Bearer abc`` may be repeated without its first word.
-                self._look_for(self.mask(value), value, *value.split()[1:])
-            for value in query_values(endpoint["url"]):
-                self._look_for(self.mask(value), value)
+                self._look_for(self.mask(value), value, *value.split()[1:], *_in_basic(value))
+            for _, value in query_fields(endpoint["url"]):
+                if value:
+                    self._look_for(self.mask(value), value, unquote_plus(value))
 
     def learn_proxy(self, address: str) -> None:
         """Note the user and the password that a proxy's address holds."""
@@ -94,28 +100,7 @@ class Secrets:
 
         Numbers, fixed words and the names of fields and types stay as they are.
         """
-        kind = type(value)
-        facts = fields_of(kind)
-        changed = {}
-        for name, known in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
-            part = getattr(value, name)
-            without = self._out_of(part, is_text=bool(facts[known].facts))
-            if without is not part:
-                changed[name] = without
-        return structs.replace(value, **changed) if changed else value
-
-    def _out_of(self, value: Any, *, is_text: bool) -> Any:
-        if isinstance(value, Struct):
-            return self.out_of(value)
-        if isinstance(value, str):
-            return self.hide(value) if is_text else value
-        if isinstance(value, dict):
-            return {
-                self.hide(name): self._out_of(part, is_text=is_text) for name, part in value.items()
-            }
-        if isinstance(value, (list, tuple)):
-            return type(value)(self._out_of(part, is_text=is_text) for part in value)
-        return value
+        return _hidden_in(value, self.hide)
 
     # -- JSON ------------------------------------------------------------------------------------
 
@@ -123,14 +108,24 @@ class Secrets:
         """Whether this JSON holds a secret."""
         return any(secret in data for secret in self._in_json)
 
-    def keep_key_out(self, frame: bytes | bytearray) -> bytes | bytearray:
+    def keep_key_out(self, frame: bytes | bytearray, decode: Callable[[bytes | bytearray], S]) -> S:
         """A message from the server without the key.
 
         Nothing in a conversation can need the key. Other secrets stay: a header's value may be an
         ordinary name that somebody says.
         """
         key = self._key
-        return frame.replace(key, MASK.encode()) if key is not None and key in frame else frame
+        if key is None:
+            return decode(frame)
+        message = decode(frame.replace(key, MASK.encode()) if key in frame else frame)
+        # Go writes & as \u0026 in JSON, and PHP writes / as \/.
+        if b"\\" in frame and _ESCAPED.search(frame):
+            message = _hidden_in(message, self._hide_key)
+        return message
+
+    def _hide_key(self, text: str) -> str:
+        assert self._key is not None
+        return text.replace(self._key.decode(), MASK)
 
     def _look_for(self, mask: str, *values: str) -> None:
         found = dict(self._masks)
@@ -142,12 +137,73 @@ class Secrets:
         self._in_json = [encode(secret)[1:-1] for secret, _ in self._masks]
 
 
-def query_values(url: str) -> list[str]:
-    """The values in the query of a URL."""
-    return [value for _, value in parse_qsl(urlsplit(url).query)]
+def query_fields(url: str) -> list[tuple[str, str]]:
+    """The fields in the query of a URL as they are written: what is in front of a value, and the
+    value. What has no name is a value, also if it is base64 and ends in ``=``."""
+    fields = []
+    for field in urlsplit(url).query.split("&"):
+        name, sign, value = field.partition("=")
+        fields.append((name + sign, value) if value.strip("=") else ("", field))
+    return fields
+
+
+def _hidden_in(value: S, hide: Callable[[str], str]) -> S:
+    kind = type(value)
+    facts = fields_of(kind)
+    changed = {}
+    for name, known in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
+        part = getattr(value, name)
+        without = _hidden_in_part(part, hide, is_text=bool(facts[known].facts))
+        if without is not part:
+            changed[name] = without
+    return structs.replace(value, **changed) if changed else value
+
+
+def _hidden_in_part(value: Any, hide: Callable[[str], str], *, is_text: bool) -> Any:
+    if isinstance(value, Struct):
+        return _hidden_in(value, hide)
+    if isinstance(value, str):
+        return hide(value) if is_text else value
+    if isinstance(value, dict):
+        return {
+            hide(name): _hidden_in_part(part, hide, is_text=is_text) for name, part in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return type(value)(_hidden_in_part(part, hide, is_text=is_text) for part in value)
+    return value
+
+
+def _in_basic(header: str) -> list[str]:
+    """User and password in a header of the kind ``Basic``."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return []
+    try:
+        return b64decode(encoded).decode().split(":", 1)
+    except ValueError:
+        return []
 
 
 def _forms(value: str) -> Iterator[str]:
-    """The value as it is, in JSON (also as in a prompt), and in a URL."""
+    """The value as it is, in JSON (also as in a prompt), in a URL, in a ``repr``, and in base64."""
     in_json = encode(value)[1:-1].decode()
-    yield from dict.fromkeys((value, in_json, in_json.replace("<", "\\u003c"), quote(value, "")))
+    in_url = quote(value, "")
+    yield from dict.fromkeys(
+        (
+            value,
+            in_json,
+            in_json.replace("<", "\\u003c"),
+            dumps(value)[1:-1],
+            in_url,
+            re.sub("%..", lambda escape: escape.group().lower(), in_url),
+            repr(value)[1:-1],
+            *_in_base64(value.encode()),
+        )
+    )
+
+
+def _in_base64(value: bytes) -> Iterator[str]:
+    """What base64 has of the value, wherever in a text the value begins, and whatever follows."""
+    for before in range(3):
+        whole = (before + len(value)) // 3 * 4
+        yield b64encode(bytes(before) + value).decode()[4 if before else 0 : whole]

@@ -31,6 +31,14 @@ LONGEST_TYPE = 100
 LONGEST_PROBLEM = 500
 """Characters of what is wrong with a message. The rest is cut off."""
 
+CUT = "… (cut; it has"
+"""Where a text was cut, this follows. Before it, the beginning of a secret may stand."""
+
+
+def cut(text: str, longest: int) -> str:
+    """The text, with what it has more than so many characters cut off."""
+    return text if len(text) <= longest else f"{text[:longest]}{CUT} {len(text):,} characters)"
+
 
 class UnknownMessage(Struct, frozen=True, tag="unknown_message", tag_field="type"):
     """A message of a type that is not known here. Phonic adds types without notice."""
@@ -81,7 +89,7 @@ class _Decoder(Generic[M]):
             message: M = self._decode(frame)
             return message
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            problem = str(error)[:LONGEST_PROBLEM]
+            problem = cut(str(error), LONGEST_PROBLEM)
             bound: Bound | None = "message_values" if isinstance(error, TooMuch) else None
         try:
             message_type = _envelope.decode(frame).type
@@ -89,7 +97,7 @@ class _Decoder(Generic[M]):
             return MalformedMessage(None, problem, bound)
         if message_type in self._known:
             return MalformedMessage(message_type, problem, bound)
-        return UnknownMessage(message_type[:LONGEST_TYPE])
+        return UnknownMessage(cut(message_type, LONGEST_TYPE))
 
 
 _STEPS = [0] * 256

@@ -7,7 +7,7 @@ looked for (``_runtime.secrets``).
 from __future__ import annotations
 
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import structs
@@ -16,7 +16,7 @@ from .._core.context import Settings
 from .._core.effects import Effect, KeepMemory, Send
 from .._core.events import ConnectionClosed, Event, UpdateOptions
 from .._core.machine import Step
-from .._runtime.secrets import Secrets
+from .._runtime.secrets import Secrets, query_fields
 from .._wire.client import ClientMessage, Config, Reset
 from .._wire.config import ConfigOptions
 
@@ -82,6 +82,6 @@ class Masking:
         return structs.replace(config, configuration_endpoint=masked)
 
     def _url(self, url: str) -> str:
-        parts = urlsplit(url)
-        query = [(name, self._mask(value)) for name, value in parse_qsl(parts.query)]
-        return parts._replace(query=urlencode(query, safe="*")).geturl() if query else url
+        fields = query_fields(url)
+        query = "&".join(name + self._mask(value) if value else name for name, value in fields)
+        return urlsplit(url)._replace(query=query).geturl()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import traceback
+from base64 import b64encode
 from urllib.parse import quote
 
 import pytest
 from livekit.agents import APIConnectOptions, llm
 from support.commands import run
 from support.http import answering
-from support.scripted import KEY, SILENCE, Emitted, conversation, settle, started
+from support.scripted import KEY, SILENCE, Emitted, conversation, read, settle, started
 from websockets.asyncio.server import serve
 
 from phonic_fsm import (
@@ -22,9 +24,13 @@ from phonic_fsm import (
     ToolCallSettled,
 )
 from phonic_fsm._core import effects
+from phonic_fsm._core.context import Settings
+from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
+from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import TraceReader, replay
+from phonic_fsm.trace._masking import Masking
 
 pytestmark = pytest.mark.anyio
 
@@ -274,6 +280,102 @@ async def test_what_a_server_repeats_of_secrets_is_told_nowhere(  # noqa: PLR091
     assert_holds_none(page.read_text())
 
 
+KEY_IN_WORDS = "sk-te/st&key+that=must/not<leak"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        KEY_IN_WORDS.replace("/", r"\/"),
+        KEY_IN_WORDS.replace("&", r"\u0026").replace("<", r"\u003C"),
+        "".join(rf"\u{ord(character):04x}" for character in KEY_IN_WORDS),
+    ],
+    ids=["as PHP does", "as Go does", "all"],
+)
+async def test_a_key_that_is_repeated_in_escapes_is_told_nowhere(
+    written, make_model, server, caplog, tmp_path
+):
+    path = tmp_path / "call.jsonl"
+    model = make_model(api_key=KEY_IN_WORDS, trace=path)
+    async with conversation(model, server) as (session, peer, emitted):
+        told = everything_emitted(session)
+        call = f'"tool_call_id":"c1","tool_name":"t","parameters":{{"{written}":["{written}"]}}'
+        await peer.send_raw(f'{{"type":"input_text","text":"{written}"}}')
+        await peer.send_raw(f'{{"type":"{written}"}}')
+        await peer.send_raw(f'{{"type":"tool_call",{call}}}')
+        heard = await read(await emitted.next("generation_created"))
+        assert [call.arguments for call in heard.calls] == ['{"***":["***"]}']
+        said = "".join(map(spelled_out, [*told, *session.chat_ctx.items])) + caplog.text
+    assert "'***'" in said
+    assert KEY_IN_WORDS not in said + path.read_text()
+
+
+ODD = "Digest \"both\" and 'both' \\ <ä/&>"
+IN_BASIC = "user-of-the-endpoint:pass/word:of it"
+
+
+@pytest.mark.parametrize(
+    ("value", "repeated"),
+    [
+        (ODD, ODD),
+        (ODD, repr(ODD)),
+        (ODD, json.dumps(ODD)),
+        (ODD, json.dumps(ODD, ensure_ascii=False).replace("<", r"\u003c")),
+        (ODD, quote(ODD, safe="")),
+        (ODD, re.sub("%..", lambda escape: escape.group().lower(), quote(ODD, safe=""))),
+        *(("tk-0123456789", b64encode(b"ab"[:n] + b"tk-0123456789").decode()) for n in range(3)),
+        ("tk-0123456789", b64encode(b"tk-0123456789:-)").decode()),
+        ("Bearer tk-0123456789", "tk-0123456789"),
+        (f"Basic {b64encode(IN_BASIC.encode()).decode()}", "pass/word:of it"),
+        (f"basic {b64encode(IN_BASIC.encode()).decode()}", "user-of-the-endpoint"),
+    ],
+)
+def test_a_header_is_found_however_it_is_repeated(value, repeated):
+    secrets = Secrets(KEY)
+    endpoint = {"url": "https://example.com", "headers": {"X-Name": value}}
+    secrets.learn(ConfigOptions(configuration_endpoint=endpoint))
+    hidden = secrets.hide(f"-{repeated}-")
+    assert "***1" in hidden
+    assert len(hidden) < len("-***1-") + 10, "what is left of base64 tells two characters at most"
+
+
+@pytest.mark.parametrize(
+    ("query", "masked", "repeated"),
+    [
+        ("", "", None),
+        ("?token=tk-0123456789", "?token=***1", "tk-0123456789"),
+        ("?tk-0123456789", "?***1", "tk-0123456789"),
+        ("?a=tk%2f0123456789&flag", "?a=***1&***2", "tk/0123456789"),
+        ("?a=tk%2f0123456789&flag", "?a=***1&***2", "tk%2f0123456789"),
+        ("?a=dGstMDEyMzQ1==&b=", "?a=***1&***2", "dGstMDEyMzQ1=="),
+        ("?dGstMDEyMzQ1==", "?***1", "dGstMDEyMzQ1=="),
+        ("?&x=tk-0123456789", "?&x=***1", "tk-0123456789"),
+    ],
+)
+def test_each_value_in_a_query_is_masked(query, masked, repeated):
+    secrets = Secrets(KEY)
+    config = ConfigOptions(configuration_endpoint={"url": f"https://example.com/path{query}"})
+    secrets.learn(config)
+    told = Masking(secrets).settings(Settings(id_seed="", config=config)).config
+    assert told.configuration_endpoint == {"url": f"https://example.com/path{masked}"}
+    if repeated:
+        assert secrets.hide(f"no {repeated}!") == "no ***1!"
+
+
+async def test_no_beginning_of_a_secret_is_left_where_a_text_is_cut(make_model, server, caplog):
+    caplog.set_level(logging.DEBUG, "phonic_fsm")
+    async with conversation(make_model(configuration_endpoint=ENDPOINT), server) as (
+        _,
+        peer,
+        emitted,
+    ):
+        for length in range(100 - len(HEADER), 100):
+            await peer.send_raw(json.dumps({"type": "x" * length + HEADER}))
+        await settle(peer, emitted)
+    assert HEADER[:4] not in caplog.text
+    assert "xx***" in caplog.text
+
+
 def tell_by_raising(told):
     if isinstance(told, llm.RealtimeModelError):
         raise told.error
@@ -408,13 +510,24 @@ async def test_only_a_redirect_that_may_pass_is_tried_again(status, attempts, ma
     assert "a redirect to host 127.0.0.1" in str(error)
 
 
-@pytest.mark.parametrize("location", ["Location: wss://[::1/", "X-No: location"])
-async def test_a_redirect_to_nowhere_is_told(location, make_model):
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("Location: wss://[::1/", "an address that cannot be read"),
+        ("Location: mailto:", "an address that cannot be read"),
+        ("X-No: location", "no address"),
+        ("Location: https://[::1]:8443/", "host [::1], which"),
+        ("Location: //elsewhere.test:1", "host elsewhere.test, which"),
+        (f"Location: wss://{KEY.upper()}.test", "host ***.test, which"),
+        (f"Location: wss://{'x' * 95}{KEY.upper()}", "host " + "x" * 95 + "***"),
+    ],
+)
+async def test_a_redirect_is_told_by_its_host_alone(location, told, make_model):
     async with answering(f"HTTP/1.1 302 Found\r\n{location}\r\n\r\n") as address:
-        model = make_model(base_url=f"ws://{address}", conn_options=ONCE)
+        model = make_model(api_key=KEY.upper(), base_url=f"ws://{address}", conn_options=ONCE)
         async with started(model) as (_, emitted):
             error = (await emitted.next("error")).error
-    assert "HTTP 302: a redirect to " in str(error)
+    assert f"HTTP 302: a redirect to {told}" in str(error)
 
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\n\t\"'</script>\u202e\x00\x9b31m\u2028{}%s"
