@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
+import socket
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
@@ -68,11 +69,24 @@ class Endpoint:
 
 def is_on_this_machine(url: str) -> bool:
     """Whether the URL's host is a loopback address, or is called ``localhost``."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    address = _address(host)
+    if address is None:
         return host == "localhost" or host.endswith(".localhost")
+    # Whoever connects to no address in particular (0.0.0.0) gets to this machine.
+    return address.is_loopback or address.is_unspecified
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is written as, also as ``127.1``; ``None`` if it is a name."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except OSError:
+            return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _checked_key(key: object) -> str:
@@ -118,7 +132,8 @@ def _checked_url(url: object) -> str:
             f"base_url must be a websocket URL such as {PhonicEnvironment.DEFAULT.production}, "
             f"got {url[:200]!r}: {problem}"
         )
-    return url
+    scheme, colon, rest = url.partition(":")
+    return scheme.lower() + colon + rest
 
 
 def _problem(url: str) -> str | None:
@@ -128,7 +143,7 @@ def _problem(url: str) -> str | None:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "the host is no IPv6 address"
+        return "the host is no name and no address"
     if parts.scheme not in ("ws", "wss"):
         return "it does not begin with ws:// or wss://"
     if not parts.hostname:

@@ -2,15 +2,16 @@
 
 The order is that of websockets: of the variables ``wss_proxy`` (or ``ws_proxy``), ``socks_proxy``
 and ``https_proxy``, the first counts, and ``no_proxy`` excludes hosts. For ``ws``, ``http_proxy``
-comes last. The address is looked up and checked here, because what websockets says about a wrong
-one quotes it, with the password in it, and does not say where it comes from.
+comes next. ``all_proxy``, which websockets does not read, comes last. The address is looked up and
+checked here, because what websockets says about a wrong one quotes it, with the password in it, and
+does not say where it comes from.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from websockets.version import version
@@ -33,8 +34,9 @@ class Proxy(NamedTuple):
 
     def __str__(self) -> str:
         parts = urlsplit(self.address)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         port = f":{parts.port}" if parts.port else ""
-        return f"the proxy {parts.hostname}{port} ({self.variable})"
+        return f"the proxy {host}{port} ({self.variable})"
 
 
 def proxy_for(url: str) -> Proxy | None:
@@ -47,10 +49,9 @@ def proxy_for(url: str) -> Proxy | None:
     port = server.port or (443 if server.scheme == "wss" else 80)
     if proxy_bypass(f"{server.hostname}:{port}"):
         return None
-    kinds = (
-        ["wss", "socks", "https"] if server.scheme == "wss" else ["ws", "socks", "https", "http"]
-    )
-    proxies = getproxies()
+    http = [] if server.scheme == "wss" else ["http"]
+    kinds = [server.scheme, "socks", "https", *http, "all"]
+    proxies = {kind: address.strip() for kind, address in getproxies().items()}
     kind = next((kind for kind in kinds if proxies.get(kind)), None)
     if kind is None:
         return None
@@ -73,9 +74,11 @@ def _problem(address: str) -> str | None:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
         (host or "").encode("idna")
+        unquote(f"{parts.username}{parts.password}", errors="strict")
     except ValueError:
         return (
-            "its host or its port is wrong; in a password, : / ? # @ are written as %3A and so on"
+            "its host or its port is wrong; in a password, : / ? # @ are written as %3A and so on, "
+            "and other characters in UTF-8"
         )
     if not host or port == 0:
         return "its address must have a host, and a port from 1 to 65535"

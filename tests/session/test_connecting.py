@@ -152,6 +152,24 @@ async def test_a_host_that_has_no_address_is_tried_again(make_model):
         ("ws://127.0.0.1:8765", False),
         ("ws://[::1]:8765", False),
         ("ws://localhost:8765", False),
+        ("WS://example.com", True),
+        ("WSS://example.com", False),
+        *(
+            (f"ws://{host}:8765", False)
+            for host in (
+                "LOCALHOST",
+                "localhost.",
+                "phonic.localhost",
+                "127.0.0.53",
+                "127.1",
+                "2130706433",
+                "0.0.0.0",
+                "[::]",
+                "[::1%lo]",
+                "[::ffff:127.0.0.1]",
+            )
+        ),
+        *((f"ws://{host}", True) for host in ("localhost.example.com", "128.1", "[::2]")),
     ],
 )
 async def test_an_address_without_encryption_warns_unless_it_is_this_machine(
@@ -176,7 +194,9 @@ async def test_an_address_with_credentials_is_refused_and_not_shown(make_model):
         ("wss://api..phonic.ai", "a part of the host's name is empty or too long"),
         ("wss://.phonic.ai", "a part of the host's name is empty or too long"),
         (f"wss://{'a' * 64}.ai", "a part of the host's name is empty or too long"),
-        ("wss://[::1", "the host is no IPv6 address"),
+        ("wss://[::1", "the host is no name and no address"),
+        ("wss://api／phonic.ai", "the host is no name and no address"),
+        ("wss://api.phonic.ai:443:443", "the port must be a number from 1 to 65535"),
         ("wss://", "it has no host"),
         ("wss://:443", "it has no host"),
         ("https://api.phonic.ai", "it does not begin with ws:// or wss://"),
@@ -214,6 +234,14 @@ def test_an_address_with_a_secret_is_refused_and_not_shown(url, monkeypatch):
 def test_white_space_around_an_address_is_taken_off():
     model = RealtimeModel(api_key=KEY, base_url=" wss://api.phonic.ai\n")
     assert model._endpoint.base_url == "wss://api.phonic.ai"
+
+
+async def test_an_address_may_be_written_in_capitals(make_model, server):
+    async with started(make_model(base_url=server.url.upper())) as (_, emitted):
+        await emitted.state("awaiting_inputs")
+    assert RealtimeModel(api_key=KEY, base_url="WSS://Phonic.test")._endpoint.request()[0] == (
+        "wss://Phonic.test/v1/sts/ws"
+    )
 
 
 async def test_without_retries_the_first_failure_is_the_last(make_model, server):

@@ -50,6 +50,7 @@ async def failure(model):
     [
         ("http_proxy", "plain-word", "plain-word"),
         ("HTTPS_PROXY", "plain-word", "plain-word"),
+        ("ALL_PROXY", "plain-word", "plain-word"),
         pytest.param("ws_proxy", QUOTED, PASSWORD, marks=ESCAPES),
     ],
 )
@@ -57,7 +58,8 @@ async def test_a_session_goes_through_the_proxy(  # noqa: PLR0917
     variable, written, password, make_model, server, monkeypatch, caplog
 ):
     async with proxy(server.url, user=f"agent:{password}") as between:
-        monkeypatch.setenv(variable, f"http://agent:{written}@{between.address}")
+        # A variable that a script has set may have white space around it.
+        monkeypatch.setenv(variable, f" http://agent:{written}@{between.address}\n")
         async with conversation(make_model(base_url=FAR), server) as (_, peer, emitted):
             await peer.speak("Hello.")
             assert (await read(await emitted.next("generation_created"))).text == "Hello."
@@ -120,6 +122,7 @@ async def test_a_host_that_is_excluded_is_reached_directly(make_model, monkeypat
         ("127.0.0.1:3128", "its address must begin with http://"),
         ("ftp://127.0.0.1:3128", "its address must begin with http://"),
         (f"http://agent:{PASSWORD}@127.0.0.1:3128", "in a password, : / ? # @ are written as"),
+        (f"http://agent:%FF{QUOTED}@127.0.0.1:3128", "and other characters in UTF-8"),
         (f"http://agent:{QUOTED}@127.0.0.1:99999", "its host or its port is wrong"),
         (f"http://agent:{QUOTED}@127.0.0.1:port", "its host or its port is wrong"),
         (f"http://agent:{QUOTED}@[::1:3128", "its host or its port is wrong"),
@@ -159,6 +162,42 @@ async def test_a_proxy_that_wants_another_password_is_named(
         "user and password in its address"
     ) in str(error.error)
     assert_shows_no_password(caplog, error.error)
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        (("http_proxy", "all_proxy"), "http_proxy"),
+        (("https_proxy", "http_proxy"), "https_proxy"),
+        (("socks_proxy", "https_proxy"), "socks_proxy"),
+        (("ws_proxy", "socks_proxy"), "ws_proxy"),
+    ],
+)
+def test_the_first_of_several_proxies_counts(variables, named, monkeypatch):
+    for variable in variables:
+        monkeypatch.setenv(variable, "nonsense")
+    with pytest.raises(proxies.UnusableProxy, match=f"the proxy in {named} "):
+        proxies.proxy_for(FAR)
+
+
+@pytest.mark.parametrize(
+    ("excluded", "host", "is_direct"),
+    [
+        ("*", "phonic.test", True),
+        (".test", "phonic.test", True),
+        (" a, PHONIC.test ", "phonic.test", True),
+        ("phonic.test:443", "phonic.test", True),
+        ("phonic.test:80", "phonic.test", False),
+        ("nic.test", "phonic.test", False),
+        ("2001:db8::1", "[2001:db8::1]", True),
+        ("2001:db8::2", "[2001:db8::1]", False),
+    ],
+)
+def test_no_proxy_is_read_as_everywhere_in_python(excluded, host, is_direct, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "http://[::1]:3128")
+    monkeypatch.setenv("NO_PROXY", excluded)
+    found = proxies.proxy_for(f"wss://{host}")
+    assert str(found) == str(None if is_direct else "the proxy [::1]:3128 (all_proxy)")
 
 
 @ESCAPES
