@@ -201,14 +201,22 @@ class OutageCare:
 
     async def _ask(self, session: AgentSession[Any], error: APIError) -> bool:
         """Whether the author's function goes on with the call in its own way."""
+
+        async def ask(way_out: WayOut) -> bool | None:
+            return await way_out(session, error)
+
         assert self._outage.way_out is not None
         self._asks_the_author = True
-        try:
-            went_on = await asyncio.wait_for(self._outage.way_out(session, error), LONGEST_WAY_OUT)
-            return went_on is True
-        except asyncio.TimeoutError:
+        # In a task of its own: what it raises, also a CancelledError, ends nothing but itself.
+        asking = asyncio.create_task(ask(self._outage.way_out), name="phonic-way-out")
+        await asyncio.wait([asking], timeout=LONGEST_WAY_OUT)
+        if not asking.done():
+            asking.cancel()
             logger.warning("way_out has not returned after %g s: the call ends", LONGEST_WAY_OUT)
-        except Exception as fault:  # noqa: BLE001 - the author's function may raise anything
+            return False
+        try:
+            return asking.result() is True
+        except BaseException as fault:  # noqa: BLE001 - the author's function may raise anything
             log_fault_of_others("way_out raised", fault, self._secrets)
         return False
 

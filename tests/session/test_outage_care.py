@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import wave
 
 import anyio
@@ -182,8 +183,23 @@ def impatient(monkeypatch):
     monkeypatch.setattr(care, "LONGEST_WAY_OUT", 0.05)
 
 
+def raising(error):
+    async def way_out(session, _):
+        raise error("from a way out")
+
+    return way_out
+
+
 @pytest.mark.parametrize(
-    ("way_out", "said"), [(fail, "way_out raised"), (hang, "way_out has not returned")]
+    ("way_out", "said"),
+    [
+        (fail, "way_out raised"),
+        (hang, "way_out has not returned"),
+        # No Exception, such as the result() of a superseded reply raises.
+        (raising(asyncio.CancelledError), "way_out raised"),
+        (raising(pytest.fail.Exception), "way_out raised"),
+    ],
+    ids=["fails", "hangs", "cancelled", "failed"],
 )
 @pytest.mark.usefixtures("impatient")
 async def test_a_way_out_that_fails_ends_the_call(way_out, said, make_model, server, caplog):
