@@ -6,7 +6,7 @@ items that are here in the order that they have here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Literal, Union
 
 from msgspec import Struct, structs
@@ -65,9 +65,16 @@ class History:
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
 
-    def awaits_answer(self) -> bool:
-        """Whether it is the assistant's turn: it was asked something, or was interrupted."""
-        said = (item for item in reversed(self._items.values()) if not isinstance(item, OtherItem))
+    def awaits_answer(self, typed: Container[str] = ()) -> bool:
+        """Whether it is the assistant's turn: it was asked something, or was interrupted.
+
+        What was only ``typed`` (ids) asks for nothing by itself.
+        """
+        said = (
+            item
+            for item in reversed(self._items.values())
+            if not isinstance(item, OtherItem) and item.id not in typed
+        )
         last = next(said, None)
         if isinstance(last, Message):
             return last.role == "user" or (last.role == "assistant" and last.interrupted)

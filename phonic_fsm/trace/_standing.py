@@ -83,7 +83,7 @@ def _in_ready(context: Context, *, excused: bool) -> str:
         return "Phonic to begin without being asked, or the caller to speak"
     if context.caller_has_the_floor:
         return "the caller's turn to be ended"
-    if context.history.awaits_answer() and not excused:
+    if context.history.awaits_answer(context.typed) and not excused:
         return "Phonic's answer"
     return TO_SPEAK
 

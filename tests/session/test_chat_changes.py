@@ -94,6 +94,57 @@ async def test_messages_that_nothing_else_can_carry_are_told_in_words(make_model
     assert not warnings(caplog)
 
 
+async def test_what_is_told_keeps_its_order(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        await add(
+            session,
+            llm.ChatMessage(role="assistant", content=["One."]),
+            llm.ChatMessage(role="system", content=["Two."]),
+            llm.ChatMessage(role="user", content=["Three."]),
+            llm.ChatMessage(role="assistant", content=["Four."]),
+        )
+        assert told(await peer.receive()) == ["One."]
+        assert await peer.receive() == client.AddSystemMessage("Two.")
+        assert told(await peer.receive()) == ["Three.", "Four."]
+
+
+@pytest.mark.parametrize("lost", ["restart", "resumed", "resumed with typed"])
+async def test_what_was_only_typed_asks_for_nothing_when_a_call_goes_on(lost, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await answered(peer, emitted, "Hello.", "Hello!")
+        if lost != "resumed with typed":
+            await add(session, llm.ChatMessage(role="user", content=["Order 17."]))
+        if lost == "restart":
+            session.restart()
+            now = await server.accept()
+            config = await now.open_conversation("conv_2")
+            assert "Order 17." not in config.system_prompt
+        else:
+            peer.cut()
+            await emitted.state("reconnecting")
+            if lost == "resumed with typed":
+                await add(session, llm.ChatMessage(role="user", content=["Order 17."]))
+            now = await server.accept()
+            await now.send(phonic.ConversationReconnected())
+        await emitted.next("session_reconnected")
+        session.set_external_id("nothing before this")
+        await now.expect(client.SetExternalId)
+        assert session._runtime._machine.context.reply is None
+        session.generate_reply()
+        assert (await now.expect(client.GenerateReply)).user_message == "Order 17."
+
+
+async def test_what_phonic_cannot_take_of_a_message_is_named_once(make_model, server, caplog):
+    image = llm.ImageContent(image="data:image/png;base64,AA==")
+    async with conversation(make_model(), server) as (session, peer, _):
+        for _ in range(2):
+            await add(session, llm.ChatMessage(role="user", content=["Look:", image]))
+        await session._update_session(chat_ctx=session.chat_ctx)
+        await peer.expect(client.Reset)
+    [warning] = warnings(caplog)
+    assert "ImageContent in a chat context is not supported by Phonic" in warning.getMessage()
+
+
 @pytest.mark.parametrize("change", ["edit", "remove"])
 async def test_a_changed_past_is_told_by_a_reset_once_all_is_quiet(
     change, make_model, server, caplog

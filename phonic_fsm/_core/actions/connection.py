@@ -143,7 +143,7 @@ def go_on(context: Context, event: Event) -> None:
     context.put(EmitReconnected())
     if a_reply_was_asked_for(context, event):
         await_reply(context, first=timers.SOON)
-    elif context.history.awaits_answer() and context.connection != "taken_over":
+    elif context.history.awaits_answer(context.typed) and context.connection != "taken_over":
         await_opening(context)
     ask_if_possible(context)
 
@@ -264,7 +264,7 @@ def _begin_anew(context: Context, problem: str) -> None:
         elif isinstance(message, client.GenerateReply):
             # The history tells what was typed, too.
             context.reply.message = structs.replace(message, user_message=UNSET)
-    elif context.history.awaits_answer():
+    elif context.history.awaits_answer(context.typed):
         context.reply = Reply(None, client.GenerateReply())
     context.put(
         StopTimer(timers.RETRY_DUE),

@@ -59,7 +59,7 @@ def take_stock(context: Context, event: events.TakeOver) -> None:
         outgoing.hold(context, client.AddSystemMessage(SPOKE_INTO_GAP))
     awaited = _settle_calls(context, event)
     listening = context.push_to_talk and context.microphone == "unmuted"
-    owed = cut_off or spoken_into_gap or context.history.awaits_answer()
+    owed = cut_off or spoken_into_gap or context.history.awaits_answer(context.typed)
     if context.reply is None and owed and not listening:
         # Phonic answers a tool's output by itself. Else nobody but us knows that it is its turn.
         context.reply = Reply(None, client.GenerateReply(), "asked" if awaited else "waiting")

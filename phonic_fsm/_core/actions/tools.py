@@ -168,12 +168,15 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
     given = _late(new)
     late = [output for output in given if not outgoing.is_awaited(context, output)]
     added = [a.item for a in new.added if not isinstance(a.item, OtherItem)]
-    said = []
+    said: list[Message] = []
     for position, item in enumerate(added, start=1):
         if isinstance(item, FunctionCallOutput):
             outgoing.deliver(context, outgoing.give_output(context, item))
         elif isinstance(item, Message) and item.text.strip():
             if item.role in ("system", "developer"):
+                # In their order: an instruction may be about what was said before it.
+                outgoing.tell_said(context, said)
+                said = []
                 outgoing.deliver(context, client.AddSystemMessage(literal(item.text)))
             elif item.role == "user" and position == len(added):
                 context.typed[item.id] = item.text
