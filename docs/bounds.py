@@ -300,6 +300,8 @@ BOUND_NOTHING = {
     "phonic_fsm.durable._dispatch.LONGEST_ANSWER": "how long LiveKit's server is waited for",
     "phonic_fsm.durable._store.LONGEST_NAME": "how a journal is named",
     "phonic_fsm._adapter.config.MOST_IN_AUTO_MODE": "a rule of Phonic's for an option",
+    "phonic_fsm._adapter.replies.LONGEST_FAREWELL": "how long the end of a session waits",
+    "phonic_fsm._runtime.connection.LONGEST_HOST": "how much of a redirect an error tells",
     "phonic_fsm._core.states.LONGEST": "after which time a state is named in the log",
     "phonic_fsm._runtime.secrets.LONGEST_LEFT": "how much of a secret a cut may leave",
     "phonic_fsm.durable._journal.LONGEST_WAIT": "how long the end of a session waits",

@@ -223,7 +223,7 @@ def _shown(name: str, value: Any) -> str:
         return ""
     try:
         shown = repr(value)
-    except (RecursionError, ValueError):  # it is nested too deeply, or has too many digits
+    except Exception:  # noqa: BLE001 - the repr of what is no JSON value may raise anything
         return ""
     return f"; the value is {shown if len(shown) <= 200 else f'{shown[:200]}…'}"
 

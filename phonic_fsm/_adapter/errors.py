@@ -69,8 +69,8 @@ class ConnectionLost(ConnectionFailed):
 class ReplyFailed(_WhereItWas, llm.RealtimeError):
     """A reply that your code asked for will not come.
 
-    ``code`` says why: ``timed_out``, ``declined`` (the assistant chose not to respond), or
-    ``closed`` (the session is closed).
+    ``code`` says why: ``timed_out``, ``declined`` (the assistant chose not to respond), ``closed``
+    (the session is closed), or ``blank`` (``say`` got no words).
     """
 
     __module__ = "phonic_fsm"

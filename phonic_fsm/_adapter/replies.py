@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterable, Callable
 from typing import Any
 
-import anyio
 from livekit.agents import llm
 from msgspec import UnsetType
 
@@ -19,9 +18,14 @@ from .._runtime.log import logger
 from .._runtime.printable import printable
 from .._runtime.secrets import Secrets
 from . import chat
-from .errors import failure_for
+from .errors import ReplyFailed, failure_for
 
 Reply = asyncio.Future[llm.GenerationCreatedEvent]
+
+NOTHING_TO_SAY = "there is nothing to say: the text is empty"
+
+LONGEST_FAREWELL = 0.5
+"""Seconds in which a stream has to end that is cancelled, as the session is closed."""
 
 
 class Replies:
@@ -47,7 +51,7 @@ class Replies:
         self._circumstances = circumstances
         self._pending: dict[str, Reply] = {}
         self._requests = 0
-        self.collecting: set[asyncio.Task[None]] = set()
+        self._collecting: set[asyncio.Task[None]] = set()
         """One task for each stream of text that ``say`` reads."""
 
     def generate(self, instructions: str | None) -> Reply:
@@ -60,40 +64,62 @@ class Replies:
         """Ask for this text to be spoken."""
         request_id, reply = self._new()
         if isinstance(text, str):
-            self._dispatch(events.Say(request_id, chat.utf8(text), interruptible))
+            if text.strip():
+                self._dispatch(events.Say(request_id, chat.utf8(text), interruptible))
+            else:
+                self._fail(request_id, ReplyFailed(NOTHING_TO_SAY, code="blank"))
             return reply
         self._dispatch(events.Say(request_id, "", interruptible, complete=False))
         if not reply.done():
             collecting = asyncio.create_task(self._collect(request_id, reply, text))
-            self.collecting.add(collecting)
-            collecting.add_done_callback(self.collecting.discard)
+            self._collecting.add(collecting)
+            collecting.add_done_callback(self._collecting.discard)
         return reply
+
+    async def streams_ended(self) -> None:
+        """Return when the streams have ended, which are cancelled as the session is closed."""
+        if self._collecting:
+            _, left = await asyncio.wait(self._collecting, timeout=LONGEST_FAREWELL)
+            if left:
+                logger.warning("a stream of text for say() goes on although it was cancelled")
 
     async def _collect(self, request_id: str, reply: Reply, text: AsyncIterable[str]) -> None:
         """Read a stream of text to its end, for ``say``."""
+        collecting = asyncio.current_task()
+        assert collecting is not None
+        # The reply was cancelled or superseded, or the session closed: the text is not needed.
+        reply.add_done_callback(lambda _: collecting.cancel())
         say_more = self._dispatch_unattended
-        with anyio.CancelScope() as scope:
-            # The reply was cancelled or superseded, or the session closed: the text is not needed.
-            reply.add_done_callback(lambda _: scope.cancel())
-            try:
-                async for part in text:
-                    say_more(events.SayMore(request_id, chat.utf8(part), complete=False))
-            except asyncio.CancelledError:
-                # If the reply is not done, the stream itself was cancelled: then the reply is, too.
-                reply.cancel()
-                raise
-            except BaseException as error:
-                if reply.done():
-                    said = printable(self._secrets.hide(repr(error)))
-                    logger.debug("a stream of text for say() raised when stopped: %s", said)
-                else:
-                    del self._pending[request_id]
-                    reply.set_exception(error)
-                    say_more(events.CancelReply(request_id))
-                if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                    raise  # The process is to end.
-                return
-            say_more(events.SayMore(request_id, "", complete=True))
+        has_words = False
+        try:
+            async for part in text:
+                if reply.done():  # The stream goes on although it was cancelled.
+                    return
+                if not isinstance(part, str):
+                    kind = type(part).__name__
+                    raise TypeError(f"say: a part of the text must be str, got {kind}")
+                has_words = has_words or bool(part.strip())
+                say_more(events.SayMore(request_id, chat.utf8(part), complete=False))
+            if not has_words:
+                raise ReplyFailed(NOTHING_TO_SAY, code="blank")
+        except asyncio.CancelledError:
+            # If the reply is not done, the stream itself was cancelled: then the reply is, too.
+            reply.cancel()
+            raise
+        except BaseException as error:
+            if reply.done():
+                said = printable(self._secrets.hide(repr(error)))
+                logger.debug("a stream of text for say() raised when stopped: %s", said)
+            else:
+                self._fail(request_id, error)
+                say_more(events.CancelReply(request_id))
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise  # The process is to end.
+            return
+        say_more(events.SayMore(request_id, "", complete=True))
+
+    def _fail(self, request_id: str, error: BaseException) -> None:
+        self._pending.pop(request_id).set_exception(error)
 
     def _new(self) -> tuple[str, Reply]:
         self._requests += 1

@@ -58,7 +58,7 @@ from .payloads import (
     StateChanged,
     ToolCallSettled,
 )
-from .recovery import Succession
+from .recovery import Succession, rememberable
 from .replies import Replies, Reply
 from .sendable import sendable
 from .telemetry import begin_spans
@@ -261,6 +261,7 @@ class RealtimeSession(
         """
         _expect("update_chat_ctx", "chat_ctx", chat_ctx, llm.ChatContext)
         update = chat.to_update(self.chat_ctx, chat_ctx)
+        self._warn_of_unsupported_content(chat_ctx)
         self._times.asked()
         self._chat.take_over(chat_ctx)
         self._runtime.dispatch(update)
@@ -294,6 +295,7 @@ class RealtimeSession(
         )
         self._tools = context
         if is_given(chat_ctx):
+            self._warn_of_unsupported_content(chat_ctx)
             self._chat.take_over(chat_ctx)
         self._runtime.dispatch(update)
 
@@ -543,8 +545,12 @@ class RealtimeSession(
         self._runtime.dispatch(events.Restart())
 
     def remember(self, value: Any) -> None:
-        """Keep a JSON value with the journal, for a process that takes the call over."""
-        self._runtime.dispatch(events.RememberState(value))
+        """Keep a JSON value with the journal, for a process that takes the call over.
+
+        Raises:
+            ValueError: it is no JSON value, or takes more than 64 KiB.
+        """
+        self._runtime.dispatch(events.RememberState(rememberable(value)))
 
     def move(self) -> None:
         """Have another process go on with the call, at the next good moment."""
@@ -578,7 +584,8 @@ class RealtimeSession(
         self._runtime.dispatch(events.Close())
         self._handovers.take_overheard()
         # The tasks themselves are not awaited: a caller who stops waiting must not cancel them.
-        await asyncio.wait([self._running, *self._replies.collecting, *self._handovers.listening])
+        await asyncio.wait([self._running, *self._handovers.listening])
+        await self._replies.streams_ended()
         if self._care is not None:
             await self._care.aclose()
 
@@ -586,6 +593,12 @@ class RealtimeSession(
         if call not in self._warned:
             self._warned.add(call)
             logger.warning("%s is not supported by Phonic and does nothing", call)
+
+    def _warn_of_unsupported_content(self, context: llm.ChatContext) -> None:
+        for message in context.messages():
+            for part in message.content:
+                if isinstance(part, (llm.ImageContent, llm.AudioContent)):
+                    self._warn_unsupported(f"{type(part).__name__} in a chat context")
 
     # -- the runtime, for the parts, which are there before it ------------------------------------
 

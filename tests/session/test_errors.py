@@ -326,6 +326,7 @@ async def awaited(call, session):
         (lambda s: s.say(5), "text must be str or AsyncIterable, got int"),
         (lambda s: s.push_audio(b""), "frame must be AudioFrame, got bytes"),
         (lambda s: s.set_external_id(""), "external_id"),
+        (lambda s: s.remember(object()), "remember: the value is no JSON value"),
     ],
 )
 async def test_a_wrong_argument_is_named_at_the_call(call, says, make_model, server):

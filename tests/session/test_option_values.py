@@ -160,6 +160,15 @@ def test_a_value_that_cannot_be_meant_is_refused(options, says):
     assert message.isprintable()
 
 
+def test_a_value_that_cannot_be_shown_is_refused_all_the_same():
+    class Hostile:
+        def __repr__(self):
+            raise LookupError("no words for it")
+
+    message = refused(additional_params={"a": [Hostile()]})
+    assert message == "additional_params.a[0] cannot be sent as JSON: it is of type Hostile"
+
+
 def test_a_value_that_holds_itself_is_refused():
     endless = {}
     endless["more"] = endless

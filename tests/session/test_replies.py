@@ -20,6 +20,7 @@ from support.scripted import (
 )
 
 from phonic_fsm import ReplyTimedOut, State
+from phonic_fsm._adapter import replies as adapter
 from phonic_fsm._core import timers
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
@@ -461,6 +462,55 @@ async def test_say_tells_whether_the_caller_may_interrupt(allowed, make_model, s
         session.say(words(), allow_interruptions=allowed)
         for _ in range(2):
             assert (await peer.expect(client.Say)).interruptible is allowed
+
+
+@pytest.mark.parametrize("blank", ["", " \n", (), ("", " ")], ids=repr)
+async def test_blank_words_are_not_sent(blank, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        reply = session.say(blank if isinstance(blank, str) else parts(*blank))
+        await ended(reply)
+        assert isinstance(reply.exception(), llm.RealtimeError)
+        assert reply.exception().code == "blank"
+        session.say("Next.")
+        assert await peer.receive() == client.Say("Next.")
+
+
+async def test_a_stream_of_something_else_than_words_fails_its_reply(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, _):
+        with pytest.raises(TypeError, match="say: a part of the text must be str, got int"):
+            await session.say(parts("Good ", 7))
+        session.say("Next.")
+        assert await peer.receive() == client.Say("Next.")
+
+
+@pytest.mark.parametrize("goes_on", ["silently", "with words"])
+async def test_a_stream_that_ignores_its_cancellation_holds_nothing_up(
+    goes_on, make_model, server, caplog, monkeypatch
+):
+    monkeypatch.setattr(adapter, "LONGEST_FAREWELL", 0.0)
+    begun, over = asyncio.Event(), asyncio.Event()
+    cancelled = []
+
+    async def stubborn():
+        yield "Good "
+        begun.set()
+        while not over.is_set():
+            try:
+                await over.wait()
+            except asyncio.CancelledError as error:
+                cancelled.append(error)
+                if goes_on == "with words":
+                    yield "morning."
+
+    async with conversation(make_model(), server) as (session, peer, _):
+        reply = session.say(stubborn())
+        await begun.wait()
+        reply.cancel()
+        session.say("Next.")
+        assert await peer.receive() == client.Say("Next.")
+    assert ("goes on although it was cancelled" in caplog.text) == (goes_on == "silently")
+    assert len(cancelled) == 1
+    over.set()
 
 
 async def test_say_collects_a_stream_of_words(make_model, server):
