@@ -48,7 +48,7 @@ def filled(before: str, part: str, after: str) -> str:
 def test_a_message_of_too_many_values_is_refused(part):
     before, after = (CALL % '{"x":[?]}').split("?")
     assert decode_server(filled(before, part, after)) == MalformedMessage(
-        "tool_call", f"More than {MOST_VALUES} values - at `$`"
+        "tool_call", f"More than {MOST_VALUES} values - at `$`", "message_values"
     )
 
 
