@@ -201,15 +201,25 @@ def report(
             "redacted."
         ),
     ] = None,
+    pages: Annotated[
+        Literal["all", "found"] | None,
+        typer.Option(
+            help="Of a directory: which calls get a page. All of them, which is the default, or "
+            "those in which something was found."
+        ),
+    ] = None,
 ) -> None:
     """Write an HTML page that explains a recorded call. It needs no network.
 
-    A directory gets a page for each trace; traces that cannot be read are named and left out.
+    A directory gets an index first, and then a page for each trace, those with the worst findings
+    first. The index links to the pages that are written; you may stop with Ctrl-C and run the
+    command again, which only makes what is missing or has changed. Traces that cannot be read are
+    named and left out.
     Exit 0: every trace replays identically. Exit 1: one differs. Exit 2: none can be read.
     """
     from .report import run_report  # noqa: PLC0415
 
-    raise typer.Exit(run_report(trace, out, thresholds=threshold or (), log=log))
+    raise typer.Exit(run_report(trace, out, thresholds=threshold or (), log=log, pages=pages))
 
 
 @app.command(epilog="Example: phonic-fsm watch traces/")

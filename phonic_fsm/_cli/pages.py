@@ -20,6 +20,14 @@ def write_page(page: Path, text: str) -> None:
         raise CommandFailed(printable(f"{page}: {error.strerror or error}")) from error
 
 
+def make_folder(folder: Path) -> None:
+    """Raises ``CommandFailed`` if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandFailed(printable(f"{folder}: {error.strerror or error}")) from error
+
+
 def _is_page(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(_PAGE)) == _PAGE

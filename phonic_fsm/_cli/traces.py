@@ -65,21 +65,34 @@ def _within(directory: Path) -> Iterator[Path]:
 
 
 def read_all(paths: list[Path], work: Callable[[TraceReader], R]) -> Iterator[Reading[R]]:
-    """Do the work on every trace; the results come in the order of the traces.
-
-    On stderr it names the traces that cannot be read, and shows a progress bar if that is a
-    terminal.
-
-    Args:
-        work: a function that other processes can import.
+    """Do the work on every trace, as ``read_each`` does.
 
     Raises:
         CommandFailed: none of the traces can be read; raised at the end.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     readable = False
     problem = ""
+    for reading in read_each(paths, work, named=len(paths) > 1):
+        problem = reading.problem
+        readable = readable or not problem
+        yield reading
+    if not readable:
+        raise CommandFailed(problem if len(paths) == 1 else "not one trace can be read")
+
+
+def read_each(
+    paths: list[Path], work: Callable[[TraceReader], R], *, named: bool = True
+) -> Iterator[Reading[R]]:
+    """Do the work on every trace; the results come in the order of the traces.
+
+    On stderr it shows a progress bar if that is a terminal.
+
+    Args:
+        work: a function that other processes can import.
+        named: whether the traces that cannot be read are named on stderr.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(
         *columns,
         console=console,
@@ -88,13 +101,9 @@ def read_all(paths: list[Path], work: Callable[[TraceReader], R]) -> Iterator[Re
         redirect_stdout=False,  # stdout may not be the terminal that shows the bar
     ) as bar:
         for reading in bar.track(_readings(paths, work), len(paths)):
-            problem = reading.problem
-            readable = readable or not problem
-            if problem and len(paths) > 1:
-                console.print(Text(f"not readable: {problem}", "yellow"))
+            if reading.problem and named:
+                console.print(Text(f"not readable: {reading.problem}", "yellow"))
             yield reading
-    if not readable:
-        raise CommandFailed(problem if len(paths) == 1 else "not one trace can be read")
 
 
 def _readings(paths: list[Path], work: Callable[[TraceReader], R]) -> Iterator[Reading[R]]:

@@ -12,6 +12,7 @@ import hashlib
 import html
 import re
 from collections.abc import Iterable
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -39,10 +40,8 @@ def document(
         connects: whether it goes on to talk to the server that it comes from.
         parts: further parts of the template, as HTML.
     """
-    web = resources.files(__package__) / "web"
-    style = "".join((web / file).read_text(encoding="utf-8") for file in styles)
-    script = "".join((web / file).read_text(encoding="utf-8") for file in scripts)
-    script = f'(() => {{\n"use strict";\n{script}}})();\n'
+    style = _joined(styles)
+    script = f'(() => {{\n"use strict";\n{_joined(scripts)}}})();\n'
     filled = {
         "policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
         f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
@@ -54,11 +53,23 @@ def document(
         "script": script,
         **parts,
     }
-    text = (web / template).read_text(encoding="utf-8")
-    text = text.replace("{{head}}", (web / "head.html").read_text(encoding="utf-8"))
+    text = _file(template).replace("{{head}}", _file("head.html"))
     return re.sub(r"\{\{(\w+)\}\}", lambda found: filled[found[1]], text)
 
 
+# A directory may have pages by the thousand.
+
+
+@cache
+def _file(name: str) -> str:
+    return (resources.files(__package__) / "web" / name).read_text(encoding="utf-8")
+
+
+def _joined(files: Iterable[str]) -> str:
+    return "".join(map(_file, files))
+
+
+@cache
 def _hash(text: str) -> str:
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"sha256-{digest}"

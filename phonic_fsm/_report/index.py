@@ -48,7 +48,7 @@ class Row(Struct, array_like=True):
     seconds: float
     state: str
     severity: int
-    """Its place in ``SEVERITIES``; their number, if nothing was found."""
+    """See ``worst``."""
     findings: list[tuple[int, str]]
     """The severity and the title of each, the worst first."""
     life: Life
@@ -78,6 +78,11 @@ def make_index(calls: Iterable[Listed], *, changes: str = "") -> str:
     )
 
 
+def worst(found: Sequence[Finding]) -> int:
+    """The place of the worst in ``SEVERITIES``; their number, if nothing was found."""
+    return min((SEVERITIES.index(one.severity) for one in found), default=len(SEVERITIES))
+
+
 def row_of(call: Listed) -> Row:
     found = [(SEVERITIES.index(finding.severity), finding.title) for finding in call.findings]
     found.sort(key=lambda one: one[0])
@@ -87,7 +92,7 @@ def row_of(call: Listed) -> Row:
         started=call.started,
         seconds=call.seconds,
         state=call.state,
-        severity=found[0][0] if found else len(SEVERITIES),
+        severity=worst(call.findings),
         findings=found,
         life=call.life,
         waits_for=call.waits_for,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct, structs
 
 from phonic_fsm.trace._format import PassedAudio
-from phonic_fsm.trace._reader import TraceReader
+from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._stats import Figures, Gauge
 
 from .call import check
@@ -31,13 +31,34 @@ class Measured(Overview, kw_only=True):
     figures: Figures
 
 
+class Listing(Overview, kw_only=True):
+    problem: str = ""
+    """Why the trace cannot be read to its end. The overview is of the steps before."""
+
+
 def overview(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Overview:
     """Read a trace and say what stands out in it. Nothing is replayed.
 
     Raises:
         TraceError: the trace cannot be read to its end.
     """
-    return summed_up(reader, _lanes(reader, None), rules)
+    builder = _builder(reader)
+    _take_all(reader, builder, None)
+    return summed_up(reader, builder.lanes(reader.end), rules)
+
+
+def listing(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Listing:
+    """The same, also of a trace that cannot be read to its end."""
+    builder, problem = _builder(reader), ""
+    try:
+        _take_all(reader, builder, None)
+    except TraceError as error:
+        problem = str(error)
+    lanes = builder.lanes(reader.end)
+    seen = summed_up(reader, lanes, rules)
+    if problem:
+        seen.findings.insert(0, unreadable(problem, builder.steps, lanes.seconds))
+    return Listing(**structs.asdict(seen), problem=problem)
 
 
 def measured(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Measured:
@@ -46,8 +67,9 @@ def measured(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Measured:
     Raises:
         TraceError: the trace cannot be read to its end.
     """
-    gauge = Gauge()
-    seen = summed_up(reader, _lanes(reader, gauge), rules)
+    builder, gauge = _builder(reader), Gauge()
+    _take_all(reader, builder, gauge)
+    seen = summed_up(reader, builder.lanes(reader.end), rules)
     return Measured(**structs.asdict(seen), figures=gauge.finished())
 
 
@@ -62,8 +84,24 @@ def summed_up(reader: TraceReader, lanes: Lanes, rules: Sequence[Rule] = RULES) 
     )
 
 
-def _lanes(reader: TraceReader, gauge: Gauge | None) -> Lanes:
-    builder = LaneBuilder(reader.header.settings, redacted=reader.header.redacted)
+def unreadable(problem: str, step: int, at: float) -> Finding:
+    """The finding that the trace cannot be read any further than this step."""
+    return Finding(
+        rule="divergence",
+        title="The file cannot be read further",
+        sentence=f"{problem}.",
+        step=max(step, 1),
+        start=at,
+        end=at,
+        severity="error",
+    )
+
+
+def _builder(reader: TraceReader) -> LaneBuilder:
+    return LaneBuilder(reader.header.settings, redacted=reader.header.redacted)
+
+
+def _take_all(reader: TraceReader, builder: LaneBuilder, gauge: Gauge | None) -> None:
     for step in reader.condensed():
         if isinstance(step, PassedAudio):
             builder.take_audio(step)
@@ -74,4 +112,3 @@ def _lanes(reader: TraceReader, gauge: Gauge | None) -> Lanes:
             builder.take(step)
             if gauge is not None:
                 gauge.take(step)
-    return builder.lanes(reader.end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Iterator, Sequence
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from .findings import Finding
 from .lanes import BIN, LaneBuilder, Lanes
 from .log import Log, LogLine
 from .numbers import Number, numbers
-from .overview import Overview, summed_up
+from .overview import Overview, summed_up, unreadable
 from .rules import RULES, Rule, findings
 from .sound import Sound, recording_of, sound_of
 from .steps import StepColumns, Steps
@@ -220,6 +221,7 @@ def _difference(last: ReplayedStep | None) -> _Difference | None:
     return _Difference(last.line.seq, found.where, found.expected, found.got)
 
 
+@cache
 def _diagram() -> _Diagram:
     return _Diagram(
         width=WIDTH,
@@ -234,27 +236,26 @@ def _diagram() -> _Diagram:
 def _with_divergence(found: list[Finding], call: Call) -> list[Finding]:
     """Put before the findings that the replay diverges, or that the trace cannot be read on."""
     last = call.last
+    at, step = (last.line.t, last.line.seq) if last is not None else (0.0, 1)
+    first = []
     if last is not None and last.difference is not None:
         sentence = (
             f"The machine of this version does not do what was recorded: {last.difference.where} "
             "differs. From here on the page shows the recording alone."
         )
-    elif call.problem is not None:
-        sentence = f"{call.problem}."
-    else:
-        return found
-    at, step = (last.line.t, last.line.seq) if last is not None else (0.0, 1)
-    title = "The replay diverges" if call.problem is None else "The file cannot be read further"
-    divergence = Finding(
-        rule="divergence",
-        title=title,
-        sentence=sentence,
-        step=step,
-        start=at,
-        end=at,
-        severity="error",
-    )
-    return [divergence, *found]
+        divergence = Finding(
+            rule="divergence",
+            title="The replay diverges",
+            sentence=sentence,
+            step=step,
+            start=at,
+            end=at,
+            severity="error",
+        )
+        first.append(divergence)
+    if call.problem is not None:
+        first.append(unreadable(str(call.problem), step, at))
+    return [*first, *found]
 
 
 def _recording(trace: Path, compared: BothSides | None, seconds: float) -> Sound:

@@ -6,6 +6,7 @@ A call of an hour has 100,000 steps. Most of them are audio chunks that differ o
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -20,8 +21,6 @@ from phonic_fsm.trace._format import Line
 
 KINDS: dict[str, str] = {name: event.step_kind for name, event in EVENTS.items()}
 """What each event is about."""
-
-_NONE = Settings(id_seed="")
 
 _NUMBERS = {id(row): number for number, row in enumerate(TABLE)}
 
@@ -148,15 +147,26 @@ class Steps:
             effect_lists=self._effect_lists.values,
             effect_values=self._effect_values.values,
             path_values=self._path_values.values,
-            rows=[_for_readers(row) for row in TABLE],
+            rows=_rows(),
             context=self._context,
-            initial=snapshot(Context(settings=_NONE, config=_NONE.config)),
+            initial=_initial(),
             kinds=KINDS,
         )
 
 
 def _outcome(tried: Tried) -> tuple[int, tuple[bool, ...]]:
     return _NUMBERS[id(tried.row)], tried.answers
+
+
+@cache
+def _rows() -> list[TableRow]:
+    return [_for_readers(row) for row in TABLE]
+
+
+@cache
+def _initial() -> dict[str, Any]:
+    settings = Settings(id_seed="")
+    return snapshot(Context(settings=settings, config=settings.config))
 
 
 def _for_readers(row: Row) -> TableRow:

@@ -40,15 +40,11 @@ class LostAudio:
     def is_measured(self) -> bool:
         return self._told_at is not None
 
-    def pass_time(self, t: float) -> None:
-        """Nothing but time has passed."""
-        if self._is_lost:
-            self._kept = min(self._kept + t - self._now, self._keeps)
-        self._now = t
-
     def take(self, line: Line) -> None:
-        """Take a step, other than of audio that is only passed on."""
-        self.pass_time(line.t)
+        """Take a step. Those of audio that is only passed on may be left out."""
+        if self._is_lost:
+            self._kept = min(self._kept + line.t - self._now, self._keeps)
+        self._now = line.t
         if line.event.get("type") == _CALLER_AUDIO:
             # What a connection was too slow for, no outage has lost.
             dropped = line.event.get("dropped_ms", 0) - line.event.get("overflowed_ms", 0)

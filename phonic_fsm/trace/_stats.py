@@ -91,7 +91,6 @@ class Gauge:
     def take_audio(self, passed: PassedAudio) -> None:
         """Take a step in its condensed form."""
         self._count(passed.t)
-        self._lost_audio.pass_time(passed.t)
         for effect in passed.effects:
             self._heard = True
             if isinstance(effect, RecordedPushAudio):
@@ -101,9 +100,7 @@ class Gauge:
         self._count(line.t)
         self._turns.take(line)
         event = line.event.get("type")
-        if event == "audio_chunk" and line.source == line.target:
-            self._lost_audio.pass_time(line.t)
-        else:
+        if event != "audio_chunk" or line.source != line.target:
             self._lost_audio.take(line)
             self._take_event(event, line)
         if line.source != line.target:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import itertools
 import json
 import re
@@ -512,39 +511,6 @@ def test_the_command_says_where_the_replay_diverges(tmp_path):
     result = run("report", trace, "--out", tmp_path / "call.html")
     assert result.returncode == 1
     assert result.stdout.startswith("diverged at step 6;")
-
-
-def test_a_directory_gets_a_page_for_each_trace(tmp_path):
-    traces, pages = tmp_path / "traces", tmp_path / "pages"
-    (traces / "monday").mkdir(parents=True)
-    shutil.copy(TRACES / "tool_call.jsonl", traces / "call.jsonl")
-    with gzip.open(traces / "monday" / "call.jsonl.gz", "wb") as file:
-        file.write((TRACES / "say.jsonl").read_bytes())
-    result = run("report", traces, "--out", pages)
-    assert (result.returncode, result.stderr) == (0, "")
-    written = {path.relative_to(pages).as_posix() for path in pages.rglob("*.html")}
-    assert written == {"index.html", "call.jsonl.html", "monday/call.jsonl.gz.html"}
-    assert [line.split(";")[0] for line in result.stdout.splitlines()] == [
-        "identical: 12 steps replayed",
-        "identical: 13 steps replayed",
-    ]
-
-
-def test_of_a_directory_what_cannot_be_read_is_named_and_left_out(tmp_path):
-    traces, pages = tmp_path / "traces", tmp_path / "pages"
-    traces.mkdir()
-    (traces / "nonsense.jsonl").write_text("nonsense")
-    alone = run("report", traces, "--out", pages)
-    assert alone.returncode == 2
-    assert alone.stderr.splitlines()[-1] == "phonic-fsm: not one trace can be read to its end"
-    changed(TRACES / "normal_turn.jsonl", traces, another_target)
-    result = run("report", traces, "--out", pages)
-    assert result.returncode == 1
-    assert "diverged at step 6" in result.stdout
-    [unread] = result.stderr.splitlines()
-    assert "nonsense.jsonl: line 1 is not a trace's header" in unread
-    written = sorted(path.name for path in pages.iterdir())
-    assert written == ["index.html", "normal_turn.jsonl.html"]
 
 
 # -- the page in a browser ----------------------------------------------------------------------

@@ -66,7 +66,7 @@ class AnswerLane:
             else:
                 pushed = True
         event = passed.event
-        self._take_chunk(passed, event.audio, event.text, text=text, pushed=pushed)
+        self._take_chunk(passed, event.audio, event.text, text, pushed)
 
     def take(self, line: Line) -> None:
         text, pushed = "", False
@@ -88,7 +88,7 @@ class AnswerLane:
         if event == "audio_chunk":
             part = line.event["audio"]
             audio = AudioLength(part["bytes"], part.get("dbfs"), part.get("at"))
-            self._take_chunk(line, audio, line.event.get("text"), text=text, pushed=pushed)
+            self._take_chunk(line, audio, line.event.get("text"), text, pushed)
         elif event == "assistant_started_speaking" and line.target == State.speaking.value:
             self.announced.append(Span(step=line.seq, start=line.t, end=math.inf))
         elif event in ("user_started_speaking", "interrupt", "close"):
@@ -139,7 +139,6 @@ class AnswerLane:
         step: Line | PassedAudio,
         audio: AudioLength,
         said: str | None,
-        *,
         text: str,
         pushed: bool,
     ) -> None:

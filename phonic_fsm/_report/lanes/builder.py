@@ -100,6 +100,8 @@ class LaneBuilder:
             bool(settings.config.welcome_message)
             or settings.config.generate_welcome_message is True
         )
+        self.steps = 0
+        """The number of the last step that was taken."""
         self._seconds = 0.0
         self._states: list[StateSpan] = []
         self._answers = AnswerLane(rate * sample_bytes)
@@ -115,17 +117,17 @@ class LaneBuilder:
 
     def take_audio(self, passed: PassedAudio) -> None:
         """Take a step in its condensed form."""
+        self.steps = passed.seq
         self._seconds = max(self._seconds, passed.t)
-        self._connection.pass_time(passed.t)
         self._answers.take_audio(passed)
 
     def take(self, line: Line) -> None:
         if line.event["type"] == _TAKE_OVER:
             self._take_over(line)
+        self.steps = line.seq
         self._seconds = max(self._seconds, line.t)
         self._answers.take(line)
         if line.event["type"] == "audio_chunk" and line.source == line.target:
-            self._connection.pass_time(line.t)
             return  # nearly all of a call's steps, and no other lane's matter
         enter(self._states, line, line.target)
         self._connection.take(line)

@@ -52,10 +52,6 @@ class ConnectionLane:
         self._links: list[Link] = []
         self._lost_audio = LostAudio()
 
-    def pass_time(self, at: float) -> None:
-        """Note that an audio chunk came, which changes nothing here."""
-        self._lost_audio.pass_time(at)
-
     def take(self, line: Line) -> None:
         self._lost_audio.take(line)
         links, effects = self._links, effect_types(line)

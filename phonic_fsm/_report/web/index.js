@@ -28,15 +28,19 @@
     return { box, count };
   });
 
+  const compare = (one, other) => (one < other ? -1 : one > other ? 1 : 0);
+
   // What goes on stands first, then what was found in a call, the worst first, then the newest.
   function sort() {
     const place = ({ life }) => (life === "running" ? 0 : 1);
     sorted = [...calls.values()].sort((one, other) => place(one) - place(other) ||
-      one.severity - other.severity || other.started.localeCompare(one.started) || one.name.localeCompare(other.name));
+      one.severity - other.severity || compare(other.started, one.started) || compare(one.name, other.name));
     const running = sorted.filter(({ life }) => life === "running").length;
     const going = changes ? `, ${running} running` : "";
     const reading = calls.size < found ? `, ${found - calls.size} still to be read` : "";
-    byId("about").textContent = `${calls.size} ${calls.size === 1 ? "call" : "calls"}${going}${reading}, ` +
+    const bare = changes ? 0 : sorted.filter(({ href }) => !href).length;
+    const written = bare ? `, ${bare} of them without a page` : "";
+    byId("about").textContent = `${calls.size} ${calls.size === 1 ? "call" : "calls"}${going}${reading}${written}, ` +
       `those with findings first; phonic-fsm ${version}`;
     boxes.forEach(({ count }, index) => {
       count.textContent = sorted.filter(({ severity }) => severity === index).length;
