@@ -27,6 +27,7 @@ SPEAKING = (
     "_report/end.py",
     "_report/lanes",
     "_report/numbers.py",
+    "_report/overview.py",
     "_report/page.py",
     "_report/rules",
     "_report/waterfall.py",
@@ -39,7 +40,6 @@ SILENT = (
     "_report/call.py",
     "_report/findings.py",
     "_report/index.py",
-    "_report/overview.py",
     "_report/severity.py",
     "_report/steps.py",
     "_report/comparison.py",  # two calls side by side
