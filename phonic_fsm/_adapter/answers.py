@@ -46,6 +46,8 @@ class Answers:
         """The newest one, open or not; it is set together with the open one."""
         self._unplayed: GenerationStreams | None = None
         """The one before, until LiveKit cannot have it to play any more."""
+        self._calling: list[GenerationStreams] = []
+        """Those with tool calls that LiveKit may not have taken."""
         self.listener = Listener(dispatch)
         self.playback = Playback()
 
@@ -59,6 +61,16 @@ class Answers:
         self._unplayed = None
         self.listener.forget()
         self.playback.stop()
+
+    def drop_untaken(self) -> None:
+        """Another agent takes over: LiveKit takes none of the answers that it has not taken.
+
+        It passes over what comes while the former agent leaves.
+        """
+        calling, self._calling = self._calling, []
+        for generation in calling:
+            if generation.is_announced and not generation.is_taken:
+                generation.drop()
 
     def performers(self) -> dict[type[Any], Callable[[Any], None]]:
         """The methods that carry out effects."""
@@ -129,7 +141,11 @@ class Answers:
         self.playback.expect(generation.audio)
 
     def _push_function_call(self, effect: effects.PushFunctionCall) -> None:
-        self._open.push_function_call(effect, self._arguments_for(effect.name, effect.arguments))
+        generation = self._open
+        generation.push_function_call(effect, self._arguments_for(effect.name, effect.arguments))
+        self._calling = [each for each in self._calling if not each.is_taken]
+        if generation not in self._calling:
+            self._calling.append(generation)
 
     def _close_generation(self, effect: effects.CloseGeneration) -> None:
         self._open.close()

@@ -74,11 +74,17 @@ class _TextStream(aio.Chan[str]):
 
 
 class _CallStream(aio.Chan[llm.FunctionCall]):
-    """An answer's tool calls. LiveKit calls ``aclose`` when it is done with the answer."""
+    """An answer's tool calls. LiveKit begins to read them at once, if it takes the answer, and
+    calls ``aclose`` when it is done with it."""
 
     def __init__(self, on_left: Callable[[], None]) -> None:
         super().__init__()
+        self.is_taken = False
         self._on_left = on_left
+
+    def __aiter__(self) -> AsyncIterator[llm.FunctionCall]:
+        self.is_taken = True
+        return super().__aiter__()
 
     async def aclose(self) -> None:
         self._on_left()
@@ -162,6 +168,15 @@ class GenerationStreams:
         self._functions.send_nowait(
             llm.FunctionCall(id=call.id, call_id=call.call_id, name=call.name, arguments=arguments)
         )
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether LiveKit has taken the answer."""
+        return self._functions.is_taken
+
+    def drop(self) -> None:
+        """Say that LiveKit will not take the answer, so that no tool of it runs."""
+        self._on_dropped(tuple(self._calls))
 
     def _leave(self) -> None:
         if self._calls and not self._text.is_taken:

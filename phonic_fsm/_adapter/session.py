@@ -296,6 +296,7 @@ class RealtimeSession(
         self._tools = context
         if is_given(chat_ctx):
             self._warn_of_unsupported_content(chat_ctx)
+            self._answers.drop_untaken()
             self._chat.take_over(chat_ctx)
         self._runtime.dispatch(update)
 

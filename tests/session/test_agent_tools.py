@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from livekit.agents import AgentTask, RunContext, function_tool
+from livekit.agents import AgentTask, RunContext, ToolError, function_tool
 from livekit.agents.beta.tools import EndCallTool
 from support.receptionist import Receptionist, call
 from support.scripted import PATIENCE
@@ -49,6 +49,25 @@ class Slow(Receptionist):
         return "a table at eight"
 
 
+class Reporter(Receptionist):
+    """Its tool reports twice, once for the model alone, and fails in the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = asyncio.Event()
+        self.fails = asyncio.Event()
+
+    @function_tool
+    async def search(self, ctx: RunContext[Any]) -> str:
+        """Search for a table."""
+        await ctx.update("I am searching.")
+        await self.goes_on.wait()
+        await ctx.update("Still searching.")
+        await ctx.update("The third restaurant.", silent=True)
+        await self.fails.wait()
+        raise ToolError("no table is free")
+
+
 class AskName(AgentTask[str]):
     def __init__(self) -> None:
         super().__init__(instructions="You ask for the caller's name.")
@@ -63,6 +82,18 @@ class AskName(AgentTask[str]):
         self.complete(name)
 
 
+class AskWho(AgentTask[str]):
+    """Has another one ask."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="You ask who is calling.")
+
+    @function_tool
+    async def ask_name(self) -> None:
+        """Ask for the caller's name."""
+        self.complete(f"it is {await AskName()}")
+
+
 class Booker(Receptionist):
     """Its tool has another agent ask for something before it goes on."""
 
@@ -70,6 +101,11 @@ class Booker(Receptionist):
     async def book(self) -> str:
         """Book a table."""
         return f"booked for {await AskName()}"
+
+    @function_tool
+    async def identify(self) -> str:
+        """Find out who is calling."""
+        return f"known: {await AskWho()}"
 
 
 async def after(peer, kind):
@@ -97,6 +133,91 @@ async def test_the_final_result_of_a_tool_that_reports_is_told_and_spoken_about(
         assert "Summarize" in (await after(peer, client.GenerateReply)).system_message
         await peer.speak("There is a table at eight.")
         await spoken(seen, "There is a table at eight.")
+
+
+async def told(peer, words):
+    """Return when Phonic has been told these words of a tool."""
+    while words not in (await after(peer, client.AddSystemMessage)).system_message:
+        pass
+
+
+async def test_each_report_of_a_tool_is_told_and_so_is_its_failure(make_model, server):
+    agent = Reporter()
+    async with call(make_model(), server, agent) as (session, peer, seen):
+        await peer.send(phonic.ToolCall("call_1", "search"))
+        assert "I am searching." in (await peer.expect(client.ToolCallOutput)).output
+        await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
+        await peer.speak("Just a moment.")
+        await spoken(seen, "Just a moment.")
+        agent.goes_on.set()
+        await told(peer, "Still searching.")
+        await told(peer, "The third restaurant.")
+        await after(peer, client.GenerateReply)
+        await peer.speak("I am still at it.")
+        await spoken(seen, "I am still at it.")
+        agent.fails.set()
+        await told(peer, "no table is free")
+        await after(peer, client.GenerateReply)
+        await peer.speak("There is none.")
+        await spoken(seen, "There is none.")
+        await until(session, "listening")
+
+
+async def reset_to(peer, instructions):
+    """The next reset, which is to these instructions."""
+    reset = await after(peer, client.Reset)
+    assert reset.config.system_prompt.startswith(instructions)
+    return reset
+
+
+async def test_agents_that_wait_for_each_other_each_get_their_result(make_model, server):
+    async with call(make_model(), server, Booker()) as (session, peer, seen):
+        await peer.send(phonic.ToolCall("call_1", "identify"))
+        await reset_to(peer, "You ask who is calling.")
+        await peer.send(phonic.ToolCall("call_2", "ask_name"))
+        await reset_to(peer, "You ask for the caller's name.")
+        await peer.send(phonic.ToolCall("call_3", "note_name", {"name": "Ada"}))
+        await reset_to(peer, "You ask who is calling.")
+        await reset_to(peer, "You are a receptionist.")
+        await told(peer, "known: it is Ada")
+        await peer.expect(client.GenerateReply)
+        await peer.speak("Hello, Ada.")
+        await spoken(seen, "Hello, Ada.")
+        await until(session, "listening")
+
+
+class Leaver(Receptionist):
+    """It hands over when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leaving = asyncio.Event()
+        self.may_leave = asyncio.Event()
+
+    async def on_exit(self) -> None:
+        self.leaving.set()
+        await self.may_leave.wait()
+
+
+async def test_a_call_that_comes_while_its_agent_leaves_is_answered(make_model, server):
+    """LiveKit passes over what Phonic says then, and so over the call."""
+    agent = Leaver()
+    async with call(make_model(), server, agent) as (_, peer, _):
+        await peer.send(phonic.ToolCall("call_1", "transfer"))
+        with anyio.fail_after(PATIENCE):
+            await agent.leaving.wait()
+        realtime: Any = agent.realtime_llm_session
+        announced = asyncio.Event()
+        realtime.on("generation_created", lambda _: announced.set())
+        await peer.send(phonic.ToolCall("call_2", "opening_hours", {"day": "Monday"}))
+        with anyio.fail_after(PATIENCE):
+            await announced.wait()
+        agent.may_leave.set()
+        assert (await peer.expect(client.ToolCallOutput)).tool_call_id == "call_1"
+        output = await peer.expect(client.ToolCallOutput)
+        assert (output.tool_call_id, output.output[:24]) == ("call_2", "The tool was not run: th")
+        await peer.expect(client.Reset)
+    assert agent.asked == []
 
 
 @pytest.mark.parametrize("reset", ["forgets the call", "keeps the call"])
@@ -152,20 +273,40 @@ async def test_a_tool_may_change_the_options(make_model, server):
         await until(session, "listening")
 
 
-@pytest.mark.parametrize("acknowledges", [True, False])
+@pytest.mark.parametrize("output", ["is taken", "is answered", "is refused", "is not waited for"])
 async def test_a_call_that_the_agent_ends_is_over_after_the_goodbye(
-    acknowledges, make_model, server, caplog
+    output, make_model, server, caplog
 ):
     agent = Receptionist(tools=[EndCallTool(delete_room=False)])
     async with call(make_model(), server, agent) as (_, peer, seen):
         await peer.send(phonic.ToolCall("call_1", "end_call"))
-        assert (await peer.expect(client.ToolCallOutput)).output == "say goodbye to the user"
-        if acknowledges:
+        if output == "is not waited for":
+            await peer.send(phonic.ToolCallInterrupted("call_1", "end_call"))
+            await told(peer, "say goodbye to the user")
+        else:
+            assert (await peer.expect(client.ToolCallOutput)).output == "say goodbye to the user"
+        if output == "is taken":
             await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
+        elif output == "is refused":
+            await peer.send(phonic.Error(phonic.Problem("no call 'call_1' is waiting")))
+        if output in ("is refused", "is not waited for"):
+            await after(peer, client.GenerateReply)
         await peer.speak("Goodbye.")
         await spoken(seen, "Goodbye.")
         await seen.close()
     assert "tool reply timed out" not in caplog.text
+
+
+@pytest.mark.parametrize("says", ["say goodbye to the user", None])
+async def test_a_call_that_the_agent_ends_is_over_where_no_goodbye_comes(says, make_model, server):
+    agent = Receptionist(tools=[EndCallTool(delete_room=False, end_instructions=says)])
+    async with call(make_model(), server, agent) as (_, peer, seen):
+        await peer.send(phonic.ToolCall("call_1", "end_call"))
+        await peer.expect(client.ToolCallOutput)
+        await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
+        if says is not None:
+            await peer.send(phonic.AssistantChoseNotToRespond())
+        await seen.close()
 
 
 @pytest.mark.parametrize(
