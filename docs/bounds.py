@@ -194,6 +194,12 @@ BOUNDS = {
             counted="remembered_calls",
         ),
         Bound(
+            "The caller's turns that wait for their transcripts",
+            ((guards, "MAX_CALLER_TURNS"),),
+            "{0}",
+            "a transcript of the oldest stands at the end of the history",
+        ),
+        Bound(
             "A tool's output in the history of a fresh conversation",
             ((prompt, "LONGEST_OUTPUT"),),
             "{0:,} characters",

@@ -13,6 +13,7 @@ import inspect
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterable, Callable
 from typing import Any, Literal, get_args
 
@@ -25,6 +26,7 @@ from msgspec import UNSET, UnsetType, structs
 from .._audio.formats import WIRE_FORMATS
 from .._core import effects, events
 from .._core.events import Event, name_of
+from .._core.guards import MAX_CALLER_TURNS
 from .._core.machine import SessionMachine, Step
 from .._core.states import State
 from .._runtime.endpoint import Endpoint
@@ -136,8 +138,9 @@ class RealtimeSession(
         )
         if self._meters is not None and recorder is not None:
             recorder.watch(self._meters)
-        self._turn_started_at: float | None = None
-        """When the caller began the turn whose transcript is to come (s, by the wall clock)."""
+        self._turns_started_at: deque[float | None] = deque(maxlen=MAX_CALLER_TURNS)
+        """When each of the caller's last turns began (s, by the wall clock), until its transcript
+        comes."""
         self._warned: set[str] = set()
         # The first step may move the session: that of one that goes on with a lost conversation.
         self._care = (
@@ -528,7 +531,11 @@ class RealtimeSession(
 
     def commit_audio(self) -> None:
         """Push-to-talk: the caller has finished, and Phonic answers."""
+        turns, heard = self._machine.context.caller_turns[-1:], self._runtime.heard_ms
         self._runtime.dispatch(events.CommitAudio())
+        if self._machine.context.caller_turns[-1:] != turns:
+            # Phonic has not said when this turn began.
+            self._turns_started_at.append(time.time() - heard / 1000)
 
     def clear_audio(self) -> None:
         """Push-to-talk: withdraw what the caller has said since the last ``commit_audio``.
@@ -634,7 +641,7 @@ class RealtimeSession(
         }
 
     def _emit_speech_started(self, _: effects.EmitSpeechStarted) -> None:
-        self._turn_started_at = time.time()
+        self._turns_started_at.append(time.time())
         self._answers.forget()
         self.emit("input_speech_started", llm.InputSpeechStartedEvent())
 
@@ -645,17 +652,20 @@ class RealtimeSession(
         )
 
     def _emit_transcript(self, effect: effects.EmitTranscript) -> None:
+        started_at = None
+        if effect.turns_ago < len(self._turns_started_at):
+            turn = -1 - effect.turns_ago
+            started_at, self._turns_started_at[turn] = self._turns_started_at[turn], None
         self.emit(
             "input_audio_transcription_completed",
             PhonicTranscript(
                 item_id=effect.item_id,
                 transcript=effect.text,
                 is_final=True,
-                turn_started_at=self._turn_started_at,
+                turn_started_at=started_at,
                 language=effect.language,
             ),
         )
-        self._turn_started_at = None
 
     def _emit_connected(self, effect: effects.EmitConnected) -> None:
         self._times.connected()

@@ -87,6 +87,20 @@ class Unclaimed(Struct):
     """What it holds, once it has ended. They go into the history when LiveKit is told."""
 
 
+class CallerTurn(Struct, tag="caller_turn", tag_field="type"):
+    """A turn of the caller, from its first sound until its transcript comes.
+
+    The answer to it may have begun by then, or be over, and so may the caller's next turn.
+    """
+
+    after: str
+    """The chat item behind which its words belong; empty if they belong first."""
+    turns_since: int = 0
+    """How many turns of the caller have begun since."""
+    forgotten: bool = False
+    """Whether a reset has had Phonic forget it, before the history had its words."""
+
+
 ReplyPhase = Literal["incomplete", "waiting", "asked"]
 """How far a reply is.
 
@@ -233,10 +247,8 @@ class Context(Struct, kw_only=True):
 
     generation: Generation | None = None
     caller_speaks: bool = False
-    words_after: str | None = None
-    """The chat item behind which the caller's words belong, from the caller's first sound until
-    their transcript comes. The answer to them may have begun by then, or be over. It is empty if
-    they belong first, and ``None`` if they belong last."""
+    caller_turns: list[CallerTurn] = field(default_factory=list)
+    """The caller's turns whose transcripts are to come, the oldest first."""
     last_transcript_id: str | None = None
     """The caller's last words, as long as they may be taken back: until an answer begins."""
     leftover: Leftover = "none"
@@ -254,6 +266,9 @@ class Context(Struct, kw_only=True):
     opening: Opening = "over"
     unclaimed: Unclaimed | None = None
     """The answer to the caller that waits for LiveKit to commit the turn and to ask for it."""
+    told_unasked: bool = False
+    """Whether LiveKit was told of the answer to the caller's last turn because it had not asked for
+    it in time. Its request may still come, and is for that answer."""
     reply: Reply | None = None
     wait: Wait = "second_half"
     """For the reply, or for the answer that the open generation awaits."""

@@ -232,6 +232,8 @@ class EmitTranscript(_Effect, frozen=True, tag="emit_transcript", omit_defaults=
     text: Private[str]
     language: Public[str | None] = None
     """ISO 639-1 code of what the caller spoke, if Phonic says so."""
+    turns_ago: Public[int] = 0
+    """How many turns of the caller have begun since the one that this is the transcript of."""
 
 
 class EmitConnected(_Effect, frozen=True, tag="emit_connected"):

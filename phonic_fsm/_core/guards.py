@@ -35,6 +35,8 @@ INVALID_STATE = 4801
 MAX_PENDING_CALLS = 1_000
 MAX_CALLS = 2_000
 """That are remembered, pending or not. Of more, the oldest that is not pending is forgotten."""
+MAX_CALLER_TURNS = 10
+"""Turns of the caller that wait for their transcripts. Of more, the oldest get none."""
 MAX_TURN_SECONDS = 600.0
 """Of audio in one generation. It may all still wait to be played: 29 MB at 24 kHz."""
 MAX_TURN_CHARACTERS = 50_000
@@ -234,6 +236,11 @@ def claims_the_answer(context: Context, event: GenerateReply) -> bool:
     return context.unclaimed is not None and _says_nothing(context, event)
 
 
+def asks_for_a_given_answer(context: Context, event: GenerateReply) -> bool:
+    """LiveKit asks only now for the answer to the caller that it was told of some time ago."""
+    return context.told_unasked and _says_nothing(context, event)
+
+
 def _says_nothing(context: Context, event: GenerateReply) -> bool:
     return not event.instructions and not context.typed
 
@@ -255,9 +262,14 @@ def repeats_what_was_typed(context: Context, event: InputText) -> bool:
     return event.repeats_typed is True
 
 
-def a_transcript_may_be_taken_back(context: Context, event: Event) -> bool:
-    """The assistant has not begun to answer the caller's last words."""
-    return context.last_transcript_id is not None
+def a_turn_may_be_taken_back(context: Context, event: Event) -> bool:
+    """The caller's last turn has no transcript, or the assistant has not begun to answer it."""
+    return context.last_transcript_id is not None or bool(context.caller_turns)
+
+
+def nothing_was_understood(context: Context, event: InputText) -> bool:
+    """The transcript holds no words."""
+    return not event.text.strip()
 
 
 def has_text(context: Context, event: AudioChunk) -> bool:
@@ -310,6 +322,11 @@ def something_is_still_played(context: Context, event: PlaybackLeft) -> bool:
 def tool_is_withheld(context: Context, event: ToolCall) -> bool:
     """The application does not want this tool to be called at present."""
     return context.offered is not None and event.tool_name not in context.offered
+
+
+def calls_are_pending(context: Context, event: Event) -> bool:
+    """The output of a tool is awaited."""
+    return bool(context.calls_in("pending"))
 
 
 def calls_are_too_many(context: Context, event: Event) -> bool:

@@ -29,6 +29,7 @@ from .prompt import (
     render_new_instructions,
     system_prompt,
 )
+from .states import State
 
 KEPT_UNTIL_READY_MS = 10_000
 """Of the caller's audio, until Phonic is ready: what LiveKit recorded before the agent joined, and
@@ -45,7 +46,10 @@ def send_config(context: Context) -> None:
     """Send the config, with the history in the prompt. It begins a new conversation."""
     # Phonic has yet to name it.
     context.conversation_id = None
+    microphone = context.microphone
     options = config_for(context, welcome=not context.continuing)
+    # A caller who has the floor already gets it in the new conversation.
+    context.microphone = microphone if context.push_to_talk else "unmuted"
     context.put(
         Send(client.Config(**structs.asdict(options))),
         StartTimer(timers.ANSWER_OVERDUE, context.settings.answer_timeout),
@@ -77,7 +81,10 @@ def release(context: Context) -> None:
     if "past" in context.changes:
         context.put(StartTimer(timers.CHANGES_DUE, 0.0))
     for message in context.held:
-        send(context, message)
+        if isinstance(message, client.Mute):
+            mute(context)
+        else:
+            send(context, message)
     context.held.clear()
 
 
@@ -110,6 +117,15 @@ def await_echo(context: Context) -> None:
         context.put(StartTimer(timers.ECHO_OVER, context.settings.reply_timeout))
 
 
+def gate(context: Context) -> SetAudioGate:
+    """What happens to the caller's audio in this state."""
+    if context.conversing:
+        return gate_when_open(context)
+    if context.state is State.reconnecting:
+        return gate_until_resumed(context)
+    return gate_until_ready(context)
+
+
 def gate_when_open(context: Context) -> SetAudioGate:
     """What happens to the caller's audio while the conversation is open."""
     if context.microphone == "muted":
@@ -136,6 +152,7 @@ def _hold(context: Context, keep_ms: int) -> SetAudioGate:
 def unmute(context: Context) -> None:
     """Push-to-talk: have Phonic listen. The audio that was kept is sent first."""
     context.microphone = "unmuted"
+    context.told_unasked = False
     context.put(Send(client.Unmute()), gate_when_open(context))
 
 
@@ -143,6 +160,12 @@ def mute(context: Context) -> None:
     """Push-to-talk: send the rest of the caller's audio, and have Phonic answer."""
     context.microphone = "muted"
     context.put(FlushAudio(), Send(client.Mute()), gate_when_open(context))
+
+
+def mute_when_ready(context: Context) -> None:
+    """Push-to-talk: the caller's turn is over, and the conversation is not open yet."""
+    if client.Mute() not in context.held:
+        hold(context, client.Mute())
 
 
 def tell_changes(context: Context) -> None:
@@ -162,6 +185,9 @@ def tell_changes(context: Context) -> None:
             context.put(SetAudioGate("closed"))
         let_calls_go(context)
         context.put(Send(client.Reset(config_for(context, welcome=False))))
+        # What the caller goes on saying, Phonic hears.
+        for turn in context.caller_turns[: -1 if context.caller_speaks else None]:
+            turn.forgotten = True
         if withdrawn or context.microphone != microphone:
             context.put(gate_when_open(context))
         if context.unclaimed is not None:

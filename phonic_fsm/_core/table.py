@@ -58,6 +58,9 @@ SERVED = (config_sent, *CONVERSING)
 TOLD_OF_CALLS = (config_sent, ready, listening, speaking)
 """Where a tool call may end without an effect on the state."""
 
+NOT_OPEN = (connecting, awaiting_inputs, config_sent, reconnecting)
+"""The conversation is not open: it is about to begin, or is lost and about to go on."""
+
 ENDED = (last_words, closed)
 """The conversation is over."""
 
@@ -366,7 +369,7 @@ def _settings() -> Iterator[_On]:
                 when=when.agent_is_awaited,
             )
             .stay(
-                (config_sent, reconnecting),
+                (connecting, config_sent, reconnecting),
                 settings.drop_former_agent,
                 settings.note_changes,
                 when=when.another_agent_takes_over,
@@ -452,9 +455,9 @@ def _caller() -> Iterator[_On]:
         .settle(listening, caller.cancel_input)
         .stay(speaking, caller.cancel_input, when=when.caller_speaks)
         .stay(
-            (ready, tool_pending, last_words),
+            (ready, speaking, tool_pending, last_words),
             caller.cancel_input,
-            when=when.a_transcript_may_be_taken_back,
+            when=when.a_turn_may_be_taken_back,
         )
         .ignore((ready, speaking, tool_pending, last_words), "nothing that the caller said is open")
         .settle(reconnecting, connection.go_on, caller.cancel_input)
@@ -467,23 +470,26 @@ def _caller() -> Iterator[_On]:
             "it repeats what the user typed",
             when=when.repeats_what_was_typed,
         )
+        .stay((*CONVERSING, last_words), caller.find_no_words, when=when.nothing_was_understood)
         .stay((*CONVERSING, last_words), caller.add_transcript)
         .settle(reconnecting, connection.go_on, when=when.repeats_what_was_typed)
+        .settle(
+            reconnecting, connection.go_on, caller.find_no_words, when=when.nothing_was_understood
+        )
         .settle(reconnecting, connection.go_on, caller.add_transcript)
         .ignore_unheard()
     )
 
 
 def _push_to_talk() -> Iterator[_On]:
-    unconfigured = (connecting, awaiting_inputs)
     yield (
         _On(events.StartUserActivity)
         .settle(speaking, assistant.discard_turn, push_to_talk.unmute, when=when.caller_is_muted)
         .stay(SILENT, push_to_talk.unmute, when=when.caller_is_muted)
         .ignore(CONVERSING, "Phonic listens already")
-        .stay((config_sent, reconnecting), push_to_talk.unmute_when_ready)
+        .stay(NOT_OPEN, push_to_talk.unmute_when_ready, when=when.caller_is_muted)
+        .ignore(NOT_OPEN, "what the caller says is kept already")
         .move(last_words, closed, ending.announce_end)
-        .ignore(unconfigured, NOT_CONFIGURED)
         .ignore(closed, OVER)
     )
     yield (
@@ -506,10 +512,14 @@ def _push_to_talk() -> Iterator[_On]:
             push_to_talk.commit_audio,
             when=when.caller_is_muted,
         )
-        .stay((*CONVERSING, reconnecting), push_to_talk.commit_audio, when=when.push_to_talk)
-        .stay((*CONVERSING, reconnecting), push_to_talk.warn_of_turn_detection)
-        .ignore(config_sent, UNHEARD)
-        .ignore(unconfigured, NOT_CONFIGURED)
+        .stay(
+            NOT_OPEN,
+            push_to_talk.unmute_when_ready,
+            push_to_talk.commit_audio,
+            when=when.caller_is_muted,
+        )
+        .stay((*CONVERSING, *NOT_OPEN), push_to_talk.commit_audio, when=when.push_to_talk)
+        .stay((*CONVERSING, *NOT_OPEN), push_to_talk.warn_of_turn_detection)
         .ignore(ENDED, NOTHING_FOLLOWS)
     )
     yield (
@@ -527,10 +537,8 @@ def _push_to_talk() -> Iterator[_On]:
             when=when.caller_was_heard,
         )
         .stay(CONVERSING, push_to_talk.drop_kept_audio, when=when.caller_is_muted)
-        .stay(reconnecting, push_to_talk.drop_kept_audio, when=when.push_to_talk)
-        .ignore((*CONVERSING, reconnecting), "nothing of the caller's audio is kept here")
-        .ignore(config_sent, UNHEARD)
-        .ignore(unconfigured, NOT_CONFIGURED)
+        .stay(NOT_OPEN, push_to_talk.drop_kept_audio, when=when.push_to_talk)
+        .ignore((*CONVERSING, *NOT_OPEN), "Phonic detects the caller's turns itself")
         .ignore(ENDED, NOTHING_FOLLOWS)
     )
 
@@ -648,6 +656,7 @@ def _assistant() -> Iterator[_On]:
         .settle(speaking, assistant.discard_turn, push_to_talk.unmute, when=when.caller_may_speak)
         .settle(speaking, assistant.discard_turn)
         .stay(SILENT, push_to_talk.unmute, when=when.caller_may_speak)
+        .stay(NOT_OPEN, push_to_talk.unmute_when_ready, when=when.caller_may_speak)
         .move(last_words, closed, ending.announce_end)
         .ignore(others(speaking, last_words), "no generation is open")
     )
@@ -706,6 +715,7 @@ def _replies() -> Iterator[_On]:
         _On(events.GenerateReply)
         .stay(others(*ENDED), push_to_talk.adopt_reply, when=when.claims_the_coming_answer)
         .stay(others(closed), push_to_talk.claim_answer, when=when.claims_the_answer)
+        .stay(SILENT, push_to_talk.claim_given_answer, when=when.asks_for_a_given_answer)
         .settle(
             speaking, assistant.finish_turn, replies.request_reply, when=when.answer_has_not_begun
         )
@@ -769,7 +779,13 @@ def _the_end() -> Iterator[_On]:
         _On(server.AssistantEndedConversation)
         .move(speaking, last_words, ending.note_end, ending.await_rest_of_turn)
         .move(SILENT, last_words, ending.note_end, ending.ask_playback)
-        .move((config_sent, reconnecting), closed, ending.announce_end)
+        .move(
+            (config_sent, reconnecting),
+            last_words,
+            ending.note_end,
+            ending.stop_connecting,
+            ending.ask_playback,
+        )
         .ignore(last_words, ALREADY)
         .ignore((connecting, closed), NO_SOCKET)
         .ignore(awaiting_inputs, NOT_CONFIGURED)
@@ -778,6 +794,7 @@ def _the_end() -> Iterator[_On]:
         _On(events.PlaybackLeft)
         .stay(last_words, ending.let_last_words_be_heard, when=when.something_is_still_played)
         .stay(last_words, ending.await_rest_of_turn, when=when.more_has_come)
+        .stay(last_words, ending.let_calls_begin, when=when.calls_are_pending)
         .move(last_words, closed, ending.announce_end)
         .ignore(others(last_words), "it was not asked for")
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._wire import client
 from . import outgoing, timers
-from .context import Context, Generation, Reply, Unclaimed
+from .context import CallerTurn, Context, Generation, Reply, Unclaimed
 from .effects import (
     AddItem,
     AnnounceGeneration,
@@ -21,7 +21,7 @@ from .effects import (
     StartTimer,
     StopTimer,
 )
-from .guards import answer_has_not_begun
+from .guards import MAX_CALLER_TURNS, answer_has_not_begun
 from .history import FunctionCall, Message
 from .prompt import TAKEN_BACK
 
@@ -70,6 +70,11 @@ def open_for_answer(context: Context) -> None:
 def is_owed_later(reply: Reply) -> bool:
     """Whether the reply is owed to the caller alone, and asked for when this turn has ended."""
     return reply.request_id is None and reply.phase == "waiting"
+
+
+def ends_turn_later(reply: Reply) -> bool:
+    """Whether the caller's turn is over, and Phonic will be told so when it is ready."""
+    return reply.phase == "waiting" and isinstance(reply.message, client.Mute)
 
 
 def _begins_with(context: Context, reply: Reply) -> bool:
@@ -141,8 +146,9 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
 def take_out(context: Context, item_id: str) -> None:
     """Take an item out of the history. What belongs behind it belongs behind the one before it."""
     before = context.history.before(item_id) or ""
-    if context.words_after == item_id:
-        context.words_after = before
+    for turn in context.caller_turns:
+        if turn.after == item_id:
+            turn.after = before
     if context.generation is not None and context.generation.after == item_id:
         context.generation.after = before
     context.history.remove(item_id)
@@ -227,6 +233,31 @@ def take_back_unclaimed(context: Context) -> None:
             outgoing.decline_call(context, item.call_id, TAKEN_BACK)
     unclaimed.items.clear()
     drop_unclaimed(context)
+
+
+def begin_caller_turn(context: Context) -> None:
+    """Note where the caller's words belong, whenever their transcript comes."""
+    for turn in context.caller_turns:
+        turn.turns_since += 1
+    context.caller_turns.append(CallerTurn(place_of_words(context)))
+    del context.caller_turns[:-MAX_CALLER_TURNS]
+
+
+def place_of_words(context: Context) -> str:
+    """The item behind which what the caller says now belongs; empty if it belongs first."""
+    generation = context.generation
+    last = context.history.last_id or ""
+    # If the caller has spoken over it before, and those words are there, they come first.
+    if generation is not None and generation.text and generation.after in (None, last):
+        return generation.response_id
+    return last
+
+
+def nothing_was_said_since(context: Context, item_id: str) -> bool:
+    """Whether the item is the last one (or none, if empty), and the assistant has not begun."""
+    has_begun = context.generation is not None and not answer_has_not_begun(context)
+    is_last = item_id == (context.history.last_id or "")
+    return is_last and not has_begun and context.unclaimed is None
 
 
 def end_caller_speech(context: Context) -> None:
@@ -322,6 +353,14 @@ def await_reply(context: Context, *, first: float | None = None) -> None:
 def end_reply(context: Context, reason: ReplyFailure, problem: str) -> None:
     """Give up the pending reply. If a call of LiveKit's asked for it, that call fails."""
     reply = context.reply
-    context.reply = None
+    drop_reply(context)
     if reply is not None and reply.request_id is not None:
         context.put(RejectReply(reply.request_id, reason, problem))
+
+
+def drop_reply(context: Context) -> None:
+    """Forget the pending reply. If it was to end the caller's turn, the caller is muted."""
+    reply, context.reply = context.reply, None
+    if reply is not None and ends_turn_later(reply):
+        context.microphone = "muted"
+        context.put(outgoing.gate(context))

@@ -80,6 +80,7 @@ arrows there and back stand apart."""
 _BENDS = {
     (State.awaiting_inputs.value, State.connecting.value): 0.37,
     (State.config_sent.value, State.closed.value): 0.05,
+    (State.config_sent.value, State.last_words.value): 0.0,
     (State.config_sent.value, State.speaking.value): 0.33,
     (State.config_sent.value, State.tool_pending.value): -0.09,
     (State.config_sent.value, "settle"): -0.09,
@@ -87,6 +88,7 @@ _BENDS = {
     (State.listening.value, State.last_words.value): -0.22,
     (State.ready.value, State.speaking.value): 0.2,
     (State.reconnecting.value, State.closed.value): -0.11,
+    (State.reconnecting.value, State.last_words.value): 0.6,
     (State.reconnecting.value, State.ready.value): -0.13,
     (State.reconnecting.value, "settle"): 0.22,
     (State.speaking.value, State.last_words.value): 0.27,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phonic_fsm._core import effects, events
-from phonic_fsm._core.context import Context, Settings
+from phonic_fsm._core.context import Settings
 from phonic_fsm._core.history import FunctionCallOutput, Message
 from phonic_fsm._core.machine import SessionMachine, Step, TableMachine
 from phonic_fsm._core.states import CONVERSING, State
@@ -197,8 +197,7 @@ STOCK = StockMachine()
 @given(histories)
 @settings(max_examples=100)
 def test_the_table_is_taken_as_transitions_takes_it(history):
-    config = MODES[history.mode]
-    stock = Context(settings=Settings(id_seed="seed", config=config), config=config)
+    stock = new_machine(history.mode).context
     for step in run(history):
         stock.effects = []
         STOCK.events[events.name_of(step.event)].trigger(stock, stock, step.event)

@@ -355,6 +355,7 @@ def copy_of(context: Context) -> Context:
     copied.calls = {call_id: copy(call) for call_id, call in context.calls.items()}
     copied.generation = context.generation and copy(context.generation)
     copied.reply = context.reply and copy(context.reply)
+    copied.caller_turns = []
     if unclaimed := context.unclaimed:
         copied.unclaimed = structs.replace(unclaimed, items=list(unclaimed.items))
     return copied
@@ -484,6 +485,7 @@ OF_A_CONVERSATION = (
     phonic.ToolCallInterrupted,
     phonic.ToolCallOutputProcessed,
     phonic.AssistantChoseNotToRespond,
+    phonic.AssistantEndedConversation,
 )
 """What only a running conversation sends: a lost one has been resumed, whatever was missed."""
 

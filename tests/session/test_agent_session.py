@@ -199,6 +199,23 @@ async def test_a_transcript_that_comes_late_stands_before_its_answer(when, make_
             assert said[-2:] == ["Hello?", "Yes?"]
 
 
+async def test_transcripts_of_two_turns_that_come_late_each_stand_before_their_answer(
+    make_model, server
+):
+    async with call(make_model(), server) as (session, peer, seen):
+        for answer in ("One.", "Two."):
+            await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+            await peer.speak(answer)
+            await seen.message("assistant")
+        await peer.send(phonic.InputText("One?"), phonic.InputText("Two?"))
+        await seen.message("user")
+        await seen.message("user")
+        agent = session.current_agent
+        for context in (agent.realtime_llm_session.chat_ctx, session.history, agent.chat_ctx):
+            said = [item.text_content for item in context.items if item.type == "message"]
+            assert said == ["One?", "One.", "Two?", "Two."]
+
+
 async def test_the_session_ends_when_phonic_ends_the_conversation(make_model, server):
     async with call(make_model(), server) as (_, peer, seen):
         await peer.close(1000, "no input")

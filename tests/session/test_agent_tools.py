@@ -401,3 +401,22 @@ async def test_a_reply_within_a_tool_has_no_tools(make_model, server):
         await peer.speak("Attention.")
         await spoken(seen, "Attention.")
         assert len((await after(peer, client.UpdateToolsSubset)).tools) == 3
+
+
+async def test_a_tool_that_was_asked_for_may_await_another_agent(make_model, server):
+    """LiveKit names the tool for its own reply alone. The other agent has tools of its own."""
+    async with call(make_model(), server, Booker()) as (session, peer, seen):
+        session.generate_reply(tool_choice={"type": "function", "function": {"name": "book"}})
+        assert [tool.name for tool in (await peer.expect(client.UpdateToolsSubset)).tools] == [
+            "book"
+        ]
+        await peer.expect(client.GenerateReply)
+        await peer.send(phonic.ToolCall("call_1", "book"))
+        reset = await after(peer, client.Reset)
+        assert [tool.name for tool in reset.config.tools] == ["note_name"]
+        await peer.send(phonic.ToolCall("call_2", "note_name", {"name": "Ada"}))
+        reset = await after(peer, client.Reset)
+        assert len(reset.config.tools) == 4
+        await after(peer, client.GenerateReply)
+        await peer.speak("It is booked.")
+        await spoken(seen, "It is booked.")

@@ -6,9 +6,10 @@ import asyncio
 
 import anyio
 import pytest
+from livekit.agents import function_tool
 from support import clock
 from support.job import job, until
-from support.receptionist import call
+from support.receptionist import Receptionist, call
 from support.recorded import lines_of
 from support.scripted import PATIENCE, SILENCE, conversation, read
 from support.states import session_in
@@ -16,6 +17,7 @@ from support.states import session_in
 from phonic_fsm import ConversationEnded, State
 from phonic_fsm._adapter import playback
 from phonic_fsm._adapter.playback import TO_THE_EAR
+from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.testing import assert_replays
 
@@ -81,6 +83,53 @@ async def test_the_rest_of_a_turn_that_comes_after_the_end_is_heard(make_model, 
         message = await seen.message("assistant")
         assert (message.text_content, message.interrupted) == ("Goodbye.", False)
         assert len(playback.recording().pcm.replace(b"\0\0", b"")) == len(SOUND * 50)
+
+
+@pytest.mark.parametrize("connection", ["resumed", "begun afresh"])
+async def test_a_goodbye_is_heard_if_the_end_comes_on_another_connection(
+    connection, make_model, server
+):
+    async with call(make_model(), server) as (session, peer, seen):
+        playback = session.output.audio
+        phonic_session = session.current_agent.realtime_llm_session
+        await peer.send(
+            phonic.AssistantStartedSpeaking(), *GOODBYE, phonic.AssistantFinishedSpeaking()
+        )
+        await until(lambda: playback.playing)
+        if connection == "resumed":
+            peer.cut()
+        else:
+            phonic_session.restart()
+        other = await server.accept()
+        if connection == "begun afresh":
+            await other.expect(client.Config)
+        await end_by_message(other)
+        event = await seen.close()
+        assert isinstance(event.error.error, ConversationEnded)
+        assert len(playback.recording().pcm.replace(b"\0\0", b"")) == len(SOUND * 50)
+
+
+class Clerk(Receptionist):
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[str] = []
+
+    @function_tool
+    async def note(self) -> str:
+        """Note how the call went."""
+        await asyncio.sleep(2)
+        self.noted.append("well")
+        return "noted"
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_tool_that_is_called_with_the_last_words_runs(end, make_model, server):
+    agent = Clerk()
+    async with call(make_model(), server, agent) as (_, peer, seen):
+        await peer.send(phonic.ToolCall("c1", "note"))
+        await end(peer)
+        assert isinstance((await seen.close()).error.error, ConversationEnded)
+    assert agent.noted == ["well"]
 
 
 async def test_the_reason_of_the_end_is_told_at_the_end(make_model, server, tmp_path):

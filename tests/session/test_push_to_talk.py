@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +11,15 @@ import pytest
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, APIConnectOptions, llm
 from support.receptionist import Receptionist, Seen
-from support.scripted import PATIENCE, Emitted, Impatient, conversation, read, settle
+from support.scripted import (
+    PATIENCE,
+    Emitted,
+    Impatient,
+    conversation,
+    read,
+    settle,
+    started,
+)
 
 from phonic_fsm import RealtimeModel, RealtimeSession, ReplyTimedOut, State
 from phonic_fsm._wire import client
@@ -490,6 +499,145 @@ async def test_the_floor_survives_a_lost_connection(make_model, server):
         await resumed.expect(client.Unmute)
         await resumed.expect(client.Mute)
         assert resumed.audio == [said(5)]
+
+
+def press(session, button):
+    """The caller takes the floor, as LiveKit says it."""
+    if button == "start_user_activity":
+        session.start_user_activity()
+    elif button == "interrupt":
+        session.interrupt()
+        session.clear_audio()
+
+
+@pytest.mark.parametrize("button", ["start_user_activity", "interrupt", "nobody announces it"])
+@pytest.mark.parametrize("state", ["connecting", "awaiting_inputs", "config_sent"])
+async def test_a_turn_before_phonic_is_ready_is_heard_and_answered(
+    state, button, make_model, server
+):
+    async with started(make_model(push_to_talk=True)) as (session, emitted):
+        peer = None if state == "connecting" else await server.accept()
+        if peer is not None:
+            await emitted.state("awaiting_inputs")
+        if state == "config_sent":
+            await session._update_session(instructions="Be kind.", tools=[])
+        session.push_audio(frame(100))
+        press(session, button)
+        for value in range(1, 61):
+            session.push_audio(frame(value))
+        session.commit_audio()
+        reply = session.generate_reply()
+        peer = peer or await server.accept()
+        if state != "config_sent":
+            await session._update_session(instructions="Be kind.", tools=[])
+        await peer.open_conversation()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        heard = list(range(1, 61))
+        # What was said before an unannounced turn was committed is kept for a second.
+        if button == "nobody announces it":
+            heard = heard[-50:]
+        elif button == "start_user_activity":
+            heard.insert(0, 100)
+        assert peer.audio == [said(value) for value in heard]
+        await peer.speak("Nine to five.")
+        assert (await read(await reply)).text == "Nine to five."
+    assert await peer.receive() is None
+
+
+@pytest.mark.parametrize("released", ["before Phonic is ready", "afterwards"])
+async def test_the_floor_is_the_callers_in_a_fresh_conversation_too(released, make_model, server):
+    async with talk(make_model, server) as (session, peer, _):
+        session.start_user_activity()
+        await peer.expect(client.Unmute)
+        session.restart()
+        fresh = await server.accept()
+        for value in range(1, 61):
+            session.push_audio(frame(value))
+        if released == "before Phonic is ready":
+            session.commit_audio()
+        await fresh.open_conversation("conv_2")
+        await fresh.expect(client.Unmute)
+        if released == "afterwards":
+            session.commit_audio()
+        await fresh.expect(client.Mute)
+        assert fresh.audio == [said(value) for value in range(1, 61)]
+
+
+async def test_the_caller_is_muted_when_a_turn_before_phonic_is_ready_is_given_up(
+    make_model, server
+):
+    model = Impatient(make_model(), push_to_talk=True)
+    async with started(model) as (session, emitted):
+        await session._update_session(instructions="Be kind.", tools=[])
+        session.start_user_activity()
+        session.push_audio(frame(1))
+        session.commit_audio()
+        with pytest.raises(ReplyTimedOut):
+            await session.generate_reply()
+        peer = await server.accept()
+        await peer.open_conversation()
+        await emitted.state("ready")
+        await peer.receive_silence(2)
+        assert peer.audio == []
+
+
+async def test_instructions_for_the_answer_go_out_behind_a_turn_before_phonic_is_ready(
+    make_model, server
+):
+    async with started(make_model(push_to_talk=True)) as (session, _):
+        await session._update_session(instructions="Be kind.", tools=[])
+        session.start_user_activity()
+        session.push_audio(frame(1))
+        session.commit_audio()
+        session.generate_reply(instructions="Be short.")
+        peer = await server.accept()
+        await peer.open_conversation()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        assert peer.audio == [said(1)]
+        assert await peer.expect(client.GenerateReply) == client.GenerateReply("Be short.")
+
+
+@pytest.mark.parametrize("at", ["at a pause", "behind the commit"])
+async def test_livekit_may_ask_long_after_the_commit(at, make_model, server):
+    """``on_user_turn_completed`` of an agent may take its time. The answer is heard, and is one."""
+    opened = pause(make_model, server, NINE) if at == "at a pause" else talk(make_model, server)
+    async with opened as (session, peer, emitted):
+        session.commit_audio()
+        if at == "behind the commit":
+            await peer.send(phonic.AssistantStartedSpeaking(), NINE)
+        generation = await emitted.next("generation_created")
+        await peer.send(TO_FIVE, phonic.AssistantFinishedSpeaking())
+        assert (await read(generation)).text == "Nine to five."
+        reply = await session.generate_reply()
+        assert reply.user_initiated
+        assert (await read(reply)).text == ""
+        session.generate_reply()
+        if at == "behind the commit":
+            await peer.expect(client.Unmute)
+            await peer.expect(client.Mute)
+        await peer.expect(client.GenerateReply)
+    assert await peer.receive() is None
+
+
+async def test_a_late_transcript_of_a_turn_that_was_committed_stands_before_its_answer(
+    make_model, server
+):
+    """In push-to-talk, Phonic may not say that the caller speaks."""
+    async with talk(make_model, server) as (session, peer, emitted):
+        for question, answer in (("When?", "At nine."), ("And on Sundays?", "Never.")):
+            session.start_user_activity()
+            session.commit_audio()
+            reply = session.generate_reply()
+            await peer.speak(answer)
+            await read(await reply)
+            answered = time.time()
+            await peer.send(phonic.InputText(question))
+            transcript = await emitted.next("input_audio_transcription_completed")
+            assert transcript.turn_started_at < answered
+        texts = [item.text_content for item in session.chat_ctx.items]
+        assert texts == ["When?", "At nine.", "And on Sundays?", "Never."]
 
 
 async def test_with_turn_detection_commit_warns_and_clear_says_nothing(make_model, server, caplog):

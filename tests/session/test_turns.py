@@ -531,6 +531,97 @@ async def test_a_late_transcript_over_a_turn_stands_behind_it(make_model, server
         assert said_in(session)[:-1] == expected
 
 
+async def turn(peer):
+    await peer.send(phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking())
+
+
+T1, T2 = phonic.InputText("One?"), phonic.InputText("Two?")
+SPEAKS, SPOKE = phonic.UserStartedSpeaking(), phonic.UserFinishedSpeaking()
+ANSWERS, ANSWERED = phonic.AssistantStartedSpeaking(), phonic.AssistantFinishedSpeaking()
+A2 = phonic.AudioChunk(SILENCE, "2.")
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param((SPEAKS, SPOKE, ANSWERS, A2, ANSWERED, T1, T2), id="both at the end"),
+        pytest.param((SPEAKS, SPOKE, ANSWERS, A2, T1, T2, ANSWERED), id="in the second answer"),
+        pytest.param((SPEAKS, SPOKE, ANSWERS, A2, T1, ANSWERED, T2), id="one in it, one behind"),
+        pytest.param((SPEAKS, T1, SPOKE, ANSWERS, A2, ANSWERED, T2), id="in the second turn"),
+        pytest.param((SPEAKS, T1, SPOKE, T2, ANSWERS, A2, ANSWERED), id="the second in time"),
+    ],
+)
+async def test_transcripts_of_two_turns_that_come_late_each_stand_before_their_answer(
+    messages, make_model, server
+):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        began = time.time()
+        await turn(peer)
+        await peer.speak("1.")
+        await emitted.state("ready")
+        first_answer = time.time()
+        await peer.send(*messages)
+        first = await emitted.next("input_audio_transcription_completed")
+        second = await emitted.next("input_audio_transcription_completed")
+        assert began <= first.turn_started_at <= first_answer <= second.turn_started_at
+        await settle(peer, emitted)
+        assert [words for _, words in said_in(session)][:-1] == ["One?", "1.", "Two?", "2."]
+
+
+@pytest.mark.parametrize("taken_back", [True, False])
+async def test_a_turn_without_words_takes_no_transcript_of_another(taken_back, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(SPEAKS, SPOKE)
+        if taken_back:
+            await peer.send(phonic.InputCancelled())
+        await peer.speak("Are you there?")
+        await peer.send(SPEAKS, SPOKE)
+        if taken_back:
+            await peer.speak("Yes.")
+        await peer.send(phonic.InputText("I am."))
+        await settle(peer, emitted)
+        expected = ["Are you there?", "I am.", "Yes."][: 3 if taken_back else 2]
+        assert [words for _, words in said_in(session)][:-1] == expected
+
+
+@pytest.mark.parametrize("text", ["", " "])
+async def test_a_transcript_without_words_is_none(text, make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await peer.send(SPEAKS, SPOKE, phonic.InputText(text))
+        await peer.speak("Pardon?")
+        await settle(peer, emitted)
+        assert [words for _, words in said_in(session)] == ["Pardon?", "(marker)"]
+
+
+async def test_an_answered_transcript_that_came_late_is_not_taken_back(make_model, server):
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await turn(peer)
+        await peer.speak("1.")
+        await peer.send(T1, phonic.InputCancelled())
+        await settle(peer, emitted)
+        assert [words for _, words in said_in(session)][:-1] == ["One?", "1."]
+
+
+async def test_a_transcript_that_comes_after_a_reset_is_told(make_model, server):
+    """The reset's history lacks it, and Phonic remembers nothing else."""
+    async with conversation(make_model(), server) as (session, peer, emitted):
+        await turn(peer)
+        await peer.send(phonic.ToolCall("call_1", "transfer"))
+        await emitted.state("tool_pending")
+        await session._update_session(
+            instructions="You do the billing.", chat_ctx=session.chat_ctx, tools=[]
+        )
+        await peer.expect(client.ToolCallOutput)
+        assert "order" not in (await peer.expect(client.Reset)).config.system_prompt
+        await peer.send(phonic.InputText("I call about order 7."))
+        message = (await peer.expect(client.AddSystemMessage)).system_message
+        assert message.endswith('{"role":"user","text":"I call about order 7."}')
+        await turn(peer)
+        await peer.send(phonic.InputText("Hello?"))
+        await settle(peer, emitted)
+    assert await peer.receive() is None
+
+
 async def test_a_transcript_says_when_its_turn_began(make_model, server):
     async with conversation(make_model(), server) as (_, peer, emitted):
         before = time.time()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from ..._wire import server
 from .. import outgoing
-from ..context import Context
+from ..context import CallerTurn, Context
 from ..effects import AddItem, CorrectMessage, EmitSpeechStarted, EmitTranscript
 from ..events import Event
+from ..guards import a_reset_is_due
 from ..history import Message
 from ..turns import (
     ask_if_possible,
     await_words,
+    begin_caller_turn,
     drop_unclaimed,
     end_caller_speech,
     end_turn,
     note_life,
+    nothing_was_said_since,
+    place_of_words,
     take_out,
 )
 
@@ -39,21 +43,11 @@ def _announce_speech(context: Context) -> None:
     context.last_transcript_id = None
     if context.typed:
         _tell_typed(context)
+    context.told_unasked = False
     if not context.caller_speaks:
-        _mark_place(context)
+        begin_caller_turn(context)
         context.caller_speaks = True
-        context.put(EmitSpeechStarted())
-
-
-def _mark_place(context: Context) -> None:
-    """Note behind which item the caller's words belong, whenever their transcript comes."""
-    generation = context.generation
-    last = context.history.last_id or ""
-    # If the caller has spoken over it before, and those words are there, they come first.
-    if generation is not None and generation.text and generation.after in (None, last):
-        context.words_after = generation.response_id
-    else:
-        context.words_after = last
+        context.effects.append(EmitSpeechStarted())
 
 
 def _tell_typed(context: Context) -> None:
@@ -67,8 +61,8 @@ def stop_speech(context: Context, event: Event) -> None:
     """Announce the end of the caller's speech."""
     if context.typed:
         _tell_typed(context)
-    if context.words_after is not None:
-        _mark_place(context)
+    if context.caller_turns and context.caller_speaks:
+        context.caller_turns[-1].after = place_of_words(context)
     end_caller_speech(context)
 
 
@@ -81,20 +75,46 @@ def stop_speech_over_assistant(context: Context, event: Event) -> None:
 def add_transcript(context: Context, event: server.InputText) -> None:
     """Announce the transcript, and put it into the chat context under the same id."""
     note_life(context)
+    turn, is_last = _take_turn(context)
     item_id = context.next_id("PI_")
     message = Message(item_id, "user", event.text)
-    context.history.place(context.words_after, message)
-    context.words_after = None
-    context.last_transcript_id = item_id
-    context.put(EmitTranscript(item_id, event.text, event.language), AddItem(message))
+    context.history.place(None if turn is None or is_last else turn.after, message)
+    context.last_transcript_id = item_id if is_last else None
+    turns_ago = 0 if turn is None else turn.turns_since
+    context.put(EmitTranscript(item_id, event.text, event.language, turns_ago), AddItem(message))
+    if turn is not None and turn.forgotten and not a_reset_is_due(context):
+        outgoing.tell_said(context, [message])
+
+
+def find_no_words(context: Context, event: server.InputText) -> None:
+    """Wait no longer for the turn's transcript: it holds no words."""
+    _take_turn(context)
+
+
+def _take_turn(context: Context) -> tuple[CallerTurn | None, bool]:
+    """The turn whose transcript has come, which is awaited no more, and if all was said before it.
+
+    Transcripts come in the order of their turns. But if the last turn is over and not answered yet,
+    its transcript is in time, and earlier turns have none.
+    """
+    turns = context.caller_turns
+    if not turns:
+        return None, True
+    is_last = nothing_was_said_since(context, turns[-1].after)
+    if is_last and not context.caller_speaks:
+        newest = turns[-1]
+        turns.clear()
+        return newest, True
+    return turns.pop(0), is_last and not turns
 
 
 def cancel_input(context: Context, event: server.InputCancelled) -> None:
-    """End the caller's speech, and replace its transcript by a blank one."""
+    """End the caller's speech. If its transcript has come, replace it by a blank one."""
     end_caller_speech(context)
-    context.words_after = None
     item_id = context.last_transcript_id
-    if item_id is not None:
+    if item_id is None:
+        del context.caller_turns[-1:]
+    else:
         context.last_transcript_id = None
         take_out(context, item_id)
         context.put(EmitTranscript(item_id, ""), CorrectMessage(item_id, ""))

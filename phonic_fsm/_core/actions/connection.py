@@ -251,19 +251,22 @@ def _begin_anew(context: Context, problem: str) -> None:
     context.conversation_id = None
     context.leftover = "none"
     end_opening(context)
-    context.words_after = None
-    context.held.clear()
+    context.caller_turns.clear()
+    context.told_unasked = False
+    # The caller's turn may be over that the fresh conversation is to hear.
+    goes_along = client.Mute() in context.held and context.microphone == "unmuted"
+    context.held[:] = [client.Mute()] if goes_along else []
     context.calls.clear()
     if context.reply is not None:
-        if context.reply.phase == "asked":
-            context.reply.phase = "waiting"
         message = context.reply.message
-        if isinstance(message, client.Mute):
+        if isinstance(message, client.Mute) and context.reply.phase == "asked":
             # The caller's turn was heard by the old conversation; the history tells the fresh one.
             context.reply.message = client.GenerateReply()
         elif isinstance(message, client.GenerateReply):
             # The history tells what was typed, too.
             context.reply.message = structs.replace(message, user_message=UNSET)
+        if context.reply.phase == "asked":
+            context.reply.phase = "waiting"
     elif context.history.awaits_answer(context.typed):
         context.reply = Reply(None, client.GenerateReply())
     context.put(

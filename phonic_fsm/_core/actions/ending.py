@@ -17,6 +17,7 @@ from ..effects import (
     Log,
     SetAudioGate,
     StartTimer,
+    StopTimer,
 )
 from ..events import Event
 from ..turns import (
@@ -64,6 +65,11 @@ def note_end(context: Context, event: Event) -> None:
     end_reply(context, "closed", "the conversation ended before the reply began")
 
 
+def stop_connecting(context: Context, event: Event) -> None:
+    """Wait no longer for the conversation to be opened, or to go on."""
+    context.put(StopTimer(timers.ANSWER_OVERDUE), StopTimer(timers.GRACE_OVER))
+
+
 def await_rest_of_turn(context: Context, event: Event) -> None:
     """Wait a moment for the rest of the open turn."""
     generation = context.generation
@@ -80,6 +86,15 @@ def ask_playback(context: Context, event: Event) -> None:
 def let_last_words_be_heard(context: Context, event: events.PlaybackLeft) -> None:
     """Wait until the last words can have been heard."""
     context.put(StartTimer(timers.LAST_WORDS_OVER, event.seconds))
+
+
+def let_calls_begin(context: Context, event: events.PlaybackLeft) -> None:
+    """Give LiveKit a moment to begin what the assistant has called with its last words.
+
+    Nobody waits for the outputs. LiveKit itself waits for a tool that runs before it closes.
+    """
+    context.calls.clear()
+    context.put(StartTimer(timers.LAST_WORDS_OVER, timers.REST_OF_TURN))
 
 
 def stop_listening(context: Context, event: Event) -> None:

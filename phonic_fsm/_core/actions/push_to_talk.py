@@ -5,10 +5,16 @@ from __future__ import annotations
 from ..._wire import client
 from .. import events, outgoing, timers
 from ..context import Context, Reply
-from ..effects import Log, SetAudioGate
+from ..effects import CloseGeneration, Log, OpenGeneration, ResolveReply, SetAudioGate
 from ..events import Event
-from ..states import State
-from ..turns import announce_unclaimed, ask, await_claim, await_reply, is_owed_later
+from ..turns import (
+    announce_unclaimed,
+    ask,
+    await_claim,
+    await_reply,
+    begin_caller_turn,
+    is_owed_later,
+)
 
 
 def unmute(context: Context, event: Event) -> None:
@@ -19,33 +25,39 @@ def unmute(context: Context, event: Event) -> None:
 def unmute_when_ready(context: Context, event: Event) -> None:
     """Keep more of the caller's audio, and have Phonic listen once the conversation is open."""
     context.microphone = "unmuted"
-    resuming = context.state is State.reconnecting
-    context.put((outgoing.gate_until_resumed if resuming else outgoing.gate_until_ready)(context))
+    context.put(outgoing.gate(context))
 
 
 def commit_audio(context: Context, event: events.CommitAudio) -> None:
     """Send the rest of the caller's audio, and have Phonic answer."""
+    context.told_unasked = False
+    if not context.caller_turns and context.last_transcript_id is None:
+        # Phonic has not said that the caller speaks. It may not do so in push-to-talk.
+        begin_caller_turn(context)
     if context.reply is None:
         outgoing.tell_typed(context)
     if context.reply is None or (context.conversing and is_owed_later(context.reply)):
         context.reply = Reply(None, client.Mute())
         await_reply(context)
+    ends_turn = isinstance(context.reply.message, client.Mute)
     if context.conversing:
-        if isinstance(context.reply.message, client.Mute):
+        if ends_turn:
             context.reply.phase = "asked"
         outgoing.mute(context)
+    elif not ends_turn:
+        outgoing.mute_when_ready(context)
 
 
 def drop_kept_audio(context: Context, event: events.ClearAudio) -> None:
     """Drop the caller's audio that was kept."""
-    context.put(SetAudioGate("closed"), _gate(context))
+    context.put(SetAudioGate("closed"), outgoing.gate(context))
 
 
 def mute_answered(context: Context, event: events.CommitAudio) -> None:
     """Send silence from now on, and give LiveKit a moment to ask for the answer that has begun."""
     # Phonic ended the turn at a pause. Its mute would ask for a second answer.
     context.microphone = "muted"
-    context.put(_gate(context))
+    context.put(outgoing.gate(context))
     await_claim(context)
 
 
@@ -56,7 +68,19 @@ def claim_answer(context: Context, event: events.GenerateReply) -> None:
 
 def announce_answer(context: Context, event: Event) -> None:
     """Announce the answer, which LiveKit has not asked for."""
+    context.told_unasked = context.unclaimed is not None
     announce_unclaimed(context)
+
+
+def claim_given_answer(context: Context, event: events.GenerateReply) -> None:
+    """Open and close a generation as the reply that LiveKit asks for: it has the answer already."""
+    context.told_unasked = False
+    response_id = context.next_id("PS_")
+    context.put(
+        OpenGeneration(response_id, user_initiated=True),
+        ResolveReply(event.request_id, response_id),
+        CloseGeneration(response_id),
+    )
 
 
 def adopt_reply(context: Context, event: events.GenerateReply) -> None:
@@ -80,8 +104,3 @@ def warn_of_turn_detection(context: Context, event: events.CommitAudio) -> None:
             'turn_detection="manual", or push_to_talk=True, it waits for this call',
         )
     )
-
-
-def _gate(context: Context) -> SetAudioGate:
-    opened = outgoing.gate_when_open if context.conversing else outgoing.gate_until_resumed
-    return opened(context)

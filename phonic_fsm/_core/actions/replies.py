@@ -11,7 +11,16 @@ from ..effects import Log, RejectReply, StartTimer, StopTimer, SupersedeReply
 from ..events import Event
 from ..guards import answer_has_not_begun
 from ..prompt import literal
-from ..turns import ask, ask_if_possible, end_opening, end_reply, end_turn, show_no_answer
+from ..turns import (
+    ask,
+    ask_if_possible,
+    drop_reply,
+    end_opening,
+    end_reply,
+    end_turn,
+    ends_turn_later,
+    show_no_answer,
+)
 from ..wording import standstill
 
 
@@ -49,7 +58,7 @@ def ask_after_opening(context: Context, event: Event) -> None:
 def withdraw_reply(context: Context, event: events.CancelReply) -> None:
     """Forget the request. If it has not been sent, it will not be."""
     if context.reply is not None and context.reply.request_id == event.request_id:
-        context.reply = None
+        drop_reply(context)
         if not answer_has_not_begun(context, event):
             # Otherwise an answer to a tool's output needs the timer.
             context.put(StopTimer(timers.REPLY_OVERDUE))
@@ -125,6 +134,10 @@ def _request(
     message: client.GenerateReply | client.Say,
     phase: ReplyPhase = "waiting",
 ) -> None:
-    if context.reply is not None and context.reply.request_id is not None:
-        context.put(SupersedeReply(context.reply.request_id))
+    context.told_unasked = False
+    former = context.reply
+    if former is not None and former.request_id is not None:
+        context.put(SupersedeReply(former.request_id))
+    if former is not None and ends_turn_later(former):
+        outgoing.mute_when_ready(context)
     ask(context, Reply(request_id, message, phase))

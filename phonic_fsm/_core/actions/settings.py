@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import UNSET, structs
 
 from ..._wire import client, server
+from ..._wire.config import ConfigOptions
 from .. import events, outgoing, timers
 from ..context import Change, Context
 from ..effects import Log, StartTimer
@@ -21,8 +22,18 @@ def note_changes(context: Context, event: events.SettingsEvent | events.ClearAud
         context.changes.add(change)
         if change == "history":
             context.history.replace(event.items)  # type: ignore[union-attr, arg-type]
+        elif change == "config":
+            _take_config(context, event.config)  # type: ignore[union-attr]
         elif change != "caller_turn":
             setattr(context, change, getattr(event, change))
+
+
+def _take_config(context: Context, config: ConfigOptions) -> None:
+    was_push_to_talk = context.push_to_talk
+    context.config = config
+    if context.push_to_talk and not was_push_to_talk and not context.conversing:
+        context.microphone = "muted"
+        context.put(outgoing.gate(context))
 
 
 def note_tool_choice(context: Context, event: events.UpdateToolChoice) -> None:
@@ -58,6 +69,9 @@ def cut_off_turns(context: Context, event: Event) -> None:
     answer_is_due = answer_has_not_begun(context, event)
     end_turn(context, interrupted=True)
     take_back_unclaimed(context)
+    if context.caller_speaks:
+        # What Phonic hears after the reset is a turn of its own.
+        del context.caller_turns[-1:]
     end_caller_speech(context)
     context.leftover = "reset"
     outgoing.let_calls_go(context)
@@ -72,8 +86,16 @@ def cut_off_turns_for_reset(context: Context, event: Event) -> None:
 
 
 def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
-    """Forget the typed text of the agent that hands over."""
+    """Forget what belongs to the agent that hands over: typed text, and which tools it offers.
+
+    With push-to-talk, the caller's turn ends, as it does with a reset.
+    """
     context.typed.clear()
+    context.offered = None
+    if context.push_to_talk and context.microphone == "unmuted" and not context.conversing:
+        take_back_unclaimed(context)
+        context.microphone = "muted"
+        context.put(outgoing.gate(context))
 
 
 def note_external_id(context: Context, event: events.SetExternalId) -> None:
