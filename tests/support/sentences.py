@@ -94,6 +94,61 @@ def _texts(tree: ast.AST) -> Iterator[str]:
                 yield text
 
 
+SPEAKING_SCRIPTS = ("conversation.js", "summary.js", "table.js", "turns.js")
+"""The scripts of the page that put what is known of a call into words."""
+
+
+@cache
+def words_of_the_page() -> frozenset[tuple[str, str]]:
+    """The same of the page's own scripts: what they say of what the page holds."""
+    return frozenset(
+        (script, text)
+        for script in SPEAKING_SCRIPTS
+        for text in _strings((PACKAGE / "_report" / "web" / script).read_text(encoding="utf-8"))
+        if " " in text.strip() and re.search(r"[A-Za-z]{4}", text)
+    )
+
+
+def _strings(code: str) -> Iterator[str]:
+    """The strings in a script; ``{}`` stands for what a template puts in."""
+    at = 0
+    while at < len(code):
+        if code.startswith("//", at):
+            at = code.index("\n", at)
+        elif code[at] == '"':
+            end = code.index('"', at + 1)
+            yield code[at + 1 : end]
+            at = end + 1
+        elif code[at] == "`":
+            text, inner, at = _template(code, at + 1)
+            yield text
+            for part in inner:
+                yield from _strings(part)
+        else:
+            at += 1
+
+
+def _template(code: str, at: int) -> tuple[str, list[str], int]:
+    """A template's text, what it puts in, and where it ends."""
+    text, inner = "", []
+    while code[at] != "`":
+        if not code.startswith("${", at):
+            text += code[at]
+            at += 1
+            continue
+        begin, depth = at + 2, 1
+        at = begin
+        while depth:
+            if code[at] == "`":
+                *_, at = _template(code, at + 1)
+                continue
+            depth += {"{": 1, "}": -1}.get(code[at], 0)
+            at += 1
+        inner.append(code[begin : at - 1])
+        text += "{}"
+    return text, inner, at + 1
+
+
 def said_of(trace: Path) -> str:
     """All that is said of a call on its page, and what it waits for at the end of the trace."""
     page = make_report(trace).html

@@ -18,6 +18,8 @@ class Playback(Span, kw_only=True):
     """What LiveKit's output played without a stop, as it was observed."""
 
     interrupted: bool = False
+    finished: bool = False
+    """Whether it was played to its end, as far as the trace goes."""
 
 
 class ObservedLane:
@@ -37,6 +39,7 @@ class ObservedLane:
         elif kind == "playback_finished" and self.playback and self.playback[-1].end == math.inf:
             self.playback[-1].end = line.t
             self.playback[-1].interrupted = line.event["interrupted"]
+            self.playback[-1].finished = not line.event["interrupted"]
 
     def has_played(self, speech: AssistantSpeech) -> bool:
         """Whether LiveKit has played any of it, as far as that was observed."""

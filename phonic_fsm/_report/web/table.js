@@ -34,7 +34,8 @@ function aboutCallerAudio(part) {
   const rest = [["sent", part.sent_ms], ["filled with silence", part.filled_ms], ["dropped", part.dropped_ms],
     ["of that behind a slow connection", part.overflowed_ms],
     ["waiting", part.waiting_ms]].filter(([, ms]) => ms).map(([what, ms]) => `${what} ${ms} ms`);
-  return [`Caller's audio, ${span(part)}: ${loud}`, `${part.received_ms} ms a second came`, ...rest].join("; ");
+  const each = part.end - part.start > 1.5 ? " a second" : "";
+  return [`Caller's audio, ${span(part)}: ${loud}`, `${part.received_ms} ms${each} came`, ...rest].join("; ");
 }
 
 (() => {
@@ -48,7 +49,8 @@ function aboutCallerAudio(part) {
       ...lanes.caller_audio.map((one) => ["Caller's audio", one, aboutCallerAudio(one)]),
       ...lanes.assistant.map((one) => ["Assistant", one,
         `${one.words.map(([, word]) => word).join("")}${one.played ? "" : " (LiveKit did not play it)"}`]),
-      ...lanes.playback.map((one) => ["Played", one, one.interrupted ? "interrupted" : "to its end"]),
+      ...lanes.playback.map((one) => ["Played", one,
+        one.interrupted ? "interrupted" : one.finished ? "to its end" : "and no end of it is told"]),
       ...lanes.tools.map((one) => ["Tool", one, aboutTool(one)]),
       ...lanes.connection.map((one) => ["Connection", one, aboutLink(one)]),
       ...lanes.changes.map((one) => ["Change", { ...one, start: one.at, end: one.at }, aboutChange(one)]),
