@@ -149,7 +149,7 @@ class Summary:
         console.print(f"{self.traces:,} trace{plural}, {length}, {self.steps:,} steps{unread}")
         console.print(self._table())
         console.print(f"interruptions   {self.interruptions:,}")
-        console.print(f"audio dropped   {self.dropped_audio_ms / 1000:.1f} s")
+        console.print(f"audio lost      {self.dropped_audio_ms / 1000:.1f} s, in outages")
         ended = ", ".join(
             f"{by.replace('_', ' ')} {number:,}" for by, number in self.ended.most_common()
         )

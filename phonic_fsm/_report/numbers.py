@@ -52,7 +52,9 @@ def numbers(figures: Figures) -> list[Number]:
         Number(
             name="Audio lost",
             value=duration(figures.dropped_audio_ms / 1000),
-            note="of the caller's audio, in outages",
+            note="of the caller's audio, in outages"
+            if figures.dropped_audio_is_measured or not figures.dropped_audio_ms
+            else "at most, of the caller's audio, in outages",
             bad=figures.dropped_audio_ms > 0,
         ),
     ]

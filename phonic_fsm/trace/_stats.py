@@ -51,6 +51,8 @@ class Figures(Struct, kw_only=True):
     it is calculated for a stream without pauses: all but the newest 2 s of what is said while a
     conversation is resumed, and the newest 10 s until a fresh one is open. If none is open again,
     it is the whole outage."""
+    dropped_audio_is_measured: bool = False
+    """Whether the trace has ``caller_audio`` events."""
     seconds: float = 0.0
     """From the first step to the last."""
     steps: int = 0
@@ -121,6 +123,7 @@ class Gauge:
         figures, turns = self._figures, self._turns.turns()
         figures.turns = turns
         figures.response_latencies = [t.latency for t in turns if t.latency is not None]
+        figures.dropped_audio_is_measured = self._lost_audio.is_measured
         figures.dropped_audio_ms = sum(round(lost * 1000) for lost in self._lost_audio.seconds)
         return figures
 

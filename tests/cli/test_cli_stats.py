@@ -121,7 +121,7 @@ def test_calls_that_never_opened_and_audio_that_was_lost_are_told(tmp_path):
     write(tmp_path / "b.jsonl", [*opening(), (10.0, ConnectionClosed(1006))], close=14.0)
     text = run("stats", tmp_path).stdout
     assert cells(text)["never ready"] == ["1"]
-    assert cells(text)["audio dropped"] == ["4.0", "s"]
+    assert cells(text)["audio lost"] == ["4.0", "s,", "in", "outages"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")

@@ -1252,6 +1252,16 @@ ROWS: dict[str, tuple[Row, ...]] = {
             call(ASKED, TOOL, ran(3.5, 3.9), answer(5.0)),
         ),
         Row(
+            ("at most, of the caller's audio, in outages",),
+            call(ASKED, answer(3.2), resumed(5.0, 9.0)),
+            call(ASKED, answer(3.2), second(1.0), resumed(5.0, 9.0), second(8.0, dropped_ms=900)),
+        ),
+        Row(
+            ("\nof the caller's audio, in outages",),
+            call(ASKED, answer(3.2), second(1.0), resumed(5.0, 9.0), second(8.0, dropped_ms=900)),
+            call(ASKED, answer(3.2), resumed(5.0, 9.0)),
+        ),
+        Row(
             ("the median of {}, {}",),
             call(slow(0.2, 0.4), close=20.0),
             FINE,
@@ -1475,7 +1485,6 @@ IN_EVERY_CALL = {
         "from the first step until the conversation was open",
         "answers that were cut off",
         "without a connection, in mid-call",
-        "of the caller's audio, in outages",
     },
 }
 """What names a figure, whatever the figure is."""
