@@ -346,7 +346,7 @@ def test_nonsense_behind_a_difference_ends_the_page_there(tmp_path):
 
 def test_the_page_is_small_but_for_its_data():
     page = make_report(RECORDED[0]).html
-    assert len(page.encode()) < 170_000
+    assert len(page.encode()) < 175_000  # the table of the machine is in it
 
 
 # -- what is heard ------------------------------------------------------------------------------
