@@ -27,7 +27,7 @@ from phonic_fsm.simulator import PhonicSimulator
 
 from .failure import INTERRUPTED, CommandFailed
 from .interrupt import run_until_interrupted
-from .text import printable
+from .text import printable, shown_address
 
 HERE = "ws://127.0.0.1:7880"
 
@@ -93,9 +93,19 @@ def run_load(plan: Plan, target: Target, fail_on: Sequence[str], *, as_json: boo
 
 def _livekit(url: str | None) -> LiveKit:
     named = url or os.environ.get("LIVEKIT_URL") or HERE
-    if url is None and not is_on_this_machine(named):
+    if "@" in named:
+        # LiveKit's client cannot use them, and quotes the address when it says so.
         raise CommandFailed(
-            f"LIVEKIT_URL is not on this machine: name it with --url {printable(named)} to test it"
+            "LiveKit's address must hold no credentials: these go into LIVEKIT_API_KEY"
+        )
+    try:
+        is_here = is_on_this_machine(named)
+    except ValueError:
+        raise CommandFailed("LiveKit's address cannot be read: check LIVEKIT_URL") from None
+    if url is None and not is_here:
+        raise CommandFailed(
+            "LIVEKIT_URL is not on this machine: to test it, name it with --url "
+            f"{shown_address(named)}"
         )
     key, secret = (os.environ.get(f"LIVEKIT_API_{name}", "") for name in ("KEY", "SECRET"))
     if not key or not secret:
@@ -104,7 +114,7 @@ def _livekit(url: str | None) -> LiveKit:
 
 
 async def _must_answer(livekit: LiveKit) -> None:
-    where = printable(livekit.url)
+    where = shown_address(livekit.url)
     try:
         async with livekit.api() as server:
             await server.room.list_rooms(api.ListRoomsRequest(names=["none"]))

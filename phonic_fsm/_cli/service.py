@@ -109,9 +109,14 @@ class Service:
             self._http = httpx.Client(
                 timeout=PATIENCE, follow_redirects=False, trust_env=not endpoint.is_on_this_machine
             )
-        except (ValueError, ImportError):
+        except ImportError:
+            raise Unavailable(
+                'a SOCKS proxy needs a package here: pip install "httpx[socks]"'
+            ) from None
+        except (ValueError, httpx.InvalidURL):
             # Not quoted: a proxy's address may hold its password.
-            raise Unavailable("the environment names a proxy that cannot be used") from None
+            named = ", ".join(sorted(f"{kind}_proxy" for kind in getproxies()))
+            raise Unavailable(f"httpx cannot read a proxy's address: check {named}") from None
         self._phonic = Phonic(
             api_key=endpoint.api_key,
             environment=PhonicEnvironment(base=base, production=endpoint.base_url),
@@ -216,6 +221,8 @@ class Service:
             return f"the key may not read {conversation_id} (HTTP 403)"
         if status == httpx.codes.NOT_FOUND:
             return f"Phonic has no conversation {conversation_id} for this key (HTTP 404)"
+        if httpx.codes.is_redirect(status or 0):
+            return f"Phonic answers HTTP {status}: a redirect is not followed; set PHONIC_BASE_URL"
         told = self.hide(" ".join(_message(error.body).split()))
         return f"Phonic answers HTTP {status}" + (f": {told[:LONGEST_TOLD]}" if told else "")
 

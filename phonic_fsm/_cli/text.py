@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from phonic_fsm._runtime.printable import printable
 
-__all__ = ["brief", "printable", "value_of"]
+__all__ = ["brief", "printable", "shown_address", "value_of"]
+
+
+def shown_address(url: str) -> str:
+    """A server's address for a message: without user, password and query, which may be secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that cannot be read"
+    return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
 
 
 def brief(value: dict[str, Any], longest: int | None = 100) -> str:

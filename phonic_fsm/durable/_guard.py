@@ -202,7 +202,7 @@ def access(
     """What is given, or else stands in the environment.
 
     Raises:
-        ValueError: something is missing; the message says what.
+        ValueError: something is missing, or the address cannot be used; the message says what.
     """
     found = Access(
         url or os.environ.get("LIVEKIT_URL", ""),
@@ -213,6 +213,8 @@ def access(
     missing = [name for name, value in zip(variables, found, strict=True) if not value]
     if missing:
         raise ValueError(f"a guard asks LiveKit's server: set {', '.join(missing)}")
+    if "@" in found.url:
+        raise ValueError("LIVEKIT_URL must hold no credentials: these go into LIVEKIT_API_KEY")
     return found
 
 

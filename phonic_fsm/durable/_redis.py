@@ -224,7 +224,10 @@ class _Store:
                 # Whoever calls this tries again. A retry would take as long once more.
                 retry=Retry(NoBackoff(), 0),
             )
-        except (ValueError, TypeError):
+            # An option in the query that a connection does not have is noticed only here.
+            pool = self.client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)
+        except (ValueError, TypeError, RedisError):
             # Their texts may have the address, with its password.
             raise ValueError("the address of Redis cannot be read") from None
         scripts = (_BEGIN, _TAKE_OVER, _CHECK, _BEAT, _ASK, _APPEND, _RELEASE, _END)

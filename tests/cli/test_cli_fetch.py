@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import wave
 from functools import partial
 from pathlib import Path
@@ -189,7 +190,7 @@ async def test_a_refused_key_is_one_line_and_is_not_shown(trace):
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ("HTTP/1.1 301 Moved\r\nLocation: {elsewhere}/v1\r\n\r\n", "HTTP 301"),
+        ("HTTP/1.1 301 Moved\r\nLocation: {elsewhere}/v1\r\n\r\n", "HTTP 301: a redirect"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP 200"),
         ('HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{"conversation": [1]} ', "cannot be read"),
         (
@@ -254,15 +255,24 @@ async def test_what_the_record_must_not_hold_stays_out_of_it(trace):
 
 
 @pytest.mark.parametrize(
-    "proxy", ["http://agent:p4ssword@nowhere:1", "nothing://x:p4ssword@y", "x y"]
+    ("variable", "value", "says"),
+    [
+        ("https_proxy", "http://agent:p4ssword@nowhere.invalid:1", "Phonic cannot be reached: "),
+        ("https_proxy", "nothing://x:p4ssword@y", "check https_proxy"),
+        ("ALL_PROXY", "http://agent:p4ss/word@127.0.0.1:9", "check all_proxy"),
+        ("https_proxy", "socks5://agent:p4ssword@127.0.0.1:9", 'pip install "httpx[socks]"'),
+        ("NO_PROXY", "[::1]", "check no_proxy"),
+    ],
 )
-async def test_a_proxy_that_cannot_be_used_is_one_line(proxy, trace, monkeypatch):
+async def test_a_proxy_that_cannot_be_used_is_one_line(variable, value, says, trace, monkeypatch):
+    monkeypatch.setitem(sys.modules, "socksio", None)
     recorded(trace)
-    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.setenv(variable, value)
     result = await fetch(trace, "wss://255.255.255.255")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert "p4ssword" not in line
+    assert says in line
+    assert "p4ss" not in line
 
 
 async def test_each_conversation_of_the_call_is_fetched(make_model, trace, tmp_path):

@@ -54,6 +54,25 @@ def test_a_server_that_does_not_answer_is_named():
     assert KEY["LIVEKIT_API_SECRET"] not in result.stderr
 
 
+@pytest.mark.parametrize("how", ["LIVEKIT_URL", "--url"])
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("wss://me:s3cret@calls.example.com", "must hold no credentials"),
+        ("ws://me:s3cret@127.0.0.1:99999", "must hold no credentials"),
+        ("ws://127.0.0.1:9/?token=s3cret", "LiveKit at ws://127.0.0.1:9/: "),
+        ("ws://[::1/s3cret", "cannot be read"),
+    ],
+)
+def test_an_address_with_a_secret_is_not_shown(address, says, how):
+    if how == "--url":
+        result = run("load", "--url", address, **KEY)
+    else:
+        result = run("load", **KEY, LIVEKIT_URL=address)
+    assert_is_one_line_and_exit_2(result, says=says)
+    assert "s3cret" not in result.stderr
+
+
 def plan(**given):
     usual = {"rooms": 10, "ramp": 5.0, "turns": 3, "barge_in": 0.25, "hang_up": 0.2}
     return Plan(**{**usual, "patience": 1.0, "greets": True, **given})

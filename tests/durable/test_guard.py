@@ -27,6 +27,12 @@ def test_livekits_address_and_key_are_asked_for(tmp_path, monkeypatch, missing):
         guard(tmp_path)
 
 
+def test_an_address_of_livekits_with_credentials_is_refused_and_not_shown(tmp_path):
+    with pytest.raises(ValueError, match="must hold no credentials") as raised:
+        guard(tmp_path, url="wss://me:s3cret@host", api_key="key", api_secret="a secret")
+    assert "s3cret" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("place", "says"),
     [

@@ -269,7 +269,14 @@ def test_a_server_of_a_cluster_can_hold_journals(tmp_path):
 
 @pytest.mark.parametrize(
     "address",
-    ["redis://:secret@127.0.0.1:port/0", "redis://:sec/ret@127.0.0.1:6379", "redis://[::1"],
+    [
+        "redis://:secret@127.0.0.1:port/0",
+        "redis://:sec/ret@127.0.0.1:6379",
+        "redis://[::1",
+        "redis://127.0.0.1?secret=secret",
+        "redis://127.0.0.1?db=secret",
+        "rediss://127.0.0.1?ssl_cert_reqs=secret",
+    ],
 )
 def test_an_address_that_cannot_be_read_is_not_repeated(address):
     with pytest.raises(ValueError, match="the address of Redis cannot be read") as raised:
