@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -74,8 +73,6 @@ REDIRECTS = (300, 301, 302, 303, 307, 308)
 
 LONGEST_HOST = 100
 """Characters of the host that a redirect leads to."""
-
-_PORT = re.compile(r":\d*$")
 
 PROXY_WANTS_A_PASSWORD = 407
 
@@ -325,7 +322,7 @@ class Connection:
                 assert isinstance(socket, Socket)
                 return socket
         except InvalidStatus as error:
-            return _refusal(url, error.response)
+            return _refusal(url, error.response, self._secrets)
         except InvalidProxyStatus as error:
             return _refusal_by_proxy(proxy, error.response)
         except TimeoutError:
@@ -346,13 +343,16 @@ class _Opening(connect):
         return exc
 
 
-def _refusal(url: str, response: Response) -> ConnectFailed:
+def _refusal(url: str, response: Response, secrets: Secrets) -> ConnectFailed:
     status = response.status_code
     problem = f"Phonic refused the connection with HTTP {status}"
     advice = HOPELESS_STATUS.get(status)
     if status in REDIRECTS:
+        # Without secrets first: of one with a slash in it, the host would be a part.
+        location = _header(response, "Location")
+        target = _target(url, location and secrets.hide(location))
         advice = (
-            f"a redirect to {_target(url, response)}, which is not followed; if that is the right "
+            f"a redirect to {target}, which is not followed; if that is the right "
             "server, set base_url or PHONIC_BASE_URL"
         )
     return _failure(
@@ -371,17 +371,14 @@ def _refusal_by_proxy(proxy: Proxy | None, response: Response) -> ConnectFailed:
     return _failure(problem)
 
 
-def _target(url: str, response: Response) -> str:
+def _target(url: str, location: str | None) -> str:
     """The host that a redirect leads to. The rest of its address may hold secrets."""
-    location = _header(response, "Location")
     if location is None:
         return "no address"
     try:
-        parts = urlsplit(urljoin(url, location))
+        host = urlsplit(urljoin(url, location)).hostname
     except ValueError:
-        return "an address that cannot be read"
-    # Not ``hostname``: a secret that is written in small letters would not be found in it.
-    host = _PORT.sub("", parts.netloc.rpartition("@")[2])
+        host = None
     return f"host {cut(host, LONGEST_HOST)}" if host else "an address that cannot be read"
 
 

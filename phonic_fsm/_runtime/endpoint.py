@@ -45,7 +45,7 @@ class Endpoint:
             ValueError: one of them cannot work. The message shows nothing of the key.
         """
         object.__setattr__(self, "api_key", _checked_key(self.api_key))
-        object.__setattr__(self, "base_url", _checked_url(self.base_url))
+        object.__setattr__(self, "base_url", _checked_url(self.base_url, self.api_key))
         if self.base_url.startswith("ws:") and not self.is_on_this_machine:
             logger.warning(
                 "base_url %s is not encrypted, so key and conversation can be read; use wss",
@@ -114,7 +114,7 @@ def _kind_of(character: str) -> str:
     return "a control character" if character < "\x80" else "not in ASCII"
 
 
-def _checked_url(url: object) -> str:
+def _checked_url(url: object, key: str) -> str:
     if not isinstance(url, str):
         raise ValueError(f"base_url must be a string, got {type(url).__name__}")
     url = url.strip()
@@ -130,7 +130,7 @@ def _checked_url(url: object) -> str:
     if problem is not None:
         raise ValueError(
             f"base_url must be a websocket URL such as {PhonicEnvironment.DEFAULT.production}, "
-            f"got {url[:200]!r}: {problem}"
+            f"got {url.replace(key, '***')[:200]!r}: {problem}"
         )
     scheme, colon, rest = url.partition(":")
     return scheme.lower() + colon + rest

@@ -231,6 +231,12 @@ def test_an_address_with_a_secret_is_refused_and_not_shown(url, monkeypatch):
     assert "secret" not in str(caught.value)
 
 
+def test_a_key_in_the_place_of_the_address_is_refused_and_not_shown():
+    with pytest.raises(ValueError, match="base_url must be a websocket URL") as caught:
+        RealtimeModel(api_key=KEY, base_url=KEY)
+    assert KEY not in str(caught.value)
+
+
 def test_white_space_around_an_address_is_taken_off():
     model = RealtimeModel(api_key=KEY, base_url=" wss://api.phonic.ai\n")
     assert model._endpoint.base_url == "wss://api.phonic.ai"

@@ -113,18 +113,24 @@ async def test_a_close_for_what_was_said_in_another_way_does_not_end_the_call(
         await emitted.state("closed")
 
 
-@pytest.mark.parametrize("said", ["by the caller", "by the assistant"])
+@pytest.mark.parametrize("said", ["by the caller", "by the assistant", "by Phonic: it goes on"])
 async def test_an_error_after_which_something_was_said_is_not_why_the_call_ends(
     said, make_model, server
 ):
     async with conversation(make_model(), server) as (_, peer, emitted):
         await peer.send(phonic.Error(phonic.Problem("It broke.")))
         await emitted.next("error")
+        last = peer
         if said == "by the caller":
             await peer.send(phonic.InputText("Goodbye."))
+        elif said == "by Phonic: it goes on":
+            peer.cut()
+            await emitted.next("error")
+            last = await server.accept()
+            await last.send(phonic.ConversationReconnected())
         else:
             await peer.speak("Goodbye.")
-        await peer.close(1000)
+        await last.close(1000)
         event = await emitted.next("error")
         assert isinstance(event.error, ConversationEnded)
         assert "It broke." not in str(event.error)

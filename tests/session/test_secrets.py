@@ -516,7 +516,7 @@ async def test_only_a_redirect_that_may_pass_is_tried_again(status, attempts, ma
         ("Location: wss://[::1/", "an address that cannot be read"),
         ("Location: mailto:", "an address that cannot be read"),
         ("X-No: location", "no address"),
-        ("Location: https://[::1]:8443/", "host [::1], which"),
+        ("Location: https://[::1]:8443/", "host ::1, which"),
         ("Location: //elsewhere.test:1", "host elsewhere.test, which"),
         (f"Location: wss://{KEY.upper()}.test", "host ***.test, which"),
         (f"Location: wss://{'x' * 95}{KEY.upper()}", "host " + "x" * 95 + "***"),

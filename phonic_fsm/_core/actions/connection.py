@@ -124,6 +124,7 @@ def become_ready(context: Context, event: Event) -> None:
 def go_on(context: Context, event: Event) -> None:
     """Send the unacknowledged outputs again, then let messages and audio through."""
     context.refusals = 0
+    context.complaint = None  # An error before the loss has ended nothing.
     context.put(
         StopTimer(timers.ANSWER_OVERDUE),
         StopTimer(timers.GRACE_OVER),
