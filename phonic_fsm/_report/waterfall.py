@@ -101,7 +101,7 @@ def _of_tool(run: ToolRun, *, spoken: bool) -> Iterator[Part]:
 
 def _until_call(run: ToolRun, before: PartKind) -> str:
     if before == "spoken":
-        return f"of speech before {run.name} was called"
+        return f"until Phonic called {run.name}, after it had begun to speak"
     return f"until Phonic called {run.name}"
 
 

@@ -117,6 +117,17 @@ def storm(gap: float, heard: float, times: int, cut: Any = barge_in) -> list[Tol
     return told
 
 
+WRITTEN: list[Told] = [
+    (3.2, server.AssistantStartedSpeaking()),
+    (3.3, server.AudioChunk(b"", "Well, ")),
+    (3.5, server.AssistantFinishedSpeaking()),
+]
+DIALLED: list[Told] = [
+    (3.2, server.AssistantStartedSpeaking()),
+    (3.3, server.Dtmf("12")),
+    (3.5, server.AssistantFinishedSpeaking()),
+]
+
 LEVELS = second(3.0, levels=(-30,) * 6 + (-90,) * 4)
 """The caller stops four tenths of a second before Phonic notices it."""
 
@@ -836,6 +847,19 @@ ROWS: dict[str, tuple[Row, ...]] = {
             "asked_to_wait",
         ),
         Row(
+            (
+                "Phonic sent the text of an answer and no audio of it: {} of silence",
+                "only the text of an answer had come",
+            ),
+            call(ASKED, WRITTEN, caller(7.0, 8.0), answer(8.2)),
+            call(ASKED, WRITTEN, part(3.4, 0.5, "Well."), caller(7.0, 8.0), answer(8.2)),
+        ),
+        Row(
+            ("Phonic did not answer for {}: {} of silence",),
+            call(ASKED, caller(7.0, 8.0), answer(8.2)),
+            call(ASKED, DIALLED, caller(7.0, 8.0), answer(8.2)),
+        ),
+        Row(
             ("No welcome came: {} of silence", "the welcome had not come"),
             "no_welcome",
             call(caller(6.0, 7.0), answer(7.1), close=9.0),
@@ -1289,7 +1313,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
             FINE,
         ),
         Row(
-            ("of speech before {} was called",),
+            ("until Phonic called {}, after it had begun to speak",),
             call(ASKED, answer(3.1)[:2], TOOL, answer(5.0)),
             call(ASKED, TOOL, answer(5.0)),
         ),

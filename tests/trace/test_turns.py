@@ -108,7 +108,7 @@ def test_every_part_of_a_turn_is_told(tmp_path):
     assert [(part.kind, part.text) for part in turn.parts] == [
         ("phonic", "300 ms until the first audio"),
         ("output", "50 ms until LiveKit played it"),
-        ("spoken", "100 ms of speech before get_weather was called"),
+        ("spoken", "100 ms until Phonic called get_weather, after it had begun to speak"),
         ("wait", "1.9 s until LiveKit ran get_weather, after what was said before"),
         ("tool", "2.5 s get_weather"),
         ("phonic", "400 ms until the first audio (Phonic: llm 210 ms, tts 80 ms)"),

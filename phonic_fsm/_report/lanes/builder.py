@@ -64,8 +64,8 @@ class Lanes(Struct, kw_only=True):
     handoffs: list[Span] = field(default_factory=list)
     """When another agent took over."""
     excused: list[float] = field(default_factory=list)
-    """When no answer was due any more: the assistant chose not to respond, or the caller's turn
-    was withdrawn."""
+    """When no answer was due any more: the assistant chose not to respond, or dialled digits, or
+    the caller's turn was withdrawn."""
     withdrawn: list[Span] = field(default_factory=list)
     """The caller's turns that Phonic took back: there had been no speech in them."""
     redacted: bool = False

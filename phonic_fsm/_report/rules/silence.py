@@ -250,6 +250,13 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float) -> _Reason | N
                 "A sound was taken for the caller and cut the answer off",
                 "the assistant did not go on, although there had been no speech",
             )
+    silent = (one for one in lanes.assistant if one.words and one.end == one.start)
+    if any(gap.start <= one.start <= gap.end and one.unheard is None for one in silent):
+        return _Reason(
+            rest,
+            "Phonic sent the text of an answer and no audio of it",
+            "only the text of an answer had come",
+        )
     excused = any(gap.start <= at <= gap.end for at in lanes.excused)
     if isinstance(last, CallerSpeech) and not excused:
         return _Reason(rest, f"Phonic did not answer for {took}", "Phonic had not begun to answer")
