@@ -156,12 +156,17 @@ def _problems(name: str, value: Any, option: Option) -> Iterator[str]:
     if name == "external_id" and not value.strip():
         yield "must not be empty"
     if name == "configuration_endpoint":
+        url = value["url"]
         try:
-            address = urlsplit(value["url"])
-        except ValueError:  # the host looks like an IPv6 address and is none
-            address = urlsplit("")
-        if address.scheme != "https" or not address.hostname:
+            address = urlsplit(url)
+            is_whole = url.isprintable() and " " not in url and address.port != 0
+        except ValueError:  # the port is none, or the host looks like an IPv6 address and is none
+            address, is_whole = urlsplit(""), False
+        if address.scheme != "https" or not address.hostname or not is_whole:
             yield "must have an HTTPS url"
+        headers = value.get("headers") or {}
+        if not "".join([*headers, *headers.values()]).isprintable():
+            yield "must have headers without line breaks and control characters"
         if address.username or address.password:
             yield "must have a url without credentials: these go into headers"
     if name == "outbound_number_pool":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import weakref
@@ -242,7 +243,7 @@ class RealtimeModel(llm.RealtimeModel):
         if outage is not None and not isinstance(outage, Outage):
             raise ValueError(f"outage must be an Outage, got {outage!r}")
         self._outage = outage
-        self._conn_options = conn_options
+        self._conn_options = _checked_connecting(conn_options)
         self._sessions: weakref.WeakSet[RealtimeSession] = weakref.WeakSet()
 
     @property
@@ -495,6 +496,20 @@ def _capabilities(options: dict[str, Any]) -> llm.RealtimeCapabilities:
         per_response_tool_choice=False,
         supports_say=True,
     )
+
+
+def _checked_connecting(conn_options: object) -> APIConnectOptions:
+    if not isinstance(conn_options, APIConnectOptions):
+        raise ValueError(f"conn_options must be APIConnectOptions, got {conn_options!r}")
+    if type(conn_options.max_retry) is not int:
+        raise ValueError(
+            f"conn_options.max_retry must be an integer, got {conn_options.max_retry!r}"
+        )
+    for name in ("retry_interval", "timeout"):
+        seconds = getattr(conn_options, name)
+        if not math.isfinite(seconds):
+            raise ValueError(f"conn_options.{name} must be finite (s), got {seconds!r}")
+    return conn_options
 
 
 def _job_and_room() -> tuple[str, str]:

@@ -416,12 +416,13 @@ class RealtimeSession(
         """
         changes = checked(options)
         make_changes = self._prepare_changes(changes)
+        offered = offered_by(tool_choice) if is_given(tool_choice) else None
         warn_of_the_undocumented(changes)
         make_changes()
         if is_given(tool_choice):
             if tool_choice == "required":
                 self._warn_unsupported('update_options(tool_choice="required")')
-            self._runtime.dispatch(events.UpdateToolChoice(offered_by(tool_choice)))
+            self._runtime.dispatch(events.UpdateToolChoice(offered))
 
     def _prepare_changes(self, changes: dict[str, Any]) -> Callable[[], None]:
         """Check changes against this session's other options; return a function that makes them."""

@@ -123,10 +123,25 @@ def to_phonic_tool_definitions(
 
 
 def offered_by(choice: llm.ToolChoice | None) -> tuple[str, ...] | None:
-    """The names of the tools that LiveKit's choice leaves to Phonic; ``None`` for all of them."""
+    """The names of the tools that LiveKit's choice leaves to Phonic; ``None`` for all of them.
+
+    Raises:
+        ValueError: there is no such choice.
+    """
     if choice == "none":
         return ()
-    return (choice["function"]["name"],) if isinstance(choice, dict) else None
+    if choice in (None, "auto", "required"):
+        return None
+    try:
+        name = choice["function"]["name"]  # type: ignore[index]
+    except (TypeError, KeyError):
+        name = None
+    if not isinstance(name, str):
+        raise ValueError(
+            "tool_choice must be 'auto', 'required', 'none' or a function with its name, "
+            f"got {choice!r}"
+        )
+    return (name,)
 
 
 def arguments_for(context: llm.ToolContext | None, name: str, arguments: str) -> str:

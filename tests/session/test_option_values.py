@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import Any
 
 import pytest
+from livekit.agents import APIConnectOptions
 from support.scripted import KEY, conversation, settle, started
 
 from phonic_fsm import RealtimeModel
@@ -32,6 +34,9 @@ RETENTION = {
 }
 
 ZERO_RETENTION = {"zero_data_retention": True}
+
+
+WRONG: Any = 1.5
 
 
 def refused(**options):
@@ -122,6 +127,20 @@ def test_a_number_that_is_not_finite_is_refused(option, value):
         ),
         ({"voice": "\udc80"}, "voice has half of a surrogate pair as character 1"),
         ({"configuration_endpoint": {"url": "https://[::1"}}, "must have an HTTPS url"),
+        ({"configuration_endpoint": {"url": "https://a:99999"}}, "must have an HTTPS url"),
+        ({"configuration_endpoint": {"url": "https://a\n.b"}}, "must have an HTTPS url"),
+        (
+            {"configuration_endpoint": {"url": "https://a", "headers": {"X": "from a file\n"}}},
+            "must have headers without line breaks",
+        ),
+        (
+            {"configuration_endpoint": {"url": "https://a", "headers": {"X\r\nY": "1"}}},
+            "must have headers without line breaks",
+        ),
+        ({"conn_options": 5}, "must be APIConnectOptions, got 5"),
+        ({"conn_options": APIConnectOptions(max_retry=WRONG)}, "max_retry must be an integer"),
+        ({"conn_options": APIConnectOptions(retry_interval=math.inf)}, "retry_interval must be f"),
+        ({"conn_options": APIConnectOptions(timeout=math.nan)}, "timeout must be finite (s)"),
         (
             {"configs_for_tools": [{"name": "choose_not_to_respond", "respond_after_sec": -1e999}]},
             "configs_for_tools[0].respond_after_sec must be finite",

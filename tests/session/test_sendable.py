@@ -153,12 +153,16 @@ async def test_what_was_said_is_sent_with_a_mark_in_its_place(model, server):
 
 async def test_an_option_that_cannot_be_sent_changes_neither_model_nor_session(make_model, server):
     model = make_model(voice="ann")
+    choices: list[Any] = [{"type": "function"}, {"function": {"name": 7}}, "sometimes", 7]
     unsendable: list[Any] = [{"a": math.inf}, {"a": HALF}, {1: 2}, {"a": [object()]}]
     async with conversation(model, server) as (session, peer, emitted):
         for target in (model, session):
             for params in unsendable:
                 with pytest.raises(ValueError, match="additional_params"):
                     target.update_options(voice="ben", additional_params=params)
+        for choice in choices:
+            with pytest.raises(ValueError, match="tool_choice must be 'auto', 'required', 'none'"):
+                session.update_options(voice="ben", tool_choice=choice)
         with pytest.raises(ValueError, match="external_id has half of a surrogate pair"):
             session.set_external_id(HALF)
         assert model._options == session._options == {"voice": "ann"}
