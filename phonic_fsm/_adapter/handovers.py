@@ -106,11 +106,13 @@ class Handovers:
         if self._is_durable:
             self._leave(f"the agent has lost the room ({reason})")
 
-    async def before_close(self, state: State) -> None:
-        """Leave the call if LiveKit closes the session because it has ended the job, not the
-        call."""
+    async def before_close(self, state: State, *, job_may_be_ended: bool) -> None:
+        """Leave the call if LiveKit closes the session because it has ended the job, not the call.
+
+        ``job_may_be_ended`` says whether it may have done so a while ago.
+        """
         goes_on = state not in (State.last_words, State.closed)
-        if self._is_durable and goes_on and await room_is_going():
+        if self._is_durable and goes_on and (job_may_be_ended or await room_is_going()):
             self._leave("the agent's connection to the room was made anew, which ended its job")
 
     def _tell_move(self, outcome: MoveOutcome) -> None:

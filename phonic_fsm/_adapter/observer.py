@@ -11,6 +11,7 @@ So an observer still follows it, and the trace is open for a while, after the se
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,11 @@ LOST = frozenset(
 """The reasons for which an agent is out of its room though nobody has meant to end the call."""
 
 
+ENDED_WITHIN = 20.0
+"""For so many seconds after its room connection was made anew, LiveKit may end a job for it: the
+entrypoint has 15 s to return before the session is closed."""
+
+
 class Observer:
     """Follows the ``AgentSession`` that uses one realtime session."""
 
@@ -76,6 +82,8 @@ class Observer:
         self._observed: AgentSession[Any] | None = None
         self._output: AudioOutput | None = None
         self._job: JobContext | None = None
+        self._connected_anew: float | None = None
+        """When the job's room connection was last made anew (s, by the monotonic clock)."""
         self._room_left: str | None = None
         self._caller_left: str | None = None
         self._session_is_closed = self._agent_session_is_closed = False
@@ -95,6 +103,17 @@ class Observer:
         """The ``AgentSession`` that uses the session, if it is known."""
         self.find()
         return self._observed
+
+    @property
+    def job_may_be_ended(self) -> bool:
+        """Whether LiveKit may have ended the job because its room connection was made anew, though
+        the caller is still there. It tells nobody before the session is closed."""
+        return (
+            self._job is not None
+            and self._connected_anew is not None
+            and time.monotonic() - self._connected_anew < ENDED_WITHIN
+            and any(map(_is_caller, self._job.room.remote_participants.values()))
+        )
 
     def follow(self, session: AgentSession[Any]) -> None:
         """Follow this one from now on."""
@@ -132,6 +151,7 @@ class Observer:
             self._observed.off("close", self._on_close)
             self._observed = None
         if self._job is not None:
+            self._job.room.off("reconnecting", self._on_reconnecting)
             self._job.room.off("disconnected", self._on_room_left)
             self._job.room.off("participant_disconnected", self._on_participant_left)
             self._job = None
@@ -147,6 +167,7 @@ class Observer:
         if job is None:
             return
         self._job = job
+        job.room.on("reconnecting", self._on_reconnecting)
         job.room.on("disconnected", self._on_room_left)
         job.room.on("participant_disconnected", self._on_participant_left)
 
@@ -199,6 +220,9 @@ class Observer:
         if self._job is None or event.reason is not CloseReason.USER_INITIATED:
             self._end()
 
+    def _on_reconnecting(self) -> None:
+        self._connected_anew = time.monotonic()
+
     def _on_room_left(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._room_left = rtc.DisconnectReason.Name(reason)
         if reason in LOST:
@@ -206,5 +230,9 @@ class Observer:
 
     def _on_participant_left(self, participant: rtc.RemoteParticipant) -> None:
         reason = participant.disconnect_reason
-        if reason is not None and participant.kind != rtc.ParticipantKind.PARTICIPANT_KIND_AGENT:
+        if reason is not None and _is_caller(participant):
             self._caller_left = rtc.DisconnectReason.Name(reason)
+
+
+def _is_caller(participant: rtc.RemoteParticipant) -> bool:
+    return participant.kind != rtc.ParticipantKind.PARTICIPANT_KIND_AGENT

@@ -589,7 +589,9 @@ class RealtimeSession(
 
         You can call this more than once.
         """
-        await self._handovers.before_close(self.state)
+        await self._handovers.before_close(
+            self.state, job_may_be_ended=self._observer.job_may_be_ended
+        )
         self._runtime.dispatch(events.Close())
         self._handovers.take_overheard()
         # The tasks themselves are not awaited: a caller who stops waiting must not cancel them.

@@ -6,8 +6,8 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from livekit import api
 from livekit.agents.testing import fake_job_context
+from support.job import TOKEN
 from support.processes import LONGEST
 
 from phonic_fsm import CallTakenOver
@@ -34,11 +34,7 @@ def job(told):
     """A job like that of the owners."""
     with fake_job_context() as context, context._tempdir:
         context.job.agent_name = "lost"
-        context._info.token = (
-            api.AccessToken("key", "a secret of 32 bytes, or of more.")
-            .with_identity("second")
-            .to_jwt()
-        )
+        context._info.token = TOKEN
         context._on_shutdown = told.append
         yield context
 

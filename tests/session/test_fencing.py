@@ -12,10 +12,11 @@ import anyio
 import pytest
 from livekit import rtc
 from livekit.agents import APIConnectOptions, llm
+from support.job import job, until
 from support.redis_server import RedisServer
 from support.scripted import Impatient, conversation
 
-from phonic_fsm import CallTakenOver
+from phonic_fsm import CallTakenOver, State
 from phonic_fsm._runtime import fence
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
@@ -255,3 +256,26 @@ async def test_what_is_thrown_out_again_and_again_is_resumed_as_long_as_it_is_ou
             await emitted.next("generation_created")
             resumed.cut()
         await server.accept()
+
+
+@pytest.mark.parametrize(
+    ("caller_is_there", "close_code", "held"), [(True, 1006, "dead"), (False, 1000, "ended")]
+)
+async def test_a_job_that_may_be_ended_as_its_room_connection_was_made_anew_leaves_the_call(
+    make_model, server, tmp_path, *, caller_is_there, close_code, held
+):
+    """LiveKit ends such a job, and closes its session only when the entrypoint has returned."""
+    place = str(tmp_path / "journals")
+    async with job(make_model(journal=place), server) as (session, peer):
+        room = session.room_io.room
+        phone = session.current_agent.realtime_llm_session
+        await until(lambda: phone.state is State.ready)
+        room.emit("reconnecting")
+        if caller_is_there:
+            kind = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+            room._remote_participants["caller"] = SimpleNamespace(kind=kind)
+        await session.aclose()
+        while await peer.receive() is not None:
+            pass
+        assert peer.close_code == close_code
+    await until(lambda: [one.held for one in journals(place).statuses(ended=True)] == [held])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 
 import anyio
-from livekit import rtc
+from livekit import api, rtc
 from livekit.agents import AgentSession
 from livekit.agents.testing import fake_job_context
 from support.receptionist import Receptionist
 from support.scripted import PATIENCE
+
+TOKEN = api.AccessToken("key", "a secret that is long enough for it").with_identity("me").to_jwt()
 
 
 @asynccontextmanager
@@ -17,6 +19,7 @@ async def job(model, server, output=None):
     """A job whose caller has not subscribed yet."""
     room = rtc.Room()
     with fake_job_context(room=room) as context, context._tempdir:
+        context._info.token = TOKEN
         session = AgentSession(llm=model)
         session.output.audio = output
         await session.start(Receptionist(), room=room)
