@@ -20,7 +20,7 @@ from ..durable._ownership import Ownership
 from .job import room_is_going
 from .meters import SessionMeters
 from .moving import MoveOutcome, Mover
-from .recovery import Succession
+from .recovery import Remnant, Succession
 
 
 class Handovers:
@@ -29,7 +29,7 @@ class Handovers:
     def __init__(
         self,
         lease: Lease | None,
-        succession: Succession | None,
+        succession: Succession | Remnant | None,
         *,
         rests: Callable[[], bool],
         start: Callable[[Task], None],
@@ -41,8 +41,9 @@ class Handovers:
         self._dispatch_unattended = dispatch_unattended
         self._meters = meters
         self._is_durable = lease is not None
-        self._succession = succession
-        self._overheard = succession.overheard if succession is not None else None
+        self._remnant = succession if isinstance(succession, Remnant) else None
+        self._succession = succession if isinstance(succession, Succession) else None
+        self._overheard = self._succession.overheard if self._succession is not None else None
         """What the caller says, until LiveKit brings it."""
         self._mover = (
             Mover(
@@ -65,6 +66,8 @@ class Handovers:
 
     def first_event(self, repeatable_tools: tuple[str, ...]) -> events.Open | events.TakeOver:
         """What the session begins with."""
+        if self._remnant is not None:
+            return self._remnant.event()
         if self._succession is None:
             return events.Open()
         return self._succession.event(repeatable_tools)

@@ -40,7 +40,7 @@ from .options import PhonicOptions
 from .outage import Outage
 from .past import Past
 from .recorders import together
-from .recovery import Succession, find_and_take_over, new_ownership, rememberable
+from .recovery import Remnant, Succession, find_and_take_over, new_ownership, rememberable
 from .session import RealtimeSession
 
 if sys.version_info >= (3, 11):
@@ -238,7 +238,7 @@ class RealtimeModel(llm.RealtimeModel):
         place = journal if is_given(journal) else os.environ.get("PHONIC_FSM_JOURNAL") or None
         self._journals = None if place is None else journals(place, lifetime=journal_lifetime)
         self._repeatable_tools = _names("repeatable_tools", repeatable_tools)
-        self._succession: Succession | None = None
+        self._succession: Succession | Remnant | None = None
         """What the next session goes on from."""
         if outage is not None and not isinstance(outage, Outage):
             raise ValueError(f"outage must be an Outage, got {outage!r}")
@@ -265,7 +265,8 @@ class RealtimeModel(llm.RealtimeModel):
         """
         options = self._options | ({"push_to_talk": True} if turn_detection_disabled else {})
         config, tool_configs = to_config(options, self._audio_format)
-        succession, self._succession = self._succession, None
+        goes_on_from, self._succession = self._succession, None
+        succession = goes_on_from if isinstance(goes_on_from, Succession) else None
         settings = Settings(
             id_seed=shortuuid(),
             config=config,
@@ -309,7 +310,7 @@ class RealtimeModel(llm.RealtimeModel):
             connect_timeout=self._conn_options.timeout,
             recorder=together(recorders),
             lease=lease,
-            succession=succession,
+            succession=goes_on_from,
             repeatable_tools=self._repeatable_tools,
             outage=self._outage,
         )
@@ -336,6 +337,8 @@ class RealtimeModel(llm.RealtimeModel):
         if found is None:
             return None
         self._succession, metadata = found
+        if isinstance(self._succession, Remnant):
+            return self._succession.past(metadata)
         return self._succession.past(self._repeatable_tools, metadata)
 
     def move(self) -> None:

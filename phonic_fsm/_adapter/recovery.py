@@ -26,6 +26,7 @@ from .._core.events import TakeOver
 from .._core.history import Message
 from .._core.machine import SessionMachine
 from .._core.states import State
+from .._core.timers import GRACE
 from .._runtime.fence import BEAT
 from ..durable._dispatch import errand_in
 from ..durable._fold import Folded, Unreadable, fold
@@ -137,6 +138,35 @@ class Succession:
         )
 
 
+@dataclass(frozen=True)
+class Remnant:
+    """What a session goes on from if the journal cannot be read: Phonic's conversation."""
+
+    conversation_id: str
+    died: float
+    """When the process before was last alive (s since 1970)."""
+
+    @property
+    def lost_for(self) -> float:
+        """Seconds since then."""
+        return round(max(time.time() - self.died, 0.0), 3)
+
+    def event(self) -> TakeOver:
+        """The first event of the session that goes on."""
+        return TakeOver(lost_for=self.lost_for, conversation_id=self.conversation_id)
+
+    def past(self, metadata: str) -> Past:
+        """What the agent is told."""
+        return Past(
+            chat_ctx=llm.ChatContext.empty(),
+            state=None,
+            interrupted=None,
+            conversation_id=self.conversation_id,
+            gap=self.lost_for,
+            metadata=metadata,
+        )
+
+
 _sessions = itertools.count(1)
 """Numbers the realtime sessions of this process: a job may have several."""
 
@@ -221,7 +251,7 @@ def _take_over(store: Journals, name: str, holder: Holder) -> tuple[Journal, Fol
 
 async def find_and_take_over(
     store: Journals, context: JobContext | str
-) -> tuple[Succession, str] | None:
+) -> tuple[Succession | Remnant, str] | None:
     """The call that this job is to go on with, and the metadata of its first job.
 
     ``None`` if there is none, or it cannot be gone on with; the log says why. Outside of a job,
@@ -231,6 +261,7 @@ async def find_and_take_over(
         CallTakenOver: the call is not this job's to go on with. The job is shut down.
     """
     room = "" if isinstance(context, str) else context.job.room.name
+    succession: Succession | Remnant
     try:
         status = await _find(store, context)
         if status is None:
@@ -240,7 +271,7 @@ async def find_and_take_over(
         if not isinstance(context, str) and _moves(context) and status.held == "held":
             succession = await _wait_for(store, status, holder, context)
         else:
-            succession = await take_over(store, status.name, holder)
+            succession = await _take_over_what_can_be_read(store, status, holder)
     except (Taken, Ended) as error:
         # A second agent must not begin to talk to the caller.
         if not isinstance(context, str):
@@ -250,9 +281,33 @@ async def find_and_take_over(
     except JournalError as error:
         logger.warning("the call in room %s begins anew: %s", room, error)
         return None
-    if not isinstance(context, str) and not succession.moved:
+    moved = isinstance(succession, Succession) and succession.moved
+    if not isinstance(context, str) and not moved:
         await _remove(context, room, status.holder.identity)
     return succession, metadata
+
+
+async def _take_over_what_can_be_read(
+    store: Journals, status: Status, holder: Holder
+) -> Succession | Remnant:
+    """Take a journal over, and read it; if that fails, go on with its conversation.
+
+    Raises:
+        JournalError: as for ``take_over``, or Phonic keeps no conversation that it names.
+    """
+    died = time.time() - status.beat_age
+    try:
+        return await take_over(store, status.name, holder)
+    except Unreadable as error:
+        if error.conversation_id is None or time.time() - died >= GRACE:
+            raise
+        logger.warning(
+            "the journal %s cannot be read, so the call goes on by its conversation alone, and in "
+            "a journal of its own: %s",
+            status.name,
+            error,
+        )
+        return Remnant(error.conversation_id, died)
 
 
 async def _wait_for(

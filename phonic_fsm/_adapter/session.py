@@ -60,7 +60,7 @@ from .payloads import (
     StateChanged,
     ToolCallSettled,
 )
-from .recovery import Succession, rememberable
+from .recovery import Remnant, Succession, rememberable
 from .replies import Replies, Reply
 from .sendable import sendable
 from .telemetry import begin_spans
@@ -120,7 +120,7 @@ class RealtimeSession(
         connect_timeout: float,
         recorder: Recorder | None,
         lease: Lease | None = None,
-        succession: Succession | None = None,
+        succession: Succession | Remnant | None = None,
         repeatable_tools: tuple[str, ...] = (),
         outage: Outage | None = None,
     ) -> None:

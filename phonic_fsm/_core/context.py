@@ -194,9 +194,14 @@ PromptUpdates = Literal["usable", "sent", "refused"]
     Phonic has complained of it: instructions go out as a system message.
 """
 
-Arrival = Literal["over", "awaited"]
+Arrival = Literal["over", "awaited", "trusted"]
 """Whether LiveKit's agent is still to come, in a process that has taken the session over. It brings
-the history along; that is no handoff."""
+the history along; that is no handoff.
+
+``trusted``
+    It is still to come, and nothing is known of the session. So its instructions and tools are
+    taken for those that Phonic has.
+"""
 
 Change = Literal["instructions", "tools", "config", "history", "caller_turn", "past"]
 """What was changed. The past is what Phonic remembers: messages were changed or taken out. Only a

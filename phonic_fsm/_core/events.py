@@ -96,6 +96,9 @@ class TakeOver(_Event, frozen=True, tag="take_over", kw_only=True, omit_defaults
     """The names of the tools that may be run again, if it is not known whether they were."""
     unheard: tuple[Unheard, ...] = ()
     """The answers that were not played to their ends, in order."""
+    conversation_id: Id[str | None] = None
+    """Phonic's id of the conversation, if nothing else is known of the session: what the process
+    before has written cannot be read, so this one has no memory of it."""
 
 
 class LeaseLost(_Event, frozen=True, tag="lease_lost", omit_defaults=True):

@@ -146,6 +146,11 @@ def phonic_still_keeps_it(context: Context, event: TakeOver) -> bool:
     return context.conversation_id is not None and event.lost_for < timers.GRACE
 
 
+def only_the_conversation_is_known(context: Context, event: TakeOver) -> bool:
+    """Nothing can be read of the session but the conversation's id, and Phonic still keeps it."""
+    return event.conversation_id is not None and event.lost_for < timers.GRACE
+
+
 def a_conversation_was_under_way(context: Context, event: TakeOver) -> bool:
     """A fresh conversation was about to go on with what a lost one was about."""
     return context.continuing
@@ -184,7 +189,7 @@ def another_agent_takes_over(context: Context, event: SettingsEvent) -> bool:
 
 def agent_is_awaited(context: Context, event: SettingsEvent) -> bool:
     """After a takeover, this is the agent's first call. It brings the history along."""
-    return context.arrival == "awaited" and another_agent_takes_over(context, event)
+    return context.arrival != "over" and another_agent_takes_over(context, event)
 
 
 def names_the_prompt_update(context: Context, event: server.Error | server.Warning) -> bool:

@@ -67,6 +67,12 @@ SPOKE_INTO_GAP = (
 )
 """What Phonic is told if the process died while the caller was speaking."""
 
+SOMEBODY_WAS_CUT_OFF = (
+    "The line was interrupted for a moment. If you were speaking, go on. If the user was, ask the "
+    "user to say it again."
+)
+"""What Phonic is told if the process died, and nobody knows what was going on."""
+
 TEMPLATE = "{{"
 """Begins a template variable."""
 

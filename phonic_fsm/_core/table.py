@@ -329,6 +329,13 @@ def _process() -> Iterator[_On]:
         .move(begun, connecting, takeover.take_stock, connection.start_afresh)
         .move(
             not_begun,
+            reconnecting,
+            takeover.adopt,
+            takeover.resume,
+            when=when.only_the_conversation_is_known,
+        )
+        .move(
+            not_begun,
             connecting,
             takeover.take_stock,
             takeover.begin_again,

@@ -6,6 +6,7 @@ It begins at the last checkpoint, so it takes about as long for a long call as f
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -19,10 +20,30 @@ from ._store import JournalError
 _CHECKPOINT = b'"event":{"type":"checkpoint"'
 
 
+_CREATED = b'"conversation_created"'
+
+
 class Unreadable(JournalError):
-    """A journal's lines are no call: it is damaged, or another version has written it."""
+    """A journal's lines are no call: it is damaged, or another version has written it.
+
+    ``conversation_id`` is that of the newest conversation that a line names all the same.
+    """
 
     __module__ = "phonic_fsm.durable"
+
+    def __init__(self, problem: str, conversation_id: str | None = None) -> None:
+        super().__init__(problem)
+        self.conversation_id = conversation_id
+
+
+class _Name(Struct):
+    conversation_id: str
+
+
+class _Naming(Struct):
+    """As much as is read of a line that names a conversation."""
+
+    event: _Name
 
 
 class Folded(Struct):
@@ -72,7 +93,18 @@ def fold(lines: Iterable[bytes]) -> Folded:
     except Exception as error:
         # Whatever the machine raises comes from the lines: it is pure.
         what = " ".join(str(error).split())
-        raise Unreadable(f"line {number}: {type(error).__name__}: {what}") from error
+        raise Unreadable(
+            f"line {number}: {type(error).__name__}: {what}", _conversation_in(whole)
+        ) from error
+
+
+def _conversation_in(lines: list[bytes]) -> str | None:
+    """The id of the newest conversation that a line names, whatever the other lines are."""
+    for text in reversed(lines):
+        if _CREATED in text:
+            with suppress(msgspec.DecodeError):
+                return msgspec.json.decode(text, type=_Naming).event.conversation_id
+    return None
 
 
 def _start(lines: list[bytes]) -> int:

@@ -16,10 +16,11 @@ from phonic_fsm._core import effects, events, memory, timers
 from phonic_fsm._core.context import Context, Settings
 from phonic_fsm._core.history import FunctionCall, FunctionCallOutput, Message
 from phonic_fsm._core.machine import SessionMachine, Step
-from phonic_fsm._core.prompt import OUTCOME_UNKNOWN, SPOKE_INTO_GAP
+from phonic_fsm._core.prompt import OUTCOME_UNKNOWN, SOMEBODY_WAS_CUT_OFF, SPOKE_INTO_GAP
 from phonic_fsm._core.states import CONVERSING, State
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
+from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import TraceReader
 from phonic_fsm.trace._format import event_from, recorded_effects
 
@@ -340,6 +341,38 @@ def test_last_words_that_were_cut_off_end_the_call():
     assert [e.kind for e in last.effects if isinstance(e, effects.EmitError)] == [
         "conversation_ended"
     ]
+
+
+def test_of_a_session_that_cannot_be_read_the_conversation_goes_on():
+    """Phonic has the settings, and its memory must not be cleared by telling them again."""
+    machine = SessionMachine(Settings(id_seed="seed"))
+    step = machine.step(events.TakeOver(lost_for=1.0, conversation_id="conv_1"))
+    assert machine.state is State.reconnecting
+    assert effects.Connect(resume="conv_1") in step.effects
+    agent = events.UpdateSession(instructions="Be kind.", tools=(), items=())
+    steps = [machine.step(event) for event in (agent, events.ConnectionOpened())]
+    steps.append(machine.step(phonic.ConversationReconnected()))
+    steps.append(machine.step(events.ChangesDue()))
+    messages = [e.message for s in steps for e in s.effects if isinstance(e, effects.Send)]
+    assert messages == [client.AddSystemMessage(SOMEBODY_WAS_CUT_OFF), client.GenerateReply()]
+    machine.step(events.UpdateInstructions("Be brief."))
+    [told] = sent([machine.step(events.ChangesDue())], client.UpdateSystemPrompt)
+    assert "Be brief." in told.system_prompt, "a later change is told"
+
+
+def test_of_a_session_that_cannot_be_read_a_fresh_conversation_has_the_agents_settings():
+    machine = SessionMachine(Settings(id_seed="seed", config=ConfigOptions(welcome_message="Hi!")))
+    machine.step(events.TakeOver(lost_for=1.0, conversation_id="conv_1"))
+    machine.step(events.ConnectionOpened())
+    machine.step(events.ConnectionClosed(4800))
+    machine.step(events.ConnectionOpened())
+    assert machine.state is State.awaiting_inputs
+    agent = events.UpdateSession(instructions="Be kind.", tools=(), items=())
+    [config] = sent([machine.step(agent)], client.Config)
+    assert config.system_prompt == "Be kind."
+    assert not config.welcome_message
+    ready = [machine.step(phonic.ReadyToStartConversation())]
+    assert len(sent(ready, client.GenerateReply)) == 1
 
 
 def test_whoever_loses_the_lease_sends_no_close_frame():

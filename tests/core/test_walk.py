@@ -157,6 +157,7 @@ TAKEOVERS: tuple[Event, ...] = (
     events.TakeOver(lost_for=timers.GRACE),
     events.TakeOver(cause="move", lost_for=0.2),
     events.TakeOver(lost_for=1.0, repeatable=("weather",)),
+    events.TakeOver(lost_for=1.0, conversation_id="conv_1"),
 )
 CHECKPOINT = events.Checkpoint(times={}, playing=(), state=None)
 
@@ -493,7 +494,8 @@ OF_A_CONVERSATION = (
 def once_it_happened(world: World, event: Event) -> World:
     """The world once an event has happened, before the machine has done anything about it."""
     if isinstance(event, events.TakeOver):
-        return World(conversation=world.conversation, unplayed=world.unplayed)
+        there = world.conversation or event.conversation_id is not None
+        return World(conversation=there, unplayed=world.unplayed)
     world = structs.replace(world, timers=world.timers - {name_of(event)})
     match event:
         case events.ConnectionOpened():

@@ -15,10 +15,13 @@ from support.processes import LONGEST
 from phonic_fsm import CallTakenOver
 from phonic_fsm._adapter import recovery
 from phonic_fsm._core.prompt import OUTCOME_UNKNOWN
+from phonic_fsm._report import make_report
 from phonic_fsm._runtime.fence import BEAT
 from phonic_fsm._wire import client
+from phonic_fsm.durable import journals
 from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
 from phonic_fsm.trace import TraceReader, replay
+from phonic_fsm.trace._format import VERSION
 
 pytestmark = pytest.mark.anyio
 
@@ -161,6 +164,40 @@ async def test_an_option_that_was_changed_stays_changed(tmp_path):
 def speeds(sim: PhonicSimulator) -> list[Any]:
     told = [sent(sim, client.Config), [reset.config for reset in sent(sim, client.Reset)]]
     return [config.audio_speed for configs in told for config in configs if config.audio_speed]
+
+
+@pytest.mark.parametrize("damage", ["a newer version", "a damaged line"])
+async def test_a_call_whose_journal_cannot_be_read_goes_on_by_its_conversation(
+    tmp_path, caplog, damage
+):
+    async with PhonicSimulator(Scenario(replies=("As I was saying, welcome.",))) as sim:
+        with first_process(tmp_path, sim.url, WELCOME) as first:
+            await first.says("a second was played")
+            name = await first.killed()
+        journal = tmp_path / name / "journal.jsonl"
+        text = journal.read_text()
+        if damage == "a newer version":
+            version = f'"version":{VERSION},'
+            assert version in text
+            journal.write_text(text.replace(version, f'"version":{VERSION + 1},', 1))
+        else:
+            journal.write_text(text + '{"event":\n')
+        async with goes_on(tmp_path, name, sim.url) as second:
+            assert second.past.conversation_id == sim.conversations[0].conversation_id
+            assert (second.past.chat_ctx.items, second.past.state) == ([], None)
+            await second.is_heard()
+            assert len(sim.conversations) == 1
+            assert len(sent(sim, client.Config)) == 1, "nobody is greeted again"
+            assert sent(sim, client.Reset) == [], "which would clear Phonic's memory"
+            assert len(sent(sim, client.GenerateReply)) == 1
+        assert f"the journal {name} cannot be read" in caplog.text
+        [rest] = [path for path in tmp_path.glob("*/journal.jsonl") if path != journal]
+        steps = list(replay(rest))
+        assert [step.difference for step in steps if step.difference is not None] == []
+        assert steps[0].line.event["type"] == "take_over"
+        statuses = journals(tmp_path).statuses(ended=True)
+        assert {one.held for one in statuses} == {"ended"}
+        assert make_report(rest).html
 
 
 async def test_a_call_that_has_ended_is_not_taken_over(tmp_path):

@@ -24,7 +24,12 @@ from ..effects import (
 )
 from ..history import FunctionCallOutput, OtherItem
 from ..memory import encode
-from ..prompt import OUTCOME_UNKNOWN, SPOKE_INTO_GAP, render_unheard
+from ..prompt import (
+    OUTCOME_UNKNOWN,
+    SOMEBODY_WAS_CUT_OFF,
+    SPOKE_INTO_GAP,
+    render_unheard,
+)
 from ..states import State
 from ..turns import (
     await_reply,
@@ -65,6 +70,18 @@ def take_stock(context: Context, event: events.TakeOver) -> None:
         context.reply = Reply(None, client.GenerateReply(), "asked" if awaited else "waiting")
 
 
+def adopt(context: Context, event: events.TakeOver) -> None:
+    """Go on with a conversation of which only the id is known. Somebody may have been cut off."""
+    _take_back_request(context)
+    context.arrival = "trusted"
+    context.conversation_id = event.conversation_id
+    context.microphone = "muted" if context.push_to_talk else "unmuted"
+    context.held.clear()
+    outgoing.hold(context, client.AddSystemMessage(SOMEBODY_WAS_CUT_OFF))
+    if context.reply is None:
+        context.reply = Reply(None, client.GenerateReply())
+
+
 def resume(context: Context, event: events.TakeOver) -> None:
     """Open a connection to resume the conversation, as long as Phonic keeps it."""
     context.connection = "taken_over"
@@ -99,10 +116,12 @@ def tell_memory(context: Context, event: events.Checkpoint) -> None:
 def receive_agent(context: Context, event: events.UpdateSession) -> None:
     """Take the settings of the agent that arrives, and of its history what is new.
 
-    Of what it lacks, LiveKit is told.
+    Of what it lacks, LiveKit is told. If nothing is known of the session, Phonic has its settings.
     """
-    context.arrival = "over"
+    arrival, context.arrival = context.arrival, "over"
     note_changes(context, structs.replace(event, items=UNSET))
+    if arrival == "trusted":
+        context.changes -= {"instructions", "tools"}
     assert event.items is not UNSET
     brought = {item.id for item in event.items}
     for item in context.history:
