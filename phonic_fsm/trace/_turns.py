@@ -10,11 +10,12 @@ from msgspec import Struct, field
 
 from .._core.effects import OpenGeneration, PrepareGeneration
 from .._core.events import is_flat, name_of
-from .._wire.server import AssistantChoseNotToRespond, InputCancelled
+from .._wire.server import AssistantChoseNotToRespond, Dtmf, InputCancelled
 from ._format import Line
 
-NO_ANSWER_DUE = frozenset(map(name_of, (InputCancelled, AssistantChoseNotToRespond)))
-"""The events after which the caller's turn gets no answer."""
+NO_ANSWER_DUE = frozenset(map(name_of, (InputCancelled, AssistantChoseNotToRespond, Dtmf)))
+"""The events after which no spoken answer to the caller's turn is due: it is taken back, the
+assistant chooses not to respond, or dials."""
 
 GENERATION_OPENED = frozenset(map(name_of, (OpenGeneration, PrepareGeneration)))
 """The effects that open a generation."""

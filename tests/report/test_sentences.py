@@ -1387,7 +1387,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(
             ("waits for Phonic's answer",),
             stands(ASKED),
-            stands(ASKED, (3.5, server.AssistantChoseNotToRespond())),
+            stands(ASKED, DIALLED),
         ),
         Row(
             ("waits for Phonic's answer to a tool's output",),

@@ -7,16 +7,11 @@ import math
 import msgspec
 
 from phonic_fsm._core import events
-from phonic_fsm._core.events import name_of
-from phonic_fsm._wire.server import Dtmf
 from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._turns import NO_ANSWER_DUE
 
 from .effects import effect_types
 from .span import Span
-
-_DIGITS = name_of(Dtmf)
-"""The assistant dials, which is its answer."""
 
 
 class CallerSpeech(Span, kw_only=True):
@@ -57,7 +52,7 @@ class CallerLane:
             speeches[-1].end = line.t
         for addition in line.event.get("added", ()):
             self.typed |= addition["item"].get("role") == "user"
-        if kind in NO_ANSWER_DUE or kind == _DIGITS:
+        if kind in NO_ANSWER_DUE:
             self.excused.append(line.t)
         if kind == "input_cancelled" and speeches:
             start = speeches[-1].start
