@@ -93,10 +93,22 @@ class Concierge(Agent):
         """Hand the caller over to somebody who speaks first."""
         return Greeter(instructions="You do the billing.")
 
+    @function_tool
+    async def ask_reception(self) -> Agent:
+        """Hand the caller over to somebody who may hand over again."""
+        return Reception(instructions="You are the reception.")
+
 
 class Greeter(Agent):
     async def on_enter(self) -> None:
         self.session.generate_reply(instructions="Greet the caller.")
+
+
+class Reception(Greeter):
+    @function_tool
+    async def transfer_politely(self) -> Agent:
+        """Hand the caller over to somebody who speaks first."""
+        return Greeter(instructions="You do the billing.")
 
 
 # -- the caller's audio ---------------------------------------------------------------------------
@@ -683,6 +695,38 @@ async def polite_handoff(s: Stage) -> None:
     await s.answer("Billing here.")
 
 
+async def two_handoffs(s: Stage) -> None:
+    await s.open()
+    for number, tool in enumerate(("ask_reception", "transfer_politely")):
+        await s.turn("Somebody else, please.")
+        await s.call(tool, f"call_{number}")
+        while not isinstance(await s.peer.receive(), client.GenerateReply):
+            pass
+        await s.pause(0.3)
+        await s.answer("How can I help?")
+
+
+async def dialled_digits(s: Stage) -> None:
+    await s.open()
+    await s.turn("Put me through to the kitchen.")
+    await s.peer.send(
+        phonic.AssistantStartedSpeaking(), phonic.Dtmf("12#"), phonic.AssistantFinishedSpeaking()
+    )
+    await s.pause(4.0)
+    await s.turn("Kitchen here.")
+    await s.answer("A guest would like to speak to you.")
+
+
+async def long_pauses(s: Stage) -> None:
+    await s.open()
+    await s.answer("Which table?")
+    for words in ("Hm. The one by the window.", "Or the garden."):
+        await s.pause(9.0)
+        await s.turn(words)
+        await s.pause(0.7)
+        await s.answer("Good.")
+
+
 async def goodbye(s: Stage) -> None:
     await s.open()
     await s.turn("That is all.")
@@ -797,6 +841,9 @@ SCRIPTS: dict[str, Script] = {
         withdrawn_turn,
         asked_to_wait,
         polite_handoff,
+        two_handoffs,
+        dialled_digits,
+        long_pauses,
         goodbye,
         typed,
         interrupted_by_the_agent,
