@@ -938,6 +938,13 @@ async def saying_something(run: Run) -> None:
 
 
 @scenario_of_the_current()
+async def saying_nothing(run: Run) -> None:
+    await run.open()
+    await run.say(" ")
+    await run.settle()
+
+
+@scenario_of_the_current()
 async def saying_a_stream(run: Run) -> None:
     await run.open()
     await run.say(words("Hold ", "the line."))

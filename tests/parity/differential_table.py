@@ -232,6 +232,11 @@ AFTER_WELCOME = Reason(
     "reply while the welcome is spoken, which Phonic drops or cuts the welcome off for",
     "asks for the reply when the welcome is over; your future resolves to the reply",
 )
+NOTHING_SAID = Reason(
+    REPLIES,
+    "sends a text to say that has no words, and waits for an answer to it",
+    "fails the future at once, and sends nothing",
+)
 WITHDRAWN = Reason(
     REPLIES,
     "sends a request although you cancelled it before it was sent",
@@ -1278,6 +1283,10 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
     ),
     ("config with every option of today", "config.phonic_model"): current(
         "phonic_v1_1", "phonic-1.1", NAMES_OF_TODAY
+    ),
+    ("saying nothing", "sent"): current([{"type": "say", "text": " "}], [], NOTHING_SAID),
+    ("saying nothing", "replies"): current(
+        ["cancelled later"], ["ReplyFailed (blank) at once"], NOTHING_SAID
     ),
     ("saying something while the assistant speaks", "events"): current(
         ["generation 1", "generation 2", "generation 3"],
