@@ -72,6 +72,12 @@ def is_owed_later(reply: Reply) -> bool:
     return reply.request_id is None and reply.phase == "waiting"
 
 
+def is_left_to_outputs(reply: Reply) -> bool:
+    """Whether the reply is owed to the caller, and is the answer that comes without being asked."""
+    owed = reply.request_id is None and reply.phase == "asked"
+    return owed and isinstance(reply.message, client.GenerateReply)
+
+
 def ends_turn_later(reply: Reply) -> bool:
     """Whether the caller's turn is over, and Phonic will be told so when it is ready."""
     return reply.phase == "waiting" and isinstance(reply.message, client.Mute)

@@ -426,6 +426,41 @@ async def test_an_output_that_crosses_the_end_of_its_call_is_told_once(
     assert await peer.receive() is None
 
 
+@pytest.mark.parametrize("first", ["interrupted", "timed out", "timed out behind the second"])
+async def test_an_output_that_is_refused_is_spoken_about_with_one_that_came_late(
+    first, make_model, server
+):
+    """Phonic is asked once, and at once: the answer that is due would not come by itself."""
+    model = Impatient(make_model(), reply_timeout=60)
+    async with conversation(model, server) as (session, peer, emitted):
+        await called(peer, emitted, "c1", "c2")
+        timed_out = phonic.ToolCallOutputProcessed(tool_call_id="c1", timed_out=True)
+        if first == "interrupted":
+            await peer.send(phonic.ToolCallInterrupted("c1", "look_up_weather"))
+            await settle(peer, emitted)
+        await add(session, output("c1", "for c1"))
+        if first == "timed out":
+            await peer.expect(client.ToolCallOutput)
+            await peer.send(timed_out)
+        if first == "timed out behind the second":
+            await peer.expect(client.ToolCallOutput)
+            await add(session, output("c2", "for c2"))
+            await peer.expect(client.ToolCallOutput)
+            await peer.send(timed_out)
+            await told(peer, "for c1")
+        else:
+            await told(peer, "for c1")
+            await add(session, output("c2", "for c2"))
+            await peer.expect(client.ToolCallOutput)
+        await peer.send(phonic.Error(phonic.Problem("no call 'c2' is waiting")))
+        await told(peer, "for c2")
+        await peer.expect(client.GenerateReply)
+        await peer.speak("It is sunny.")
+        assert (await read(await emitted.next("generation_created"))).text == "It is sunny."
+        await settle(peer, emitted)
+    assert await peer.receive() is None, "one answer is enough"
+
+
 async def test_two_outputs_that_are_refused_are_spoken_about_together(make_model, server):
     async with conversation(make_model(), server) as (session, peer, emitted):
         await called(peer, emitted, "c1", "c2")

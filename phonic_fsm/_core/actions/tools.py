@@ -22,6 +22,8 @@ from ..turns import (
     await_reply,
     end_turn,
     expect_answer,
+    is_left_to_outputs,
+    is_owed_later,
     note_amends,
     owe_answer,
     show_no_answer,
@@ -145,6 +147,9 @@ def _ask_instead(context: Context) -> None:
     if not answer_has_not_begun(context):
         owe_answer(context)
     elif not _outputs_on_their_way(context):
+        if context.reply is not None and is_owed_later(context.reply):
+            # The one answer is to all that was told.
+            context.reply = None
         await_reply(context)
         context.put(Send(client.GenerateReply()))
 
@@ -191,14 +196,16 @@ def pass_on_additions(context: Context, event: events.UpdateChatContext) -> None
 
 def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
     """Send what is new. If the assistant is to speak about it, wait for its answer."""
-    # A reply that is pending will speak about the outputs, too.
-    speaks = context.reply is None and any(
+    # A reply that is pending will speak about the outputs, too, unless it is to be their answer.
+    reply = context.reply
+    speaks = (reply is None or is_left_to_outputs(reply)) and any(
         outgoing.is_awaited(context, output) and _is_spoken_about(context, output)
         for output in _outputs(event)
     )
     pass_on_additions(context, event)
     # Otherwise the answer opens its own generation, once the caller's turn is over.
     if speaks and not context.calls_in("pending") and not context.caller_has_the_floor:
+        context.reply = None
         expect_answer(context)
 
 
