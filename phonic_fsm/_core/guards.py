@@ -206,8 +206,13 @@ def caller_is_muted(context: Context, event: Event) -> bool:
 
 
 def caller_may_speak(context: Context, event: Event) -> bool:
-    """This is push-to-talk, Phonic does not listen to the caller, and no answer is due."""
-    return caller_is_muted(context, event) and context.reply is None
+    """This is push-to-talk, Phonic does not listen to the caller, and no answer is due.
+
+    A reply that LiveKit has asked for is not due any more: LiveKit interrupts that, too. But right
+    after the commit of a turn, before it has asked for the reply, it means an earlier answer.
+    """
+    asked_for = context.reply is None or context.reply.request_id is not None
+    return caller_is_muted(context, event) and asked_for
 
 
 def push_to_talk(context: Context, event: Event) -> bool:

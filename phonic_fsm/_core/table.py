@@ -660,10 +660,21 @@ def _assistant() -> Iterator[_On]:
             "LiveKit means another answer: of this, it knows nothing",
             when=when.answer_is_unclaimed,
         )
-        .settle(speaking, assistant.discard_turn, push_to_talk.unmute, when=when.caller_may_speak)
+        .settle(
+            speaking,
+            assistant.discard_turn,
+            replies.supersede_reply,
+            push_to_talk.unmute,
+            when=when.caller_may_speak,
+        )
         .settle(speaking, assistant.discard_turn)
-        .stay(SILENT, push_to_talk.unmute, when=when.caller_may_speak)
-        .stay(NOT_OPEN, push_to_talk.unmute_when_ready, when=when.caller_may_speak)
+        .stay(SILENT, replies.supersede_reply, push_to_talk.unmute, when=when.caller_may_speak)
+        .stay(
+            NOT_OPEN,
+            replies.supersede_reply,
+            push_to_talk.unmute_when_ready,
+            when=when.caller_may_speak,
+        )
         .move(last_words, closed, ending.announce_end)
         .ignore(others(speaking, last_words), "no generation is open")
     )

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, APIConnectOptions, llm
@@ -445,6 +446,52 @@ async def test_interrupting_while_the_answer_is_due_does_not_unmute(make_model, 
             client.Mute,
             client.SetExternalId,
         ]
+
+
+@pytest.mark.parametrize("reply", ["a greeting", "the answer to the turn before"])
+async def test_whoever_presses_the_button_before_a_reply_begins_is_heard_whole(
+    reply, make_model, server
+):
+    async with talk(make_model, server) as (session, peer, _):
+        if reply == "a greeting":
+            former = session.generate_reply(instructions="Greet.")
+            await peer.expect(client.GenerateReply)
+        else:
+            session.start_user_activity()
+            session.commit_audio()
+            former = session.generate_reply()
+            await peer.expect(client.Unmute)
+            await peer.expect(client.Mute)
+        press(session, "interrupt")
+        assert former.cancelled()
+        await peer.expect(client.Unmute)
+        for value in range(1, 61):
+            session.push_audio(frame(value))
+        session.commit_audio()
+        answer = session.generate_reply()
+        await peer.expect(client.Mute)
+        assert peer.audio == [said(value) for value in range(1, 61)]
+        await peer.speak("At nine.")
+        assert (await read(await answer)).text == "At nine."
+    assert await peer.receive() is None
+
+
+async def test_a_turn_that_is_committed_before_a_reply_begins_has_one_answer(make_model, server):
+    """LiveKit's turn detector commits the turn, and then gives up the reply that waits."""
+    async with talk(make_model, server) as (session, peer, _):
+        greeting = session.generate_reply(instructions="Greet.")
+        await peer.expect(client.GenerateReply)
+        session.start_user_activity()
+        session.commit_audio()
+        greeting.cancel()
+        await anyio.lowlevel.checkpoint()
+        session.interrupt()
+        answer = session.generate_reply()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        await peer.speak("At nine.")
+        assert (await read(await answer)).text == "At nine."
+    assert await peer.receive() is None
 
 
 async def test_audio_that_is_cleared_before_it_was_heard_is_dropped(make_model, server):

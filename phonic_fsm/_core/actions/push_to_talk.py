@@ -39,6 +39,10 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
     if context.reply is None or (context.conversing and is_owed_later(context.reply)):
         context.reply = Reply(None, client.Mute())
         await_reply(context)
+    elif context.conversing and context.reply.phase == "asked":
+        # Phonic gives one answer, to this.
+        context.reply.message = client.Mute()
+        await_reply(context)
     ends_turn = isinstance(context.reply.message, client.Mute)
     if context.conversing:
         if ends_turn:

@@ -55,9 +55,25 @@ def ask_after_opening(context: Context, event: Event) -> None:
     ask_if_possible(context)
 
 
+def supersede_reply(context: Context, event: Event) -> None:
+    """Cancel the pending reply: the caller takes the floor."""
+    reply = context.reply
+    if reply is not None and reply.request_id is not None:
+        context.reply = None
+        context.put(SupersedeReply(reply.request_id), StopTimer(timers.REPLY_OVERDUE))
+
+
 def withdraw_reply(context: Context, event: events.CancelReply) -> None:
-    """Forget the request. If it has not been sent, it will not be."""
-    if context.reply is not None and context.reply.request_id == event.request_id:
+    """Forget the request. If it has not been sent, it will not be.
+
+    But the answer to a turn that the caller has committed is owed to the caller all the same.
+    """
+    reply = context.reply
+    if reply is None or reply.request_id != event.request_id:
+        return
+    if isinstance(reply.message, client.Mute):
+        reply.request_id = None
+    else:
         drop_reply(context)
         if not answer_has_not_begun(context, event):
             # Otherwise an answer to a tool's output needs the timer.
