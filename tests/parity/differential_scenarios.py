@@ -1425,3 +1425,24 @@ async def pokes_switched_off(run: Run) -> None:
     await run.open()
     await run.call("update_options", no_input_poke_sec=None)
     await run.settle()
+
+
+@scenario()
+async def transcripts_of_two_turns_after_both_answers(run: Run) -> None:
+    await run.open()
+    await run.hear(USER_STARTED, USER_FINISHED, *turn("It is sunny."))
+    await run.hear(USER_STARTED, USER_FINISHED, *turn("It will rain."))
+    await run.hear(transcript("How is the weather?"), transcript("And tomorrow?"))
+
+
+@scenario()
+async def a_transcript_without_words(run: Run) -> None:
+    await run.open()
+    await run.hear(USER_STARTED, USER_FINISHED, transcript(""), *turn("Pardon?"))
+
+
+@scenario()
+async def tools_that_are_not_to_be_called(run: Run) -> None:
+    await run.open(tools=[hang_up])
+    await run.call("update_options", tool_choice="none")
+    await run.settle()

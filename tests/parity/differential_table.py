@@ -221,6 +221,16 @@ LATE_TRANSCRIPT = Reason(
     "puts a transcript that comes after the answer behind that answer",
     "puts it before the answer",
 )
+NO_WORDS = Reason(
+    TURNS,
+    "takes a transcript without words for a message of the user's",
+    "leaves it out",
+)
+TOOL_CHOICE = Reason(
+    TOOLS,
+    "ignores LiveKit's tool choice, so Phonic waits for the outputs of calls that LiveKit drops",
+    "takes the tools from Phonic that are not to be called, as long as that holds",
+)
 TURN_GOES_ON = Reason(
     REPLIES,
     "cuts a turn in two if you ask for a reply while the assistant speaks",
@@ -817,6 +827,41 @@ INTENDED_DIFFERENCES: dict[tuple[str, str], Difference] = {
             "assistant (generation 1): It is sunny.",
         ],
         LATE_TRANSCRIPT,
+    ),
+    ("transcripts of two turns after both answers", "chat"): both(
+        [
+            "assistant (generation 1): It is sunny.",
+            "assistant (generation 2): It will rain.",
+            "user (its transcript): How is the weather?",
+            "user (its transcript): And tomorrow?",
+        ],
+        [
+            "user (its transcript): How is the weather?",
+            "assistant (generation 1): It is sunny.",
+            "user (its transcript): And tomorrow?",
+            "assistant (generation 2): It will rain.",
+        ],
+        LATE_TRANSCRIPT,
+    ),
+    ("a transcript without words", "events"): both(
+        [
+            "input_speech_started",
+            "input_speech_stopped, a transcript follows",
+            "final: ",
+            "generation 1",
+        ],
+        ["input_speech_started", "input_speech_stopped, a transcript follows", "generation 1"],
+        NO_WORDS,
+    ),
+    ("a transcript without words", "chat"): both(
+        ["user (its transcript): ", "assistant (generation 1): Pardon?"],
+        ["assistant (generation 1): Pardon?"],
+        NO_WORDS,
+    ),
+    ("tools that are not to be called", "sent"): both(
+        [],
+        [{"type": "update_tools_subset", "tools": []}],
+        TOOL_CHOICE,
     ),
     ("two replies asked for in a row", "events"): former(
         ["generation 1", "generation 2", "generation 3"], ["generation 1"], ONE_REPLY
