@@ -670,7 +670,15 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 "Both spoke for {}. The caller had begun {} before.",
             ),
             "assistant_cuts_in",
-            "overlapping_speech",
+            call(
+                (2.0, server.AssistantStartedSpeaking()),
+                *(part(2.0 + number / 2, 0.5, "on and ") for number in range(10)),
+                (3.1, server.UserStartedSpeaking()),
+                (6.1, server.UserFinishedSpeaking()),
+                (6.1, server.InputText("Mm-hmm, I see.")),
+                (7.0, server.AssistantFinishedSpeaking()),
+                config={"stream_ahead_of_real_time": False},
+            ),
         ),
         Row(
             (

@@ -132,10 +132,12 @@ class CutIn(Rule, frozen=True, kw_only=True):
     """Both speak for so long. A backchannel is shorter."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
+        began: dict[str, float] = {}
         for speech in lanes.assistant:
+            began.setdefault(speech.message, speech.start)
             for said in lanes.caller:
                 both = overlap(speech, said)
-                if said.start < speech.start and both >= self.seconds:
+                if said.start < began[speech.message] and both >= self.seconds:
                     yield self.found(
                         "The assistant began to speak while the caller spoke",
                         f"Both spoke for {duration(both)}. The caller had begun "
