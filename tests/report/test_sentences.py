@@ -225,8 +225,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 (0.8, PlaybackFinished(0.2, interrupted=False)),
                 ASKED,
                 answer(3.2, 3.0),
-                (4.0, PlaybackStarted()),
-                (7.0, PlaybackFinished(3.0, interrupted=False)),
+                close=3.9,
             ),
         ),
         Row(
@@ -347,7 +346,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 "LiveKit handed over digital silence while the assistant spoke for the first time.",
             ),
             call(answer(1.0, 4.0), zeros(2.1), second(5.1), caller(5.2, 6.0)),
-            call(zeros(0.9), answer(2.5, 4.0), second(7.6), caller(7.2, 8.0)),
+            call(zeros(1.5), answer(2.0, 4.0), second(4.0), caller(6.5, 7.0)),
         ),
     ),
     "_report/rules/connection.py": (
@@ -566,7 +565,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(
             ("{} of audio had come and had yet to be played.",),
             call(ASKED, answer(3.2, 5.0), close=5.0),
-            call(ASKED, answer(3.2, 5.0), barge_in(5.0), answer(5.6), close=7.0),
+            call(ASKED, answer(3.2, 5.0), barge_in(5.0), close=7.0),
         ),
         Row(
             ("The last step leaves the session in {}.",),
@@ -694,7 +693,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
             call(
                 ASKED,
                 answer(3.2, 4.0, "The museum opens at nine."),
-                barge_in(5.0, "at nine?"),
+                barge_in(5.0, "And when does it close at night?"),
                 answer(6.0),
             ),
         ),
@@ -842,7 +841,14 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 "the assistant did not go on, although there had been no speech",
             ),
             "turn_taken_back",
-            "withdrawn_turn",
+            call(
+                ASKED,
+                answer(3.2),
+                (5.0, server.UserStartedSpeaking()),
+                (5.3, server.InputCancelled()),
+                caller(11.0, 12.0),
+                answer(12.2),
+            ),
         ),
         Row(
             (
@@ -1006,7 +1012,14 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(
             (", and the tool had not given its output yet",),
             call(ASKED, called(3.4), called(5.0, "call_2"), given(6.0), taken(6.0), answer(7.0)),
-            call(ASKED, called(3.4), given(4.0), taken(4.1), called(5.0, "call_2"), answer(6.0)),
+            call(
+                ASKED,
+                called(3.4),
+                (4.0, server.ToolCallInterrupted("call_1")),
+                called(5.0, "call_2"),
+                given(6.0),
+                answer(7.0),
+            ),
         ),
         Row(
             (", and its output had not been sent yet",),
