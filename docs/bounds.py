@@ -54,8 +54,9 @@ BOUNDS = {
         ),
         Bound(
             "Values in one message",
-            ((codec, "MOST_VALUES"),),
-            "{0:,}",
+            ((codec, "MOST_VALUES"), (codec, "LONG_NUMBER"), (codec, "EXTREME_NUMBER")),
+            "{0:,}; a number of over {1} characters counts as so many, one with an exponent of "
+            "three digits as {2}",
             "the message is dropped, with a warning",
             counted="message_values",
         ),
@@ -72,7 +73,12 @@ BOUNDS = {
             "{0} characters",
             "the message is dropped, with a warning",
         ),
-        Bound("Data that is read ahead", ((socket, "READ_BYTES"),), "{0:kib}", "waits outside"),
+        Bound(
+            "Data that is read ahead, and how long it is handled before others have their turn",
+            ((socket, "READ_BYTES"), (socket, "LONGEST_SHARE")),
+            "{0:kib}, and {1:g} s",
+            "waits",
+        ),
         Bound(
             "Pongs that wait for a slow socket",
             (),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container
+from itertools import islice
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -27,6 +28,8 @@ from .._runtime.caller_meter import Passage
 from .._runtime.faults import log_fault_of_others
 from .._runtime.secrets import Secrets
 from .._wire.bounds import Bound
+from .._wire.server import LONGEST_NAME
+from .metrics import MOST_TIMINGS
 from .moving import MoveOutcome
 
 STATE = "phonic.state"
@@ -440,8 +443,8 @@ class SessionMeters:
             self.count(INTERRUPTIONS, 1, {})
 
     def _tell_timings(self, effect: effects.EmitTimings) -> None:
-        for name, ms in effect.timings.items():
-            if len(_parts) < MOST_PARTS:
+        for name, ms in islice(effect.timings.items(), MOST_TIMINGS):
+            if len(_parts) < MOST_PARTS and len(name) <= LONGEST_NAME:
                 _parts.add(name)
             part = self._secrets.hide(name) if name in _parts else "other"
             self.measure(PARTS, ms / 1000, {PART: part})

@@ -25,6 +25,7 @@ from phonic_fsm._report.index import Listed, make_index, worst
 from phonic_fsm._report.overview import listing
 from phonic_fsm._report.rules import Rule
 from phonic_fsm._report.severity import SEVERITIES
+from phonic_fsm._runtime.printable import in_unicode
 from phonic_fsm.trace._reader import TraceReader
 
 from .failure import CommandFailed
@@ -72,7 +73,7 @@ class FolderReport:
         """
         if self._out.exists() and not self._out.is_dir():
             raise CommandFailed(printable(f"{self._out} is no directory; the pages need one"))
-        self._look(find_traces([self._directory]))
+        self._look(self._with_names(find_traces([self._directory])))
         if self._calls:
             make_folder(self._out)
             self._write_index()
@@ -86,6 +87,19 @@ class FolderReport:
             raise CommandFailed("not one trace can be read to its end")
         diverged = any(call.page == "diverged" for call in self._calls.values())
         return DIVERGED if diverged else IDENTICAL
+
+    def _with_names(self, traces: list[Path]) -> list[Path]:
+        """Those whose names are Unicode, as a link to a page must be. The others are named."""
+        errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        named = []
+        for trace in traces:
+            name = str(trace.relative_to(self._directory))
+            if in_unicode(name) == name:
+                named.append(trace)
+            else:
+                told = printable(f"not readable: {trace}: its name is no Unicode")
+                errors.print(Text(told, "yellow"))
+        return named
 
     def _look(self, traces: list[Path]) -> None:
         """Take an overview of each call that is new, or not as it was when it was listed."""

@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import msgspec
-
-from phonic_fsm._core.effects import EFFECTS
 from phonic_fsm.trace._explain import Explanation
-from phonic_fsm.trace._feeding import recorded_event_of
-from phonic_fsm.trace._format import Line, RecordedPushAudio
+from phonic_fsm.trace._feeding import check
+from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._replay import ReplayedStep, replay
-
-_RECORDED: dict[Any, type[Any]] = {**EFFECTS, "push_audio": RecordedPushAudio}
-"""What a trace holds of each effect."""
-
-
-def check(reader: TraceReader, line: Line) -> None:
-    """Raise ``TraceError`` if the line, which no machine has taken, holds no step."""
-    recorded_event_of(reader.path, line.seq, line.event)
-    try:
-        for effect in line.effects:
-            msgspec.convert(effect, _RECORDED.get(effect["type"], dict[str, Any]))
-    except (msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
-        problem = f"{reader.path}: line {line.seq + 1} holds no step: {error}"
-        raise TraceError(problem) from error
 
 
 class Call:

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from phonic_fsm._runtime.printable import in_unicode
 from phonic_fsm.trace._diff import ComparedStep
 from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._reader import TraceReader
@@ -97,7 +98,7 @@ class Comparison:
 
 def _side(reader: TraceReader) -> _Side:
     header = reader.header
-    return _Side(reader.path.name, f"{header.started} by phonic-fsm {header.package}")
+    return _Side(in_unicode(reader.path.name), f"{header.started} by phonic-fsm {header.package}")
 
 
 def _step(line: Line | None) -> _Step | None:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
+from phonic_fsm._runtime.printable import in_unicode
+from phonic_fsm.trace._feeding import check
 from phonic_fsm.trace._format import PassedAudio
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._stats import Figures, Gauge
 
-from .call import check
 from .end import End
 from .findings import Finding
 from .lanes import LaneBuilder, Lanes
@@ -89,7 +90,7 @@ def unreadable(problem: str, step: int, at: float) -> Finding:
     return Finding(
         rule="divergence",
         title="The file cannot be read further",
-        sentence=f"{problem}.",
+        sentence=in_unicode(f"{problem}."),
         step=max(step, 1),
         start=at,
         end=at,

@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 from phonic_fsm._core.states import CONVERSING, MEANINGS
 from phonic_fsm._diagram.arrows import moves
 from phonic_fsm._diagram.layout import BOXES, CONVERSING_BOX, HEIGHT, WIDTH, Box, route
+from phonic_fsm._runtime.printable import in_unicode
 from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._replay import ReplayedStep
@@ -169,11 +170,11 @@ def make_report(
     # A redacted trace may lie beside the call's audio and Phonic's record, which are not redacted.
     silent = reader.header.redacted
     data = _Data(
-        name=reader.path.name,
+        name=in_unicode(reader.path.name),
         package=reader.header.package,
         started=reader.header.started,
         difference=_difference(call.last),
-        problem=str(call.problem) if call.problem else None,
+        problem=in_unicode(str(call.problem)) if call.problem else None,
         states={state.value: meaning for state, meaning in MEANINGS.items()},
         diagram=_diagram(),
         steps=steps.columns(),

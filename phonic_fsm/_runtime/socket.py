@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
@@ -18,9 +20,14 @@ from websockets.http11 import Response
 from websockets.protocol import State
 
 READ_BYTES = 16 * 2**10
-"""How much is read from one socket before others get their turn: 12 chunks at 24 kHz, or as many
-empty frames as take 40 ms. More data waits in the kernel, whose flow control slows the server
-down."""
+"""How much is read from one socket before others get their turn: 12 chunks at 24 kHz. More data
+waits in the kernel, whose flow control slows the server down."""
+
+SHARE_BYTES = 2**10
+"""How much of it is handled before the time is looked at: 512 empty frames, which take 20 ms."""
+
+LONGEST_SHARE = 0.005
+"""Seconds after which others get their turn, and the rest of what was read waits."""
 
 WRITE_LIMIT = (1, 0)
 """Writing is paused when more bytes than the first wait for the network, and resumed when no more
@@ -52,6 +59,10 @@ class Socket(ClientConnection, asyncio.BufferedProtocol):
         self._flows: Callable[[], None] | None = None
         self._pong = b""
         """The answer to the last ping, while the network takes nothing."""
+        self._rest = b""
+        """What was read and waits. Nothing more is read meanwhile."""
+        self._afterwards: Callable[[], None]
+        """What follows the rest: more is read, or the connection is over."""
 
     def start(
         self, hand_over: Callable[[bytes | bytearray], None], flows: Callable[[], None]
@@ -73,7 +84,42 @@ class Socket(ClientConnection, asyncio.BufferedProtocol):
         return _read_buffer.view
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(_read_buffer.view[:nbytes])  # type: ignore[arg-type]  # copied there
+        data = _read_buffer.view[:nbytes]
+        if self._rest:
+            self._rest += data  # Python 3.10 goes on reading what TLS has unpacked already
+        else:
+            self._take(data)
+
+    def _take(self, data: memoryview | bytes) -> None:
+        """Handle what was read, for a while; then others get their turn before the rest."""
+        until = time.monotonic() + LONGEST_SHARE
+        for begin in range(0, len(data), SHARE_BYTES):
+            end = begin + SHARE_BYTES
+            self.data_received(data[begin:end])  # type: ignore[arg-type]  # copied there
+            if end < len(data) and time.monotonic() > until:
+                if not self._rest:
+                    self.transport.pause_reading()
+                    self._afterwards = self.transport.resume_reading
+                self._rest = bytes(data[end:])
+                self.loop.call_soon(self._take_rest)
+                return
+        self._rest = b""
+
+    def _take_rest(self) -> None:
+        self._take(self._rest)
+        if not self._rest:
+            self._afterwards()
+
+    def eof_received(self) -> None:
+        while self._rest:  # see buffer_updated
+            self._take(self._rest)
+        super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._rest:
+            self._afterwards = partial(super().connection_lost, exc)
+        else:
+            super().connection_lost(exc)
 
     # -- websockets ------------------------------------------------------------------------------
 

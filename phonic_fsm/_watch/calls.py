@@ -10,6 +10,7 @@ from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.index import Life, Listed, Row, row_of
 from phonic_fsm._report.overview import overview
 from phonic_fsm._report.rules import Rule
+from phonic_fsm._runtime.printable import in_unicode
 from phonic_fsm.trace._follow import GrowingTrace
 from phonic_fsm.trace._reader import TraceEmpty, TraceError
 
@@ -135,7 +136,7 @@ class Calls:
 
 
 def _unreadable(name: str, problem: TraceError) -> Row:
-    why = str(problem).partition(f"{name}: ")[2] or str(problem)
+    why = in_unicode(str(problem)).partition(f"{name}: ")[2] or str(problem)
     title = f"The file cannot be read: {why}"
     finding = Finding(
         rule="unreadable", title=title, sentence=title, step=1, start=0, end=0, severity="error"

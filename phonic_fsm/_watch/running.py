@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from phonic_fsm._core.states import State
-from phonic_fsm._report.call import check
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.lanes import LaneBuilder
 from phonic_fsm._report.rules import Rule, findings
 from phonic_fsm._report.rules.ending import NotClosed
+from phonic_fsm.trace._feeding import check
 from phonic_fsm.trace._follow import GrowingTrace
 from phonic_fsm.trace._replay import Replay
 from phonic_fsm.trace._standing import Standing, StandingBuilder

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from phonic_fsm._runtime.printable import in_unicode
 from phonic_fsm.trace._destination import SUFFIXES
 from phonic_fsm.trace._follow import GrowingTrace
 from phonic_fsm.trace._lock import is_held
@@ -42,10 +43,15 @@ class Source(Protocol):
 
 
 class Folder:
-    """The traces in a folder and below. What a link leads out of it to is not among them."""
+    """The traces in a folder and below. What a link leads out of it to is not among them.
+
+    A call's name is its file's, with an escape in place of what is no Unicode.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
+        self._escaped: dict[str, str] = {}
+        """The files' names, by those of calls that differ from them."""
 
     def versions(self) -> Mapping[str, Version]:
         """Raises nothing: what is removed meanwhile is left out."""
@@ -53,7 +59,7 @@ class Folder:
 
     def is_recorded(self, name: str) -> bool:
         try:
-            return is_held(self._path / name)
+            return is_held(self._file(name))
         except OSError:
             return False
 
@@ -61,7 +67,10 @@ class Folder:
         return ""
 
     def open(self, name: str) -> GrowingTrace:
-        return GrowingTrace(self._path / name)
+        return GrowingTrace(self._file(name))
+
+    def _file(self, name: str) -> Path:
+        return self._path / self._escaped.get(name, name)
 
     def _found(self, folder: Path, prefix: str) -> Iterator[tuple[str, Version]]:
         try:
@@ -75,7 +84,9 @@ class Folder:
                     yield from self._found(folder / entry.name, f"{name}/")
                 elif entry.name.endswith(SUFFIXES) and entry.is_file() and self._is_within(entry):
                     status = entry.stat()
-                    yield name, Version(status.st_mtime, status.st_size)
+                    if (shown := in_unicode(name)) != name:
+                        self._escaped[shown] = name
+                    yield shown, Version(status.st_mtime, status.st_size)
             except OSError:
                 continue
 

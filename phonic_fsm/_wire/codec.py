@@ -6,6 +6,7 @@ raises: a frame that is not a known, well-formed message becomes a value that sa
 
 from __future__ import annotations
 
+import re
 from itertools import accumulate
 from typing import Any, ClassVar, Generic, TypeVar, Union, get_args
 
@@ -24,6 +25,13 @@ DEEPEST = 100
 MOST_VALUES = 20_000
 """The most values in one message. To make more of them takes Python so long that every other call
 of the process would have to wait."""
+
+LONG_NUMBER = 30
+"""Characters. Of a longer number each one counts as a value: whole numbers take time by the square
+of their length."""
+
+EXTREME_NUMBER = 20
+"""A number with an exponent of three digits counts as so many values: it takes as long to read."""
 
 LONGEST_TYPE = 100
 """Characters of the name of an unknown type of message. The rest is cut off."""
@@ -106,6 +114,8 @@ for _bracket, _step in zip(b"{[]}", (1, 1, -1, -1), strict=True):
     _STEPS[_bracket] = _step
 
 _NO_BRACKETS = bytes(byte for byte in range(256) if not _STEPS[byte])
+_NO_NUMBERS = bytes(byte for byte in range(256) if byte not in b"-+.,0123456789eE")
+_EXTREME = re.compile(rb"[eE][-+]?\d{3}")
 
 
 def refuse_too_much(
@@ -118,8 +128,9 @@ def refuse_too_much(
             is.
     """
     data = frame.encode() if isinstance(frame, str) else frame
-    # To count is all that an ordinary frame costs. A value takes two bytes at least.
-    if len(data) <= 2 * most_values and data.count(b"{") + data.count(b"[") <= levels:
+    # To count is all that an ordinary frame costs. A value takes two bytes at least, and an extreme
+    # number six.
+    if len(data) <= most_values and data.count(b"{") + data.count(b"[") <= levels:
         return
     # Without what is escaped, every second piece between quotes is outside of all texts.
     unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
@@ -127,6 +138,10 @@ def refuse_too_much(
         raise _too_many(most_values)
     outside = b"".join(unescaped.split(b'"')[::2])
     if outside.count(b",") + outside.count(b"{") + outside.count(b"[") > most_values:
+        raise _too_many(most_values)
+    numbers = map(len, outside.translate(None, _NO_NUMBERS).split(b","))
+    weight = sum(length for length in numbers if length > LONG_NUMBER)
+    if weight + EXTREME_NUMBER * len(_EXTREME.findall(outside)) > most_values:
         raise _too_many(most_values)
     brackets = outside.translate(None, _NO_BRACKETS)
     if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > levels:

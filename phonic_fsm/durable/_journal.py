@@ -24,7 +24,7 @@ from .._core.states import State
 from .._runtime.recorder import RecordingWatcher
 from .._runtime.secrets import Secrets
 from .._wire.server import AudioChunk
-from ..trace._lines import StepLines
+from ..trace._lines import StepLines, size_of
 from ..trace._writer import Writer
 from ._account import Account
 from ._fold import Folded
@@ -39,7 +39,8 @@ CHECKPOINT_EVERY = 2_000
 """Steps after which the journal gets the machine's whole memory: a recovery begins there."""
 
 LARGEST_WAIT = 32 * 2**20
-"""The most bytes of lines that wait for a store that does not work. With more, the journal ends."""
+"""The most bytes of steps and lines that wait for a store that is slow, or does not work. With
+more, the journal ends."""
 
 LONGEST_QUEUE = 10_000
 """The most steps that wait for the writer's thread. With more, the journal ends."""
@@ -76,9 +77,14 @@ class JournalRecorder:
         past = max((now - self._started).total_seconds(), folded.last if folded else 0.0)
         self._zero = time.monotonic() - past
         """When the journal's clock was at 0."""
-        self._queue: deque[tuple[float, Step]] = deque()
+        self._queue: deque[tuple[float, Step, int]] = deque()
+        """Each with its time (s) and about as many bytes as it takes."""
+        self._queued_bytes = self._written_bytes = 0
+        """Of all steps so far; each is counted by one thread only."""
         self._unwritten: list[bytes] = [] if folded else [self._lines.header(now)]
         """Lines that the store has not taken yet."""
+        self._unwritten_bytes = 0
+        """Of the steps whose lines these are."""
         self._offered = 0.0
         """When they were last offered in vain (s)."""
         self._since_checkpoint = 0
@@ -124,8 +130,11 @@ class JournalRecorder:
             self._last = None if broke else "end"
         if self._is_closed or self._is_full:
             return
-        if len(self._queue) < LONGEST_QUEUE:
-            self._queue.append((t, step))
+        size = size_of(step)
+        waiting = self._queued_bytes - self._written_bytes
+        if len(self._queue) < LONGEST_QUEUE and waiting < LARGEST_WAIT:
+            self._queued_bytes += size
+            self._queue.append((t, step, size))
             if not isinstance(step.event, AudioChunk):
                 # Audio can wait. A tool that runs must be known before anything else happens.
                 _WRITER.look(self)
@@ -188,7 +197,8 @@ class JournalRecorder:
     def _take_from_queue(self, full: bool) -> None:
         batch = [self._queue.popleft() for _ in range(len(self._queue))]
         if batch:
-            self._unwritten.append(self._lines.of(batch))
+            self._unwritten.append(self._lines.of([(t, step) for t, step, _ in batch]))
+            self._unwritten_bytes += sum(size for _, _, size in batch)
             if self._oldest is None:
                 self._oldest = batch[0][0]
         if full and not self._has_end:
@@ -209,6 +219,8 @@ class JournalRecorder:
             return False
         if self._ownership.append(b"".join(self._unwritten)):
             self._unwritten.clear()
+            self._written_bytes += self._unwritten_bytes
+            self._unwritten_bytes = 0
             self._offered = 0.0
             self._tell_delay()
             return True

@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
+from phonic_fsm._runtime.printable import printable
+from phonic_fsm.trace._feeding import checked
 from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._reader import TraceReader
 
@@ -29,9 +31,11 @@ def scenario_of(trace: str | PathLike[str]) -> Scenario:
     """
     reader = TraceReader(trace)
     recorded = _Recorded()
-    for line in reader:
+    for line in checked(reader):
         recorded.take(line)
-    return recorded.scenario(f"From {reader.path.name}, recorded {reader.header.started}.")
+    return recorded.scenario(
+        f"From {printable(reader.path.name)}, recorded {reader.header.started}."
+    )
 
 
 def as_json(scenario: Scenario) -> bytes:

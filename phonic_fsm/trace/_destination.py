@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime, timezone
+from inspect import iscoroutinefunction
 from pathlib import Path
 from string import Formatter
 
@@ -85,10 +86,14 @@ def destination(target: object) -> Destination:
         ValueError: it is none of the three, or has an unknown field; the message names ``trace``.
     """
     if callable(target):
+        if iscoroutinefunction(target) or iscoroutinefunction(type(target).__call__):
+            raise ValueError("trace: a thread calls the function, so it cannot be async")
         return target
     if not isinstance(target, (str, os.PathLike)) or not os.fspath(target):
         raise ValueError(f"trace must be a path, a function or None, got {target!r}")
     template = os.fsdecode(target)
+    if "\0" in template:
+        raise ValueError(f"trace: no path holds the character NUL; the value is {template!r}")
     try:
         unknown = _fields(template) - FIELDS.keys()
         plain = [part for part in Formatter().parse(template) if part[2] or part[3]]

@@ -22,10 +22,10 @@ from .._core.effects import Effect
 from .._core.events import CallerAudio, Event, EventLoopLate, RoundTrip, name_of
 from .._wire.facts import UNKNOWN, Fact, Field, field_of, fields_of
 from ._durations import Duration, durations
-from ._feeding import FedMachine
+from ._feeding import FedMachine, recorded_event_of
 from ._format import Line, recorded_effects, same_in_json
 from ._kinds import only_passes_audio, words_of
-from ._reader import TraceReader
+from ._reader import TraceError, TraceReader
 from ._replay import Difference
 
 _EVENT, _EFFECT = field_of(Event), field_of(Effect)
@@ -122,7 +122,7 @@ def compare_traces(
     a: str | PathLike[str], b: str | PathLike[str], *, times: bool = False
 ) -> Iterator[ComparedStep]:
     """Every step of two traces, those that belong together side by side."""
-    ours, theirs = (list(_with_audio_joined(TraceReader(path))) for path in (a, b))
+    ours, theirs = (list(_with_audio_joined(_steps_of(TraceReader(path)))) for path in (a, b))
     took = [durations(lines) if times else {} for lines in (ours, theirs)]
     comparison = _Comparison(exactly=False)
     happened = [
@@ -145,6 +145,15 @@ def _paired(ours: Iterable[Duration], theirs: Iterable[Duration]) -> Iterator[Ti
 
 
 # -- alignment -----------------------------------------------------------------------------------
+
+
+def _steps_of(reader: TraceReader) -> Iterator[Line]:
+    """The steps; effects may be other ones than the machine knows, since that is a difference."""
+    for line in reader:
+        recorded_event_of(reader.path, line.seq, line.event)
+        if not all(isinstance(effect.get("type"), str) for effect in line.effects):
+            raise TraceError(f"{reader.path}: line {line.seq + 1}: an effect has no type")
+        yield line
 
 
 def _with_audio_joined(lines: Iterable[Line]) -> Iterator[Line]:

@@ -3,21 +3,27 @@
 Replaying, comparing, redacting and explaining a trace all go through here, so that all of them
 refuse the same traces. A trace that was changed by hand, or damaged, may hold an event that no
 session has ever given its machine; such a trace is unreadable from that line on.
+Whoever reads steps that no machine takes checks them here, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from .._core.context import Context, Settings
+from .._core.effects import EFFECTS
 from .._core.events import Event
 from .._core.machine import SessionMachine, Step
 from ._explain import Explainer, Explanation
-from ._format import event_from
-from ._reader import TraceError
+from ._format import Line, RecordedPushAudio, event_from
+from ._reader import TraceError, TraceReader
+
+_RECORDED: dict[Any, type[Any]] = {**EFFECTS, "push_audio": RecordedPushAudio}
+"""What a trace holds of each effect."""
 
 
 def recorded_event_of(path: Path, seq: int, recorded: dict[str, Any]) -> Event:
@@ -30,6 +36,24 @@ def recorded_event_of(path: Path, seq: int, recorded: dict[str, Any]) -> Event:
         return event_from(recorded)
     except (msgspec.ValidationError, ValueError) as error:
         raise TraceError(f"{path}: line {seq + 1} holds no event: {error}") from error
+
+
+def check(reader: TraceReader, line: Line) -> None:
+    """Raise ``TraceError`` if the line, which no machine has taken, holds no step."""
+    recorded_event_of(reader.path, line.seq, line.event)
+    try:
+        for effect in line.effects:
+            msgspec.convert(effect, _RECORDED.get(effect["type"], dict[str, Any]))
+    except (msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
+        problem = f"{reader.path}: line {line.seq + 1} holds no step: {error}"
+        raise TraceError(problem) from error
+
+
+def checked(reader: TraceReader) -> Iterator[Line]:
+    """The steps as they are recorded. Raises what iteration and ``check`` raise."""
+    for line in reader:
+        check(reader, line)
+        yield line
 
 
 class FedMachine:

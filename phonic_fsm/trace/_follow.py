@@ -9,9 +9,10 @@ from os import PathLike
 from pathlib import Path
 
 from .._core.states import State
-from ._format import LONGEST_LINE, Line
+from ._format import Line
 from ._lock import is_held
-from ._reader import TraceEmpty, TraceError, TraceReader
+from ._reader import READ_BYTES, LineCutter, LineTooLong, TraceEmpty, TraceError, TraceReader
+from ._sinks import GZIP_FORMAT
 
 PAUSE = 0.05
 """Seconds between two looks at a file that has not grown."""
@@ -56,6 +57,8 @@ class GrowingTrace(TraceReader):
                 self._number += 1
                 if self._number > 1:
                     yield self._number, text
+        except LineTooLong as error:
+            raise self.too_long() from error
         except (OSError, zlib.error) as error:
             raise TraceError(f"{self.path}: {getattr(error, 'strerror', None) or error}") from error
 
@@ -69,21 +72,31 @@ class _Tail:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._at = 0
-        self._begun = b""
-        self._inflate = zlib.decompressobj(31) if path.suffix == ".gz" else None
+        self._cutter = LineCutter()
+        self._inflate = zlib.decompressobj(GZIP_FORMAT) if path.suffix == ".gz" else None
 
     def lines(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
             file.seek(self._at)
-            while data := file.read(1 << 16):
+            while data := file.read(READ_BYTES):
                 self._at += len(data)
-                if self._inflate is not None:
-                    data = self._inflate.decompress(data)
-                *whole, self._begun = (self._begun + data).split(b"\n")
-                if len(self._begun) > LONGEST_LINE:
-                    raise OSError("a line is too long")
-                for line in whole:
-                    yield line + b"\n"
+                for part in self._unpacked(data):
+                    yield from self._cutter.cut(part)
+
+    def _unpacked(self, data: bytes) -> Iterator[bytes]:
+        if self._inflate is None:
+            yield data
+            return
+        is_full = False
+        while data or is_full:
+            if self._inflate.eof:
+                # Another member of the file follows, or zeros that fill it up.
+                data = data.lstrip(b"\0")
+                self._inflate = zlib.decompressobj(GZIP_FORMAT)
+            part = self._inflate.decompress(data, READ_BYTES)
+            yield part
+            is_full = len(part) == READ_BYTES
+            data = self._inflate.unconsumed_tail or self._inflate.unused_data
 
 
 def followed(path: Path) -> GrowingTrace:

@@ -20,6 +20,7 @@ from .._core.machine import Step
 from .._core.states import State
 from .._runtime.secrets import Secrets
 from .._version import __version__
+from .._wire.codec import encode
 from .._wire.config import DEFAULT_FORMAT
 from .._wire.server import AudioChunk
 from ._format import (
@@ -40,6 +41,22 @@ from ._masking import Masking
 from ._redaction import Redaction
 
 _encode = msgspec.json.Encoder().encode_lines
+
+_STEP_BYTES = 500
+"""What a step takes beside its texts and its audio."""
+
+
+def size_of(step: Step) -> int:
+    """About how many bytes a step takes until its line is written."""
+    event = step.event
+    if isinstance(event, AudioChunk) and not event.timings:
+        return _STEP_BYTES + len(event.audio or b"") + len(event.text or "")
+    try:
+        # Its effects tell what the event holds once or twice more; to encode them takes too long.
+        return _STEP_BYTES + 3 * len(encode(event))
+    except Exception:  # noqa: BLE001 - the writer will say what cannot be written
+        return _STEP_BYTES
+
 
 # Nearly all steps of a call pass a chunk of audio on, and nothing else. What they have in common is
 # encoded once.

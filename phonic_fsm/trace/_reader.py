@@ -29,6 +29,10 @@ _decode_line = msgspec.json.Decoder(Line).decode
 _AUDIO_CHUNK = b'"type":"audio_chunk"'
 _decode_passed_audio = msgspec.json.Decoder(PassedAudio).decode
 
+READ_BYTES = 1 << 16
+"""The most bytes that are read, or unpacked, at a time: a file of gzip may hold a thousand times
+its size."""
+
 BRIEF = 1000
 """The most bytes of a line that is read as ``PassedAudio``. A longer one need not be read fast, and
 might hold anything."""
@@ -177,12 +181,15 @@ class TraceReader:
             raise TraceError(f"{self.path}: line {number} is not a step: {problem}") from problem
 
     def _lines(self) -> Iterator[bytes]:
+        if self.path.is_fifo() or self.path.is_socket():
+            # It is read more than once, and a pipe would wait for a second writer.
+            raise TraceError(f"{self.path}: this is no file, but a pipe or a socket")
         try:
             with (
                 gzip.open(self.path) if self.path.suffix == ".gz" else self.path.open("rb") as file
             ):
                 yield from _lines_of(file)
-        except _LineTooLong as error:
+        except LineTooLong as error:
             raise self.too_long() from error
         except (OSError, zlib.error) as error:
             problem = getattr(error, "strerror", None) or error
@@ -193,28 +200,49 @@ class TraceReader:
         return TraceError(f"{self.path}: a line has more than {LONGEST_LINE // 2**20} MiB")
 
 
-class _LineTooLong(Exception):
-    pass
+class LineTooLong(Exception):
+    """A line has more than ``LONGEST_LINE`` bytes."""
+
+
+class LineCutter:
+    """Cuts what is read of a file into lines."""
+
+    def __init__(self) -> None:
+        self._begun: list[bytes] = []
+        self._size = 0
+
+    def cut(self, data: bytes) -> Iterator[bytes]:
+        """The lines that end in these bytes.
+
+        Raises:
+            LineTooLong: the line that is begun is too long.
+        """
+        first, *lines = data.split(b"\n")
+        self._begun.append(first)
+        self._size += len(first)
+        if self._size > LONGEST_LINE:
+            raise LineTooLong
+        if lines:
+            whole = b"".join(self._begun) + b"\n"
+            self._begun, self._size = lines[-1:], len(lines[-1])
+            yield whole
+            for line in lines[:-1]:
+                yield line + b"\n"
+
+    @property
+    def rest(self) -> bytes:
+        """The line that is begun."""
+        return b"".join(self._begun)
 
 
 def _lines_of(file: gzip.GzipFile | BufferedReader) -> Iterator[bytes]:
     """The lines of a file. After a crash, a gzip file may lack its end."""
-    begun: list[bytes] = []
-    size = 0
+    cutter = LineCutter()
     try:
-        while data := file.read1(1 << 16):
-            first, *lines = data.split(b"\n")
-            begun.append(first)
-            size += len(first)
-            if size > LONGEST_LINE:
-                raise _LineTooLong
-            if lines:
-                yield b"".join(begun) + b"\n"
-                for line in lines[:-1]:
-                    yield line + b"\n"
-                begun, size = lines[-1:], len(lines[-1])
+        while data := file.read1(READ_BYTES):
+            yield from cutter.cut(data)
     except EOFError:
         # What came before is whole, and a line that is cut off has no line break.
         pass
-    if size:
-        yield b"".join(begun)
+    if rest := cutter.rest:
+        yield rest

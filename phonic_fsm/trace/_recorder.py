@@ -21,8 +21,8 @@ from .._core.history import History
 from .._core.machine import Step
 from .._runtime.recorder import RecordingWatcher
 from .._runtime.secrets import Secrets
-from .._wire.codec import encode
 from .._wire.server import AudioChunk
+from ._lines import size_of
 from ._output import TraceOutput
 from ._recording import Recording
 
@@ -37,9 +37,6 @@ LARGEST_QUEUE = 32 * 2**20
 
 _CAN_WAIT = frozenset({AudioChunk, CallerAudio, RoundTrip})
 """The events that are written half a second later."""
-
-_STEP_BYTES = 500
-"""What a step takes beside its texts and its audio."""
 
 MANY = 200
 """So many waiting steps are written at once. Audio may come much faster than it is played."""
@@ -93,7 +90,7 @@ class TraceRecorder:
 
     def record(self, step: Step) -> None:
         """Take one step. Never waits, never raises."""
-        self._queue_up(step, _size(step))
+        self._queue_up(step, size_of(step))
         if type(step.event) not in _CAN_WAIT:
             # These are frequent. Any other step may explain a crash that comes next.
             self._writer.look(self)
@@ -197,15 +194,3 @@ class TraceRecorder:
                 return True
         self._output.close()
         return False
-
-
-def _size(step: Step) -> int:
-    """About how many bytes a step takes."""
-    event = step.event
-    if isinstance(event, AudioChunk) and not event.timings:
-        return _STEP_BYTES + len(event.audio or b"") + len(event.text or "")
-    try:
-        # Its effects tell what the event holds once or twice more; to encode them takes too long.
-        return _STEP_BYTES + 3 * len(encode(event))
-    except Exception:  # noqa: BLE001 - the writer will say what cannot be written
-        return _STEP_BYTES

@@ -22,7 +22,7 @@ GZIP_FLUSH_SECONDS = 1.0
 """Lines stay in the compressor for up to so many seconds, and a crash loses them. If each line were
 flushed, the file would be twice as large."""
 
-_GZIP_FORMAT = 31
+GZIP_FORMAT = 31
 _LEVEL = 1
 """A higher level would take longer and save little: traces repeat themselves a lot."""
 
@@ -99,7 +99,7 @@ class GzipSink(FileSink):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._compressor = zlib.compressobj(_LEVEL, wbits=_GZIP_FORMAT)
+        self._compressor = zlib.compressobj(_LEVEL, wbits=GZIP_FORMAT)
         self._unflushed_since: float | None = None
 
     def write(self, lines: bytes) -> None:

@@ -12,7 +12,6 @@ import atexit
 import os
 import threading
 import time
-from collections import deque
 from typing import Protocol
 from weakref import WeakSet
 
@@ -51,7 +50,7 @@ class Writer:
         self._recorders: list[Drained] = []
         self._thread: threading.Thread | None = None
         self._look = threading.Event()
-        self._urgent: deque[Drained] = deque()
+        self._urgent: set[Drained] = set()
         """Those that are to be looked at now."""
 
     def add(self, recorder: Drained) -> None:
@@ -66,7 +65,7 @@ class Writer:
 
     def look(self, recorder: Drained) -> None:
         """Look for what this one has queued, at once."""
-        self._urgent.append(recorder)
+        self._urgent.add(recorder)
         self._look.set()
 
     def close(self) -> threading.Thread | None:
@@ -107,7 +106,7 @@ class Writer:
     def _asked(self) -> set[Drained]:
         asked = set()
         while self._urgent:
-            asked.add(self._urgent.popleft())
+            asked.add(self._urgent.pop())
         return asked
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 
 import pytest
 from support.commands import run
@@ -11,7 +12,9 @@ from support.record_traces import TRACES
 from support.recorded import lines_of
 
 from phonic_fsm.trace import TraceError, TraceReader, replay
+from phonic_fsm.trace._follow import GrowingTrace, _Tail
 from phonic_fsm.trace._format import LONGEST_LINE
+from phonic_fsm.trace._reader import READ_BYTES
 
 TOOL_CALL = TRACES / "tool_call.jsonl"
 
@@ -96,11 +99,63 @@ def test_a_number_is_no_bool(tmp_path):
     assert run("diff", path, TOOL_CALL).returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("event", "type"), [1]),
+        (("event", "parameters"), 5),
+        (("event",), {}),
+        (("effects", 0, "type"), {}),
+    ],
+    ids=str,
+)
+def test_what_is_no_step_is_no_traceback_in_any_command(where, value, tmp_path):
+    lines = lines_of(TOOL_CALL)
+    line = next(line for line in lines[1:] if line["event"]["type"] == "tool_call")
+    part = line
+    for key in where[:-1]:
+        part = part[key]
+    part[where[-1]] = value
+    path = written(tmp_path / "no_step.jsonl", lines)
+    for command in (
+        ("diff", path, TOOL_CALL, "--times"),
+        ("scenario", path),
+        ("redact", path, tmp_path / "out.jsonl"),
+    ):
+        assert_is_one_line(run(*command), f"{path.name}: ")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_no_trace_that_is_waited_for(tmp_path):
+    os.mkfifo(path := tmp_path / "pipe.jsonl")
+    (tmp_path / "call.jsonl").write_bytes(TOOL_CALL.read_bytes())
+    assert_is_one_line(run("replay", path), "this is no file, but a pipe")
+    assert run("stats", tmp_path).returncode == 0
+
+
+def test_a_packed_trace_that_grows_is_unpacked_bit_by_bit(tmp_path):
+    header, rest = TOOL_CALL.read_bytes().split(b"\n", 1)
+    path = tmp_path / "bomb.jsonl.gz"
+    path.write_bytes(gzip.compress(header + b"\n"))
+    trace = GrowingTrace(path)
+    assert list(trace.more()) == []
+    with path.open("ab") as file:
+        file.write(gzip.compress(rest) + bytes(64))
+    assert len(list(trace.more())) == rest.count(b"\n")
+    tail = _Tail(path)
+    with path.open("wb") as file:
+        file.write(gzip.compress(bytes(20 * READ_BYTES)))
+    assert max(map(len, tail._unpacked(path.read_bytes()))) == READ_BYTES
+    path.write_bytes(gzip.compress(b"x" * (LONGEST_LINE + 2**20), 1))
+    with pytest.raises(TraceError, match="a line has more than 64 MiB"):
+        GrowingTrace(path)
+
+
 # -- names ---------------------------------------------------------------------------------------
 
 
-def test_no_command_prints_a_files_name_as_it_is(tmp_path):
-    name = "ev\x1b[2Jil\x07"
+@pytest.mark.parametrize("name", ["ev\x1b[2Jil\x07", "ev\udcff\u202eil"], ids=ascii)
+def test_no_command_prints_a_files_name_as_it_is(name, tmp_path):
     (path := tmp_path / f"{name}.jsonl").write_bytes(TOOL_CALL.read_bytes())
     directory = tmp_path / f"{name}.traces"
     directory.mkdir()
@@ -114,6 +169,7 @@ def test_no_command_prints_a_files_name_as_it_is(tmp_path):
         ("stats", path, directory),
         ("diff", path, TRACES / "say.jsonl"),
         ("diff", path, f"{path}.missing"),
+        ("diff", path, TRACES / "say.jsonl", "--html", tmp_path / f"{name}.diff.html"),
         ("redact", path, out),
         ("redact", path, out),
         ("report", path, "--out", page),

@@ -44,7 +44,9 @@ def filled(before: str, part: str, after: str) -> str:
 # -- what is refused, and that nothing is decoded for it -----------------------------------------
 
 
-@pytest.mark.parametrize("part", ["[],", "{},", '["ab"],', '{"a":""},', "0,", '"",'])
+@pytest.mark.parametrize(
+    "part", ["[],", "{},", '["ab"],', '{"a":""},', "0,", '"",', "5e-324,", "9" * 4_000 + ","]
+)
 def test_a_message_of_too_many_values_is_refused(part):
     before, after = (CALL % '{"x":[?]}').split("?")
     assert decode_server(filled(before, part, after)) == MalformedMessage(
@@ -52,7 +54,7 @@ def test_a_message_of_too_many_values_is_refused(part):
     )
 
 
-@pytest.mark.parametrize("value", [[], 0, "", {"a": "b"}])
+@pytest.mark.parametrize("value", [[], 0, "", {"a": "b"}, -0.012345678901234567, 1.5e-05])
 def test_a_message_of_many_values_is_read(value):
     values = [value] * (MOST_VALUES // 2 - 10)
     message = decode_server(CALL % json.dumps({"x": values}))

@@ -11,7 +11,7 @@ from support.scripted import SILENCE, PhonicServer, conversation, read, started
 from websockets.frames import Frame, Opcode
 from websockets.utils import accept_key
 
-from phonic_fsm._runtime import connection
+from phonic_fsm._runtime import connection, socket
 from phonic_fsm._runtime.socket import READ_BYTES
 from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.codec import encode
@@ -35,6 +35,21 @@ async def test_a_message_in_fragments_is_put_together(make_model, server):
         name = "input_audio_transcription_completed"
         assert (await emitted.next(name)).transcript == "In three parts."
         assert (await emitted.next(name)).transcript == "Whole."
+
+
+async def test_the_rest_of_what_was_read_comes_before_the_end_of_the_connection(
+    make_model, server, monkeypatch
+):
+    monkeypatch.setattr(socket, "LONGEST_SHARE", -1.0)  # others get their turn after each share
+    said = [f"{number} {'x' * (number % 7 * 300)}" for number in range(100)]
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        transport = peer._socket.transport
+        transport.write(b"".join(frame(Opcode.TEXT, encode(phonic.InputText(s))) for s in said))
+        transport.close()
+        for text in said:
+            heard = await emitted.next("input_audio_transcription_completed")
+            assert heard.transcript == text
+        await emitted.state("reconnecting")
 
 
 async def test_a_message_of_many_reads_is_put_together(make_model, server):
@@ -80,9 +95,11 @@ async def test_what_comes_with_the_handshakes_answer_is_heard_after_it(make_mode
         ]
 
 
+@pytest.mark.parametrize("share", [socket.LONGEST_SHARE, -1.0])
 async def test_a_long_turn_over_tls_arrives_whole(
-    make_model, certificate, own_certificate, monkeypatch
+    share, make_model, certificate, own_certificate, monkeypatch
 ):
+    monkeypatch.setattr(socket, "LONGEST_SHARE", share)
     trusting = ssl.create_default_context(cafile=certificate)
     monkeypatch.setattr(connection, "_tls", lambda: trusting)
     words = [f"{number} " for number in range(500)]

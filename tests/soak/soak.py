@@ -16,6 +16,7 @@ import logging
 import math
 import os
 import random
+import signal
 import sys
 import tempfile
 import warnings
@@ -50,17 +51,29 @@ from soak.ledger import SILENCE, SOUND, Ledger, failure_of, look_up
 from soak.long_calls import CALLS, stay
 from soak.reliability import in_a_hurry
 
-from phonic_fsm import RealtimeModel, RealtimeSession, State
+from phonic_fsm import RealtimeModel, RealtimeSession, SessionBroke, State
 from phonic_fsm._adapter.replies import Reply
 from phonic_fsm._core import events
+from phonic_fsm._core.context import Settings
+from phonic_fsm._core.machine import SessionMachine
+from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
-from phonic_fsm.trace import replay
+from phonic_fsm.trace import TraceError, _writer, replay
+from phonic_fsm.trace._recorder import TraceRecorder
+from phonic_fsm.trace._recording import checked_recording
 
 WORKERS = 32
 """Sessions at a time."""
 
 PATIENCE = 60
 """Seconds until a session hangs."""
+
+MAX_RETRY = 3
+"""Of every model."""
+
+MOST_FLAPS = 2 * (MAX_RETRY + 1)
+"""How often in a row a conversation may be resumed that then brings nothing. (An answer to a resume
+may come twice.)"""
 
 MOST_LOSSES = 50
 """That are printed."""
@@ -232,16 +245,23 @@ class User:
         self._ask()
 
     async def _fork(self) -> None:
-        """A library forks the process, and the child goes on with the session for a moment."""
+        """A library forks the process. The child goes on with the session for a moment, and has a
+        call of its own, so that a thread of its own writes traces."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # there are other threads
             child = os.fork()
         if child == 0:
+            status = 1
             try:
+                signal.alarm(PATIENCE)
                 self._session._runtime.dispatch(events.EventLoopLate(1.0))
+                _record_another_call()
+                status = 0
             finally:
-                os._exit(0)
-        await anyio.to_thread.run_sync(os.waitpid, child, 0)
+                os._exit(status)
+        _, status = await anyio.to_thread.run_sync(os.waitpid, child, 0)
+        if status:
+            self._ledger.complaints.append("a forked process cannot record a call of its own")
 
     async def _add(self, role: llm.ChatRole, text: str) -> None:
         context = self._session.chat_ctx
@@ -366,7 +386,9 @@ class Worker:
                     audio_format="pcm_8000",
                     vad_min_silence_duration_ms=60,
                     stream_ahead_of_real_time=ahead,
-                    conn_options=APIConnectOptions(max_retry=3, retry_interval=0.3, timeout=2),
+                    conn_options=APIConnectOptions(
+                        max_retry=MAX_RETRY, retry_interval=0.3, timeout=2
+                    ),
                 )
                 for url, ahead in (
                     (proxy.url, True),
@@ -409,10 +431,16 @@ class Worker:
                 losses.append("its end hangs")
             tasks.cancel_scope.cancel()
         [trace] = self._traces.iterdir()
-        difference = list(replay(trace))[-1].difference
-        if difference is not None:
-            losses.append(f"its trace does not replay: {difference}")
+        try:
+            difference = list(replay(trace))[-1].difference
+            if difference is not None:
+                losses.append(f"its trace does not replay: {difference}")
+        except TraceError as error:
+            losses.append(f"its trace cannot be read: {error}")
         losses += ledger.losses(simulator.conversations)
+        losses += [f"it breaks: {e.error}" for e in ledger.errors if _is_ours(e)]
+        if (flaps := _flaps(ledger)) > MOST_FLAPS:
+            losses.append(f"it was resumed {flaps} times in a row for nothing")
         if losses and self._keep is not None:
             trace.rename(self._keep / f"{name}.jsonl")
         else:
@@ -439,6 +467,36 @@ async def _answer(ledger: Ledger) -> None:
         await anyio.sleep(0.5)
     if ledger.session.state not in (State.last_words, State.closed):
         ledger.complaints.append(f"it is silent in {ledger.session.state.value}")
+
+
+def _is_ours(event: llm.RealtimeModelError) -> bool:
+    """Whether the session ends by a fault of the package."""
+    return isinstance(event.error, SessionBroke)
+
+
+def _flaps(ledger: Ledger) -> int:
+    """How often in a row, at most, the conversation was resumed and brought no turn."""
+    longest = row = 0
+    for _, kind, _ in ledger.messages:
+        if kind == "conversation_reconnected":
+            row += 1
+            longest = max(longest, row)
+        elif kind in ("input_text", "assistant_finished_speaking", "config"):
+            row = 0
+    return longest
+
+
+def _record_another_call() -> None:
+    """In a forked child: record a call, and wait until its trace is complete."""
+    _writer.FILES._interval = 0.0  # whoever else it writes for is looked at, too
+    with tempfile.TemporaryDirectory() as traces:
+        machine = SessionMachine(Settings(id_seed="child"))
+        recorder = TraceRecorder(
+            checked_recording(f"{traces}/"), machine.context.settings, Secrets()
+        )
+        recorder.record(machine.step(events.Open()))
+        recorder.close()
+        recorder._written.result(PATIENCE)
 
 
 async def soak(
