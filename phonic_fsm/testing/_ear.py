@@ -24,6 +24,8 @@ class Stretch:
     began: float
     ended: float | None = None
     """None while the sound goes on."""
+    heard_until: float = 0.0
+    """When audio last came while the sound went on. It stops without an end if its track does."""
 
 
 class Ear:
@@ -67,3 +69,5 @@ class Ear:
             else:
                 self.stretches[-1].ended = now - PAUSE_MS / 1000
                 self._silent_from = self.position - PAUSE_MS / 1000
+        if self.hears:
+            self.stretches[-1].heard_until = now

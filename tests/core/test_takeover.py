@@ -343,6 +343,23 @@ def test_last_words_that_were_cut_off_end_the_call():
     ]
 
 
+@pytest.mark.parametrize("lost_for", [1.0, timers.GRACE], ids=["in_time", "too_late"])
+def test_a_caller_who_holds_the_button_is_heard_on_and_answered_once(lost_for):
+    """Push-to-talk, killed in mid-turn: the turn is the caller's until LiveKit commits it."""
+    machine = conversing(Settings(id_seed="seed", config=ConfigOptions(push_to_talk=True)))
+    machine.step(events.StartUserActivity())
+    then = copy_of(machine)
+    steps = go_on(then, lost_for=lost_for)
+    assert sent(steps, client.GenerateReply) == [], "nobody speaks over the caller"
+    assert sent(steps, client.Mute) == []
+    assert then.context.generation is None
+    assert len(sent(steps, client.Unmute)) == 1
+    assert then.context.microphone == "unmuted"
+    committed = [then.step(events.CommitAudio())]
+    assert len(sent(committed, client.Mute)) == 1
+    assert sent(committed, client.GenerateReply) == []
+
+
 def test_of_a_session_that_cannot_be_read_the_conversation_goes_on():
     """Phonic has the settings, and its memory must not be cleared by telling them again."""
     machine = SessionMachine(Settings(id_seed="seed"))

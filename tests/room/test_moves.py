@@ -9,7 +9,7 @@ import anyio
 import pytest
 from support import commands
 from support.rooms import PATIENCE, greeted, said
-from support.takeovers import ON_ONE_HOST, SCENARIO
+from support.takeovers import ON_ONE_HOST, SCENARIO, no_two_at_once
 
 from phonic_fsm._wire import client
 
@@ -34,6 +34,7 @@ async def moved(house, call, folder, number=2):
     seams = [line["event"] for line in lines if line["event"]["type"] == "take_over"]
     assert [seam.get("cause") for seam in seams] == ["move"] * (number - 1)
     assert house.status(call).crashes == 0
+    no_two_at_once(call)
     return seams
 
 

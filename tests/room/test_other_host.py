@@ -13,7 +13,7 @@ import pytest
 from livekit import rtc
 from support.redis_server import RedisServer
 from support.rooms import greeted, said
-from support.takeovers import SCENARIO, House, heard_again
+from support.takeovers import SCENARIO, House, heard_again, no_two_at_once
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +56,7 @@ async def test_a_process_that_wakes_up_after_the_takeover_neither_sends_nor_spea
             await guest.until_answer()
             await guest.until_quiet()
             assert len(guest.ears[former].stretches) == spoken
+            no_two_at_once(guest)
             assert [s.reason for s in guest.stays if s.identity == former] == [
                 rtc.DisconnectReason.PARTICIPANT_REMOVED
             ], "it has never come back"

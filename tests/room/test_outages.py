@@ -61,8 +61,9 @@ def tone(tmp_path):
     return str(path)
 
 
-async def test_phonic_is_away_for_three_seconds_and_the_caller_is_told(
-    trial, phonic_port, simulate, tmp_path, tone
+@pytest.mark.parametrize("seconds", [3.0, 20.0])
+async def test_phonic_is_away_for_a_while_and_the_caller_is_told(
+    trial, phonic_port, simulate, tmp_path, tone, *, seconds
 ):
     async with phonic_process(SCENARIO, phonic_port, tmp_path) as process:
         guest = await trial(retries=60, outage=tone)
@@ -70,7 +71,7 @@ async def test_phonic_is_away_for_three_seconds_and_the_caller_is_told(
         process.kill()
         await process.wait()
     await guest.until(lambda: ("agent", "One moment, please.") in said(guest), "the holding line")
-    await anyio.sleep(2.0)
+    await anyio.sleep(seconds - 1.0)
     phonic = await simulate(SCENARIO)
     await phonic.received(client.Config)
     await ask(guest, "Are you there?")

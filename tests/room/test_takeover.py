@@ -13,7 +13,7 @@ import anyio
 import pytest
 from livekit import api
 from support.rooms import PATIENCE, greeted, phonic_process, said
-from support.takeovers import ON_ONE_HOST, SCENARIO, heard_again
+from support.takeovers import ON_ONE_HOST, SCENARIO, heard_again, no_two_at_once
 
 from phonic_fsm._wire import client
 from phonic_fsm.simulator import Call
@@ -33,6 +33,7 @@ async def goes_on(house, call, since, folder):
     await heard_again(call, since)
     await call.until_quiet()
     assert call.agent.identity not in {stay.identity for stay in former}
+    no_two_at_once(call)
     await call.until(lambda: all(stay.left for stay in former), "the dead agents' leave")
     events = house.replays(call, folder)
     assert events.count("take_over") == house.status(call).number - 1

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import IO
@@ -145,6 +146,16 @@ async def _guard(
         finally:
             if process.returncode is None:
                 process.kill()
+
+
+def no_two_at_once(call: RoomCall) -> None:
+    """No agent is heard once its successor is."""
+    agents = list(dict.fromkeys(stay.identity for stay in call.stays))
+    heard = [call.ears[agent].stretches for agent in agents if agent in call.ears]
+    voices = [stretches for stretches in heard if stretches]
+    for former, successor in pairwise(voices):
+        last = former[-1].heard_until if former[-1].ended is None else former[-1].ended
+        assert last <= successor[0].began
 
 
 async def heard_again(call: RoomCall, since: float) -> float:
