@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any, cast
 
 import pytest
 from hypothesis import example, given
@@ -12,7 +13,11 @@ from msgspec import ValidationError
 from support.scripted import conversation, settle
 
 from phonic_fsm import State
-from phonic_fsm._core import events
+from phonic_fsm._adapter import meters
+from phonic_fsm._adapter.metrics import MOST_TIMINGS
+from phonic_fsm._core import effects, events
+from phonic_fsm._core.context import Settings
+from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.wording import LONGEST_QUOTE, MOST_FIELDS, quoted
 from phonic_fsm._runtime.connection import MAX_MESSAGE_BYTES
 from phonic_fsm._runtime.log import BURST, INTERVAL, LONGEST_LINE, SessionLog
@@ -29,6 +34,7 @@ from phonic_fsm._wire.codec import (
     decode_server,
     refuse_too_much,
 )
+from phonic_fsm.durable import _journal
 
 pytestmark = pytest.mark.anyio
 
@@ -210,3 +216,41 @@ def test_lines_come_again_after_a_pause(written):
 def test_a_flood_of_one_kind_does_not_hide_another(written):
     written(BURST + 90, now=0.0)
     assert written(1, now=0.0, cause=phonic.Warning(phonic.Problem("hot"))) == ["A line."]
+
+
+# -- what waits for others -----------------------------------------------------------------------
+
+
+class SlowStore:
+    """An ownership whose store takes its time. Nothing is written."""
+
+    name = "call"
+
+    def append(self, lines):
+        return False
+
+
+def test_steps_for_a_slow_journal_are_bounded_in_bytes(monkeypatch):
+    monkeypatch.setattr(_journal, "LARGEST_WAIT", 100_000)
+    monkeypatch.setattr(_journal._WRITER, "add", lambda _: None)  # the test is the thread
+    machine = SessionMachine(Settings(id_seed="seed"))
+    journal = _journal.JournalRecorder(cast(Any, SlowStore()), machine.context.settings, Secrets())
+    for _ in range(5):
+        journal.record(machine.step(phonic.InterruptedResponse("x" * 20_000)))
+    assert len(journal._queue) == 2
+    assert journal.drain(), "the lines wait, and they count as well"
+    assert len(journal._queue) == 0
+    assert journal._is_full
+
+
+def test_of_a_hostile_breakdown_of_a_latency_a_few_names_are_measured(monkeypatch):
+    measured = []
+    monkeypatch.setattr(meters, "_parts", set())
+    one = meters.SessionMeters(48_000, Secrets(), tuple)
+    monkeypatch.setattr(one, "measure", lambda *told: measured.append(told[2][meters.PART]))
+    long = "y" * (phonic.LONGEST_NAME + 1)
+    timings = {long: 1.0} | {f"part {n}": 1.0 for n in range(5_000)}
+    one._tell_timings(effects.EmitTimings(timings))
+    assert len(measured) == MOST_TIMINGS
+    assert len(meters._parts) == meters.MOST_PARTS
+    assert long not in meters._parts

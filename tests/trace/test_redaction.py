@@ -9,7 +9,7 @@ from typing import Any, get_args
 import anyio
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from livekit.agents import llm
 from msgspec import inspect
@@ -22,11 +22,13 @@ from phonic_fsm._core import effects, events
 from phonic_fsm._core.context import Settings
 from phonic_fsm._core.history import FunctionCall, FunctionCallOutput
 from phonic_fsm._core.machine import SessionMachine
+from phonic_fsm._report.overview import listing
+from phonic_fsm._report.rules import RULES
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.codec import decode_server, encode
 from phonic_fsm._wire.config import ConfigOptions
-from phonic_fsm.trace import End, TraceError, TraceReader, replay
+from phonic_fsm.trace import End, TraceError, TraceReader, measure, replay
 from phonic_fsm.trace._format import recorded_effect, recorded_event
 from phonic_fsm.trace._redaction import Redaction
 from phonic_fsm.trace._rewriting import redacted
@@ -113,6 +115,14 @@ def test_a_trace_redacted_afterwards_replays_and_tells_the_same_course(path, tmp
         assert (step.line.source, step.line.target) == (line.source, line.target)
         assert [e["type"] for e in step.line.effects] == [e["type"] for e in line.effects]
     assert TraceReader(out).header.redacted
+    assert measure(TraceReader(out)) == measure(TraceReader(path))
+    assert what_stands_out(out) == what_stands_out(path)
+
+
+def what_stands_out(path):
+    """Each finding of the call, without its words."""
+    found = listing(TraceReader(path), RULES).findings
+    return [(one.rule, one.severity, one.step, one.start, one.end) for one in found]
 
 
 def write(path, lines):
@@ -287,7 +297,6 @@ WITH_A_CALL = (
 )
 
 
-@settings(max_examples=300)
 def can_happen(event: events.Event) -> bool:
     """Audio never counts as unsent."""
     return not (
