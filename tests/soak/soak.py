@@ -19,6 +19,7 @@ import random
 import signal
 import sys
 import tempfile
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
+from types import TracebackType
+from typing import Any
 
 import anyio
 from livekit.agents import APIConnectOptions, llm
@@ -51,6 +54,7 @@ from soak.ledger import SILENCE, SOUND, Ledger, failure_of, look_up
 from soak.long_calls import CALLS, stay
 from soak.reliability import in_a_hurry
 
+import phonic_fsm
 from phonic_fsm import RealtimeModel, RealtimeSession, SessionBroke, State
 from phonic_fsm._adapter.replies import Reply
 from phonic_fsm._core import events
@@ -84,6 +88,9 @@ SAMPLES = 60
 TOLERANCE = 1.25
 """How much more of them there may be in the last tenth of the time than in the first: sessions
 come and go."""
+
+PACKAGE = str(Path(phonic_fsm.__file__).parent)
+"""What the names of its files begin with."""
 
 _libc = ctypes.CDLL(None)
 
@@ -513,6 +520,15 @@ async def soak(
     async def stay_quiet(name: str) -> None:
         figures.losses += await stay(name, seconds)
 
+    def note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What is raised into the event loop is a loss, if it comes from the package."""
+        error = context.get("exception")
+        if any(PACKAGE in frame.filename for frame in traceback.extract_tb(_trace_of(error))):
+            figures.losses.append(f"{error!r} is raised into the event loop")
+        else:
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(note)
     before = _count()
     until = anyio.current_time() + seconds
     with tempfile.TemporaryDirectory() as traces:
@@ -535,6 +551,10 @@ async def soak(
     figures.left = {name: int(after[name] - before[name]) for name in ("tasks", "file descriptors")}
     figures.left["sessions"] = sum(isinstance(o, RealtimeSession) for o in gc.get_objects())
     return figures
+
+
+def _trace_of(error: BaseException | None) -> TracebackType | None:
+    return None if error is None else error.__traceback__
 
 
 def _count() -> dict[str, float]:
