@@ -76,12 +76,13 @@ class Handovers:
         """What was said before, as chat items. The machine has taken its first step."""
         return [] if self._succession is None else self._succession.items(machine)
 
-    def take_overheard(self) -> list[rtc.AudioFrame]:
-        """What the caller said while the call moved. LiveKit brings the audio from now on."""
+    def take_overheard(self, first: rtc.AudioFrame | None = None) -> list[rtc.AudioFrame]:
+        """What the caller said while the call moved, up to ``first``, the first audio that LiveKit
+        brings."""
         if self._succession is None or self._overheard is None:
             return []
         overheard, self._overheard = self._overheard, None
-        frames = overheard.stop(self._succession.died)
+        frames = overheard.stop(self._succession.died, first)
         if overheard.gave_way and self._meters is not None:
             self._meters.bounded("overheard_audio")
         return frames

@@ -468,7 +468,7 @@ class RealtimeSession(
         muted, the newest ``unmute_prebuffer_ms`` are kept, and Phonic gets silence.
         """
         _expect("push_audio", "frame", frame, rtc.AudioFrame)
-        for overheard in self._handovers.take_overheard():
+        for overheard in self._handovers.take_overheard(frame):
             self._runtime.push_audio(overheard)
         self._runtime.push_audio(frame)
 

@@ -8,12 +8,16 @@ from pathlib import Path
 import anyio
 import pytest
 from support import commands
+from support.chirp import chirp, heard
 from support.rooms import PATIENCE, greeted, said
-from support.takeovers import ON_ONE_HOST, SCENARIO, no_two_at_once
+from support.takeovers import ON_ONE_HOST, SCENARIO, heard_again, no_two_at_once
 
 from phonic_fsm._wire import client
 
 pytestmark = pytest.mark.anyio
+
+TOLERANCE = 0.15
+"""Seconds by which a busy machine may delay audio."""
 
 
 @pytest.fixture
@@ -24,15 +28,13 @@ async def guest(house, call):
 async def moved(house, call, folder, number=2):
     """The call has moved: one agent is left, the journal replays, and no process has died."""
     await house.until_taken_over(call, number)
-    await call.until(
-        lambda: sum(not stay.left for stay in call.stays) == 1, "the old agent's leave"
-    )
+    await call.until(lambda: len(present(call)) == 1, "the old agent's leave")
     with anyio.fail_after(PATIENCE):
         while "conversation_reconnected" not in house.replays(call, folder):  # noqa: ASYNC110
             await anyio.sleep(0.1)
     lines = map(json.loads, (folder / "journal.jsonl").read_text().splitlines()[1:])
-    seams = [line["event"] for line in lines if line["event"]["type"] == "take_over"]
-    assert [seam.get("cause") for seam in seams] == ["move"] * (number - 1)
+    seams = [line for line in lines if line["event"]["type"] == "take_over"]
+    assert [seam["event"].get("cause") for seam in seams] == ["move"] * (number - 1)
     assert house.status(call).crashes == 0
     no_two_at_once(call)
     return seams
@@ -65,10 +67,46 @@ async def test_what_the_caller_says_in_the_move_is_heard(house, simulate, guest,
     house.store.ask(status.name, status.number, "move")
     # It moves while nobody speaks; as soon as it does, the caller begins.
     await house.until_taken_over(guest)
-    await asks_and_is_answered(guest)
+    [conversation] = phonic.conversations
+    before = len(conversation.audio)
+    await guest.say(chirp(3))
+    await guest.until_answer()
+    came = heard(conversation.audio[before:])
+    assert came.first < 0.1, "it was heard from its beginning on"
+    assert max(came.lost, came.doubled) < TOLERANCE
     await moved(house, guest, tmp_path)
     assert ("caller", "Where can we sit?") in said(guest)
     assert len(phonic.conversations) == 1
+
+
+@ON_ONE_HOST
+async def test_a_call_moves_in_the_end_if_somebody_always_speaks(house, simulate, guest, tmp_path):
+    phonic = await simulate(SCENARIO)
+    await greeted(guest)
+    [conversation] = phonic.conversations
+    before = len(conversation.audio)
+    status = house.status(guest)
+    async with anyio.create_task_group() as speaking:
+        speaking.start_soon(guest.say, chirp(60))
+        await guest.until(lambda: guest.agent_state == "listening", "the agent to listen")
+        house.store.ask(status.name, status.number, "move")
+        await guest.until(lambda: len(present(guest)) == 2, "the successor")
+        ready = anyio.current_time()
+        await house.until_taken_over(guest)
+        at = len(conversation.audio)
+        await phonic.wait_for(lambda: len(conversation.audio) > at + 2 * 48_000)
+        speaking.cancel_scope.cancel()
+    came = heard(conversation.audio[before:])
+    assert came.first < 0.1
+    assert came.doubled < TOLERANCE
+    assert came.lost < 2 * TOLERANCE, "two buffers for a network, of which each has its own length"
+    [seam] = await moved(house, guest, tmp_path)
+    assert seam["from"] == "listening", "there was no pause"
+    await heard_again(guest, ready - 1)
+
+
+def present(call):
+    return [stay for stay in call.stays if not stay.left]
 
 
 async def test_a_worker_that_ends_has_no_calls_left(house, simulate, guest, call, tmp_path):
@@ -104,4 +142,4 @@ async def test_a_worker_that_cannot_read_the_journal_declines(house, simulate, g
     await asks_and_is_answered(guest)
     assert house.status(guest).number == 1
     assert house.status(guest).held == "held"
-    assert len([stay for stay in guest.stays if not stay.left]) == 1
+    assert len(present(guest)) == 1
