@@ -643,8 +643,9 @@ class RealtimeSession(
             effects.EmitError: self._emit_error,
         }
 
-    def _emit_speech_started(self, _: effects.EmitSpeechStarted) -> None:
-        self._turns_started_at.append(time.time())
+    def _emit_speech_started(self, effect: effects.EmitSpeechStarted) -> None:
+        if not effect.committed:
+            self._turns_started_at.append(time.time())
         self._answers.forget()
         self.emit("input_speech_started", llm.InputSpeechStartedEvent())
 

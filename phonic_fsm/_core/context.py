@@ -95,6 +95,9 @@ class CallerTurn(Struct, tag="caller_turn", tag_field="type"):
 
     after: str
     """The chat item behind which its words belong; empty if they belong first."""
+    announced: bool = True
+    """Whether Phonic has said that it hears it. Of a turn that LiveKit has committed
+    (push-to-talk), it may say so afterwards, or never."""
     turns_since: int = 0
     """How many turns of the caller have begun since."""
     forgotten: bool = False

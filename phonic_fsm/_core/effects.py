@@ -218,8 +218,10 @@ class SupersedeReply(_Effect, frozen=True, tag="supersede_reply"):
 # -- events for LiveKit, and the log -------------------------------------------------------------
 
 
-class EmitSpeechStarted(_Effect, frozen=True, tag="emit_speech_started"):
+class EmitSpeechStarted(_Effect, frozen=True, tag="emit_speech_started", omit_defaults=True):
     step_kind: ClassVar[StepKind] = "speech"
+    committed: bool = False
+    """Whether LiveKit has committed the turn before (push-to-talk): it has begun earlier."""
 
 
 class EmitSpeechStopped(_Effect, frozen=True, tag="emit_speech_stopped"):

@@ -241,11 +241,11 @@ def take_back_unclaimed(context: Context) -> None:
     drop_unclaimed(context)
 
 
-def begin_caller_turn(context: Context) -> None:
+def begin_caller_turn(context: Context, *, announced: bool = True) -> None:
     """Note where the caller's words belong, whenever their transcript comes."""
     for turn in context.caller_turns:
         turn.turns_since += 1
-    context.caller_turns.append(CallerTurn(place_of_words(context)))
+    context.caller_turns.append(CallerTurn(place_of_words(context), announced))
     del context.caller_turns[:-MAX_CALLER_TURNS]
 
 

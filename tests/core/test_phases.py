@@ -200,3 +200,41 @@ def test_two_turns_over_one_answer_stand_in_their_order_though_their_transcripts
     ):
         machine.step(event)
     assert said_in(machine) == ["One two three.", "Hm.", "And then?"]
+
+
+@pytest.mark.parametrize("announced", ["before the commit", "after it", "never"])
+@pytest.mark.parametrize("opens", ["before", "after"])
+def test_a_turn_that_livekit_commits_is_one_turn_whenever_phonic_hears_it(announced, opens):
+    """Also one that is committed before the conversation is open, of which Phonic hears later."""
+    machine = SessionMachine(Settings(id_seed="seed", config=ConfigOptions(push_to_talk=True)))
+    opening = (
+        events.ConnectionOpened(),
+        server.ConversationCreated("conv_1"),
+        server.ReadyToStartConversation(),
+    )
+    heard = (server.UserStartedSpeaking(), server.UserFinishedSpeaking())
+
+    def turn(words, answer, request_id, opening=()):
+        early, late = announced == "before the commit", announced == "after it"
+        return (
+            events.StartUserActivity(),
+            *(heard if early and not opening else ()),
+            events.CommitAudio(),
+            events.GenerateReply(request_id),
+            *opening,
+            *(heard if late or (early and opening) else ()),
+            server.AssistantStartedSpeaking(),
+            server.AudioChunk(b"\0\0" * 480, answer),
+            server.InputText(words),
+            server.AssistantFinishedSpeaking(),
+        )
+
+    for event in (
+        events.Open(),
+        events.UpdateSession(instructions="Be kind.", tools=(), items=()),
+        *(opening if opens == "before" else ()),
+        *turn("Hello.", "Hi.", "reply_1", () if opens == "before" else opening),
+        *turn("And the weather?", "It is fine.", "reply_2"),
+    ):
+        machine.step(event)
+    assert said_in(machine) == ["Hello.", "Hi.", "And the weather?", "It is fine."]

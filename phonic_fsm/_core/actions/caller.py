@@ -45,9 +45,21 @@ def _announce_speech(context: Context) -> None:
         _tell_typed(context)
     context.told_unasked = False
     if not context.caller_speaks:
-        begin_caller_turn(context)
+        committed = _find_committed_turn(context)
+        if not committed:
+            begin_caller_turn(context)
         context.caller_speaks = True
-        context.effects.append(EmitSpeechStarted())
+        context.effects.append(EmitSpeechStarted(committed))
+
+
+def _find_committed_turn(context: Context) -> bool:
+    """Whether what Phonic hears is the turn that LiveKit has committed; note its place if so."""
+    if not context.caller_turns or context.caller_turns[-1].announced:
+        return False
+    turn = context.caller_turns[-1]
+    turn.announced = True
+    turn.after = place_of_words(context)
+    return True
 
 
 def _tell_typed(context: Context) -> None:

@@ -32,8 +32,7 @@ def commit_audio(context: Context, event: events.CommitAudio) -> None:
     """Send the rest of the caller's audio, and have Phonic answer."""
     context.told_unasked = False
     if not context.caller_turns and context.last_transcript_id is None:
-        # Phonic has not said that the caller speaks. It may not do so in push-to-talk.
-        begin_caller_turn(context)
+        begin_caller_turn(context, announced=False)
     if context.reply is None:
         outgoing.tell_typed(context)
     if context.reply is None or (context.conversing and is_owed_later(context.reply)):
