@@ -143,3 +143,24 @@ async def test_a_worker_that_cannot_read_the_journal_declines(house, simulate, g
     assert house.status(guest).number == 1
     assert house.status(guest).held == "held"
     assert len(present(guest)) == 1
+
+
+@ON_ONE_HOST
+async def test_a_worker_with_five_calls_is_empty_within_half_a_minute(house, simulate, call):
+    phonic = await simulate(SCENARIO)
+    other = house.workers.pop()
+    other.terminate()
+    await other.ended()
+    [full] = house.workers
+    guests = [await call(agent_name="clerk") for _ in range(5)]
+    for guest in guests:
+        await greeted(guest)
+    await house.employ()
+    full.terminate()
+    with anyio.fail_after(30):
+        assert await full.ended() == 0
+    for guest in guests:
+        await asks_and_is_answered(guest)
+    assert len(phonic.conversations) == 5
+    house.workers.remove(full)
+    await house.employ()

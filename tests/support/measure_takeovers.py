@@ -80,7 +80,7 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _place(kind: str, folder: Path) -> Iterator[str]:
+def place_of(kind: str, folder: Path) -> Iterator[str]:
     if kind == "directory":
         yield str(folder / "journals")
         return
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--place", choices=("directory", "redis"), default="directory")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, _place(options.place, Path(name)) as place:
+    with tempfile.TemporaryDirectory() as name, place_of(options.place, Path(name)) as place:
         anyio.run(measure, options.kills, place, Path(name))
 
 
