@@ -153,14 +153,16 @@ async def test_a_worker_with_five_calls_is_empty_within_half_a_minute(house, sim
     await other.ended()
     [full] = house.workers
     guests = [await call(agent_name="clerk") for _ in range(5)]
-    for guest in guests:
-        await greeted(guest)
+    async with anyio.create_task_group() as tasks:
+        for guest in guests:
+            tasks.start_soon(greeted, guest)
     await house.employ()
     full.terminate()
     with anyio.fail_after(30):
         assert await full.ended() == 0
-    for guest in guests:
-        await asks_and_is_answered(guest)
+    async with anyio.create_task_group() as tasks:
+        for guest in guests:
+            tasks.start_soon(asks_and_is_answered, guest)
     assert len(phonic.conversations) == 5
     house.workers.remove(full)
     await house.employ()
