@@ -79,6 +79,7 @@ arrows there and back stand apart."""
 
 _BENDS = {
     (State.awaiting_inputs.value, State.connecting.value): 0.37,
+    (State.awaiting_inputs.value, State.reconnecting.value): -0.28,
     (State.config_sent.value, State.closed.value): 0.05,
     (State.config_sent.value, State.last_words.value): 0.0,
     (State.config_sent.value, State.speaking.value): 0.33,
