@@ -43,8 +43,9 @@ class Handovers:
         self._is_durable = lease is not None
         self._remnant = succession if isinstance(succession, Remnant) else None
         self._succession = succession if isinstance(succession, Succession) else None
-        self._overheard = self._succession.overheard if self._succession is not None else None
-        """What the caller says, until LiveKit brings it."""
+        self.overheard = self._succession.overheard if self._succession is not None else None
+        """What the caller says, until LiveKit brings it. Each frame asks for it, so it costs no
+        call."""
         self._mover = (
             Mover(
                 lease,
@@ -79,9 +80,9 @@ class Handovers:
     def take_overheard(self, first: rtc.AudioFrame | None = None) -> list[rtc.AudioFrame]:
         """What the caller said while the call moved, up to ``first``, the first audio that LiveKit
         brings."""
-        if self._succession is None or self._overheard is None:
+        if self._succession is None or self.overheard is None:
             return []
-        overheard, self._overheard = self._overheard, None
+        overheard, self.overheard = self.overheard, None
         frames = overheard.stop(self._succession.died, first)
         if overheard.gave_way and self._meters is not None:
             self._meters.bounded("overheard_audio")

@@ -468,8 +468,9 @@ class RealtimeSession(
         muted, the newest ``unmute_prebuffer_ms`` are kept, and Phonic gets silence.
         """
         _expect("push_audio", "frame", frame, rtc.AudioFrame)
-        for overheard in self._handovers.take_overheard(frame):
-            self._runtime.push_audio(overheard)
+        if self._handovers.overheard is not None:
+            for overheard in self._handovers.take_overheard(frame):
+                self._runtime.push_audio(overheard)
         self._runtime.push_audio(frame)
 
     def push_video(self, frame: rtc.VideoFrame) -> None:
