@@ -30,8 +30,8 @@ def told():
 
 
 @pytest.fixture
-def job(told):
-    """A job like that of the owners."""
+async def job(told):
+    """A job like that of the owners; its room needs the running loop."""
     with fake_job_context() as context, context._tempdir:
         context.job.agent_name = "lost"
         context._info.token = TOKEN
