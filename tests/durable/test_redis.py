@@ -9,7 +9,7 @@ import pytest
 from durable.test_stores import ME, lines, status
 from msgspec.structs import replace
 from redis import Redis
-from support.redis_server import LossyWire, RedisServer
+from support.redis_server import LossyWire, RedisServer, free_port
 
 from phonic_fsm.durable import NoJournal, OwnershipLost, StoreFailed, Taken, journals
 from phonic_fsm.durable._store import STILL_SECONDS
@@ -256,7 +256,9 @@ def test_the_names_of_journals_that_are_gone_are_removed(store, place):
 
 
 def test_a_server_of_a_cluster_can_hold_journals(tmp_path):
-    with RedisServer(tmp_path / "redis", "--cluster-enabled", "yes") as server:
+    # The cluster's bus is at 10000 above the server's port otherwise, where there may be no port.
+    cluster = ("--cluster-enabled", "yes", "--cluster-port", free_port())
+    with RedisServer(tmp_path / "redis", *cluster) as server:
         server.client().execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         store = journals(server.url)
         journal = patiently(store.begin, "call", ME)  # the cluster takes a moment to be there
