@@ -239,9 +239,13 @@ class Emitted:
         """What is emitted before the next event of this name, which is taken too."""
         passed: list[tuple[str, Any]] = []
         with anyio.fail_after(PATIENCE):
-            while (emitted := await self._events.get())[0] != name:
+            while (emitted := await self.any())[0] != name:
                 passed.append(emitted)
         return passed
+
+    async def any(self) -> tuple[str, Any]:
+        """What is emitted next."""
+        return await self._events.get()
 
     def rest(self) -> list[tuple[str, Any]]:
         """What has been emitted and not been asked for."""
@@ -275,10 +279,17 @@ async def read(generation: llm.GenerationCreatedEvent) -> Heard:
     return Heard(message_id, text, audio, calls)
 
 
+MARKER = "(marker)"
+
+
 async def settle(peer: Peer, emitted: Emitted) -> list[str]:
     """Have a transcript come, behind everything else: the names of what was emitted before it."""
-    await peer.send(server.InputText("(marker)"))
-    return [name for name, _ in await emitted.before("input_audio_transcription_completed")]
+    await peer.send(server.InputText(MARKER))
+    names = []
+    with anyio.fail_after(PATIENCE):
+        while getattr((told := await emitted.any())[1], "transcript", None) != MARKER:
+            names.append(told[0])
+    return names
 
 
 class Impatient:
