@@ -45,21 +45,15 @@ def _announce_speech(context: Context) -> None:
         _tell_typed(context)
     context.told_unasked = False
     if not context.caller_speaks:
-        committed = _find_committed_turn(context)
-        if not committed:
+        turns = context.caller_turns
+        committed = bool(turns) and not turns[-1].announced
+        if committed:
+            turns[-1].announced = True
+            turns[-1].after = place_of_words(context)
+        else:
             begin_caller_turn(context)
         context.caller_speaks = True
         context.effects.append(EmitSpeechStarted(committed))
-
-
-def _find_committed_turn(context: Context) -> bool:
-    """Whether what Phonic hears is the turn that LiveKit has committed; note its place if so."""
-    if not context.caller_turns or context.caller_turns[-1].announced:
-        return False
-    turn = context.caller_turns[-1]
-    turn.announced = True
-    turn.after = place_of_words(context)
-    return True
 
 
 def _tell_typed(context: Context) -> None:
