@@ -24,7 +24,7 @@ READ_BYTES = 16 * 2**10
 waits in the kernel, whose flow control slows the server down."""
 
 SHARE_BYTES = 3 * 2**9
-"""How much of it is handled before the time is looked at: 768 empty frames, which take 30 ms. A
+"""How much of it is handled before the time is looked at: at most 768 empty frames. A
 chunk at 24 kHz is shorter, so that it is handled in one piece."""
 
 LONGEST_SHARE = 0.005
