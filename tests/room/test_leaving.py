@@ -16,10 +16,15 @@ async def test_hang_up_while_a_track_is_being_subscribed_to(call):
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: failed.append(context))
     try:
-        host = await call(identity="host")
+        host = await call(identity="host", agent_name="nobody")
         for number in range(20):
-            guest = await call(identity=f"guest-{number}", room=host.room.name, subscribe=False)
-            [other] = guest.room.remote_participants.values()
+            guest = await call(
+                identity=f"guest-{number}",
+                room=host.room.name,
+                agent_name="nobody",
+                subscribe=False,
+            )
+            other = guest.room.remote_participants["host"]
             await guest.until(lambda: other.track_publications, "a track")  # noqa: B023 - at once
             await guest.subscribe()
             await asyncio.sleep(number / 200)
