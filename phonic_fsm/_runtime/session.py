@@ -152,7 +152,11 @@ class SessionRuntime:
                 log_fault("the Phonic session broke", self._fault, self._secrets)
                 self._break(f"{type(self._fault).__name__} in the session's task")
             elif self.state is not State.closed:
-                self._break("the session's task was cancelled")
+                if self._fence is not None:
+                    # LiveKit does so in a job whose worker has died. Nobody has ended the call.
+                    self.dispatch_unattended(events.LeaseLost("the session's task was cancelled"))
+                else:
+                    self._break("the session's task was cancelled")
             for timer in (*self._timers.values(), self._watchdog, self._pacer):
                 if timer is not None:
                     timer.cancel()

@@ -148,6 +148,18 @@ async def test_a_whole_worker(house, simulate, guest, tmp_path):
     await house.employ()
 
 
+@ON_ONE_HOST
+async def test_a_worker_whose_jobs_survive_it(house, simulate, guest, tmp_path):
+    """They notice, and end: but nobody has meant to end the call."""
+    phonic = await simulate(SCENARIO)
+    await in_mid_sentence(guest)
+    since = anyio.current_time()
+    house.worker_of(guest).kill()
+    await goes_on(house, guest, since, tmp_path)
+    assert len(phonic.conversations) == 1
+    await house.employ()
+
+
 async def test_a_process_that_stands_still(house, simulate, guest, tmp_path):
     phonic = await simulate(SCENARIO)
     await in_mid_sentence(guest)
