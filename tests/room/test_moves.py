@@ -9,7 +9,7 @@ import anyio
 import pytest
 from support import commands
 from support.chirp import chirp, heard
-from support.rooms import PATIENCE, greeted, said
+from support.rooms import PATIENCE, ask, greeted, said
 from support.takeovers import ON_ONE_HOST, SCENARIO, heard_again, no_two_at_once
 
 from phonic_fsm._wire import client
@@ -41,9 +41,7 @@ async def moved(house, call, folder, number=2):
 
 
 async def asks_and_is_answered(call):
-    await call.say("Where can we sit?")
-    await call.until_answer()
-    await call.until_quiet()
+    await ask(call, "Where can we sit?")
 
 
 async def test_a_move_is_asked_for_by_the_command(house, simulate, guest, tmp_path):
@@ -159,7 +157,8 @@ async def test_a_worker_with_five_calls_is_empty_within_half_a_minute(house, sim
     await house.employ()
     full.terminate()
     with anyio.fail_after(30):
-        assert await full.ended() == 0
+        for guest in guests:
+            await house.until_taken_over(guest)
     async with anyio.create_task_group() as tasks:
         for guest in guests:
             tasks.start_soon(asks_and_is_answered, guest)
