@@ -13,6 +13,8 @@
 ``guard``, ``judge`` and ``dispatch``
     Asks LiveKit for a successor where an owner has died, what it decides by, and what a successor
     is told.
+``drain``
+    Lets a worker that drains end.
 """
 
 from typing import TYPE_CHECKING

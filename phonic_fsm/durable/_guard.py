@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import aiohttp
@@ -250,6 +251,9 @@ def guard(
         ValueError: the place cannot be used, or what LiveKit's server is asked with is missing.
     """
     store, livekit = journals(place), access(url, api_key, api_secret)
+    if server is not None:
+        # Only a worker's process has loaded LiveKit Agents, which takes a second.
+        import_module("._drain", __package__).let_drains_end()
 
     def run() -> None:
         while True:
