@@ -7,6 +7,7 @@ items that are here in the order that they have here.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from itertools import takewhile
 from typing import Literal, Union
 
 from msgspec import Struct, structs
@@ -125,6 +126,10 @@ class History:
                 if item_id == after:
                     reordered[item.id] = item
             self._items = reordered
+
+    def precedes(self, item_id: str, other_id: str) -> bool:
+        """Whether an item stands before another one, which is here. An empty id comes first."""
+        return not item_id or item_id in takewhile(other_id.__ne__, self._items)
 
     def remove(self, item_id: str) -> None:
         self._items.pop(item_id, None)

@@ -259,6 +259,18 @@ def place_of_words(context: Context) -> str:
     return last
 
 
+def place_words(context: Context, words: Message, after: str | None) -> None:
+    """Put the caller's words behind an item, as ``History.place`` does. What was said later, and
+    is yet to be put there, belongs behind them."""
+    history, generation = context.history, context.generation
+    history.place(after, words)
+    for turn in context.caller_turns:
+        if turn.after == after or history.precedes(turn.after, words.id):
+            turn.after = words.id
+    if generation is not None and after is not None and generation.after == after:
+        generation.after = words.id
+
+
 def nothing_was_said_since(context: Context, item_id: str) -> bool:
     """Whether the item is the last one (or none, if empty), and the assistant has not begun."""
     has_begun = context.generation is not None and not answer_has_not_begun(context)

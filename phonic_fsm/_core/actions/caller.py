@@ -19,6 +19,7 @@ from ..turns import (
     note_life,
     nothing_was_said_since,
     place_of_words,
+    place_words,
     take_out,
 )
 
@@ -84,7 +85,7 @@ def add_transcript(context: Context, event: server.InputText) -> None:
     turn, is_last = _take_turn(context)
     item_id = context.next_id("PI_")
     message = Message(item_id, "user", event.text)
-    context.history.place(None if turn is None or is_last else turn.after, message)
+    place_words(context, message, None if turn is None or is_last else turn.after)
     context.last_transcript_id = item_id if is_last else None
     turns_ago = 0 if turn is None else turn.turns_since
     context.put(EmitTranscript(item_id, event.text, event.language, turns_ago), AddItem(message))
