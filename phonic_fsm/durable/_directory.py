@@ -6,6 +6,9 @@ Each journal is a directory of its own, with these files:
     The lines.
 ``lease``
     Who has the journal, as JSON. It is replaced as a whole, and by the owner only.
+``ended``
+    What the lease will be once the call is over. It is written when the journal gets its owner, so
+    that a call can also end on a full disk. Without that, it would get a successor.
 ``lock``
     Locked (``flock``) by the owner for as long as its process lives, so a death shows at once. The
     heartbeat is its time of change.
@@ -58,6 +61,7 @@ from ._store import (
 
 JOURNAL = "journal.jsonl"
 LEASE = "lease"
+END = "ended"
 LOCK = "lock"
 DISPATCHED = "dispatched"
 
@@ -132,10 +136,12 @@ class DirectoryJournal:
             self._check()
 
     def end(self) -> None:
-        self._finish("ended")
+        with self._finishing():
+            (self._folder / END).replace(self._folder / LEASE)
 
     def release(self) -> None:
-        self._finish("released")
+        with self._finishing():
+            _write(self._folder / LEASE, msgspec.structs.replace(self._lease, state="released"))
 
     def leave_to_the_parent(self) -> None:
         """Close the files in a forked child, which shares the lock with its parent."""
@@ -157,11 +163,12 @@ class DirectoryJournal:
             raise OwnershipLost(f"this process no longer has the journal {self.name}")
         self._seen = seen
 
-    def _finish(self, state: Literal["released", "ended"]) -> None:
+    @contextmanager
+    def _finishing(self) -> Iterator[None]:
         with self._use, _failing_clearly(self.name):
             self._check()
             os.utime(self._folder / LOCK)
-            _write_lease(self._folder, msgspec.structs.replace(self._lease, state=state))
+            yield
             self._close()
 
     def _close(self) -> None:
@@ -423,10 +430,16 @@ def _read_lease(folder: Path) -> Lease:
 
 
 def _write_lease(folder: Path, lease: Lease) -> None:
-    new = folder / f"{LEASE}.new"
+    """Write it, and what it will be once the call is over."""
+    _write(folder / END, msgspec.structs.replace(lease, state="ended"))
+    _write(folder / LEASE, lease)
+
+
+def _write(path: Path, lease: Lease) -> None:
+    new = path.with_suffix(".new")
     with open(new, "wb", opener=_private) as file:
         file.write(msgspec.json.encode(lease))
-    new.replace(folder / LEASE)
+    new.replace(path)
 
 
 def _private(path: str, flags: int) -> int:

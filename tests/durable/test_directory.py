@@ -9,13 +9,14 @@ import signal
 import stat
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from durable.test_stores import ME, lines, status
 from msgspec.structs import replace
 from support.processes import running
 
-from phonic_fsm.durable import NoJournal, StoreFailed, Taken, journals
+from phonic_fsm.durable import Ended, NoJournal, StoreFailed, Taken, journals
 from phonic_fsm.durable._process import exists
 
 LOOKING = """
@@ -47,6 +48,7 @@ def test_only_this_user_can_read_a_journal(store, tmp_path):
         "journals": "0o700",
         "journals/call": "0o700",
         "journals/call/dispatched": "0o600",
+        "journals/call/ended": "0o600",
         "journals/call/journal.jsonl": "0o600",
         "journals/call/lease": "0o600",
         "journals/call/lock": "0o600",
@@ -127,21 +129,41 @@ def test_a_guard_that_looks_all_the_time_is_in_nobodys_way(store, own, place):
         assert looking.poll() is None
 
 
-def test_a_full_disk_leaves_no_half_lines(tmp_path, monkeypatch):
-    store = journals(tmp_path / "journals")
-    journal = store.begin("call", ME)
-    journal.append(b"one\n")
+@contextmanager
+def full_disk():
+    """No file may get longer than 8 bytes: as a full disk, to whoever writes."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
-        with pytest.raises(StoreFailed, match="too large"):
-            journal.append(b"two, which is long\n")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_full_disk_leaves_no_half_lines(tmp_path):
+    store = journals(tmp_path / "journals")
+    journal = store.begin("call", ME)
+    journal.append(b"one\n")
+    with full_disk(), pytest.raises(StoreFailed, match="too large"):
+        journal.append(b"two, which is long\n")
     journal.append(b"three\n")
     assert lines(store) == ["one\n", "three\n"]
+
+
+@pytest.mark.parametrize("owner", ["first", "second"])
+def test_a_call_ends_on_a_full_disk_and_gets_no_successor(owner, tmp_path):
+    store = journals(tmp_path / "journals")
+    journal = store.begin("call", ME)
+    if owner == "second":
+        journal.release()
+        journal = store.take_over("call", ME)
+    with full_disk():
+        journal.end()
+    assert store.status("call").held == "ended"
+    with pytest.raises(Ended):
+        store.take_over("call", ME)
 
 
 def test_a_journal_that_somebody_removes_is_told(store, place):
