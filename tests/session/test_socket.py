@@ -7,10 +7,13 @@ import ssl
 from contextlib import asynccontextmanager
 
 import pytest
+from livekit.agents import APIConnectOptions
 from support.scripted import SILENCE, PhonicServer, conversation, read, started
-from websockets.frames import Frame, Opcode
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.utils import accept_key
 
+from phonic_fsm import ConnectionFailed
 from phonic_fsm._runtime import connection, socket
 from phonic_fsm._runtime.socket import READ_BYTES
 from phonic_fsm._wire import server as phonic
@@ -61,7 +64,7 @@ async def test_a_message_of_many_reads_is_put_together(make_model, server):
 
 
 @asynccontextmanager
-async def hasty_server(*messages):
+async def hasty_server(*messages, headers=b""):
     """Answers the handshake and says all it has to say in one write."""
 
     async def answer(reader, writer):
@@ -75,7 +78,9 @@ async def hasty_server(*messages):
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
             b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
             + accept_key(key).encode()
-            + b"\r\n\r\n"
+            + b"\r\n"
+            + headers
+            + b"\r\n"
             + b"".join(frame(Opcode.TEXT, encode(m)) for m in messages)
         )
         await reader.read()
@@ -93,6 +98,31 @@ async def test_what_comes_with_the_handshakes_answer_is_heard_after_it(make_mode
             ("awaiting_inputs", "connection_opened"),
             ("closed", "error"),
         ]
+
+
+async def test_no_compression_is_offered_and_a_server_that_takes_it_is_refused(make_model, server):
+    async with conversation(make_model(), server) as (_, peer, _):
+        assert "Sec-WebSocket-Extensions" not in peer.headers
+    compressing = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+    async with hasty_server(headers=compressing) as url:
+        model = make_model(base_url=url, conn_options=APIConnectOptions(max_retry=0))
+        async with started(model) as (_, emitted):
+            error = (await emitted.next("error")).error
+            assert isinstance(error, ConnectionFailed)
+            assert "extensions" in str(error)
+
+
+async def test_a_compressed_message_is_not_unpacked_and_ends_the_connection(make_model, server):
+    bomb = Frame(Opcode.TEXT, encode(phonic.InputText("x" * 2**24)))
+    compressing = [PerMessageDeflate(False, False, 15, 15)]
+    async with conversation(make_model(), server) as (_, peer, emitted):
+        peer._socket.transport.write(bomb.serialize(mask=False, extensions=compressing))
+        assert "reserved bits must be 0" in str((await emitted.next("error")).error)
+        assert await peer.receive() is None
+        assert peer.close_code == CloseCode.PROTOCOL_ERROR
+        resumed = await server.accept()
+        await resumed.send(phonic.ConversationReconnected())
+        await emitted.state("ready")
 
 
 @pytest.mark.parametrize("share", [socket.LONGEST_SHARE, -1.0])
