@@ -322,6 +322,7 @@ BOUND_NOTHING = {
     "phonic_fsm.trace._format.LONGEST_CALL": "which traces are readable",
     "phonic_fsm.trace._recorder.LONGEST_LINGER": "how long a closed session's end is observed",
     "phonic_fsm.trace._recorder.LONGEST_WAIT": "how long the end of a session waits",
+    "phonic_fsm.trace._runs.MOST_STEPS": "how many steps share a line of a trace",
     "phonic_fsm.trace._writer.LONGEST_FAREWELL": "how long the end of the process waits",
 }
 """Constants that are named like a bound of a session, and what they say instead."""

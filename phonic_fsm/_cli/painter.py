@@ -121,7 +121,7 @@ class Painter:
         assert step.difference is not None
         seq, difference = step.line.seq, step.difference
         where = printable(difference.where)
-        yield Text(f"diverged at step {seq} (line {seq + 1}), {where}:", "red")
+        yield Text(f"diverged at step {seq}, {where}:", "red")
         yield Text(f"  expected  {value_of(difference.expected)}")
         yield Text(f"  got       {value_of(difference.got)}")
 

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from phonic_fsm.trace._reader import TraceError, TraceReader
-from phonic_fsm.trace._rewriting import redacted
+from phonic_fsm.trace._rewriting import redacted, steps_in
 from phonic_fsm.trace._sinks import open_file
 
 from .failure import CommandFailed
@@ -37,7 +37,7 @@ def run_redact(path: Path, out: Path) -> int:
         with closing(sink):
             for last in lines:
                 sink.write(msgspec.json.encode(last) + b"\n")
-                steps = last.get("seq", 0)
+                steps += steps_in(last)
         whole = True
     except (OSError, TraceError) as error:
         raise CommandFailed(printable(str(error))) from error

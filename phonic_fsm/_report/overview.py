@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, structs
 
 from phonic_fsm._runtime.printable import in_unicode
 from phonic_fsm.trace._feeding import check
-from phonic_fsm.trace._format import PassedAudio
+from phonic_fsm.trace._format import Line, PassedAudio
 from phonic_fsm.trace._reader import TraceError, TraceReader
+from phonic_fsm.trace._runs import AudioRun
 from phonic_fsm.trace._stats import Figures, Gauge
 
 from .end import End
@@ -103,7 +104,7 @@ def _builder(reader: TraceReader) -> LaneBuilder:
 
 
 def _take_all(reader: TraceReader, builder: LaneBuilder, gauge: Gauge | None) -> None:
-    for step in reader.condensed():
+    for step in _one_by_one(reader):
         if isinstance(step, PassedAudio):
             builder.take_audio(step)
             if gauge is not None:
@@ -113,3 +114,11 @@ def _take_all(reader: TraceReader, builder: LaneBuilder, gauge: Gauge | None) ->
             builder.take(step)
             if gauge is not None:
                 gauge.take(step)
+
+
+def _one_by_one(reader: TraceReader) -> Iterator[Line | PassedAudio]:
+    for step in reader.condensed():
+        if isinstance(step, AudioRun):
+            yield from step.passed()
+        else:
+            yield step

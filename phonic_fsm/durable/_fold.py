@@ -13,7 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from .._core.machine import SessionMachine
-from ..trace._format import VERSION, End, Header, Line, event_from
+from ..trace._format import VERSION, End, Header, event_from
+from ..trace._reader import read_line
+from ..trace._runs import AudioRun
 from ._account import Account
 from ._store import JournalError
 
@@ -76,17 +78,16 @@ def fold(lines: Iterable[bytes]) -> Folded:
         account = Account(header.settings.config)
         t, steps, is_complete = 0.0, 0, True
         for number, text in enumerate(whole[first:], start=first + 1):  # noqa: B007 - for errors
-            if text.startswith(b'{"end"'):
-                msgspec.json.decode(text, type=End)
+            line = read_line(text)
+            if isinstance(line, End):
                 is_complete = False
                 break
-            line = msgspec.json.decode(text, type=Line)
-            event = event_from(line.event)
-            if _CHECKPOINT in text:
+            if not isinstance(line, AudioRun) and _CHECKPOINT in text:
                 [kept] = line.effects
                 machine = SessionMachine.from_memory(kept["memory"], header.settings)
-            account.follow(line.t, machine.step(event))
-            t, steps = line.t, line.seq
+            for step in line.steps() if isinstance(line, AudioRun) else (line,):
+                account.follow(step.t, machine.step(event_from(step.event)))
+                t, steps = step.t, step.seq
         return Folded(
             machine, account, datetime.fromisoformat(header.started), steps, t, is_complete
         )

@@ -26,7 +26,7 @@ def _told(step: ReplayedStep, difference: Difference) -> str:
     line = step.line
     return "\n".join(
         (
-            f"the machine diverges at step {line.seq} (line {line.seq + 1}): {difference.where}",
+            f"the machine diverges at step {line.seq}: {difference.where}",
             f"  event     {line.event.get('type')}, in {line.source}",
             f"  expected  {_shown(difference.expected)}",
             f"  got       {_shown(difference.got)}",

@@ -152,7 +152,7 @@ def _steps_of(reader: TraceReader) -> Iterator[Line]:
     for line in reader:
         recorded_event_of(reader.path, line.seq, line.event)
         if not all(isinstance(effect.get("type"), str) for effect in line.effects):
-            raise TraceError(f"{reader.path}: line {line.seq + 1}: an effect has no type")
+            raise TraceError(f"{reader.path}: step {line.seq}: an effect has no type")
         yield line
 
 

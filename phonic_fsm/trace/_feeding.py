@@ -30,12 +30,12 @@ def recorded_event_of(path: Path, seq: int, recorded: dict[str, Any]) -> Event:
     """The event that the step with this number holds.
 
     Raises:
-        TraceError: it is no event; the message names the line and the bad field.
+        TraceError: it is no event; the message names the step and the bad field.
     """
     try:
         return event_from(recorded)
     except (msgspec.ValidationError, ValueError) as error:
-        raise TraceError(f"{path}: line {seq + 1} holds no event: {error}") from error
+        raise TraceError(f"{path}: step {seq} holds no event: {error}") from error
 
 
 def check(reader: TraceReader, line: Line) -> None:
@@ -45,7 +45,7 @@ def check(reader: TraceReader, line: Line) -> None:
         for effect in line.effects:
             msgspec.convert(effect, _RECORDED.get(effect["type"], dict[str, Any]))
     except (msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
-        problem = f"{reader.path}: line {line.seq + 1} holds no step: {error}"
+        problem = f"{reader.path}: step {line.seq} is none: {error}"
         raise TraceError(problem) from error
 
 
@@ -93,5 +93,5 @@ class FedMachine:
         # The machine is pure, so whatever it raises comes from the event or from those before it.
         problem = f"{type(error).__name__}: {error}"
         return TraceError(
-            f"{self._path}: line {seq + 1}: the machine cannot take this event ({problem})"
+            f"{self._path}: step {seq}: the machine cannot take this event ({problem})"
         )

@@ -28,7 +28,8 @@ class GrowingTrace(TraceReader):
             TraceError: there is no such file, or its first line is not a trace's header.
         """
         self._tail = _Tail(Path(path))
-        self._number = 0
+        self._number = self._taken = 0
+        """How many lines have been read, and how many steps."""
         super().__init__(path)
 
     def more(self) -> Iterator[Line]:
@@ -37,7 +38,9 @@ class GrowingTrace(TraceReader):
         Raises:
             TraceError: a line cannot be read, or is out of sequence.
         """
-        return self._in_sequence(self._line, self._new_lines())
+        for line in self._in_sequence(self._new_lines(), self._taken):
+            self._taken = line.seq
+            yield line
 
     @property
     def is_written(self) -> bool:

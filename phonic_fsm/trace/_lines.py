@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import lru_cache
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from .._audio.formats import WIRE_FORMATS
 from .._core.context import Settings
-from .._core.effects import PushAudio
 from .._core.events import Event
 from .._core.machine import Step
 from .._core.states import State
@@ -27,18 +25,16 @@ from ._format import (
     LONGEST_LINE,
     NAME,
     VERSION,
-    AudioLength,
     End,
     EndReason,
     Header,
-    RecordedAudioChunk,
-    RecordedPushAudio,
     levels,
     recorded_effect,
     recorded_event,
 )
 from ._masking import Masking
 from ._redaction import Redaction
+from ._runs import Gathering, passing
 
 _encode = msgspec.json.Encoder().encode_lines
 
@@ -56,22 +52,6 @@ def size_of(step: Step) -> int:
         return _STEP_BYTES + 3 * len(encode(event))
     except Exception:  # noqa: BLE001 - the writer will say what cannot be written
         return _STEP_BYTES
-
-
-# Nearly all steps of a call pass a chunk of audio on, and nothing else. What they have in common is
-# encoded once.
-
-
-@lru_cache(maxsize=4096)
-def chunk(length: int, level: float | None) -> Raw:
-    """The event of a chunk without text."""
-    return Raw(msgspec.json.encode(RecordedAudioChunk(AudioLength(length, level))))
-
-
-@lru_cache(maxsize=64)
-def pushed(length: int) -> Raw:
-    """The effects of a step that passes on so many bytes of audio, and nothing else."""
-    return Raw(msgspec.json.encode([RecordedPushAudio(AudioLength(length))]))
 
 
 Place = Callable[[bytes], "float | None"]
@@ -102,17 +82,10 @@ class StepLines:
         """How many have been written."""
         self._secrets = secrets
         self._wire_format = WIRE_FORMATS[settings.config.output_format or DEFAULT_FORMAT]
-        self._redacted = redact
-        self._told: Callable[[Step], Step]
-        """Makes a copy of a step in which secrets are masked, or everything private is redacted."""
-        if redact:
-            redaction = Redaction(settings)
-            self._settings = redaction.settings
-            self._told = lambda step: redaction.step(step.event)
-        else:
-            masking = Masking(secrets)
-            self._settings = masking.settings(settings)
-            self._told = masking.step
+        self._redaction = Redaction(settings) if redact else None
+        self._masking = Masking(secrets)
+        redaction = self._redaction
+        self._settings = redaction.settings if redaction else self._masking.settings(settings)
 
     def header(self, started: datetime) -> bytes:
         """The first line; ``started`` is when the trace's clock began."""
@@ -122,7 +95,7 @@ class StepLines:
             package=__version__,
             started=started.isoformat(timespec="milliseconds"),
             settings=self._settings,
-            redacted=self._redacted,
+            redacted=self._redaction is not None,
         )
         return self._without_secrets([header])
 
@@ -140,12 +113,11 @@ class StepLines:
                 decode(joined) if decode else joined,
                 [len(chunk) // self._wire_format.sample_bytes for chunk in audio],
             )
-        lines = self._without_secrets(
-            [
-                self._step(t, step, level, place(samples) if samples else None)
-                for (t, step), level, samples in zip(steps, found, audio, strict=True)
-            ]
-        )
+        gathering = Gathering()
+        for (t, step), level, samples in zip(steps, found, audio, strict=True):
+            at = place(samples) if samples else None
+            self._add(gathering, t, step, level, at)
+        lines = self._without_secrets(gathering.lines)
         if len(lines) > LONGEST_LINE and max(map(len, lines.split(b"\n"))) >= LONGEST_LINE:
             raise ValueError(f"a step has more than {LONGEST_LINE // 2**20} MiB")
         return lines
@@ -154,24 +126,28 @@ class StepLines:
         """The last line of a trace that ends before its session does."""
         return _encode([End(end=reason, seq=self.steps)])
 
-    def _step(self, t: float, step: Step, level: float | None, at: float | None) -> _RecordedStep:
+    def _add(
+        self, gathering: Gathering, t: float, step: Step, level: float | None, at: float | None
+    ) -> None:
         self.steps += 1
-        told = self._told(step)
-        event, effects = told.event, told.effects
-        return _RecordedStep(
-            self.steps,
-            round(t, 6),
-            chunk(len(event.audio or b""), level)
-            if type(event) is AudioChunk and at is None and event.text == "" and not event.timings
-            else recorded_event(event, level, at),
-            told.source,
-            told.target,
-            pushed(len(effects[0].audio))
-            if len(effects) == 1 and type(effects[0]) is PushAudio
-            else [recorded_effect(effect) for effect in effects],
+        told = step if self._redaction is None else self._redaction.step(step.event)
+        if at is None and (audio := passing(told)) is not None:
+            gathering.add_chunk(self.steps, t, told, audio, level)
+            return
+        if self._redaction is None:
+            told = self._masking.step(step)
+        gathering.add(
+            _RecordedStep(
+                self.steps,
+                round(t, 6),
+                recorded_event(told.event, level, at),
+                told.source,
+                told.target,
+                [*map(recorded_effect, told.effects)],
+            )
         )
 
-    def _without_secrets(self, lines: Sequence[Header | _RecordedStep]) -> bytes:
+    def _without_secrets(self, lines: Sequence[Struct]) -> bytes:
         data = _encode(lines)
         # Looked for in all lines at once: for each alone, that would be a fifth of the work.
         if self._secrets.are_in(data):

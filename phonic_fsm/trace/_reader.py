@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,14 +18,17 @@ from ._format import (
     LONGEST_LINE,
     MOST_VALUES,
     NAME,
-    VERSION,
+    READABLE,
     End,
     Header,
     Line,
     PassedAudio,
 )
+from ._runs import AudioRun
 
+_RUN = b'{"audio"'
 _decode_line = msgspec.json.Decoder(Line).decode
+_decode_run = msgspec.json.Decoder(AudioRun).decode
 _AUDIO_CHUNK = b'"type":"audio_chunk"'
 _decode_passed_audio = msgspec.json.Decoder(PassedAudio).decode
 
@@ -38,14 +41,11 @@ BRIEF = 1000
 might hold anything."""
 
 
-class _Whole(NamedTuple):
-    """A step with all its fields."""
+class RawLine(NamedTuple):
+    """A line as it stands in the file, and the steps that it holds."""
 
-    seq: int
     fields: dict[str, Any]
-
-
-S = TypeVar("S", Line, _Whole)
+    steps: list[Line]
 
 
 class TraceError(ValueError):
@@ -92,10 +92,11 @@ class TraceReader:
             raise TraceError(f"{self.path}: line 1 is not a trace's header: {error}") from error
         if preface.trace != NAME:
             raise TraceError(f"{self.path}: line 1: this is a trace of {preface.trace!r}")
-        if preface.version != VERSION:
+        if preface.version not in READABLE:
+            known = " and ".join(map(str, READABLE))
             raise TraceError(
                 f"{self.path}: line 1: trace version {preface.version} is not known here "
-                f"(this package reads version {VERSION})"
+                f"(this package reads versions {known})"
             )
         try:
             refuse_too_much(first, DEEPEST, MOST_VALUES)
@@ -111,74 +112,78 @@ class TraceReader:
         Raises:
             TraceError: a line cannot be read, is cut off, or is out of sequence.
         """
-        return self._steps(self._line)
+        return self._in_sequence(self._numbered())
 
-    def condensed(self) -> Iterator[Line | PassedAudio]:
+    def condensed(self) -> Iterator[Line | PassedAudio | AudioRun]:
         """The steps, most of them in a form that takes less time. Raises what iteration raises."""
-        lines = self._lines()
-        next(lines, None)
-        for number, text in enumerate(lines, start=2):
+        taken = 0
+        for number, text in self._numbered():
             if len(text) < BRIEF and _AUDIO_CHUNK in text and text.endswith(b"\n"):
                 try:
                     step = _decode_passed_audio(text)
                 except (msgspec.DecodeError, UnicodeError, RecursionError):
                     pass  # it does something else as well, or cannot be read
                 else:
-                    if step.source == step.target and step.seq == number - 1:
+                    if step.source == step.target and step.seq == taken + 1:
+                        taken += 1
                         yield step
                         continue
-            yield from self._in_sequence(self._line, [(number, text)])
-            if self.end is not None:
+            line = self._line(number, text, taken)
+            if isinstance(line, End):
                 return
+            taken = _last_of(line)
+            yield line
 
-    def raw(self) -> Iterator[dict[str, Any]]:
-        """The steps with fields that this version does not know. Raises what iteration raises."""
-        return (whole.fields for whole in self._steps(self._whole))
+    def raw(self) -> Iterator[RawLine]:
+        """The lines with fields that this version does not know. Raises what iteration raises."""
+        taken = 0
+        for number, text in self._numbered():
+            line = self._line(number, text, taken)
+            if isinstance(line, End):
+                return
+            taken = _last_of(line)
+            try:
+                fields = msgspec.json.decode(text)
+            except (msgspec.DecodeError, UnicodeError) as error:
+                problem = f"{self.path}: line {number} cannot be kept whole: {error}"
+                raise TraceError(problem) from error
+            yield RawLine(fields, [*line.steps()] if isinstance(line, AudioRun) else [line])
 
-    def _steps(self, read: Callable[[int, bytes], S | End]) -> Iterator[S]:
-        lines = self._lines()
-        next(lines, None)
-        return self._in_sequence(read, enumerate(lines, start=2))
-
-    def _in_sequence(
-        self, read: Callable[[int, bytes], S | End], numbered: Iterable[tuple[int, bytes]]
-    ) -> Iterator[S]:
+    def _in_sequence(self, numbered: Iterable[tuple[int, bytes]], taken: int = 0) -> Iterator[Line]:
+        """The steps of these lines. So many steps have been taken from those before."""
         for number, text in numbered:
-            step = read(number, text)
-            if isinstance(step, End):
-                self.end = step
+            line = self._line(number, text, taken)
+            if isinstance(line, End):
                 return
-            if step.seq != number - 1:
-                raise TraceError(
-                    f"{self.path}: line {number}: step {step.seq} stands where "
-                    f"step {number - 1} should"
-                )
-            yield step
+            if isinstance(line, AudioRun):
+                yield from line.steps()
+            else:
+                yield line
+            taken = _last_of(line)
 
-    def _whole(self, number: int, text: bytes) -> _Whole | End:
-        line = self._line(number, text)
-        if isinstance(line, End):
-            return line
-        try:
-            return _Whole(line.seq, msgspec.json.decode(text))
-        except (msgspec.DecodeError, UnicodeError) as error:
-            problem = f"{self.path}: line {number} cannot be kept whole: {error}"
-            raise TraceError(problem) from error
-
-    def _line(self, number: int, text: bytes) -> Line | End:
+    def _line(self, number: int, text: bytes, taken: int) -> Line | AudioRun | End:
         if not text.endswith(b"\n"):
             raise TraceCutOff(
-                f"{self.path}: line {number} is cut off ({number - 2} steps before it are whole)"
+                f"{self.path}: line {number} is cut off ({taken} steps before it are whole)"
             )
         try:
-            refuse_too_much(text, DEEPEST, MOST_VALUES)
-            return _decode_line(text)
+            line = read_line(text)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            problem = error
-        try:
-            return msgspec.json.decode(text, type=End)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            raise TraceError(f"{self.path}: line {number} is not a step: {problem}") from problem
+            problem = f"{self.path}: line {number} is not a step: {error}"
+            raise TraceError(problem) from error
+        if isinstance(line, End):
+            self.end = line
+        elif line.seq != taken + 1:
+            raise TraceError(
+                f"{self.path}: line {number}: step {line.seq} stands where step {taken + 1} should"
+            )
+        return line
+
+    def _numbered(self) -> Iterator[tuple[int, bytes]]:
+        """The lines after the header, each with its number."""
+        lines = self._lines()
+        next(lines, None)
+        return enumerate(lines, start=2)
 
     def _lines(self) -> Iterator[bytes]:
         if self.path.is_fifo() or self.path.is_socket():
@@ -198,6 +203,32 @@ class TraceReader:
     def too_long(self) -> TraceError:
         """What to raise for a line that is longer than a line may be."""
         return TraceError(f"{self.path}: a line has more than {LONGEST_LINE // 2**20} MiB")
+
+
+def read_line(text: bytes) -> Line | AudioRun | End:
+    """What a line after the header holds.
+
+    Raises:
+        msgspec.DecodeError: it holds none of these; the message has the path to the bad value.
+        UnicodeError: it is no UTF-8.
+        RecursionError: it is nested too deeply.
+    """
+    refuse_too_much(text, DEEPEST, MOST_VALUES)
+    if text.startswith(_RUN):
+        return _decode_run(text)
+    try:
+        return _decode_line(text)
+    except msgspec.DecodeError as error:
+        problem = error
+    try:
+        return msgspec.json.decode(text, type=End)
+    except msgspec.DecodeError:
+        raise problem from None
+
+
+def _last_of(line: Line | AudioRun) -> int:
+    """The number of its last step."""
+    return line.last if isinstance(line, AudioRun) else line.seq
 
 
 class LineTooLong(Exception):

@@ -15,11 +15,13 @@ from .._core.context import Settings
 from .._version import __version__
 from ._feeding import FedMachine
 from ._format import End, Header, Line, recorded_effects
-from ._reader import TraceCutOff, TraceError, TraceReader
+from ._reader import RawLine, TraceCutOff, TraceError, TraceReader
 from ._redaction import Redaction
+from ._runs import AudioRun
 
 _OF_A_HEADER = frozenset(Header.__struct_encode_fields__)
 _OF_A_LINE = frozenset(Line.__struct_encode_fields__)
+_OF_A_RUN = frozenset(AudioRun.__struct_encode_fields__)
 
 
 def redacted(reader: TraceReader) -> Iterator[dict[str, Any]]:
@@ -42,7 +44,7 @@ def redacted(reader: TraceReader) -> Iterator[dict[str, Any]]:
     end = None
     try:
         for raw in reader.raw():
-            seq = raw["seq"]
+            seq = raw.steps[-1].seq
             yield _line(reader, redaction, machine, raw)
         end = reader.end
     except TraceCutOff:
@@ -51,34 +53,48 @@ def redacted(reader: TraceReader) -> Iterator[dict[str, Any]]:
         yield msgspec.to_builtins(end)
 
 
+def steps_in(line: dict[str, Any]) -> int:
+    """How many steps a line of a trace holds."""
+    return len(line["bytes"]) if "bytes" in line else int("event" in line)
+
+
 def _line(
-    reader: TraceReader, redaction: Redaction, machine: FedMachine, raw: dict[str, Any]
+    reader: TraceReader, redaction: Redaction, machine: FedMachine, raw: RawLine
 ) -> dict[str, Any]:
-    event = redaction.event(raw["event"])
+    fields = raw.fields
+    if "event" not in fields:
+        for line in raw.steps:
+            _step(reader, machine, line, line.event)
+        return {**_known(fields, _OF_A_RUN), **_unknown(redaction, fields, _OF_A_RUN)}
+    [line] = raw.steps
+    event = redaction.event(fields["event"])
     if isinstance(event.get("audio"), dict):
         # The audio files are not redacted, so the redacted trace must not refer to them.
         event["audio"].pop("at", None)
-    step = machine.feed(raw["seq"], event)
+    return {
+        **_known(fields, _OF_A_LINE),
+        "event": event,
+        "effects": _step(reader, machine, line, event),
+        **_unknown(redaction, fields, _OF_A_LINE),
+    }
+
+
+def _step(
+    reader: TraceReader, machine: FedMachine, line: Line, event: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The effects of a step whose event is now this one."""
+    step = machine.feed(line.seq, event)
     effects = recorded_effects(step)
-    if _course(raw) != (step.source.value, step.target.value, *map(_kind, effects)):
+    recorded = (line.source, line.target, *map(_kind, line.effects))
+    if recorded != (step.source.value, step.target.value, *map(_kind, effects)):
         recorded_by = reader.header.package
         advice = (
             "once it is redacted, which is a fault of this package: please report it"
             if recorded_by == __version__
             else f"in this version: redact the trace with the one that recorded it, {recorded_by}"
         )
-        raise TraceError(f"{reader.path}: step {raw['seq']} replays otherwise {advice}")
-    return {
-        **_known(raw, _OF_A_LINE),
-        "event": event,
-        "effects": effects,
-        **_unknown(redaction, raw, _OF_A_LINE),
-    }
-
-
-def _course(raw: dict[str, Any]) -> tuple[Any, ...]:
-    """The part of a step that redaction must not change."""
-    return (raw["from"], raw["to"], *map(_kind, raw["effects"]))
+        raise TraceError(f"{reader.path}: step {line.seq} replays otherwise {advice}")
+    return effects
 
 
 def _kind(effect: dict[str, Any]) -> tuple[Any, Any]:

@@ -17,7 +17,8 @@ from .._core.effects import Effect, PushAudio
 from .._core.events import Event
 from .._core.states import State
 from .._wire.server import AudioChunk
-from ._format import NAME, VERSION, End, Header, RecordedAudioChunk, RecordedPushAudio
+from ._format import NAME, READABLE, VERSION, End, Header, RecordedAudioChunk, RecordedPushAudio
+from ._runs import AudioRun
 
 
 def _in_place_of(live: type[Any], recorded: type[Any], union: Any) -> Any:
@@ -43,14 +44,14 @@ class Step(Struct, kw_only=True):
 def schema() -> dict[str, Any]:
     """The schema of any one line."""
     kinds, components = msgspec.json.schema_components(
-        (Header, Step, End), ref_template="#/$defs/{name}"
+        (Header, Step, AudioRun, End), ref_template="#/$defs/{name}"
     )
     for component in components.values():
         if "description" in component:
             # Before Python 3.13, docstrings keep their indentation.
             component["description"] = inspect.cleandoc(component["description"])
     components["Header"]["properties"]["trace"] = {"const": NAME}
-    components["Header"]["properties"]["version"] = {"const": VERSION}
+    components["Header"]["properties"]["version"] = {"enum": list(READABLE)}
     page = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A line of a phonic-fsm trace, version {VERSION}",

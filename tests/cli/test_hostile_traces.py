@@ -77,9 +77,9 @@ def test_an_impossible_number_is_no_traceback_in_any_command(number, tmp_path):
     lines = lines_of(TOOL_CALL)
     lines[4]["t"] = number
     times = written(tmp_path / "times.jsonl", lines)
-    for trace in (path, times):
+    for trace, says in ((path, "audio.jsonl: step "), (times, "times.jsonl: line ")):
         for command in (("replay",), ("stats",), ("report", "--out", tmp_path / "page.html")):
-            assert_is_one_line(run(command[0], trace, *command[1:]), f"{trace.name}: line")
+            assert_is_one_line(run(command[0], trace, *command[1:]), says)
 
 
 def test_a_number_is_no_bool(tmp_path):

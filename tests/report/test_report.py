@@ -339,9 +339,7 @@ def test_nonsense_behind_a_difference_ends_the_page_there(tmp_path):
     report = make_report(path)
     assert report.last is not None
     assert report.last.line.seq == 6
-    assert "line 10 holds no step: Object missing required field `response_id`" in str(
-        report.problem
-    )
+    assert "step 9 is none: Object missing required field `response_id`" in str(report.problem)
 
 
 def test_the_page_is_small_but_for_its_data():

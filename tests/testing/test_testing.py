@@ -56,7 +56,7 @@ def test_a_divergence_says_where_and_what(tmp_path):
     with pytest.raises(AssertionError) as raised:
         assert_replays(path)
     assert str(raised.value).splitlines() == [
-        f"{path}: the machine diverges at step 5 (line 6): effects[1].gate",
+        f"{path}: the machine diverges at step 5: effects[1].gate",
         "  event     ready_to_start_conversation, in config_sent",
         '  expected  "h\\u001b[2Jolding"',
         '  got       "open"',
@@ -133,7 +133,7 @@ def test_a_trace_that_diverges_fails_with_the_difference_alone(pytester, traces)
     result.stdout.fnmatch_lines(
         [
             "___* traces/changed.jsonl *___",
-            "*changed.jsonl: the machine diverges at step 5 (line 6): effects[[]1].gate",
+            "*changed.jsonl: the machine diverges at step 5: effects[[]1].gate",
             '*expected  "closed"',
             '*got       "open"',
         ]

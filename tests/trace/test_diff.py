@@ -129,7 +129,7 @@ def test_all_steps_that_the_machine_makes_otherwise_are_told(tmp_path):
 def test_what_is_no_event_is_refused(tmp_path):
     path = write(tmp_path / "call.jsonl", opening())
     path.write_text(path.read_text().replace('"type":"open"', '"type":"opened"'))
-    with pytest.raises(TraceError, match="line 2 holds no event"):
+    with pytest.raises(TraceError, match="step 1 holds no event"):
         list(diff_with_machine(path))
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 import duckdb
 import pytest
+from support.runs import written_today
 
 from phonic_fsm._core.states import CONVERSING
 from phonic_fsm.trace import Line, TraceReader
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "duckdb.md").read_text(encoding="utf-8")
+MYSTERY = ROOT / "examples" / "traces" / "mystery.jsonl"
 TRACES = sorted((ROOT / "tests" / "traces").glob("*.jsonl"))
 MAKE_CALLS, *QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 BARGE_IN = ("user_started_speaking", "interrupted_response", "interrupt")
@@ -62,6 +64,15 @@ def test_the_figures_are_those_of_the_trace(path, calls):
     assert row["tool_durations"] == pytest.approx(tool_durations(lines))
     assert row["interruptions"] == interruptions(lines)
     assert row["outages"] == pytest.approx(outages(lines))
+
+
+def test_a_trace_with_runs_gives_the_same_figures(tmp_path):
+    written_today(MYSTERY, tmp_path / "today.jsonl")
+    shutil.copy(MYSTERY, tmp_path / "before.jsonl")
+    database = duckdb.connect()
+    database.execute(MAKE_CALLS.replace("traces/**", tmp_path.as_posix()))
+    before, today = database.execute("SELECT * EXCLUDE trace FROM calls").fetchall()
+    assert str(today) == str(before)
 
 
 def test_the_recorded_traces_have_something_of_everything(calls):

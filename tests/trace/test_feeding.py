@@ -104,7 +104,7 @@ def test_what_no_machine_can_take_is_one_line(
     result = run(*command_line(command, path))
     assert result.returncode == 2, result
     assert len(result.stderr.splitlines()) == 1, result.stderr
-    assert f"{path}: line " in result.stderr
+    assert f"{path}: step " in result.stderr
     assert "Traceback" not in result.stdout
     assert not (tmp_path / "redacted.jsonl").exists()
 
@@ -117,7 +117,7 @@ def test_a_pause_beyond_all_numbers_is_refused() -> None:
         machine.feed(seq, {"type": "connect_failed", "problem": "refused"})
         for seq in range(2, 2_000)
     )
-    with pytest.raises(TraceError, match=r"call\.jsonl: line \d+: the machine cannot take this"):
+    with pytest.raises(TraceError, match=r"call\.jsonl: step \d+: the machine cannot take this"):
         list(attempts)
 
 

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
-import msgspec
 import numpy as np
 import pytest
 from livekit import rtc
@@ -25,7 +24,6 @@ from support.scripted import KEY, PATIENCE, SILENCE, conversation, read, settle
 
 from phonic_fsm import RealtimeModel, State, TraceLimits
 from phonic_fsm._core import events
-from phonic_fsm._core.effects import PushAudio
 from phonic_fsm._core.machine import Step
 from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm._wire import client
@@ -33,8 +31,6 @@ from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import End, TraceError, TraceReader, _writer, replay
 from phonic_fsm.trace._audio import SideAudio
-from phonic_fsm.trace._format import recorded_effect, recorded_event
-from phonic_fsm.trace._lines import chunk, pushed
 from phonic_fsm.trace._masking import Masking
 
 pytestmark = pytest.mark.anyio
@@ -606,11 +602,3 @@ def test_a_trace_that_asks_is_looked_at_alone(monkeypatch):
     assert thread is not None
     thread.join(PATIENCE)
     assert not thread.is_alive()
-
-
-def test_a_chunk_is_written_as_if_it_were_encoded_alone():
-    encode = msgspec.json.encode
-    for length, level in ((960, -12.3), (960, None), (0, None)):
-        event = phonic.AudioChunk(bytes(length))
-        assert encode(chunk(length, level)) == encode(recorded_event(event, level))
-    assert encode(pushed(960)) == encode([recorded_effect(PushAudio(bytes(960)))])

@@ -1,0 +1,170 @@
+"""Runs: steps in a row that each pass on a chunk of audio, or drop it, and do nothing else.
+
+Nearly all of a call's steps are like this, so a run is one line of a trace::
+
+    {"audio":"pushed","seq":200,"t":5.971804,"state":"speaking",
+     "later_us":[0,20012,19981],"bytes":[960,960,960],"dbfs":[-16.4,-16.5,null]}
+
+Runs are made here while a trace is written, and taken apart into steps here while it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate, count
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from .._core.effects import PushAudio
+from .._core.machine import Step
+from .._core.states import State
+from .._wire.server import AudioChunk
+from ._format import (
+    LONGEST_AUDIO,
+    LONGEST_CALL,
+    AudioLength,
+    Line,
+    PassedAudio,
+    RecordedAudioChunk,
+    RecordedPushAudio,
+)
+
+MOST_STEPS = 1_000
+"""The most steps of a run: 20 s of audio."""
+
+Passing = Literal["pushed", "dropped"]
+
+_LONGEST_US = int(LONGEST_CALL * 1e6)
+
+_Microseconds = Annotated[int, Meta(ge=0, le=_LONGEST_US)]
+_Bytes = Annotated[int, Meta(ge=0, le=LONGEST_AUDIO)]
+_Length = Meta(min_length=1, max_length=MOST_STEPS)
+
+
+class AudioRun(Struct, frozen=True, kw_only=True):
+    """Steps in a row that each pass on a chunk of audio without text, or drop it, and do nothing
+    else. The lists have a value for each step."""
+
+    audio: Passing
+    """``pushed``: each step's one effect is a ``push_audio`` with the chunk's audio. ``dropped``:
+    no step has an effect."""
+    seq: int
+    """The number of the first step."""
+    t: Annotated[float, Meta(ge=0, le=LONGEST_CALL)]
+    """When it was taken (s)."""
+    state: State
+    """The state of the session, which the steps do not change."""
+    later_us: Annotated[list[_Microseconds], _Length]
+    """How much later each step was taken than the one before it (µs); 0 for the first."""
+    bytes: Annotated[list[_Bytes], _Length]
+    """Of each chunk's audio, in the session's wire format."""
+    dbfs: Annotated[list[float | None], _Length]
+    """The RMS level of each; ``None`` for digital silence."""
+
+    def __post_init__(self) -> None:
+        if not len(self.later_us) == len(self.bytes) == len(self.dbfs):
+            raise ValueError("`later_us`, `bytes` and `dbfs` have not one length")
+        if self.later_us[0] != 0:
+            raise ValueError("`later_us` does not begin with 0")
+        if _microseconds(self.t) + sum(self.later_us) > _LONGEST_US:
+            raise ValueError("the run is too long")
+
+    @property
+    def last(self) -> int:
+        """The number of the last step."""
+        return self.seq + len(self.bytes) - 1
+
+    def steps(self) -> Iterator[Line]:
+        """The steps, each as the line that it would be alone."""
+        state = self.state.value
+        for seq, t, length, level in self._each():
+            audio = {"bytes": length} if level is None else {"bytes": length, "dbfs": level}
+            pushed = {"type": "push_audio", "audio": {"bytes": length}}
+            yield Line(
+                seq=seq,
+                t=t,
+                event={"type": "audio_chunk", "audio": audio},
+                source=state,
+                target=state,
+                effects=[pushed] if self.audio == "pushed" else [],
+            )
+
+    def passed(self) -> Iterator[PassedAudio]:
+        """The steps in the form that takes less time."""
+        state = self.state.value
+        for seq, t, length, level in self._each():
+            yield PassedAudio(
+                seq=seq,
+                t=t,
+                event=RecordedAudioChunk(AudioLength(length, level)),
+                source=state,
+                target=state,
+                effects=[RecordedPushAudio(AudioLength(length))] if self.audio == "pushed" else [],
+            )
+
+    def _each(self) -> Iterator[tuple[int, float, int, float | None]]:
+        began = _microseconds(self.t)
+        times = [(began + later) / 1e6 for later in accumulate(self.later_us)]
+        return zip(count(self.seq), times, self.bytes, self.dbfs)
+
+
+def _microseconds(t: float) -> int:
+    """A time (s), to the microsecond: as exact as the clock of a trace."""
+    return round(t * 1e6)
+
+
+def passing(step: Step) -> Passing | None:
+    """How the step can be part of a run; ``None`` if it does something else."""
+    event, effects = step.event, step.effects
+    if type(event) is not AudioChunk or event.text != "" or event.timings:
+        return None
+    if step.source is not step.target:
+        return None
+    if not effects:
+        return "dropped"
+    only = effects[0]
+    return "pushed" if len(effects) == 1 and type(only) is PushAudio else None
+
+
+class Gathering:
+    """Puts what is recorded into lines, and the steps of a run into one."""
+
+    def __init__(self) -> None:
+        self.lines: list[Struct] = []
+        self._run: AudioRun | None = None
+        """The run that the last line is."""
+        self._until = 0
+        """When its last step was taken (µs)."""
+
+    def add(self, line: Struct) -> None:
+        """Add a line that is part of no run."""
+        self._run = None
+        self.lines.append(line)
+
+    def add_chunk(self, seq: int, t: float, step: Step, audio: Passing, dbfs: float | None) -> None:
+        """Add a step that can be part of a run. Its audio has this level."""
+        now, run, state = _microseconds(t), self._run, step.source
+        length = len(step.event.audio or b"") if isinstance(step.event, AudioChunk) else 0
+        if (
+            run is None
+            or run.state is not state
+            or run.audio != audio
+            or len(run.bytes) == MOST_STEPS
+        ):
+            run = AudioRun(
+                audio=audio,
+                seq=seq,
+                t=now / 1e6,
+                state=state,
+                later_us=[0],
+                bytes=[length],
+                dbfs=[dbfs],
+            )
+            self._run = run
+            self.lines.append(run)
+        else:
+            run.later_us.append(now - self._until)
+            run.bytes.append(length)
+            run.dbfs.append(dbfs)
+        self._until = now

@@ -1,0 +1,206 @@
+"""Runs: chunks of audio in a row are one line, and are read as the steps that they were."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from support.commands import run
+from support.record_traces import TRACES
+from support.recorded import lines_of
+from support.runs import written_today
+from support.scripted import conversation, settle
+
+from phonic_fsm._core.effects import PushAudio
+from phonic_fsm._core.machine import Step
+from phonic_fsm._core.states import State
+from phonic_fsm._report.overview import measured
+from phonic_fsm._wire import server as phonic
+from phonic_fsm.trace import TraceCutOff, TraceError, TraceReader, replay
+from phonic_fsm.trace._follow import GrowingTrace
+from phonic_fsm.trace._rewriting import redacted
+from phonic_fsm.trace._runs import MOST_STEPS, AudioRun, Gathering, passing
+
+MYSTERY = Path(__file__).parent.parent.parent / "examples" / "traces" / "mystery.jsonl"
+RECORDED = [
+    MYSTERY,
+    TRACES / "tool_call.jsonl",
+    TRACES / "interrupted_here.jsonl",
+    *(TRACES / "kinds" / f"{name}.jsonl" for name in ("moved", "taken_over")),
+]
+
+
+def pushed(length: int) -> Step:
+    audio = bytes(length)
+    return Step(phonic.AudioChunk(audio), State.speaking, State.speaking, [PushAudio(audio)])
+
+
+def runs_of(gathering: Gathering) -> list[AudioRun]:
+    return [line for line in gathering.lines if isinstance(line, AudioRun)]
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory):
+    """A trace with runs, of chunks that are passed on and of some that are dropped."""
+    return written_today(MYSTERY, tmp_path_factory.mktemp("talk") / "talk.jsonl")
+
+
+@pytest.mark.parametrize("recorded", RECORDED, ids=lambda path: path.stem)
+def test_a_recorded_trace_is_the_same_with_runs(recorded, tmp_path):
+    path = written_today(recorded, tmp_path / "call.jsonl")
+    before, after = TraceReader(recorded), TraceReader(path)
+    assert list(after) == list(before)
+    assert measured(after) == measured(before)
+    assert path.stat().st_size < MYSTERY.stat().st_size / 3
+
+
+def test_a_run_is_of_one_state_and_either_passed_on_or_dropped():
+    gathering = Gathering()
+    dropped = Step(phonic.AudioChunk(bytes(8)), State.speaking, State.speaking, [])
+    elsewhere = Step(phonic.AudioChunk(bytes(8)), State.ready, State.ready, [])
+    for seq, step in enumerate((pushed(8), pushed(4), dropped, dropped, elsewhere), start=1):
+        audio = passing(step)
+        assert audio is not None
+        gathering.add_chunk(seq, 0.02 * seq, step, audio, None)
+    gathering.add(msgspec.defstruct("Other", [])())
+    gathering.add_chunk(7, 0.14, elsewhere, "dropped", None)
+    runs = runs_of(gathering)
+    assert [(line.seq, line.audio, line.state.value, line.bytes) for line in runs] == [
+        (1, "pushed", "speaking", [8, 4]),
+        (3, "dropped", "speaking", [8, 8]),
+        (5, "dropped", "ready", [8]),
+        (7, "dropped", "ready", [8]),
+    ]
+    assert [len(step.effects) for line in runs for step in line.steps()] == [1, 1, 0, 0, 0, 0]
+    assert [len(step.effects) for line in runs for step in line.passed()] == [1, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step(phonic.AudioChunk(b"", "Hm."), State.speaking, State.speaking, []),
+        Step(phonic.AudioChunk(b"", None), State.speaking, State.speaking, []),
+        Step(phonic.AudioChunk(b"", "", {"llm_ms": 1.5}), State.speaking, State.speaking, []),
+        Step(phonic.AudioChunk(b""), State.ready, State.speaking, []),
+        Step(phonic.AudioChunk(b""), State.ready, State.ready, [PushAudio(b"")] * 2),
+        Step(phonic.UserStartedSpeaking(), State.ready, State.ready, []),
+    ],
+    ids=["text", "no text", "timings", "another state", "more effects", "no audio"],
+)
+def test_a_step_that_does_something_else_is_part_of_no_run(step):
+    assert passing(step) is None
+
+
+def test_times_are_recovered_to_the_microsecond():
+    gathering = Gathering()
+    times = [98_765.432_101, 98_765.432_101, 98_765.452_112, 98_766.000_049_6, 98_770.1]
+    for seq, t in enumerate(times, start=7):
+        gathering.add_chunk(seq, t, pushed(960), "pushed", -1.5)
+    [run_] = runs_of(gathering)
+    assert [step.t for step in run_.steps()] == [round(t, 6) for t in times]
+    assert [step.t for step in run_.passed()] == [round(t, 6) for t in times]
+    assert [step.seq for step in run_.steps()] == [7, 8, 9, 10, 11]
+
+
+def test_a_long_run_is_more_than_one_line():
+    gathering = Gathering()
+    for seq in range(1, MOST_STEPS + 2):
+        gathering.add_chunk(seq, seq / 50, pushed(960), "pushed", None)
+    assert [line.seq for line in runs_of(gathering)] == [1, MOST_STEPS + 1]
+
+
+@pytest.mark.anyio
+async def test_chunks_without_text_are_recorded_as_a_run(make_model, server, tmp_path):
+    path = tmp_path / "call.jsonl"
+    sound = b"\0\x40" * 480
+    async with conversation(make_model(trace=path), server) as (_, peer, emitted):
+        await peer.send(phonic.AudioChunk(sound))
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(sound, "Hm."))
+        await peer.send(*[phonic.AudioChunk(sound)] * 4, phonic.AudioChunk(sound[:100]))
+        await settle(peer, emitted)
+    runs = [line for line in lines_of(path) if "audio" in line]
+    lengths = [(line["audio"], length) for line in runs for length in line["bytes"]]
+    assert lengths == [("dropped", 960), *[("pushed", 960)] * 4, ("pushed", 100)]
+    assert all(level == -6.0 for line in runs for level in line["dbfs"])
+    assert all(step.difference is None for step in replay(path))
+
+
+def test_a_redacted_trace_keeps_its_runs(talk, tmp_path):
+    lines = lines_of(talk)
+    run_ = next(line for line in lines if "audio" in line)
+    run_["later"] = {"text": "private"}
+    path, out = tmp_path / "call.jsonl", tmp_path / "out.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    kept = list(redacted(TraceReader(path)))
+    assert next(line for line in kept if "audio" in line) == {**run_, "later": {"text": "█" * 8}}
+    result = run("redact", path, out)
+    steps = len(list(TraceReader(talk)))
+    assert result.stdout == f"redacted: {steps} steps in {out}\n"
+    assert len(list(replay(out))) == steps
+
+
+def test_a_trace_with_runs_is_followed_and_cut_off_like_any_other(talk, tmp_path):
+    whole = talk.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    number = next(number for number, line in enumerate(lines) if line.startswith(b'{"audio"'))
+    steps = list(TraceReader(talk))
+    path = tmp_path / "call.jsonl"
+    before = json.loads(lines[number])["seq"] - 1
+    path.write_bytes(b"".join(lines[: number + 1])[:-9])
+    with pytest.raises(TraceCutOff, match=rf"line {number + 1} .* \({before} steps before it"):
+        list(TraceReader(path))
+    growing = GrowingTrace(path)
+    assert list(growing.more()) == steps[:before]
+    path.write_bytes(whole)
+    assert list(growing.more()) == steps[before:]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"later_us": [0, -1]}, "Expected `int` >= 0"),
+        ({"later_us": [5, 1]}, "`later_us` does not begin with 0"),
+        ({"later_us": [0, 10**30]}, "later_us"),
+        ({"later_us": [0, 10**14]}, "the run is too long"),
+        ({"later_us": [0, 1.5]}, "Expected `int`"),
+        ({"later_us": [0]}, "have not one length"),
+        ({"bytes": []}, "Expected `array` of length >= 1"),
+        ({"bytes": [960, 2**21]}, "Expected `int` <= 1048576"),
+        ({"bytes": [960] * (MOST_STEPS + 1)}, "Expected `array` of length <= 1000"),
+        ({"dbfs": [-1.0]}, "have not one length"),
+        ({"dbfs": ["loud", -1.0]}, "Expected `float | null`"),
+        ({"audio": "kept"}, "Invalid enum value 'kept'"),
+        ({"state": "dancing"}, "Invalid enum value 'dancing'"),
+        ({"t": -1.0}, "Expected `float` >= 0"),
+        ({"t": 1e300}, "Expected `float` <= 1"),
+        ({"seq": 10**30}, ""),
+        ({"seq": 3}, "step 3 stands where step"),
+        ({"seq": "first"}, "Expected `int`"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_bad_run_is_refused_with_its_line(change, says, talk, tmp_path):
+    lines = lines_of(talk)
+    number = next(number for number, line in enumerate(lines) if "audio" in line)
+    lines[number] |= {"later_us": [0, 1], "bytes": [960, 960], "dbfs": [-1.0, None], **change}
+    path = tmp_path / "call.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines[: number + 1]))
+    says = rf"call\.jsonl: line {number + 1}(:| is not a step:).*{re.escape(says)}"
+    for read in (list, lambda reader: list(reader.condensed()), lambda reader: list(reader.raw())):
+        with pytest.raises(TraceError, match=says):
+            read(TraceReader(path))
+
+
+def test_a_bad_run_is_one_line_of_a_command(talk, tmp_path):
+    lines = talk.read_bytes().replace(b'"later_us":[0,', b'"later_us":[0,-')
+    path = tmp_path / "call.jsonl"
+    path.write_bytes(lines)
+    for command in ("replay", "stats", "report"):
+        out = ("--out", tmp_path / "page.html") if command == "report" else ()
+        result = run(command, path, *out)
+        assert result.returncode == 2, result
+        [line] = result.stderr.splitlines()
+        assert re.search(r"call\.jsonl: line \d+ is not a step: Expected `int` >= 0", line)
