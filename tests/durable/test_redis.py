@@ -9,7 +9,8 @@ import pytest
 from durable.test_stores import ME, lines, status
 from msgspec.structs import replace
 from redis import Redis
-from support.redis_server import LossyWire, RedisServer, free_port
+from support.ports import free_port
+from support.redis_server import LossyWire, RedisServer
 
 from phonic_fsm.durable import NoJournal, OwnershipLost, StoreFailed, Taken, journals
 from phonic_fsm.durable._store import STILL_SECONDS

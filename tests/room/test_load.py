@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import anyio
 import pytest
 from livekit import api
 from support.load_agent import START_S
+from support.ports import free_port
 from support.rooms import PATIENCE
 
 from phonic_fsm.testing import AgentWorker, LiveKitServer
@@ -24,12 +24,6 @@ from phonic_fsm.testing._leash import leashed
 pytestmark = pytest.mark.anyio
 
 AGENT = Path(__file__).parents[1] / "support/load_agent.py"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

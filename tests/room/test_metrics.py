@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ import aiohttp
 import anyio
 import pytest
 from support import commands
+from support.ports import free_port
 from support.rooms import PATIENCE, ask, greeted
 
 from phonic_fsm.durable import journals
@@ -30,12 +30,6 @@ AGENT = Path(__file__).parents[1] / "support/metered_agent.py"
 DEPLOY = Path(__file__).parents[2] / "deploy"
 QUIET = {"phonic_tool_call", "phonic_errors", "phonic_reply_failures", "phonic_bound"}
 """Nothing of the kind happens in these calls, so there is no series yet."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Prometheus:

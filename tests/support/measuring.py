@@ -13,7 +13,8 @@ import anyio
 
 from phonic_fsm.testing import LiveKitServer, PhonicSimulator, RoomCall
 
-from .redis_server import RedisServer, free_port
+from .ports import free_port
+from .redis_server import RedisServer
 from .rooms import PATIENCE
 from .takeovers import SCENARIO, House
 

@@ -10,7 +10,6 @@ a LiveKit server, as the tests in ``tests/room`` do.
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -25,6 +24,7 @@ from livekit import rtc
 from livekit.agents import Agent, ToolError, function_tool
 from soak.fault_proxy import Delay, FaultProxy, Plan, Stall, at
 from support.durable_calls import first_process, goes_on
+from support.ports import free_port
 from support.rooms import PATIENCE, ask, greeted
 from support.scripted import PhonicServer
 from support.stage import RATE, Room, Stage, audio, on_stage
@@ -899,11 +899,8 @@ async def taken_over(path: Path) -> None:
 
 async def moved(path: Path) -> None:
     """A call in a LiveKit room moves from one worker to the other while nobody speaks."""
-    with TemporaryDirectory() as directory, socket.socket() as probe:
-        folder = Path(directory)
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
+    with TemporaryDirectory() as directory:
+        folder, port = Path(directory), free_port()
         async with AsyncExitStack() as stack:
             livekit = await stack.enter_async_context(LiveKitServer())
             place = str(folder / "journals")

@@ -18,13 +18,8 @@ from redis import Redis
 
 from phonic_fsm.testing._leash import leashed
 
+from .ports import free_port
 from .processes import LONGEST
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisServer:
