@@ -36,6 +36,10 @@ T = TypeVar("T")
 CLEARING = 60.0
 """Seconds between two removals of journals whose lifetime is over."""
 
+ASKED_AT_ONCE = 20
+"""How many calls LiveKit is asked about at a time. The others wait: thousands may die together, and
+LiveKit's server is needed for the calls that live."""
+
 _NO_CALLERS = (api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS)
 
 
@@ -85,9 +89,10 @@ class Guard:
             return
         if self._worker is not None and self._worker.draining:
             await self._move(self._worker, statuses)
+        limiter = anyio.CapacityLimiter(ASKED_AT_ONCE)
         async with anyio.create_task_group() as tasks:
             for status in self._judge.due(statuses, time.monotonic()):
-                tasks.start_soon(self._help, status)
+                tasks.start_soon(self._help_in_turn, limiter, status)
 
     async def _move(self, worker: Worker, statuses: list[Status]) -> None:
         """Ask the worker's jobs to move their calls, each once."""
@@ -97,6 +102,10 @@ class Guard:
             if status.held == "held" and status.holder.job in jobs and call not in self._moving:
                 self._moving.add(call)
                 await self._ask_store(partial(_ask_to_move, self._store, status))
+
+    async def _help_in_turn(self, limiter: anyio.CapacityLimiter, status: Status) -> None:
+        async with limiter:
+            await self._help(status)
 
     async def _help(self, status: Status) -> None:
         if is_poisonous(status):

@@ -1,12 +1,19 @@
-"""``phonic-fsm guard``: what it says of what it cannot use. What it does is in tests/room."""
+"""``phonic-fsm guard``: what it says of what it cannot use, and how it asks. What it does is in
+tests/room."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from aiohttp import web
+from livekit import api
 from support import commands
 from support.commands import assert_is_one_line_and_exit_2
 
-from phonic_fsm.durable import guard
+from phonic_fsm.durable import guard, journals
+from phonic_fsm.durable._guard import ASKED_AT_ONCE, Guard
+from phonic_fsm.durable._process import this_process
 
 KEY = {
     "LIVEKIT_URL": "ws://127.0.0.1:1",
@@ -47,3 +54,39 @@ def test_a_place_that_is_none_is_one_line(monkeypatch, place, says):
     result = commands.run("guard", place)
     assert_is_one_line_and_exit_2(result, says=says)
     assert "secret" not in result.stderr
+
+
+@pytest.mark.anyio
+async def test_livekit_is_asked_about_a_few_of_many_dead_calls_at_a_time(tmp_path):
+    store = journals(tmp_path / "journals")
+    rooms = {f"room-{number}" for number in range(ASKED_AT_ONCE + 30)}
+    for room in rooms:
+        store.begin(room, this_process(room=room)).release()
+    asked: set[str] = set()
+    waiting, most = 0, 0
+    is_full = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal waiting, most
+        asked.add(api.ListParticipantsRequest.FromString(await request.read()).room)
+        waiting += 1
+        most = max(most, waiting)
+        if waiting == ASKED_AT_ONCE:
+            is_full.set()
+        await is_full.wait()
+        await asyncio.sleep(0.1)  # more would come now
+        waiting -= 1
+        return web.Response(content_type="application/protobuf")
+
+    app = web.Application()
+    app.router.add_post("/twirp/livekit.RoomService/ListParticipants", answer)
+    server = web.AppRunner(app)
+    await server.setup()
+    try:
+        await web.TCPSite(server, "127.0.0.1", 0).start()
+        host, port = server.addresses[0]
+        async with api.LiveKitAPI(f"http://{host}:{port}", "key", "secret" * 6) as livekit:
+            await Guard(store, livekit).look()
+    finally:
+        await server.cleanup()
+    assert (asked, most) == (rooms, ASKED_AT_ONCE)

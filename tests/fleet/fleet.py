@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fleet.clock import Clock
@@ -17,6 +18,7 @@ from phonic_fsm._core.states import CONVERSING
 from phonic_fsm._runtime.lease import Verdict, may_end
 from phonic_fsm.durable._dispatch import LONGEST_ANSWER
 from phonic_fsm.durable._fold import Folded
+from phonic_fsm.durable._guard import ASKED_AT_ONCE
 from phonic_fsm.durable._judge import ARRIVAL, Judge, is_poisonous
 from phonic_fsm.durable._redis import RedisJournals
 from phonic_fsm.durable._store import Holder, JournalError, Status, StoreFailed
@@ -160,31 +162,48 @@ class Guard:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._judge = Judge()
+        self._waiting: deque[Status] = deque()
+        self._asking = 0
+        """How many calls LiveKit is asked about."""
         fleet.clock.after(fleet.rng.random() * RedisJournals.look_every, self.look)
 
     def look(self) -> None:
         """Look once, and again when all that this look has led to is done."""
         fleet = self._fleet
-        done = 0.0
         try:
             statuses = fleet.store.statuses()
         except StoreFailed:
             self._judge.look_in_vain()
             fleet.clock.after(RedisJournals.look_every, self.look)
             return
-        for status in self._judge.due(statuses, fleet.clock.now):
+        self._waiting.extend(self._judge.due(statuses, fleet.clock.now))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Take the next calls in turn."""
+        while self._waiting and self._asking < ASKED_AT_ONCE:
+            status = self._waiting.popleft()
             if is_poisonous(status):
-                fleet.ledger.counts["given up as poisonous"] += 1
+                self._fleet.ledger.counts["given up as poisonous"] += 1
                 self._end(status)
-                continue
-            seconds = fleet.livekit_takes()
-            if seconds is None:
-                fleet.ledger.counts["LiveKit was too slow"] += 1
-                done = LONGEST_ANSWER
             else:
-                done = max(done, seconds)
-                fleet.clock.after(seconds, self._help, status)
-        fleet.clock.after(done + RedisJournals.look_every, self.look)
+                self._asking += 1
+                self._ask(self._help, status)
+        if not self._asking:
+            self._fleet.clock.after(RedisJournals.look_every, self.look)
+
+    def _ask(self, then: Callable[..., None], *arguments: object) -> None:
+        """Ask LiveKit, and do something when it has answered."""
+        seconds = self._fleet.livekit_takes()
+        if seconds is None:
+            self._fleet.ledger.counts["LiveKit was too slow"] += 1
+            self._fleet.clock.after(LONGEST_ANSWER, self._is_done)
+        else:
+            self._fleet.clock.after(seconds, then, *arguments)
+
+    def _is_done(self) -> None:
+        self._asking -= 1
+        self._go_on()
 
     def _help(self, status: Status) -> None:
         fleet, now = self._fleet, self._fleet.clock.now
@@ -196,14 +215,16 @@ class Guard:
             elif verdict == "send" and fleet.store.may_dispatch(
                 status.name, status.number, ARRIVAL
             ):
-                seconds = fleet.livekit_takes()
-                if seconds is None:
-                    fleet.ledger.counts["LiveKit was too slow"] += 1
-                    return
-                fleet.ledger.counts["dispatches"] += 1
-                fleet.clock.after(seconds, fleet.dispatch, fleet.calls[status.name])
+                self._ask(self._dispatch, status)
+                return
         except StoreFailed:
-            return
+            pass
+        self._is_done()
+
+    def _dispatch(self, status: Status) -> None:
+        self._fleet.ledger.counts["dispatches"] += 1
+        self._fleet.dispatch(self._fleet.calls[status.name])
+        self._is_done()
 
     def _end(self, status: Status) -> None:
         store = self._fleet.store
