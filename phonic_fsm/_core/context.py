@@ -303,7 +303,12 @@ class Context(Struct, kw_only=True):
     @property
     def caller_has_the_floor(self) -> bool:
         """Whether LiveKit has yet to say that the caller's turn is over (push-to-talk)."""
-        return self.push_to_talk and self.conversing and self.microphone == "unmuted"
+        return self.conversing and self.caller_holds_the_button
+
+    @property
+    def caller_holds_the_button(self) -> bool:
+        """The same, also while the conversation is not open. Nobody is asked to speak meanwhile."""
+        return self.push_to_talk and self.microphone == "unmuted"
 
     @property
     def rests(self) -> bool:

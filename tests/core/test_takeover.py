@@ -343,21 +343,82 @@ def test_last_words_that_were_cut_off_end_the_call():
     ]
 
 
-@pytest.mark.parametrize("lost_for", [1.0, timers.GRACE], ids=["in_time", "too_late"])
-def test_a_caller_who_holds_the_button_is_heard_on_and_answered_once(lost_for):
-    """Push-to-talk, killed in mid-turn: the turn is the caller's until LiveKit commits it."""
+# -- push-to-talk ------------------------------------------------------------------------------
+
+HOLDS = (events.StartUserActivity(), phonic.UserStartedSpeaking())
+HEARD = (phonic.UserFinishedSpeaking(), phonic.InputText("Hello?"))
+COMMITS = events.CommitAudio()
+ASKS = events.GenerateReply("reply_1")
+
+
+def push_to_talk(situation: tuple[events.Event, ...]) -> SessionMachine:
     machine = conversing(Settings(id_seed="seed", config=ConfigOptions(push_to_talk=True)))
-    machine.step(events.StartUserActivity())
-    then = copy_of(machine)
+    for event in situation:
+        machine.step(event)
+    return machine
+
+
+@pytest.mark.parametrize("lost_for", [1.0, timers.GRACE], ids=["in_time", "too_late"])
+@pytest.mark.parametrize(
+    "situation",
+    [
+        pytest.param(HOLDS[:1], id="before the first word"),
+        pytest.param(HOLDS, id="in mid-sentence"),
+        pytest.param((*HOLDS, *HEARD, *SPEAKS), id="while Phonic answers at a pause"),
+        pytest.param((*HOLDS, *HEARD, *SPEAKS, FINISHED), id="when Phonic has answered at a pause"),
+        pytest.param(
+            (*HOLDS, *HEARD, *SPEAKS, events.ConnectionClosed(1006)), id="while Phonic is away"
+        ),
+    ],
+)
+def test_a_caller_who_holds_the_button_is_heard_on_and_answered_once(situation, lost_for):
+    """The turn is the caller's until LiveKit commits it."""
+    then = copy_of(push_to_talk(situation))
+    was = list(then.context.history)
     steps = go_on(then, lost_for=lost_for)
     assert sent(steps, client.GenerateReply) == [], "nobody speaks over the caller"
     assert sent(steps, client.Mute) == []
     assert then.context.generation is None
     assert len(sent(steps, client.Unmute)) == 1
     assert then.context.microphone == "unmuted"
-    committed = [then.step(events.CommitAudio())]
+    assert list(then.context.history) == was
+    committed = [then.step(event) for event in (COMMITS, events.GenerateReply("reply_2"))]
     assert len(sent(committed, client.Mute)) == 1
     assert sent(committed, client.GenerateReply) == []
+    answer = [effect for event in (*SPEAKS, FINISHED) for effect in then.step(event).effects]
+    [opened] = [effect for effect in answer if isinstance(effect, effects.OpenGeneration)]
+    [resolved] = [effect for effect in answer if isinstance(effect, effects.ResolveReply)]
+    assert (resolved.request_id, resolved.response_id) == ("reply_2", opened.response_id)
+
+
+@pytest.mark.parametrize("lost_for", [1.0, timers.GRACE], ids=["in_time", "too_late"])
+@pytest.mark.parametrize(
+    "situation",
+    [
+        pytest.param((*HOLDS, COMMITS), id="before LiveKit asks"),
+        pytest.param((*HOLDS, COMMITS, ASKS), id="before the transcript"),
+        pytest.param((*HOLDS, COMMITS, ASKS, *HEARD), id="before the answer"),
+        pytest.param((*HOLDS, COMMITS, HEARD[0], *SPEAKS), id="while an answer waits for LiveKit"),
+        pytest.param(
+            (*HOLDS, COMMITS, HEARD[0], *SPEAKS, FINISHED), id="with a whole answer that waits"
+        ),
+        pytest.param((*HOLDS, *HEARD, *SPEAKS, COMMITS), id="with an answer that began at a pause"),
+        pytest.param((*HOLDS, COMMITS, ASKS, *HEARD, *SPEAKS), id="while the agent answers"),
+    ],
+)
+def test_a_turn_that_was_committed_is_answered_once_and_heard_once(situation, lost_for):
+    then = copy_of(push_to_talk(situation))
+    steps = go_on(then, lost_for=lost_for)
+    assert len(sent(steps, client.GenerateReply)) == 1
+    assert (sent(steps, client.Mute), sent(steps, client.Unmute)) == ([], [])
+    assert then.context.microphone == "muted"
+    answer = [then.step(event) for event in (*SPEAKS, FINISHED, events.AnswerUnclaimed())]
+    assert sent(answer, object) == []
+    assert then.context.reply is None
+    assert list(then.context.history)[-1].text == "Good morning. "
+
+
+# -- what cannot be read -----------------------------------------------------------------------
 
 
 def test_of_a_session_that_cannot_be_read_the_conversation_goes_on():

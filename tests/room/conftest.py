@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from livekit import api
+from support.ports import free_port
 from support.redis_server import RedisServer
 from support.rooms import EXAMPLES, PATIENCE, TRIAL
 from support.takeovers import House
@@ -66,9 +66,7 @@ async def livekit() -> AsyncIterator[LiveKitServer]:
 @pytest.fixture(scope="session")
 def phonic_port() -> int:
     """Where the workers expect Phonic."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture(scope="session")
@@ -131,20 +129,31 @@ async def call(livekit: LiveKitServer) -> AsyncIterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def trial(
-    trial_worker: AgentWorker, livekit: LiveKitServer, call: Callable[..., Any]
-) -> Callable[..., Any]:
-    """Calls the trial agent, its switches set: ``await trial(session={...}, room={...})``."""
+def call_with(livekit: LiveKitServer, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Calls an agent whose job gets metadata: ``await call_with("clerk", "metadata")``."""
 
-    async def trial(**switches: Any) -> RoomCall:
-        dispatch = api.RoomAgentDispatch(agent_name="trial", metadata=json.dumps(switches))
+    async def call_with(agent_name: str, metadata: str) -> RoomCall:
+        dispatch = api.RoomAgentDispatch(agent_name=agent_name, metadata=metadata)
         token = (
             api.AccessToken(livekit.api_key, livekit.api_secret)
             .with_identity("caller")
-            .with_grants(api.VideoGrants(room_join=True, room=f"trial-{secrets.token_hex(4)}"))
+            .with_grants(
+                api.VideoGrants(room_join=True, room=f"{agent_name}-{secrets.token_hex(4)}")
+            )
             .with_room_config(api.RoomConfiguration(agents=[dispatch]))
         )
         joined: RoomCall = await call(api_key=None, api_secret=None, token=token.to_jwt())
+        return joined
+
+    return call_with
+
+
+@pytest.fixture
+def trial(trial_worker: AgentWorker, call_with: Callable[..., Any]) -> Callable[..., Any]:
+    """Calls the trial agent, its switches set: ``await trial(session={...}, room={...})``."""
+
+    async def trial(**switches: Any) -> RoomCall:
+        joined: RoomCall = await call_with("trial", json.dumps(switches))
         return joined
 
     return trial

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from livekit import api
 from support.rooms import PATIENCE, greeted, phonic_process, said
+from support.surviving_agent import PUSH_TO_TALK
 from support.takeovers import ON_ONE_HOST, SCENARIO, heard_again, no_two_at_once
 
 from phonic_fsm._wire import client
@@ -107,6 +108,39 @@ async def test_while_the_caller_speaks(house, simulate, guest, tmp_path):
         since = anyio.current_time()
         house.kill(guest)
     await goes_on(house, guest, since, tmp_path)
+
+
+@ON_ONE_HOST
+async def test_with_push_to_talk(house, simulate, call_with, tmp_path):
+    """While the caller holds the button and speaks, and again while the agent answers."""
+    phonic = await simulate(SCENARIO)
+    guest = await call_with("clerk", PUSH_TO_TALK)
+    await greeted(guest)
+    await guest.write("PRESS")
+    await phonic.received(client.Unmute)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(guest.say, "Where can we sit? We are four, and it is a hot day.")
+        await anyio.sleep(1.0)
+        since, former = anyio.current_time(), guest.agent.identity
+        house.kill(guest)
+    await guest.until(
+        lambda: guest.agent and guest.agent.identity != former and guest.agent_state == "listening",
+        "a successor that listens",
+    )
+    heard = {identity for identity, ear in guest.ears.items() if ear.stretches}
+    assert heard == {former}, "nobody speaks over the caller"
+    await guest.write("LET_GO")
+    await heard_again(guest, since)
+    await anyio.sleep(1.0)
+    since = anyio.current_time()
+    house.kill(guest)
+    await goes_on(house, guest, since, tmp_path)
+    [conversation] = phonic.conversations
+    assert [who for who, _ in said(guest)] == ["agent", "caller", "agent", "agent"]
+    assert said(guest)[1] == ("caller", "Where can we sit?")
+    asked = [m for m in conversation.received if isinstance(m, client.GenerateReply)]
+    assert len(asked) == 2, "the greeting, and once to go on with the answer"
+    assert len([m for m in conversation.received if isinstance(m, client.Mute)]) == 1
 
 
 @ON_ONE_HOST

@@ -1,9 +1,9 @@
 """An agent that keeps a journal. As a program it is the process that is killed.
 
 It writes a line for what has happened, so that a test kills it at the right moment, and says on
-request what a caller says.
+request what a caller says, and presses and lets go of the button.
 
-Usage: python -m support.durable_agent JOURNALS URL [WELCOME]
+Usage: python -m support.durable_agent JOURNALS URL [WELCOME | push-to-talk]
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import asyncio
 import sys
 
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, function_tool
+from livekit.agents import NOT_GIVEN, Agent, AgentSession, function_tool
 
 from phonic_fsm import RealtimeModel, RealtimeSession, observe
 from phonic_fsm.simulator import speak
 from phonic_fsm.testing import Playback
 
 RATE = 24_000
+
+PUSH_TO_TALK = "push-to-talk"
 
 
 class Clerk(Agent):
@@ -69,6 +71,12 @@ def model(journals: str, url: str, welcome: str | None = None) -> RealtimeModel:
     )
 
 
+def agent_session(used: RealtimeModel, *, push_to_talk: bool) -> AgentSession[None]:
+    return AgentSession(
+        llm=used, turn_handling={"turn_detection": "manual"} if push_to_talk else NOT_GIVEN
+    )
+
+
 async def call(session: RealtimeSession, seconds: float) -> None:
     """Say something for so long, or until Phonic answers."""
     pcm = speak("I would like to book a table for two, please. " * 9, RATE).pcm
@@ -82,8 +90,9 @@ async def call(session: RealtimeSession, seconds: float) -> None:
 
 
 async def main(journals: str, url: str, welcome: str | None = None) -> None:
-    used = model(journals, url, welcome)
-    session: AgentSession[None] = AgentSession(llm=used)
+    push_to_talk = welcome == PUSH_TO_TALK
+    used = model(journals, url, None if push_to_talk else welcome)
+    session = agent_session(used, push_to_talk=push_to_talk)
     output = Playback(RATE)
     session.output.audio = output
     loop = asyncio.get_running_loop()
@@ -101,6 +110,10 @@ async def main(journals: str, url: str, welcome: str | None = None) -> None:
     while command := await asyncio.to_thread(sys.stdin.readline):
         if command == "faster\n":
             used.update_options(audio_speed=1.2)
+        elif command == "press\n":
+            session.interrupt()
+        elif command == "let go\n":
+            session.commit_user_turn()
         else:
             await call(phone, float(command))
 

@@ -15,7 +15,7 @@ from subprocess import PIPE, Popen
 import anyio
 import anyio.to_thread
 from livekit.agents import AgentSession
-from support.durable_agent import RATE, Clerk, model
+from support.durable_agent import RATE, Clerk, agent_session, model
 from support.processes import LONGEST, running
 
 from phonic_fsm import Past, RealtimeModel, observe
@@ -102,12 +102,12 @@ class Second:
 
 @asynccontextmanager
 async def goes_on(
-    journals: Path, name: str, url: str, *, forgets: bool = False
+    journals: Path, name: str, url: str, *, forgets: bool = False, push_to_talk: bool = False
 ) -> AsyncIterator[Second]:
     used = model(str(journals), url)
     past = await used.recover(name)
     assert past is not None
-    session: AgentSession[None] = AgentSession(llm=used)
+    session = agent_session(used, push_to_talk=push_to_talk)
     output, heard = Playback(RATE), anyio.Event()
     output.on("playback_started", lambda _: heard.set())
     session.output.audio = output

@@ -1,7 +1,8 @@
 """A worker whose calls outlive their processes. It notes in a file which tools ran, and where.
 
 A chat message has the agent's connection to the room break, in the way that it names: LiveKit's
-``SimulateScenarioKind``.
+``SimulateScenarioKind``. If the dispatch's metadata is ``push-to-talk``, the messages ``PRESS`` and
+``LET_GO`` are the caller's button.
 
 ``PHONIC_FSM_JOURNAL`` says where the journals are, ``RUNS`` which file that is.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from livekit import rtc
 from livekit.agents import (
+    NOT_GIVEN,
     Agent,
     AgentServer,
     AgentSession,
@@ -25,6 +27,8 @@ from livekit.agents import (
 
 from phonic_fsm import CallTakenOver, RealtimeModel
 from phonic_fsm.durable import guard
+
+PUSH_TO_TALK = "push-to-talk"
 
 
 def note(line: str) -> None:
@@ -77,7 +81,11 @@ async def entrypoint(ctx: JobContext) -> None:
         past = await model.recover(ctx)
     except CallTakenOver:
         return
-    session: AgentSession[None] = AgentSession(llm=model)
+    metadata = ctx.job.metadata if past is None else past.metadata
+    session: AgentSession[None] = AgentSession(
+        llm=model,
+        turn_handling={"turn_detection": "manual"} if metadata == PUSH_TO_TALK else NOT_GIVEN,
+    )
     session.on("close", lambda _: ctx.shutdown("the session has closed"))
     clerk = Clerk(is_new=past is None, chat_ctx=past.chat_ctx if past else None)
     asked: asyncio.Queue[str] = asyncio.Queue()
@@ -89,15 +97,21 @@ async def entrypoint(ctx: JobContext) -> None:
     )
     await session.start(agent=clerk, room=ctx.room, room_options=options)
 
-    async def break_the_connection() -> None:
+    async def do_what_is_asked() -> None:
         while True:
-            kind = rtc.SimulateScenarioKind.Value(await asked.get())
-            await ctx.room.simulate_scenario(kind)
+            message = await asked.get()
+            if message == "PRESS":
+                await session.interrupt()
+            elif message == "LET_GO":
+                session.commit_user_turn()
+            else:
+                kind = rtc.SimulateScenarioKind.Value(message)
+                await ctx.room.simulate_scenario(kind)
 
-    breaking = asyncio.create_task(break_the_connection())
+    doing = asyncio.create_task(do_what_is_asked())
 
     async def stop(_: str) -> None:
-        breaking.cancel()
+        doing.cancel()
 
     ctx.add_shutdown_callback(stop)
 

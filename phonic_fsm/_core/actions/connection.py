@@ -152,7 +152,7 @@ def go_on(context: Context, event: Event) -> None:
 def hold_everything(context: Context, event: events.ConnectionClosed) -> None:
     """Close the open generation as interrupted. Keep messages, and the newest 2 s of audio."""
     if context.generation is not None:
-        if context.reply is None:
+        if context.reply is None and not context.caller_holds_the_button:
             # After a resume, Phonic may go on with this answer. If it does not, it is asked to.
             context.reply = Reply(None, client.GenerateReply(), "asked")
         end_turn(context, interrupted=True)
@@ -268,7 +268,7 @@ def _begin_anew(context: Context, problem: str) -> None:
             context.reply.message = structs.replace(message, user_message=UNSET)
         if context.reply.phase == "asked":
             context.reply.phase = "waiting"
-    elif context.history.awaits_answer(context.typed):
+    elif context.history.awaits_answer(context.typed) and not context.caller_holds_the_button:
         context.reply = Reply(None, client.GenerateReply())
     context.put(
         StopTimer(timers.RETRY_DUE),
@@ -286,7 +286,7 @@ def _begin_anew(context: Context, problem: str) -> None:
 
 def _set_hearing(context: Context) -> None:
     """Let the caller's audio through, unless the microphone is muted."""
-    if context.push_to_talk and context.microphone == "unmuted":
+    if context.caller_holds_the_button:
         outgoing.unmute(context)
     else:
         context.put(outgoing.gate_when_open(context))

@@ -92,7 +92,7 @@ def drop_former_agent(context: Context, event: events.UpdateSession) -> None:
     """
     context.typed.clear()
     context.offered = None
-    if context.push_to_talk and context.microphone == "unmuted" and not context.conversing:
+    if context.caller_holds_the_button and not context.conversing:
         take_back_unclaimed(context)
         context.microphone = "muted"
         context.put(outgoing.gate(context))

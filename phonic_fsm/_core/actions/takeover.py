@@ -46,7 +46,8 @@ from .settings import note_changes
 def take_stock(context: Context, event: events.TakeOver) -> None:
     """Close what was open, keep what was heard, and note what the caller is still owed."""
     context.arrival = "awaited"
-    cut_off = context.generation is not None or context.opening == "awaited"
+    answers = context.generation is not None or context.unclaimed is not None
+    cut_off = answers or context.opening == "awaited"
     # In a move, what the caller says meanwhile is sent later.
     spoken_into_gap = context.caller_speaks and event.cause == "death"
     end_turn(context, interrupted=True)
@@ -63,9 +64,8 @@ def take_stock(context: Context, event: events.TakeOver) -> None:
     if spoken_into_gap:
         outgoing.hold(context, client.AddSystemMessage(SPOKE_INTO_GAP))
     awaited = _settle_calls(context, event)
-    listening = context.push_to_talk and context.microphone == "unmuted"
     owed = cut_off or spoken_into_gap or context.history.awaits_answer(context.typed)
-    if context.reply is None and owed and not listening:
+    if context.reply is None and owed and not context.caller_holds_the_button:
         # Phonic answers a tool's output by itself. Else nobody but us knows that it is its turn.
         context.reply = Reply(None, client.GenerateReply(), "asked" if awaited else "waiting")
 
