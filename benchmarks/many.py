@@ -12,9 +12,17 @@ from typing import Any
 from unittest.mock import patch
 
 from livekit import rtc
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
 
 from .contestants import Caller, Name, call, ignore, talking
-from .measuring import CONTESTANTS, Benchmark, Cpu, Figures, over_tls, percentile
+from .measuring import CONTESTANTS, Benchmark, Cpu, Figures, Measure, over_tls, percentile
 from .server import CHUNK_SECONDS, PHASES, Script, stamp_in
 
 TRACES = "PHONIC_FSM_TRACE"
@@ -64,6 +72,35 @@ async def recorded(
     plain = await live(name, url, sessions=sessions, seconds=seconds)
     figures = await live(name, url, sessions=sessions, seconds=seconds, kept=kept)
     return {**figures, "times_plain": figures["us"] / plain["us"]}
+
+
+async def metered(name: Name, url: str, *, sessions: int, seconds: float) -> Figures:
+    """The same with metrics that are collected once a second, right after the same without.
+
+    A process can set its meter provider once only, so each round has a process of its own. What
+    that does for the first time is done before either of the two.
+    """
+    await live(name, url, sessions=sessions, seconds=seconds / 2)
+    plain = await live(name, url, sessions=sessions, seconds=seconds)
+    reader = PeriodicExportingMetricReader(_Nowhere(), export_interval_millis=1_000)
+    metrics.set_meter_provider(MeterProvider([reader]))
+    figures = await live(name, url, sessions=sessions, seconds=seconds)
+    return {**figures, "times_plain": figures["us"] / plain["us"]}
+
+
+class _Nowhere(MetricExporter):
+    """Takes what was collected, and sends it to nobody."""
+
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float = 0, **_: Any
+    ) -> MetricExportResult:
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 0) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 0, **_: Any) -> None:
+        pass
 
 
 @contextmanager
@@ -204,40 +241,51 @@ def _answers(sessions: int, **arguments: float) -> Benchmark:
 CURVE = (1, 10, 25, 50, 100, 200, 300)
 """Numbers of sessions."""
 
-LIVE = Benchmark(
-    name="live",
-    title="live session, 50 chunks/s each way, a chunk pair (CPU)",
-    measure=live,
-    arguments={"sessions": 40, "seconds": 3.0},
-    quick={"seconds": 1.0},
-)
+
+def _forty(name: str, title: str, measure: Measure, **further: Any) -> Benchmark:
+    """Of a session, with enough of them that what they share does not count."""
+    return Benchmark(
+        name=name,
+        title=title,
+        measure=measure,
+        arguments={"sessions": 40, "seconds": 3.0, **further.pop("arguments", {})},
+        quick={"seconds": 1.0},
+        **further,
+    )
+
+
+OURS = ("phonic_fsm",)
+
+LIVE = _forty("live", "live session, 50 chunks/s each way, a chunk pair (CPU)", live)
 
 BENCHMARKS = (
     LIVE,
     over_tls(LIVE),
-    Benchmark(
-        name="silence",
-        title="session in which nothing is said, 20 ms of silence to Phonic (CPU)",
-        measure=silent,
-        contestants=("phonic_fsm",),
-        arguments={"sessions": 40, "seconds": 3.0},
-        quick={"seconds": 1.0},
+    _forty(
+        "silence",
+        "session in which nothing is said, 20 ms of silence to Phonic (CPU)",
+        silent,
+        contestants=OURS,
     ),
-    Benchmark(
-        name="recorded",
-        title="live session that is recorded, a chunk pair (CPU)",
-        measure=recorded,
-        contestants=("phonic_fsm",),
-        arguments={"sessions": 40, "seconds": 3.0},
-        quick={"seconds": 1.0},
+    _forty(
+        "recorded",
+        "live session that is recorded, a chunk pair (CPU)",
+        recorded,
+        contestants=OURS,
     ),
-    Benchmark(
-        name="journalled",
-        title="live session that keeps a journal, a chunk pair (CPU)",
-        measure=recorded,
-        contestants=("phonic_fsm",),
-        arguments={"sessions": 40, "seconds": 3.0, "kept": JOURNALS},
-        quick={"seconds": 1.0},
+    _forty(
+        "journalled",
+        "live session that keeps a journal, a chunk pair (CPU)",
+        recorded,
+        contestants=OURS,
+        arguments={"kept": JOURNALS},
+    ),
+    _forty(
+        "metered",
+        "live session with metrics, a chunk pair (CPU)",
+        metered,
+        contestants=OURS,
+        fresh=True,
     ),
     *map(_live, CURVE),
     _answers(1, seconds=10.0, turn=10),

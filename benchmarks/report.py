@@ -25,7 +25,7 @@ UNITS = {
     "us": ("", "µs"),
     "traced_us": (", traced", "µs"),
     "writer_us": (", of which the thread that writes", "µs"),
-    "times_plain": (", beside one that is not recorded", "times as much"),
+    "times_plain": (", beside one without", "times as much"),
     "ms": (", CPU", "ms"),
     "import_ms": (", the import, CPU", "ms"),
     "wall_ms": (", time", "ms"),
