@@ -108,8 +108,9 @@ class OutageCare:
         """When it is set, a conversation was open, is not now, and the line was not played yet."""
         self._line: SpeechHandle | None = None
         self._farewell: asyncio.Task[None] | None = None
-        self._asks_the_author = False
-        """Whether the author's function runs. It may close the session, which waits for it not."""
+        """Says goodbye; the session's end waits for it."""
+        self._last_resort: asyncio.Task[None] | None = None
+        """Asks the author, who may close the session meanwhile, so its end does not wait for it."""
         self._closed = asyncio.Event()
 
     # -- while it lasts --------------------------------------------------------------------------
@@ -180,10 +181,13 @@ class OutageCare:
                 await self._heard(goodbye)
         if self._closed.is_set():
             return  # Somebody else has ended the call.
-        if self._outage.way_out is not None and await self._ask(session, error):
-            return
-        if not self._closed.is_set():
+        if self._outage.way_out is None:
             end()
+            return
+        self._last_resort = asyncio.create_task(
+            self._ask_the_author(self._outage.way_out, session, error, end),
+            name="phonic-last-resort",
+        )
 
     async def _heard(self, line: SpeechHandle) -> None:
         """Wait until it is played, the session is closed, or that takes too long."""
@@ -199,16 +203,25 @@ class OutageCare:
             with anyio.move_on_after(1.0):
                 await self._closed.wait()
 
-    async def _ask(self, session: AgentSession[Any], error: APIError) -> bool:
+    async def _ask_the_author(
+        self,
+        way_out: WayOut,
+        session: AgentSession[Any],
+        error: APIError,
+        end: Callable[[], None],
+    ) -> None:
+        goes_on = await self._goes_on(way_out, session, error)
+        if not (goes_on or self._closed.is_set()):
+            end()
+
+    async def _goes_on(self, way_out: WayOut, session: AgentSession[Any], error: APIError) -> bool:
         """Whether the author's function goes on with the call in its own way."""
 
-        async def ask(way_out: WayOut) -> bool | None:
+        async def ask() -> bool | None:
             return await way_out(session, error)
 
-        assert self._outage.way_out is not None
-        self._asks_the_author = True
         # In a task of its own: what it raises, also a CancelledError, ends nothing but itself.
-        asking = asyncio.create_task(ask(self._outage.way_out), name="phonic-way-out")
+        asking = asyncio.create_task(ask(), name="phonic-way-out")
         await asyncio.wait([asking], timeout=LONGEST_WAY_OUT)
         if not asking.done():
             asking.cancel()
@@ -224,5 +237,5 @@ class OutageCare:
         """Play nothing any more."""
         self._closed.set()
         self._hold_no_more()
-        if self._farewell is not None and not self._asks_the_author:
+        if self._farewell is not None:
             await asyncio.wait([self._farewell])
