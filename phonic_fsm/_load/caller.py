@@ -20,6 +20,7 @@ class Heard(Struct):
     """What one caller has heard so far. It is up to date while the call goes on."""
 
     goes_on: bool = True
+    """Also if it was cut off, because the test was."""
     was_refused: bool = False
     """The room could not be joined."""
     first_voice: float | None = None
@@ -52,7 +53,7 @@ class Caller:
             self.heard.was_refused = True
         finally:
             self._note_first_voice()
-            self.heard.goes_on = False
+        self.heard.goes_on = False
 
     async def _converse(self) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from contextlib import asynccontextmanager
@@ -110,4 +111,5 @@ async def test_ctrl_c_prints_the_table_so_far_and_leaves_no_room(livekit):
             shown = b"".join([piece async for piece in process.stdout]).decode()
             assert await process.wait() == 130
         assert "time to first voice (s)" in shown
+        assert re.search(r"never heard a voice +0$", shown, re.MULTILINE), "none waited to the end"
         assert await rooms(own) == []
