@@ -50,6 +50,14 @@ Thresholds = Annotated[
     ),
 ]
 
+JournalsPlace = Annotated[
+    str,
+    typer.Argument(
+        help="Where the journals are: a directory, or Redis's address (redis://, rediss://).",
+        envvar="PHONIC_FSM_JOURNAL",
+    ),
+]
+
 
 @app.command(epilog="Example: phonic-fsm demo --scenario interruption --out agent.wav")
 def demo(
@@ -456,12 +464,7 @@ def probe(
 
 @app.command(epilog="Example: phonic-fsm guard journals/")
 def guard(
-    place: Annotated[
-        str,
-        typer.Argument(
-            help="Where the journals are: a directory, or Redis's address (redis://, rediss://).",
-        ),
-    ],
+    place: JournalsPlace,
 ) -> None:
     """Watch the journals of running calls, and ask LiveKit for a successor if a process dies.
 
@@ -562,13 +565,7 @@ def load(
 @app.command(epilog="Example: phonic-fsm move lobby journals/")
 def move(
     room: Annotated[str, typer.Argument(help="The room of the call.")],
-    place: Annotated[
-        str,
-        typer.Argument(
-            help="Where the journals are: a directory, or Redis's address (redis://, rediss://).",
-            envvar="PHONIC_FSM_JOURNAL",
-        ),
-    ],
+    place: JournalsPlace,
 ) -> None:
     """Ask the process of a running call to have another one go on with it.
 
