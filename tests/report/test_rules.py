@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
-from support.written_traces import CHUNK, WEATHER, Told, assistant, caller, opening, tool, write
+from support.told_calls import barge_in, taken_over
+from support.written_traces import CHUNK, Told, assistant, caller, opening, tool, write
 
 from phonic_fsm._core.events import (
     Addition,
@@ -18,11 +19,9 @@ from phonic_fsm._core.events import (
     PlaybackStarted,
     Restart,
     RoundTrip,
-    TakeOver,
     ToolEnded,
     ToolStarted,
     UpdateChatContext,
-    UpdateSession,
 )
 from phonic_fsm._core.history import Message
 from phonic_fsm._report.lanes import LaneBuilder
@@ -163,14 +162,8 @@ def test_a_process_that_is_held_up_is_found(seconds, found, tmp_path):
 
 
 def test_a_takeover_shows_for_how_long_nobody_had_the_call(tmp_path):
-    taken_over: list[Told] = [
-        (10.0, TakeOver(lost_for=1.5)),
-        (10.1, UpdateSession(instructions="Be brief.", tools=(WEATHER,), items=())),
-        (10.2, ConnectionOpened(0.1)),
-        (10.3, server.ConversationReconnected()),
-        *assistant(10.5, "Here I am. "),
-    ]
-    told = [*TALK, (8.0, RoundTrip(0.02)), *taken_over]
+    goes_on = [*taken_over(10.0, lost_for=1.5), *assistant(10.5, "Here I am. ")]
+    told = [*TALK, (8.0, RoundTrip(0.02)), *goes_on]
     assert found_in(tmp_path, told) == [
         ("taken-over", "Another process took the call over after 1.5 s", "warning")
     ]
@@ -186,14 +179,11 @@ def test_a_takeover_shows_for_how_long_nobody_had_the_call(tmp_path):
 
 
 def test_a_move_is_no_death(tmp_path):
-    moved: list[Told] = [
-        (10.0, TakeOver(cause="move", lost_for=0.2)),
-        (10.1, UpdateSession(instructions="Be brief.", tools=(WEATHER,), items=())),
-        (10.2, ConnectionOpened(0.1)),
-        (10.3, server.ConversationReconnected()),
+    goes_on = [
+        *taken_over(10.0, cause="move", lost_for=0.2),
         *assistant(10.5, "Here I am. "),
     ]
-    told = [*TALK, (9.8, RoundTrip(0.02)), *moved]
+    told = [*TALK, (9.8, RoundTrip(0.02)), *goes_on]
     assert found_in(tmp_path, told) == [
         ("moved", "The call moved to another process in 200 ms", "note")
     ]
@@ -281,15 +271,6 @@ def answer(begin: float, seconds: float, text: str = "Well, ") -> list[Told]:
         (begin, server.AssistantStartedSpeaking()),
         (begin + 0.01, chunk),
         (begin + 0.02, server.AssistantFinishedSpeaking()),
-    ]
-
-
-def barge_in(at: float, text: str = "No!") -> list[Told]:
-    return [
-        (at, server.UserStartedSpeaking()),
-        (at + 0.1, server.InterruptedResponse("We")),
-        (at + 0.4, server.UserFinishedSpeaking()),
-        (at + 0.5, server.InputText(text)),
     ]
 
 

@@ -89,6 +89,14 @@ class Row(NamedTuple):
 
 
 TOOL = [called(3.4, city="Paris"), given(4.0), taken(4.0)]
+RESET_IN_AN_ANSWER = call(
+    ASKED,
+    answer(3.2, 4.0)[:2],
+    (4.0, UpdateOptions(config=ConfigOptions(voice_id="x"))),
+    (4.1, ChangesDue()),
+    part(4.2, 0.5, "go on"),
+    answer(7.0),
+)
 UNREAD = call(ASKED, answer(3.2, 3.0), close=10.0)
 TWO_PARTS: list[Told] = [
     *ASKED,
@@ -624,28 +632,14 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 "LiveKit called interrupt(), {} What Phonic still sent of the turn was dropped.",
             ),
             "interrupted_by_the_agent",
-            call(
-                ASKED,
-                answer(3.2, 4.0)[:2],
-                (4.0, UpdateOptions(config=ConfigOptions(voice_id="x"))),
-                (4.1, ChangesDue()),
-                part(4.2, 0.5, "go on"),
-                answer(7.0),
-            ),
+            RESET_IN_AN_ANSWER,
         ),
         Row(
             (
                 "A reset cut an answer off",
                 "Phonic was told of changed settings, or of another agent, by a reset, which ends",
             ),
-            call(
-                ASKED,
-                answer(3.2, 4.0)[:2],
-                (4.0, UpdateOptions(config=ConfigOptions(voice_id="x"))),
-                (4.1, ChangesDue()),
-                part(4.2, 0.5, "go on"),
-                answer(7.0),
-            ),
+            RESET_IN_AN_ANSWER,
             "interrupted_by_the_agent",
         ),
         Row(

@@ -120,14 +120,19 @@ async def spoken(seen, text):
         pass
 
 
+async def begin_to_search(peer, seen):
+    """Call a tool that reports, up to what is said about its first report."""
+    await peer.send(phonic.ToolCall("call_1", "search"))
+    assert "I am searching." in (await peer.expect(client.ToolCallOutput)).output
+    await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
+    await peer.speak("Just a moment.")
+    await spoken(seen, "Just a moment.")
+
+
 async def test_the_final_result_of_a_tool_that_reports_is_told_and_spoken_about(make_model, server):
     agent = Searcher()
     async with call(make_model(), server, agent) as (_, peer, seen):
-        await peer.send(phonic.ToolCall("call_1", "search"))
-        assert "I am searching." in (await peer.expect(client.ToolCallOutput)).output
-        await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
-        await peer.speak("Just a moment.")
-        await spoken(seen, "Just a moment.")
+        await begin_to_search(peer, seen)
         agent.found.set()
         assert "a table at eight" in (await after(peer, client.AddSystemMessage)).system_message
         assert "Summarize" in (await after(peer, client.GenerateReply)).system_message
@@ -144,11 +149,7 @@ async def told(peer, words):
 async def test_each_report_of_a_tool_is_told_and_so_is_its_failure(make_model, server):
     agent = Reporter()
     async with call(make_model(), server, agent) as (session, peer, seen):
-        await peer.send(phonic.ToolCall("call_1", "search"))
-        assert "I am searching." in (await peer.expect(client.ToolCallOutput)).output
-        await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
-        await peer.speak("Just a moment.")
-        await spoken(seen, "Just a moment.")
+        await begin_to_search(peer, seen)
         agent.goes_on.set()
         await told(peer, "Still searching.")
         await told(peer, "The third restaurant.")
