@@ -56,10 +56,17 @@ class Receiver:
                             for point in data.data_points
                         }
 
+    def _point(self, name: str, attributes: dict[str, str]) -> Any:
+        wanted = tuple(sorted((key.replace("__", "."), v) for key, v in attributes.items()))
+        return self.points[name][wanted]
+
+    def sum(self, name: str, **attributes: str) -> float:
+        """Of all that a histogram has recorded."""
+        return float(self._point(name, attributes).sum)
+
     def value(self, name: str, **attributes: str) -> float:
         """Of a counter; of a histogram, how often it was recorded."""
-        wanted = tuple(sorted((key.replace("__", "."), v) for key, v in attributes.items()))
-        point = self.points[name][wanted]
+        point = self._point(name, attributes)
         value = point.count if hasattr(point, "bucket_counts") else point.as_double or point.as_int
         return float(value)
 
@@ -96,49 +103,68 @@ def test_sessions_are_counted_where_they_are(received: Receiver) -> None:
     }
     assert {"connecting", "ready", "listening", "reconnecting"} <= set(by_state)
     assert not any(point.as_int or point.as_double for point in by_state.values()), "all have ended"
-    assert received.value("phonic.session.duration", error__type="conversation_ended") == 1
+
+
+def test_a_session_that_ends_tells_how_long_it_lasted_and_why_it_failed(received: Receiver) -> None:
+    duration = "phonic.session.duration"
+    assert received.value(duration, error__type="conversation_ended") == 1
+    assert received.value(duration, error__type="connection_lost") == 1
+    assert received.sum(duration, error__type="connection_lost") > received.sum(
+        "phonic.outage.duration", phonic__outcome="given_up", phonic__event="connection_closed"
+    )
 
 
 def test_conversations_and_outages_say_how_they_went_on(received: Receiver) -> None:
-    for start, times in (("new", 2), ("resumed", 2), ("fresh", 1)):
+    for start, times in (("new", 4), ("resumed", 2), ("fresh", 1)):
         starts = received.value("phonic.conversation.starts", phonic__conversation__start=start)
         assert starts == times, start
-    for outcome in ("resumed", "fresh"):
-        assert (
-            received.value(
-                "phonic.outage.duration", phonic__outcome=outcome, phonic__event="connection_closed"
-            )
-            == 1
-        )
+    for outcome in ("resumed", "fresh", "given_up"):
+        lost = {"phonic__outcome": outcome, "phonic__event": "connection_closed"}
+        assert received.value("phonic.outage.duration", **lost) == 1
+        assert received.sum("phonic.outage.duration", **lost) > 0
 
 
 def test_an_answer_is_measured_by_us_and_by_phonic(received: Receiver) -> None:
     assert received.value("phonic.response.latency") == 1
-    assert received.value("phonic.response.part.duration", phonic__response__part="llm_ms") == 1
-    part = received.points["phonic.response.part.duration"][(("phonic.response.part", "llm_ms"),)]
-    assert part.sum == pytest.approx(0.21)
-    assert received.value("phonic.interruptions") == 1
-    assert received.value("phonic.usage.spoken") == pytest.approx(0.02, abs=0.02)
+    assert received.sum("phonic.response.latency") > 0
+    part = {"phonic__response__part": "llm_ms"}
+    assert received.value("phonic.response.part.duration", **part) == 1
+    assert received.sum("phonic.response.part.duration", **part) == pytest.approx(0.21)
+
+
+def test_answers_that_are_cut_off_are_counted(received: Receiver) -> None:
+    # By the caller, and by a move that could wait no longer.
+    assert received.value("phonic.interruptions") == 2
 
 
 def test_tool_calls_have_the_names_that_their_authors_gave_them(received: Receiver) -> None:
-    name = "phonic.tool_call.duration"
-    assert (
-        received.value(name, gen_ai__tool__name="opening_hours", phonic__outcome="processed") == 1
-    )
-    assert received.value(name, gen_ai__tool__name="unknown", phonic__outcome="abandoned") == 1
+    for name, outcome in (
+        ("opening_hours", "processed"),
+        ("unknown", "abandoned"),
+        ("unknown", "interrupted"),
+    ):
+        call = {"gen_ai__tool__name": name, "phonic__outcome": outcome}
+        assert received.value("phonic.tool_call.duration", **call) == 1
+        assert received.sum("phonic.tool_call.duration", **call) > 0
 
 
-def test_errors_and_replies_that_did_not_come_are_counted(received: Receiver) -> None:
-    assert received.value("phonic.errors", error__type="connection_lost") >= 2
-    assert received.value("phonic.reply.failures", error__type="closed") == 1
+def test_replies_that_did_not_come_are_counted_by_reason(received: Receiver) -> None:
+    for reason in ("timed_out", "declined", "closed"):
+        assert received.value("phonic.reply.failures", error__type=reason) == 1, reason
+
+
+def test_errors_are_counted(received: Receiver) -> None:
+    # Three connections broke off, and one could not be made again.
+    assert received.value("phonic.errors", error__type="connection_lost") == 4
+    assert received.value("phonic.errors", error__type="conversation_ended") == 1
 
 
 def test_a_call_that_changes_its_process_is_counted_in_both(received: Receiver) -> None:
-    assert received.value("phonic.moves", phonic__outcome="moved") == 1
+    for outcome in ("stayed", "forced", "moved"):
+        assert received.value("phonic.moves", phonic__outcome=outcome) == 1, outcome
     assert received.value("phonic.takeover.gap", phonic__takeover__cause="move") == 1
-    # The process that has left has not failed.
-    assert received.value("phonic.session.duration") == 2
+    # The processes that have left have not failed.
+    assert received.value("phonic.session.duration") == 3
     assert not any("superseded" in str(series) for series in received.points["phonic.errors"])
 
 
@@ -150,8 +176,13 @@ def test_journals_are_measured_whether_or_not_their_store_works(received: Receiv
 
 
 def test_what_was_bounded_is_counted_by_its_bound(received: Receiver) -> None:
-    assert received.value("phonic.bound.hits", phonic__bound="message_values") == 1
+    for bound in ("message_values", "kept_audio"):
+        assert received.value("phonic.bound.hits", phonic__bound=bound) == 1, bound
 
 
-def test_the_callers_audio_is_counted_by_its_fate(received: Receiver) -> None:
-    assert received.value("phonic.usage.heard", phonic__audio__fate="sent") == pytest.approx(0.02)
+def test_audio_is_counted_by_what_became_of_it(received: Receiver) -> None:
+    assert received.value("phonic.usage.spoken") == pytest.approx(0.06)
+    for fate, seconds in (("sent", 0.02), ("dropped", 3.0)):
+        heard = received.value("phonic.usage.heard", phonic__audio__fate=fate)
+        assert heard == pytest.approx(seconds), fate
+    assert received.value("phonic.usage.heard", phonic__audio__fate="filled") > 0.1
