@@ -257,7 +257,8 @@ class Fleet:
         self.store = Store(self.clock)
         self.phonic = Phonic(self.clock, self.rng, self.ledger)
         each = max(2, calls // CALLS_PER_WORKER)
-        self.workers = [Worker(zone) for zone in ("a", "b") for _ in range(each)]
+        self._in_zone = {zone: [Worker(zone) for _ in range(each)] for zone in ("a", "b")}
+        self.workers = [worker for there in self._in_zone.values() for worker in there]
         self.calls: dict[str, Call] = {}
         self._livekit_free = 0.0
         for number in range(calls):
@@ -280,7 +281,7 @@ class Fleet:
     def _arrive(self, number: int, zone: str) -> None:
         call = Call(self, number)
         self.calls[call.name] = call
-        worker = self._choose([one for one in self.workers if one.zone == zone])
+        worker = self._choose(self._in_zone[zone])
         call.process = process = Process(self, call, worker)
         worker.jobs.add(process)
         process.begin()
