@@ -10,8 +10,10 @@ import asyncio
 import itertools
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import aiohttp
 import anyio
@@ -39,7 +41,9 @@ from ..durable._store import (
     Journal,
     JournalError,
     Journals,
+    NoJournal,
     Status,
+    StoreFailed,
     Taken,
     journal_name,
 )
@@ -50,6 +54,8 @@ from .past import Past
 
 logger = logging.getLogger("phonic_fsm")
 
+T = TypeVar("T")
+
 LONGEST_STATE = 64 * 2**10
 """The most bytes of what the application remembers, as JSON."""
 
@@ -59,6 +65,13 @@ STARTS_WITHIN = 20.0
 REMOVED_WITHIN = 2.0
 """Seconds that LiveKit gets to remove the participant of the process that is gone."""
 
+
+STORE_BACK_WITHIN = 10.0
+"""How long (s) a store that does not work is waited for, if a call is to be gone on with that it is
+known to have: a Redis that fails over is away for some seconds."""
+
+ASK_STORE_EVERY = 0.2
+"""Seconds between two attempts meanwhile."""
 
 LONGEST_HANDOVER = 15.0
 """How long (s) a successor waits for the call. The process that has it waits 10 s for a moment."""
@@ -229,14 +242,35 @@ async def _show_that_it_starts(ownership: Ownership) -> None:
             await anyio.sleep(BEAT)
 
 
+def _insist(question: Callable[[], T]) -> T:
+    """The store's answer, once it works again.
+
+    Raises:
+        StoreFailed: it has not answered within ``STORE_BACK_WITHIN``.
+    """
+    until, is_told = time.monotonic() + STORE_BACK_WITHIN, False
+    while True:
+        try:
+            return question()
+        except NoJournal:
+            raise
+        except StoreFailed as error:
+            if time.monotonic() >= until:
+                raise
+            if not is_told:
+                logger.warning("the store of the journals is waited for: %s", error)
+                is_told = True
+        time.sleep(ASK_STORE_EVERY)
+
+
 def _take_over(store: Journals, name: str, holder: Holder) -> tuple[Journal, Folded, float, bool]:
-    status = store.status(name)
+    status = _insist(partial(store.status, name))
     if status.held == "held":
         raise Taken(f"the journal {name} has an owner that works")
     beat = time.time() - status.beat_age
-    journal = store.take_over(name, holder)
+    journal = _insist(partial(store.take_over, name, holder))
     try:
-        folded = fold(store.read(name))
+        folded = _insist(lambda: fold(store.read(name)))
         if folded.machine.state is State.closed:
             raise Ended(f"the call of journal {name} is over")
     except JournalError:
@@ -261,6 +295,7 @@ async def find_and_take_over(
         CallTakenOver: the call is not this job's to go on with. The job is shut down.
     """
     room = "" if isinstance(context, str) else context.job.room.name
+    moves = not isinstance(context, str) and _moves(context)
     succession: Succession | Remnant
     try:
         status = await _find(store, context)
@@ -268,19 +303,23 @@ async def find_and_take_over(
             return None
         metadata = status.holder.metadata
         holder = this_process() if isinstance(context, str) else _holder(context, metadata)
-        if not isinstance(context, str) and _moves(context) and status.held == "held":
+        if not isinstance(context, str) and moves and status.held == "held":
             succession = await _wait_for(store, status, holder, context)
         else:
             succession = await _take_over_what_can_be_read(store, status, holder)
-    except (Taken, Ended) as error:
+    except JournalError as error:
+        # In a move, the process before still has the call if the store fails.
+        is_anothers = isinstance(error, (Taken, Ended)) or (
+            moves and isinstance(error, StoreFailed)
+        )
+        if not is_anothers:
+            logger.warning("the call in room %s begins anew: %s", room, error)
+            return None
         # A second agent must not begin to talk to the caller.
         if not isinstance(context, str):
             logger.info("the job %s is shut down: %s", context.job.id, error)
             context.shutdown(str(error))
         raise CallTakenOver(str(error), body=None, retryable=False) from error
-    except JournalError as error:
-        logger.warning("the call in room %s begins anew: %s", room, error)
-        return None
     moved = isinstance(succession, Succession) and succession.moved
     if not isinstance(context, str) and not moved:
         await _remove(context, room, status.holder.identity)
@@ -357,7 +396,7 @@ async def _find(store: Journals, context: JobContext | str) -> Status | None:
     """The journal that is named, or else that of the room."""
     named = context if isinstance(context, str) else _named(context.job.metadata)
     if named is not None:
-        return await anyio.to_thread.run_sync(store.status, named)
+        return await anyio.to_thread.run_sync(_insist, partial(store.status, named))
     assert not isinstance(context, str)
     return await _find_in_room(store, context)
 

@@ -7,11 +7,16 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from livekit.agents.testing import fake_job_context
-from support.job import TOKEN
+from support.job import TOKEN, until
 from support.processes import LONGEST
+from support.redis_server import RedisServer
 
 from phonic_fsm import CallTakenOver
+from phonic_fsm._adapter import recovery
 from phonic_fsm._adapter.recovery import find_and_take_over
+from phonic_fsm.durable import journals
+from phonic_fsm.durable._dispatch import Errand, to_metadata
+from phonic_fsm.durable._process import this_process
 
 pytestmark = pytest.mark.anyio
 
@@ -82,3 +87,42 @@ async def test_it_begins_a_new_call_if_the_room_has_none_of_its_own(
         assert owner.do("end") == "done"
     assert await find_and_take_over(store, job) is None
     assert told == []
+
+
+@pytest.fixture
+def redis_with_a_disk(tmp_path):
+    """Forgets nothing when it is killed."""
+    with RedisServer(tmp_path / "redis", "--appendonly", "yes") as server:
+        journals(server.url).begin("call", this_process(room=ROOM)).release()
+        server.kill()
+        yield server
+
+
+def sent_to_go_on(job, *, moves):
+    job.job.metadata = to_metadata(Errand("call", moves=moves))
+    return job
+
+
+async def test_a_successor_waits_for_a_store_that_is_away(redis_with_a_disk, job, told, caplog):
+    store = journals(redis_with_a_disk.url)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(find_and_take_over, store, sent_to_go_on(job, moves=False))
+        await until(lambda: "is waited for" in caplog.text)
+        assert "begins anew" not in caplog.text
+        redis_with_a_disk.start()
+    assert told == []
+    assert store.status("call").number == 2
+
+
+@pytest.mark.parametrize("moves", [True, False])
+async def test_no_second_agent_comes_in_a_move_if_the_store_stays_away(
+    redis_with_a_disk, job, told, caplog, monkeypatch, *, moves
+):
+    monkeypatch.setattr(recovery, "STORE_BACK_WITHIN", 0.0)
+    store = journals(redis_with_a_disk.url)
+    if moves:
+        with pytest.raises(CallTakenOver):
+            await find_and_take_over(store, sent_to_go_on(job, moves=True))
+    else:
+        assert await find_and_take_over(store, sent_to_go_on(job, moves=False)) is None
+    assert (len(told), "begins anew" in caplog.text) == (moves, not moves)
