@@ -12,8 +12,8 @@ Each journal has these keys, which begin with ``{phonic-fsm}:`` and its name:
     Is there for a while after a successor to the owner with this number was sent.
 
 The names of the journals are in two sets: those whose calls go on, and those of ended calls, which
-a guard does not read. What is in braces decides where a Redis Cluster keeps a key: all are at one
-place, as the scripts need it.
+a guard does not read. What is in braces decides where a Redis Cluster keeps a key: all are on one
+node, as the scripts need it. Any node leads to it.
 
 The heartbeat is the hash's time to live, which begins anew with each beat. So a beat needs no
 memory, and a live owner keeps its journal where Redis is full. Nor does the end of a call need any:
@@ -27,14 +27,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-from redis import Redis
+from redis import ConnectionPool, Redis, exceptions
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.client import Pipeline
+from redis.exceptions import MovedError, ReadOnlyError, RedisError
 from redis.retry import Retry
 
 from ._process import exists, is_here, kill
@@ -211,13 +211,17 @@ class Extent(NamedTuple):
 
 
 class _Store:
-    """Redis at one address. What goes wrong with it is raised as ``StoreFailed``."""
+    """Redis at one address. What goes wrong with it is raised as ``StoreFailed``.
+
+    If that is a node of a cluster, it says which one has the journals, and that one is asked from
+    then on.
+    """
 
     def __init__(self, url: str) -> None:
         try:
             parts = urlsplit(url)
             self.address = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
-            self.client: Redis = Redis.from_url(
+            self._client = self._first = Redis.from_url(
                 url,
                 socket_timeout=TIMEOUT,
                 socket_connect_timeout=TIMEOUT,
@@ -225,24 +229,49 @@ class _Store:
                 retry=Retry(NoBackoff(), 0),
             )
             # An option in the query that a connection does not have is noticed only here.
-            pool = self.client.connection_pool
+            pool = self._first.connection_pool
             pool.connection_class(**pool.connection_kwargs)
         except (ValueError, TypeError, RedisError):
             # Their texts may have the address, with its password.
             raise ValueError("the address of Redis cannot be read") from None
         scripts = (_BEGIN, _TAKE_OVER, _CHECK, _BEAT, _ASK, _APPEND, _RELEASE, _END)
-        self._scripts = {code: self.client.register_script(_COMMON + code) for code in scripts}
+        self._scripts = {code: self._first.register_script(_COMMON + code) for code in scripts}
 
-    def ask(self, question: Callable[[], T]) -> T:
+    def ask(self, question: Callable[[Redis], T]) -> T:
         try:
-            return question()
+            try:
+                return question(self._client)
+            except MovedError as moved:
+                self._client = self._at(moved.host, moved.port)
+                return question(self._client)
         except ReadOnlyError:
             # It has become a replica. A new connection leads to the server that took its place.
-            self.client.connection_pool.disconnect()
+            self._client.connection_pool.disconnect()
             raise StoreFailed(f"Redis at {self.address} is a replica, and takes nothing") from None
         except RedisError as error:
+            if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
+                # If that node is gone, the others know which one has taken its place.
+                self._client = self._first
             why = " ".join(str(error).split()) or type(error).__name__
             raise StoreFailed(f"Redis at {self.address}: {why}") from None
+
+    def ask_at_once(self, add: Callable[[Pipeline], object]) -> list[Any]:
+        """The answers to all that ``add`` puts into a pipeline."""
+
+        def question(client: Redis) -> list[Any]:
+            pipeline = client.pipeline(transaction=False)
+            add(pipeline)
+            return pipeline.execute()
+
+        return self.ask(question)
+
+    def _at(self, host: str, port: int) -> Redis:
+        """The same Redis at another address; without a ``host``, on the same one."""
+        pool = self._client.connection_pool
+        options = {**pool.connection_kwargs, "port": port}
+        if host:
+            options["host"] = host
+        return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))
 
     def run(self, script: str, name: str, *arguments: str | bytes | float) -> str:
         """What the script answers.
@@ -252,7 +281,9 @@ class _Store:
             OwnershipLost: it has another owner.
         """
         keys = [key(name), key(name, "lines"), INDEX, ENDED]
-        answer: bytes = self.ask(lambda: self._scripts[script](keys, list(arguments)))
+        answer: bytes = self.ask(
+            lambda client: self._scripts[script](keys, list(arguments), client)
+        )
         if answer == b"gone":
             raise NoJournal(f"Redis at {self.address} has no journal {name}")
         if answer == b"lost":
@@ -388,12 +419,14 @@ class RedisJournals:
 
     def extents(self, names: list[str]) -> dict[str, Extent]:
         """How much there is of each of these journals, those left out that are gone."""
-        pipeline = self._store.client.pipeline(transaction=False)
-        for name in names:
-            pipeline.hget(key(name), "size")
-            pipeline.xrevrange(key(name, "lines"), count=1)
-        pipeline.time()
-        *found, (seconds, micros) = self._store.ask(pipeline.execute)
+
+        def add(pipeline: Pipeline) -> None:
+            for name in names:
+                pipeline.hget(key(name), "size")
+                pipeline.xrevrange(key(name, "lines"), count=1)
+            pipeline.time()
+
+        *found, (seconds, micros) = self._store.ask_at_once(add)
         now = seconds + micros / 1e6
         return {
             name: Extent(int(size), max(0.0, now - _written_at(last)))
@@ -413,47 +446,53 @@ class RedisJournals:
         return found
 
     def may_dispatch(self, name: str, number: int, seconds: float) -> bool:
-        client, mark = self._store.client, key(name, f"dispatched:{number}")
+        mark = key(name, f"dispatched:{number}")
         self._must_exist(name)
-        if self._store.ask(lambda: client.hget(key(name), "number")) != str(number).encode():
+        found = self._store.ask(lambda client: client.hget(key(name), "number"))
+        if found != str(number).encode():
             return False
         period = max(1, int(seconds * 1000))
-        return bool(self._store.ask(lambda: client.set(mark, b"", nx=True, px=period)))
+        return bool(self._store.ask(lambda client: client.set(mark, b"", nx=True, px=period)))
 
     def remove_expired(self) -> None:
         # Redis removes the journals by itself, but not their names from the sets.
-        client = self._store.client
         for index in (INDEX, ENDED):
-            names = self._names(index)
-            pipeline = client.pipeline(transaction=False)
+            self._remove_gone(index)
+
+    def _remove_gone(self, index: str) -> None:
+        names = self._names(index)
+
+        def add(pipeline: Pipeline) -> None:
             for name in names:
                 pipeline.exists(key(name))
-            there = self._store.ask(pipeline.execute)
-            gone = [name for name, is_there in zip(names, there, strict=True) if not is_there]
-            if gone:
-                self._store.ask(partial(client.srem, index, *gone))
+
+        there = self._store.ask_at_once(add)
+        gone = [name for name, is_there in zip(names, there, strict=True) if not is_there]
+        if gone:
+            self._store.ask(lambda client: client.srem(index, *gone))
 
     def _names(self, *indices: str) -> list[str]:
-        found: Any = self._store.ask(lambda: self._store.client.sunion(list(indices)))
+        found: Any = self._store.ask(lambda client: client.sunion(list(indices)))
         return sorted(name.decode() for name in found)
 
     def _must_exist(self, name: str) -> None:
-        if not self._store.ask(lambda: self._store.client.exists(key(name))):
+        if not self._store.ask(lambda client: client.exists(key(name))):
             raise NoJournal(f"there is no journal {name}")
 
     def _page(self, name: str, after: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
         found: Any = self._store.ask(
-            lambda: self._store.client.xrange(key(name, "lines"), min=after, count=PAGE)
+            lambda client: client.xrange(key(name, "lines"), min=after, count=PAGE)
         )
         return list(found)
 
     def _statuses(self, names: list[str]) -> list[Status | None]:
-        pipeline = self._store.client.pipeline(transaction=False)
-        for name in names:
-            pipeline.hgetall(key(name))
-            pipeline.pttl(key(name))
-        pipeline.time()
-        *found, (seconds, micros) = self._store.ask(pipeline.execute)
+        def add(pipeline: Pipeline) -> None:
+            for name in names:
+                pipeline.hgetall(key(name))
+                pipeline.pttl(key(name))
+            pipeline.time()
+
+        *found, (seconds, micros) = self._store.ask_at_once(add)
         now = seconds + micros / 1e6
         return [
             _status(name, fields, left, now) if fields else None

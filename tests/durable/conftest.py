@@ -56,10 +56,15 @@ def let_pass(place: str) -> Callable[[float], None]:
 
     def in_redis(seconds: float) -> None:
         with Redis.from_url(place) as client:
-            left = client.pttl(key("call"))
-            client.pexpire(key("call"), int(left - seconds * 1000))
+            grow_older(client, seconds)
 
     return in_redis if place.startswith("redis") else in_a_directory
+
+
+def grow_older(client: Redis, seconds: float) -> None:
+    """Make the last heartbeat of the journal ``call`` in this Redis so many seconds older."""
+    left = client.pttl(key("call"))
+    client.pexpire(key("call"), int(left - seconds * 1000))
 
 
 @pytest.fixture
