@@ -73,6 +73,8 @@ def fold(lines: Iterable[bytes]) -> Folded:
         header = msgspec.json.decode(whole[0], type=Header)
         if header.version > VERSION:
             raise ValueError(f"of version {header.version}, and {VERSION} is the newest known here")
+        if header.redacted:
+            raise ValueError("it is redacted")
         first = _start(whole)
         machine = SessionMachine(header.settings)
         account = Account(header.settings.config)

@@ -23,13 +23,13 @@ def journals(place: str | os.PathLike[str], *, lifetime: float = LIFETIME) -> Jo
     """
     if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or not lifetime >= 0:
         raise ValueError(f"a journal's lifetime must be a number of seconds, got {lifetime!r}")
-    path = os.fspath(place)
+    path = os.fspath(place) if isinstance(place, (str, os.PathLike)) else ""
     scheme, separator, _ = path.partition("://")
     scheme = scheme if separator else ""
     if scheme in ("redis", "rediss"):
         return _in_redis(path, lifetime)
     if scheme or not path:
-        named = f"an address that begins with {scheme}://" if scheme else repr(path)
+        named = f"an address that begins with {scheme}://" if scheme else repr(place)
         raise ValueError(
             f"journals are kept in a directory, or in redis:// or rediss://, got {named}"
         )
