@@ -352,6 +352,19 @@ def test_the_assistants_own_words_are_an_echo(text, echoed, tmp_path):
     assert found == (["echo"] if echoed else [])
 
 
+def test_an_echo_is_found_where_the_assistants_words_came_in_pieces(tmp_path):
+    told = [
+        *caller(2.0, 3.0),
+        (3.5, server.AssistantStartedSpeaking()),
+        (3.51, server.AudioChunk(CHUNK * 100, "The muse")),
+        (3.52, server.AudioChunk(CHUNK * 100, "um opens at nine.")),
+        (3.53, server.AssistantFinishedSpeaking()),
+        *barge_in(5.0, "The museum opens."),
+        *answer(6.0, 0.5, "Yes?"),
+    ]
+    assert [rule for rule, _, _ in found_in(tmp_path, told, close=8.0)] == ["echo"]
+
+
 def test_a_tool_that_is_called_twice_for_the_same_is_found(tmp_path):
     told = [*caller(2.0, 3.0), *tool(3.5, 4.0), *tool(5.0, 5.5, "call_2"), *answer(6.0, 1.0)]
     assert found_in(tmp_path, told, close=8.0) == [

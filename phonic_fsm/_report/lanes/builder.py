@@ -24,7 +24,7 @@ from .span import Span, StateSpan, ended, enter, until
 from .tools import ToolCall, ToolLane
 from .trouble import Trouble, TroubleLane
 
-_TAKE_OVER = name_of(events.TakeOver)
+_TAKE_OVER, _CALLER_AUDIO = name_of(events.TakeOver), name_of(events.CallerAudio)
 
 
 class Lanes(Struct, kw_only=True):
@@ -122,13 +122,19 @@ class LaneBuilder:
         self._answers.take_audio(passed)
 
     def take(self, line: Line) -> None:
-        if line.event["type"] == _TAKE_OVER:
+        kind = line.event["type"]
+        if kind == _TAKE_OVER:
             self._take_over(line)
         self.steps = line.seq
         self._seconds = max(self._seconds, line.t)
+        # Most of a call's steps are of these two kinds, and matter to no other lane.
+        if kind == _CALLER_AUDIO:
+            self._caller.take_audio(line)
+            self._connection.take_audio(line)
+            return
         self._answers.take(line)
-        if line.event["type"] == "audio_chunk" and line.source == line.target:
-            return  # nearly all of a call's steps, and no other lane's matter
+        if kind == "audio_chunk" and line.source == line.target:
+            return
         enter(self._states, line, line.target)
         self._connection.take(line)
         self._caller.take(line)

@@ -6,7 +6,6 @@ import math
 
 import msgspec
 
-from phonic_fsm._core import events
 from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._turns import NO_ANSWER_DUE
 
@@ -21,19 +20,19 @@ class CallerSpeech(Span, kw_only=True):
 class CallerAudio(Span, kw_only=True):
     """What came of the caller's audio in each second of the stretch, and what became of it."""
 
-    received_ms: int
-    dbfs: float | None
+    received_ms: int = 0
+    dbfs: float | None = None
     """``None`` for digital silence, and where nothing came."""
-    peak: float | None
-    levels: tuple[int, ...]
+    peak: float | None = None
+    levels: tuple[int, ...] = ()
     """Of each tenth of the first second (dBFS). The seconds after it were like its loudest."""
-    sent_ms: int
-    filled_ms: int
-    dropped_ms: int
-    overflowed_ms: int
-    waiting_ms: int
-    rate: int
-    channels: int
+    sent_ms: int = 0
+    filled_ms: int = 0
+    dropped_ms: int = 0
+    overflowed_ms: int = 0
+    waiting_ms: int = 0
+    rate: int = 0
+    channels: int = 0
 
 
 class CallerLane:
@@ -60,15 +59,13 @@ class CallerLane:
         if "emit_transcript" in effects and speeches:
             text = str(line.event.get("text", ""))
             speeches[-1].text = f"{speeches[-1].text} {text}".strip()
-        if kind == "caller_audio":
-            self._take_audio(line)
 
-    def _take_audio(self, line: Line) -> None:
+    def take_audio(self, line: Line) -> None:
+        """Take a step that tells of a second of the caller's audio."""
         audio = self.audio
         # The event is about the second before it.
         start = max(0.0, line.t - 1)
         if audio:
             audio[-1].end = start = max(start, audio[-1].start)
-        seen = msgspec.convert(line.event, events.CallerAudio)
-        fields = {name: getattr(seen, name) for name in seen.__struct_fields__}
-        audio.append(CallerAudio(step=line.seq, start=start, end=math.inf, **fields))
+        span = {"step": line.seq, "start": start, "end": math.inf}
+        audio.append(msgspec.convert({**line.event, **span}, CallerAudio))

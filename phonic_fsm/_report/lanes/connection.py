@@ -78,6 +78,10 @@ class ConnectionLane:
         elif line.target == State.closed.value and line.source != line.target:
             self._end(line.t)
 
+    def take_audio(self, line: Line) -> None:
+        """Take a step that tells of a second of the caller's audio."""
+        self._lost_audio.take(line)
+
     def take_over(self, line: Line, gone: float) -> None:
         """Note that another process has the call, which nobody had since then (s)."""
         moved = line.event.get("cause") == "move"

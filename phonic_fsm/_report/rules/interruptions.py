@@ -167,16 +167,19 @@ class Echo(Rule, frozen=True, kw_only=True):
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         if lanes.redacted:
             return  # all words look alike
+        spoken = [
+            (speech, _words("".join(text for _, text in speech.words)))
+            for speech in lanes.assistant
+        ]
         for said in lanes.caller:
             words = _words(said.text)
             if len(words) < self.words:
                 continue
             before = [
                 word
-                for speech in lanes.assistant
+                for speech, its_words in spoken
                 if said.start - self.within <= speech.end and speech.start <= said.end
-                for _, text in speech.words
-                for word in _words(text)
+                for word in its_words
             ]
             known = sum(word in before for word in words)
             in_order = f" {' '.join(words)} " in f" {' '.join(before)} "
