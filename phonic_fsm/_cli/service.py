@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -164,18 +164,18 @@ class Service:
                 has_recording = True
             except Unavailable as problem:
                 remarks.append(f"the recording could not be had: {problem}")
-        analysis = found.analysis or _Analysis()
+        analysis, began = found.analysis or _Analysis(), _in_utc(found.started_at)
         return ServiceConversation(
             id=found.id,
             model=found.model or "",
             project=found.project.name if found.project else "",
             agent=found.agent.name if found.agent else "",
-            started=found.started_at.isoformat() if found.started_at else "",
+            started=began.isoformat() if began else "",
             seconds=(found.duration_ms or 0.0) / 1000,
             ended_by=found.ended_by,
             latencies_ms=analysis.latencies_ms,
             interruptions=analysis.interruptions_count,
-            turns=[_turn(item, found.started_at) for item in found.items or ()],
+            turns=[_turn(item, began) for item in found.items or ()],
             recording=recording.name if has_recording else None,
             remarks=remarks,
         )
@@ -250,13 +250,20 @@ def _remarks(found: _Conversation) -> Iterator[str]:
         yield "Phonic has no recording"
 
 
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """The moment. One without a time zone is in UTC, as Phonic's are."""
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=timezone.utc)
+
+
 def _day(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}"
 
 
 def _turn(item: _Item, began: datetime | None) -> ServiceTurn:
     text = item.live_transcript
-    at = item.started_at
+    at = _in_utc(item.started_at)
     return ServiceTurn(
         role="user" if item.role == "user" else "assistant",
         text=item.redacted_transcript if text is None else text,

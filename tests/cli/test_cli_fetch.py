@@ -255,6 +255,30 @@ async def test_what_the_record_must_not_hold_stays_out_of_it(trace):
 
 
 @pytest.mark.parametrize(
+    ("began", "at"),
+    [
+        ("2026-11-27T08:00:00Z", "2026-11-27T08:00:02.5Z"),
+        ("2026-11-27T08:00:00", "2026-11-27T08:00:02.5Z"),
+        ("2026-11-27T08:00:00Z", "2026-11-27T08:00:02.5"),
+        ("2026-11-27T08:00:00", "2026-11-27T08:00:02.5"),
+        ("2026-11-27T08:00:00", "2026-11-27T09:00:02.5+01:00"),
+    ],
+)
+async def test_a_time_without_a_zone_is_in_utc(began, at, trace):
+    items = [{"role": "user", "live_transcript": "Hello?", "started_at": at}]
+    conversation = {"id": "conv_1", "started_at": began, "items": items}
+    body = msgspec.json.encode({"conversation": conversation}).decode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+    recorded(trace)
+    async with answering(head + body) as address:
+        result = await fetch(trace, f"ws://{address}")
+    assert (result.returncode, result.stderr) == (0, "")
+    (fetched,) = kept(trace).conversations
+    assert fetched.started == "2026-11-27T08:00:00+00:00"
+    assert [turn.at for turn in fetched.turns] == [2.5]
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
         ("https_proxy", "http://agent:p4ssword@nowhere.invalid:1", "Phonic cannot be reached: "),
