@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import assert_is_one_line_and_exit_2, run
+from support.commands import assert_is_one_line_and_exit_2, run, start
 from support.record_traces import TRACES
 
 HEALTHY, FAULTY = "normal_turn", "server_error"
@@ -105,6 +107,25 @@ def test_a_second_run_makes_only_what_has_changed(traces, tmp_path):
     (traces / "healthy.jsonl").unlink()
     assert run("report", traces, "--out", out).returncode == 0
     assert set(listed(out)) == {"monday/faulty.jsonl.gz"}
+
+
+def test_ctrl_c_leaves_an_index_that_is_right_and_the_next_run_goes_on(traces, tmp_path):
+    out, record = tmp_path / "pages", traces / "healthy.phonic.json"
+    os.mkfifo(record)
+    with start("report", traces, "--out", out) as process:
+        with record.open("wb"):  # opens when the page is begun that comes last
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate()
+        assert (process.returncode, errors) == (130, "")
+    record.unlink()
+    assert listed(out)["healthy.jsonl"]["page"] == ""
+    assert_links_lead_to_pages(out)
+    (written,) = pages(out)
+    (out / written).write_text("<!doctype html>mark", encoding="utf-8")
+    assert run("report", traces, "--out", out).returncode == 0
+    assert len(pages(out)) == 2
+    assert_links_lead_to_pages(out)
+    assert (out / written).read_text("utf-8").endswith("mark"), "written in the first run"
 
 
 def test_the_index_is_right_even_if_a_page_cannot_be_written(traces, tmp_path):
