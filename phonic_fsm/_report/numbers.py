@@ -72,13 +72,18 @@ def _what_tools_took(figures: Figures) -> str:
 
 
 def _whose_end(figures: Figures) -> str:
-    by_sound = [turn.silent is not None for turn in figures.turns if turn.answers]
-    if not any(by_sound):
-        return "when Phonic said that the caller had finished"
-    if all(by_sound):
+    answered = [turn for turn in figures.turns if turn.answers]
+    others = [turn for turn in answered if turn.silent is None]
+    if not others:
         return "the caller's last sound"
-    others = count(by_sound.count(False), "turn")
-    return f"the caller's last sound, or in {others} from Phonic's word of it,"
+    if len(others) < len(answered):
+        return f"the caller's last sound, or in {count(len(others), 'turn')} the end of the turn,"
+    committed = [turn.committed for turn in others]
+    if all(committed):
+        return "when the caller's turn was committed"
+    if any(committed):
+        return "the end of the caller's turn"
+    return "when Phonic said that the caller had finished"
 
 
 def _spread(name: str, values: Sequence[float], note: str) -> Number:

@@ -1,7 +1,7 @@
 """What each turn of the caller's waited for, one thing after the other.
 
-From the caller's last sound to Phonic's notice that the turn is over, from there to the first audio
-of the answer, or by way of tools, and on until LiveKit plays it.
+From the caller's last sound to the end of the turn, from there to the first audio of the answer, or
+by way of tools, and on until LiveKit plays it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from .numbers import duration
 
 PartKind = Literal["endpoint", "phonic", "spoken", "wait", "tool", "output"]
 """``endpoint``
-    The caller is silent, and Phonic has yet to notice that the turn is over.
+    The caller is silent, and Phonic has yet to notice that the turn is over; or, with push-to-talk,
+    the agent has yet to commit it.
 ``phonic``
     Phonic prepares an answer, or a tool call.
 ``spoken``
@@ -47,8 +48,7 @@ class Waterfall(Struct, kw_only=True):
     latency: float | None
     """Until the first audio (s); ``None`` if no answer came."""
     by_sound: bool
-    """Whether it begins with the caller's last sound, and not where Phonic said that the turn was
-    over."""
+    """Whether it begins with the caller's last sound, and not with the end of the turn."""
     parts: list[Part]
 
 
@@ -71,7 +71,7 @@ def _waterfall(turn: Turn) -> Waterfall:
 def _parts(turn: Turn) -> Iterator[Part]:
     now, speaks = turn.endpoint, False
     if turn.silent is not None:
-        yield _part("endpoint", turn.silent, now, "until Phonic noticed the end of the turn")
+        yield _part("endpoint", turn.silent, now, turn.ending)
     happened: list[ToolRun | Answer] = [*turn.tools, *turn.answers]
     for one in sorted(happened, key=_began):
         before: PartKind = "spoken" if speaks and isinstance(one, ToolRun) else "phonic"

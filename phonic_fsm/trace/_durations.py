@@ -40,7 +40,7 @@ class _Durations:
         for turn in self._turns.turns():
             if turn.silent is not None:
                 until = turn.endpoint - turn.silent
-                self._note(turn.step, "until Phonic noticed the end of the turn", until)
+                self._note(turn.step, turn.ending, until)
             if turn.latency is not None:
                 self._note(turn.step, "until the first audio of the answer", turn.latency)
         return self._found

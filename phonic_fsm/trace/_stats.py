@@ -29,9 +29,9 @@ class Figures(Struct, kw_only=True):
     """From the first step until the conversation is open; ``None`` where it never was."""
     response_latencies: list[float] = field(default_factory=list)
     """Per turn, from the caller's last sound to the first audio of a generation that was opened
-    after ``user_finished_speaking``. Where the levels of the caller's audio do not tell of the last
-    sound, it is from ``user_finished_speaking``. A turn that stays unanswered until the caller
-    speaks again has none."""
+    after the end of the turn. Where the levels of the caller's audio do not tell of the last sound,
+    it is from the end of the turn: ``user_finished_speaking``, or the commit (push-to-talk). A turn
+    that stays unanswered until the caller speaks again has none."""
     turns: list[Turn] = field(default_factory=list)
     """The turns with everything that this time was spent on."""
     tool_durations: list[float] = field(default_factory=list)

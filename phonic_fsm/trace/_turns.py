@@ -9,13 +9,16 @@ from typing import Any
 from msgspec import Struct, field
 
 from .._core.effects import OpenGeneration, PrepareGeneration
-from .._core.events import is_flat, name_of
+from .._core.events import CommitAudio, is_flat, name_of
+from .._wire.client import Mute, Unmute
 from .._wire.server import AssistantChoseNotToRespond, Dtmf, InputCancelled
 from ._format import Line
 
 NO_ANSWER_DUE = frozenset(map(name_of, (InputCancelled, AssistantChoseNotToRespond, Dtmf)))
 """The events after which no spoken answer to the caller's turn is due: it is taken back, the
 assistant chooses not to respond, or dials."""
+
+_COMMIT, _MUTE, _UNMUTE = map(name_of, (CommitAudio, Mute, Unmute))
 
 GENERATION_OPENED = frozenset(map(name_of, (OpenGeneration, PrepareGeneration)))
 """The effects that open a generation."""
@@ -58,9 +61,12 @@ class Turn(Struct, kw_only=True):
     """A turn of the caller's, until the caller speaks again."""
 
     step: int
-    """At which Phonic said that the caller has finished."""
+    """At which it was over: Phonic said that the caller has finished, or with push-to-talk, the
+    turn was committed."""
     endpoint: float
-    """When it said so (s)."""
+    """When that was (s)."""
+    committed: bool = False
+    """Whether it was committed."""
     silent: float | None = None
     """When the caller had stopped making any sound, by the levels of the caller's audio."""
     tools: list[ToolRun] = field(default_factory=list)
@@ -72,9 +78,39 @@ class Turn(Struct, kw_only=True):
         return self.endpoint if self.silent is None else self.silent
 
     @property
+    def ending(self) -> str:
+        """What the silent caller waits for first, in words."""
+        if self.committed:
+            return "until the turn was committed"
+        return "until Phonic noticed the end of the turn"
+
+    @property
     def latency(self) -> float | None:
         """Until the first audio of an answer came; ``None`` without one."""
         return round(self.answers[0].first_audio - self.begin, 6) if self.answers else None
+
+
+def begins_push_to_talk(line: Line) -> bool:
+    """Whether the caller is heard from this step on, and was not before."""
+    return line.event.get("type") != _COMMIT and _UNMUTE in _sent(line)
+
+
+def ends_push_to_talk(line: Line) -> bool:
+    """Whether the step commits the caller's turn, so that Phonic answers it."""
+    return line.event.get("type") == _COMMIT and _MUTE in _sent(line)
+
+
+def was_committed(line: Line) -> bool:
+    """Whether the turn that begins with this step, as Phonic says, was committed before."""
+    return any(effect.get("committed") is True for effect in line.effects)
+
+
+def _sent(line: Line) -> Iterator[Any]:
+    """The types of the messages that the step sends."""
+    for effect in line.effects:
+        message = effect.get("message")
+        if isinstance(message, dict):
+            yield message.get("type")
 
 
 class TurnBuilder:
@@ -98,14 +134,12 @@ class TurnBuilder:
         """Take a step, other than of audio that is only passed on."""
         event, kind, t = line.event, line.event.get("type"), line.t
         if kind == "user_started_speaking":
-            self._turn, self._began = None, t
+            self._begin(line)
         elif kind in NO_ANSWER_DUE:
             self._drop()
         elif kind == "user_finished_speaking" and line.effects:
-            self._turn = Turn(step=line.seq, endpoint=t)
-            self._turns.append(self._turn)
-            self._spoken_from.append(min(self._began, t))
-            self._answering, self._answer = False, None
+            if self._turn is None or not self._turn.committed:
+                self._end(Turn(step=line.seq, endpoint=t))
         elif kind == "assistant_started_speaking":
             self._answering = True
         elif kind == "caller_audio":
@@ -113,6 +147,12 @@ class TurnBuilder:
         elif kind == "playback_started":
             if self._answer is not None and self._answer.played is None:
                 self._answer.played = t
+        elif ends_push_to_talk(line):
+            if self._turn is not None and not self._turn.answers and not self._turn.tools:
+                self._drop()  # Phonic had taken a pause for its end
+            self._end(Turn(step=line.seq, endpoint=t, committed=True))
+        elif begins_push_to_talk(line):
+            self._turn, self._began = None, t
         else:
             self._take_tool(line, kind)
         for effect in line.effects:
@@ -134,6 +174,17 @@ class TurnBuilder:
         for turn, began in zip(self._turns, self._spoken_from, strict=True):
             turn.silent = self._levels.last_sound(began - EARLIER, turn.endpoint)
         return self._turns
+
+    def _begin(self, line: Line) -> None:
+        """The caller begins to speak, as Phonic says. It may say so after the commit."""
+        if not was_committed(line):
+            self._turn, self._began = None, line.t
+
+    def _end(self, turn: Turn) -> None:
+        self._turn = turn
+        self._turns.append(turn)
+        self._spoken_from.append(min(self._began, turn.endpoint))
+        self._answering, self._answer = False, None
 
     def _drop(self) -> None:
         if self._turn is not None and not self._turn.answers:

@@ -9,9 +9,11 @@ from msgspec import structs
 from support.told_calls import barge_in, taken_over
 from support.written_traces import CHUNK, Told, assistant, caller, opening, tool, write
 
+from phonic_fsm._core.context import Settings
 from phonic_fsm._core.events import (
     Addition,
     CallerAudio,
+    CommitAudio,
     ConnectionOpened,
     EventLoopLate,
     Interrupt,
@@ -19,6 +21,7 @@ from phonic_fsm._core.events import (
     PlaybackStarted,
     Restart,
     RoundTrip,
+    StartUserActivity,
     ToolEnded,
     ToolStarted,
     UpdateChatContext,
@@ -28,6 +31,7 @@ from phonic_fsm._report.lanes import LaneBuilder
 from phonic_fsm._report.overview import overview
 from phonic_fsm._report.rules import RULES
 from phonic_fsm._wire import server
+from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace._reader import TraceReader
 
 SPEECH = CallerAudio(received_ms=1000, dbfs=-30.0, peak=-9.0, sent_ms=1000, rate=48_000, channels=1)
@@ -271,6 +275,29 @@ def answer(begin: float, seconds: float, text: str = "Well, ") -> list[Told]:
         (begin, server.AssistantStartedSpeaking()),
         (begin + 0.01, chunk),
         (begin + 0.02, server.AssistantFinishedSpeaking()),
+    ]
+
+
+@pytest.mark.parametrize(
+    "told_by_phonic",
+    [
+        [],
+        [(2.1, server.UserStartedSpeaking()), (11.0, server.UserFinishedSpeaking())],
+        [(10.1, server.UserStartedSpeaking()), (11.0, server.UserFinishedSpeaking())],
+        [(2.1, server.UserStartedSpeaking()), (6.0, server.UserFinishedSpeaking())],
+    ],
+    ids=["nothing", "the end later", "all of it later", "the end at a pause"],
+)
+def test_with_push_to_talk_silence_begins_with_the_commit(told_by_phonic, tmp_path):
+    told = [*told_by_phonic, (2.0, StartUserActivity()), (10.0, CommitAudio()), *answer(13.5, 1.0)]
+    told.sort(key=lambda one: one[0])
+    settings = Settings(
+        id_seed="seed", config=ConfigOptions(output_format="pcm_24000", push_to_talk=True)
+    )
+    trace = write(tmp_path / "call.jsonl", [*opening(), *told], close=15.0, settings=settings)
+    found = overview(TraceReader(trace)).findings
+    assert [(finding.title, finding.start, finding.end) for finding in found] == [
+        ("Phonic did not answer for 3.5 s: 3.5 s of silence", 10.0, 13.51)
     ]
 
 

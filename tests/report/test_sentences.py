@@ -155,6 +155,8 @@ TALKS: list[Told] = [
     (3.0, server.InputText("Hello?", "en")),
 ]
 
+PRESSED: list[Told] = [(2.0, StartUserActivity()), (3.0, CommitAudio())]
+
 
 def stands(*told: Told | list[Told], **how: Any) -> Call:
     """A call of which no more has come."""
@@ -1264,9 +1266,27 @@ ROWS: dict[str, tuple[Row, ...]] = {
             FINE,
         ),
         Row(
-            ("from the caller's last sound, or in {} from Phonic's word of it, to the first ",),
+            ("from the caller's last sound, or in {} the end of the turn, to the first ",),
             call(ASKED, answer(3.6), LEVELS, caller(8.0, 9.0), answer(9.2), close=12.0),
             call(ASKED, answer(3.6), LEVELS, close=6.0),
+        ),
+        Row(
+            ("from when the caller's turn was committed to the first audio",),
+            call(PRESSED, answer(3.6), config={"push_to_talk": True}, close=6.0),
+            call(PRESSED, answer(3.6), LEVELS, config={"push_to_talk": True}, close=6.0),
+        ),
+        Row(
+            ("from the end of the caller's turn to the first audio",),
+            call(
+                PRESSED,
+                answer(3.6),
+                (6.0, StartUserActivity()),
+                *caller(6.1, 7.0),
+                answer(7.2),
+                config={"push_to_talk": True},
+                close=9.0,
+            ),
+            call(PRESSED, answer(3.6), config={"push_to_talk": True}, close=6.0),
         ),
         Row(
             ("from the call to the output, with any speech that LiveKit played first",),
@@ -1306,12 +1326,19 @@ ROWS: dict[str, tuple[Row, ...]] = {
             FINE,
         ),
     ),
-    "_report/waterfall.py": (
+    "trace/_turns.py": (
         Row(
             ("until Phonic noticed the end of the turn",),
             call(ASKED, answer(3.6), LEVELS, close=6.0),
-            FINE,
+            call(PRESSED, answer(3.6), LEVELS, config={"push_to_talk": True}, close=6.0),
         ),
+        Row(
+            ("until the turn was committed",),
+            call(PRESSED, answer(3.6), LEVELS, config={"push_to_talk": True}, close=6.0),
+            call(ASKED, answer(3.6), LEVELS, close=6.0),
+        ),
+    ),
+    "_report/waterfall.py": (
         Row(
             ("until the first audio",),
             FINE,

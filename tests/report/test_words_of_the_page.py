@@ -166,7 +166,7 @@ NAMES = {
         "{} steps in {}",
     },
     "conversation.js": {"The caller did not hear this.", "none muted", "said {}"},
-    "turns.js": {"from where Phonic said that the caller had finished", "part {}"},
+    "turns.js": {"from the end of the turn: Phonic's word, or the commit", "part {}"},
     "table.js": {"handed over", "Caller's audio"},
 }  # fmt: skip
 """What names a thing, a class or a step."""

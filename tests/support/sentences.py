@@ -32,6 +32,7 @@ SPEAKING = (
     "_report/rules",
     "_report/waterfall.py",
     "trace/_standing.py",
+    "trace/_turns.py",
 )
 """The modules that say something of a call, and packages of them."""
 

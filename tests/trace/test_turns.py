@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.written_traces import CHUNK, Told, assistant, caller, opening, tool, write
 
+from phonic_fsm._core.context import Settings
 from phonic_fsm._core.events import (
     CallerAudio,
+    CommitAudio,
     ConnectionClosed,
     ConnectionOpened,
     PlaybackStarted,
+    StartUserActivity,
     ToolEnded,
     ToolStarted,
 )
 from phonic_fsm._report.waterfall import waterfalls
 from phonic_fsm._wire import server
+from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import Figures, TraceReader, measure
 
 LOUD, QUIET = -30, -66
@@ -26,9 +31,10 @@ def second(*levels: int, **more: int) -> CallerAudio:
     return CallerAudio(received_ms=1000, dbfs=float(max(levels)), levels=levels, **more)
 
 
-def figures(path: Path, *told: Told) -> Figures:
+def figures(path: Path, *told: Told, **config: Any) -> Figures:
     steps = sorted([*opening(), *told], key=lambda one: one[0])
-    return measure(TraceReader(write(path / "call.jsonl", steps, close=30.0)))
+    settings = Settings(id_seed="seed", config=ConfigOptions(output_format="pcm_24000", **config))
+    return measure(TraceReader(write(path / "call.jsonl", steps, close=30.0, settings=settings)))
 
 
 TALK = second(*[LOUD, LOUD, LOUD, QUIET, LOUD] * 2)
@@ -51,6 +57,39 @@ def test_the_last_sound_is_found_in_a_second_that_is_told_of_later(tmp_path):
     told = [(2.0, ROOM), (3.0, TALK), *caller(2.1, 3.9), *assistant(4.5, "Yes. "), (4.0, STOPS)]
     [turn] = figures(tmp_path, *told).turns
     assert turn.silent == pytest.approx(3.4)
+
+
+@pytest.mark.parametrize(
+    "told_by_phonic",
+    [
+        [],
+        [(2.1, server.UserStartedSpeaking()), (5.1, server.UserFinishedSpeaking())],
+        [(4.4, server.UserStartedSpeaking()), (5.1, server.UserFinishedSpeaking())],
+        [(2.1, server.UserStartedSpeaking()), (4.0, server.UserFinishedSpeaking())],
+    ],
+    ids=["nothing", "the end later", "all of it later", "the end at a pause"],
+)
+def test_with_push_to_talk_the_turn_ends_with_the_commit(told_by_phonic, tmp_path):
+    told = [(2.0, StartUserActivity()), *told_by_phonic, (4.3, CommitAudio())]
+    told += assistant(6.0, "Yes. ")
+    found = figures(tmp_path, *told, push_to_talk=True)
+    assert [(turn.endpoint, turn.committed) for turn in found.turns] == [(4.3, True)]
+    assert found.response_latencies == [1.8]
+    levels = [(2.0, ROOM), (3.0, TALK), (4.0, STOPS), (5.0, ROOM)]
+    [turn] = figures(tmp_path, *levels, *told, push_to_talk=True).turns
+    assert turn.silent == pytest.approx(3.4)
+
+
+def test_with_push_to_talk_a_turn_without_an_answer_is_a_turn(tmp_path):
+    told: list[Told] = [
+        (2.0, StartUserActivity()),
+        (3.0, CommitAudio()),
+        (9.0, StartUserActivity()),
+        (10.0, CommitAudio()),
+        *assistant(10.5, "Yes. "),
+    ]
+    found = figures(tmp_path, *told, push_to_talk=True)
+    assert [(turn.endpoint, turn.latency) for turn in found.turns] == [(3.0, None), (10.0, 0.6)]
 
 
 @pytest.mark.parametrize(

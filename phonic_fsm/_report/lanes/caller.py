@@ -7,7 +7,12 @@ import math
 import msgspec
 
 from phonic_fsm.trace._format import Line
-from phonic_fsm.trace._turns import NO_ANSWER_DUE
+from phonic_fsm.trace._turns import (
+    NO_ANSWER_DUE,
+    begins_push_to_talk,
+    ends_push_to_talk,
+    was_committed,
+)
 
 from .effects import effect_types
 from .span import Span
@@ -42,13 +47,19 @@ class CallerLane:
         self.typed = False
         self.excused: list[float] = []
         self.withdrawn: list[Span] = []
+        self._opened: Span | None = None
+        """Since when the caller, who was muted before, is heard, until the turn is committed."""
 
     def take(self, line: Line) -> None:
         speeches, effects, kind = self.speeches, effect_types(line), line.event["type"]
-        if "emit_speech_started" in effects:
+        if "emit_speech_started" in effects and not was_committed(line):
             speeches.append(CallerSpeech(step=line.seq, start=line.t, end=math.inf))
         if "emit_speech_stopped" in effects and speeches and speeches[-1].end == math.inf:
             speeches[-1].end = line.t
+        if begins_push_to_talk(line):
+            self._opened = Span(step=line.seq, start=line.t, end=math.inf)
+        elif ends_push_to_talk(line):
+            self._commit(line)
         for addition in line.event.get("added", ()):
             self.typed |= addition["item"].get("role") == "user"
         if kind in NO_ANSWER_DUE:
@@ -59,6 +70,17 @@ class CallerLane:
         if "emit_transcript" in effects and speeches:
             text = str(line.event.get("text", ""))
             speeches[-1].text = f"{speeches[-1].text} {text}".strip()
+
+    def _commit(self, line: Line) -> None:
+        """With push-to-talk, the caller's turn ends here, whatever Phonic takes for its end."""
+        opened, speeches = self._opened, self.speeches
+        self._opened = None
+        since = math.inf if opened is None else opened.start
+        if speeches and speeches[-1].end >= since:
+            speeches[-1].end = line.t
+        elif opened is not None:
+            # Phonic says nothing of it, or says it later.
+            speeches.append(CallerSpeech(step=opened.step, start=opened.start, end=line.t))
 
     def take_audio(self, line: Line) -> None:
         """Take a step that tells of a second of the caller's audio."""

@@ -20,7 +20,7 @@
   byId("turns").append(...turns.map((turn) => el("tr", {},
     el("td", {}, el("a", { href: `#step=${turn.step}` }, clock(turn.start).slice(0, -2))),
     el("td", { class: "latency" }, turn.latency === null ? "no answer" : inSeconds(turn.latency),
-      turn.by_sound ? null : el("abbr", { title: "from where Phonic said that the caller had finished" }, " *")),
+      turn.by_sound ? null : el("abbr", { title: "from the end of the turn: Phonic's word, or the commit" }, " *")),
     el("td", {}, bars(turn),
       el("ul", { class: "parts" }, turn.parts.map((part) => el("li", {},
         el("i", { class: `part ${part.kind}`, "aria-hidden": "true" }), part.text)))))));
