@@ -19,6 +19,8 @@
 ``job``, ``subscription``, ``listener`` and ``pacing``
     The ``AgentSession`` in a LiveKit job: whether the caller can hear the agent, whether LiveKit
     plays an answer, and how its transcripts keep pace.
+``plugin`` and ``preload``
+    Tells LiveKit of this package, and what a worker imports for its jobs beforehand.
 
 What a session does next is decided by the machine, never here.
 """

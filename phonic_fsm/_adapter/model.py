@@ -39,6 +39,7 @@ from .config import changed, checked, to_config, warn_of_the_undocumented
 from .options import PhonicOptions
 from .outage import Outage
 from .past import Past
+from .plugin import register
 from .recorders import together
 from .recovery import Remnant, Succession, find_and_take_over, new_ownership, rememberable
 from .session import RealtimeSession
@@ -47,6 +48,8 @@ if sys.version_info >= (3, 11):
     from typing import Unpack
 else:
     from typing_extensions import Unpack
+
+register()
 
 
 class RealtimeModel(llm.RealtimeModel):
