@@ -13,8 +13,8 @@
 ``guard``, ``judge`` and ``dispatch``
     Asks LiveKit for a successor where an owner has died, what it decides by, and what a successor
     is told.
-``drain``
-    Lets a worker that drains end.
+``departures`` and ``drain``
+    Which calls of a worker that drains move next, and what LiveKit's worker needs to end.
 """
 
 from typing import TYPE_CHECKING

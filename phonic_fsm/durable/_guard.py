@@ -16,13 +16,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import aiohttp
 import anyio
 import anyio.to_thread
 from livekit import api
 
+from ._departures import Departures, Worker
 from ._dispatch import LONGEST_ANSWER, dispatch
 from ._judge import ARRIVAL, Judge, is_poisonous
 from ._place import journals
@@ -43,31 +44,17 @@ LiveKit's server is needed for the calls that live."""
 _NO_CALLERS = (api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS)
 
 
-class Worker(Protocol):
-    """What a guard wants to know of LiveKit's ``AgentServer``."""
-
-    @property
-    def draining(self) -> bool:
-        """Whether it takes no more jobs, and waits for those that it has."""
-
-    @property
-    def active_jobs(self) -> list[Any]:
-        """Its jobs."""
-
-
 class Guard:
     """Watches one place."""
 
     def __init__(
-        self, store: Journals, livekit: api.LiveKitAPI, worker: Worker | None = None
+        self, store: Journals, livekit: api.LiveKitAPI, departures: Departures | None = None
     ) -> None:
-        """``worker`` is the one in whose process the guard is: when it drains, its calls move."""
+        """``departures`` are those of the worker in whose process the guard is."""
         self._store = store
         self._livekit = livekit
         self._judge = Judge()
-        self._moving: set[tuple[str, int]] = set()
-        """Calls that were asked to move, by their journal's name and their lease's number."""
-        self._worker = worker
+        self._departures = departures
         self._problems: dict[str, str] = {}
         """What does not work at present, and has been told: by what it is about."""
 
@@ -87,21 +74,13 @@ class Guard:
         if statuses is None:
             self._judge.look_in_vain()
             return
-        if self._worker is not None and self._worker.draining:
-            await self._move(self._worker, statuses)
+        if self._departures is not None:
+            for status in self._departures.due(statuses, time.monotonic()):
+                await self._ask_store(partial(_ask_to_move, self._store, status))
         limiter = anyio.CapacityLimiter(ASKED_AT_ONCE)
         async with anyio.create_task_group() as tasks:
             for status in self._judge.due(statuses, time.monotonic()):
                 tasks.start_soon(self._help_in_turn, limiter, status)
-
-    async def _move(self, worker: Worker, statuses: list[Status]) -> None:
-        """Ask the worker's jobs to move their calls, each once."""
-        jobs = {running.job.id for running in worker.active_jobs}
-        for status in statuses:
-            call = status.name, status.number
-            if status.held == "held" and status.holder.job in jobs and call not in self._moving:
-                self._moving.add(call)
-                await self._ask_store(partial(_ask_to_move, self._store, status))
 
     async def _help_in_turn(self, limiter: anyio.CapacityLimiter, status: Status) -> None:
         async with limiter:
@@ -199,11 +178,11 @@ class Access(NamedTuple):
     api_secret: str
 
 
-async def watch(store: Journals, livekit: Access, worker: Worker | None = None) -> None:
+async def watch(store: Journals, livekit: Access, departures: Departures | None = None) -> None:
     """Watch until cancelled."""
     logger.info("watching the journals in %s", store.place)
     async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as client:
-        await Guard(store, client, worker).watch()
+        await Guard(store, client, departures).watch()
 
 
 def access(
@@ -251,7 +230,8 @@ def guard(
     Args:
         place: A directory, or Redis's address, as for ``RealtimeModel(journal=...)``.
         server: The worker's ``AgentServer``. When it drains, on SIGTERM, its calls move to other
-            workers. Without it, it waits for them to end.
+            workers, as many at a time as the host has processors. Without it, it waits for them to
+            end.
         url: LiveKit's server. Default: ``LIVEKIT_URL``.
         api_key: LiveKit's API key. Default: ``LIVEKIT_API_KEY``.
         api_secret: Its secret. Default: ``LIVEKIT_API_SECRET``.
@@ -260,14 +240,17 @@ def guard(
         ValueError: the place cannot be used, or what LiveKit's server is asked with is missing.
     """
     store, livekit = journals(place), access(url, api_key, api_secret)
+    departures = None
     if server is not None:
         # Only a worker's process has loaded LiveKit Agents, which takes a second.
-        import_module("._drain", __package__).let_drains_end()
+        drain = import_module("._drain", __package__)
+        drain.let_drains_end()
+        departures = Departures(server, drain.moves_at_once())
 
     def run() -> None:
         while True:
             try:
-                asyncio.run(watch(store, livekit, server))
+                asyncio.run(watch(store, livekit, departures))
             except Exception:  # whatever it was: calls must not be left without a guard
                 logger.exception("the guard has failed, and begins anew")
                 time.sleep(1)
