@@ -46,7 +46,7 @@ def test_a_first_call_imports_nothing(tmp_path):
 
 
 def test_livekit_knows_the_plugin():
-    assert RealtimeModel
+    RealtimeModel(api_key="any")
     [ours] = {one for one in Plugin.registered_plugins if one.title == "phonic_fsm"}
     assert ours.version == phonic_fsm.__version__
     assert ours.logger.name == "phonic_fsm"
