@@ -5,15 +5,19 @@ Run it as a worker, with a directory for the journals::
     PHONIC_FSM_JOURNAL=journals/ LIVEKIT_URL=... LIVEKIT_API_KEY=... LIVEKIT_API_SECRET=... \
         PHONIC_API_KEY=... python examples/durable_agent.py start
 
-If the process of a call is killed, and LiveKit dispatches the agent to its room again, the call
-goes on there. A worker needs a name for that: a guard dispatches it by its name.
+If the process of a call is killed, the worker's guard has LiveKit dispatch the agent to its room
+again, and the call goes on there. When the worker ends, its calls move to other workers. A worker
+needs a name for that: a guard dispatches it by its name.
 """
 
 from __future__ import annotations
 
+import os
+
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, function_tool, llm
 
 from phonic_fsm import CallTakenOver, Past, RealtimeModel
+from phonic_fsm.durable import guard
 
 
 class Concierge(Agent):
@@ -67,6 +71,7 @@ def agent_for(model: RealtimeModel, past: Past | None) -> Agent:
 
 
 server = AgentServer()
+server.once("worker_started", lambda: guard(os.environ["PHONIC_FSM_JOURNAL"], server))
 
 
 @server.rtc_session(agent_name="concierge")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from livekit.agents import AgentServer
+from livekit.agents.ipc.job_proc_lazy_main import _SESSION_ACLOSE_TIMEOUT
+
+from phonic_fsm._adapter.moving import AGAIN, ARRIVAL, LONGEST_WAIT
+from phonic_fsm.durable._departures import TURN
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
@@ -82,6 +88,38 @@ def test_the_manifests_name_only_secrets_of_the_example() -> None:
         )
     }
     assert wanted == set(re.findall(r"^  ([\w-]+): (?!phonic-agent$)", secret, re.M)) - {"name"}
+
+
+CALLS_A_CORE = 11
+"""What docs/capacity.md says that a worker's core can hold at most."""
+
+
+def test_the_time_to_move_the_time_to_drain_and_the_supervisors_fit_together() -> None:
+    """Each is a part of the next. A supervisor that is too quick kills calls that could move."""
+    options = inspect.signature(AgentServer.__init__).parameters
+    # LiveKit waits 15 s for a job's entrypoint to return.
+    end = 15 + _SESSION_ACLOSE_TIMEOUT + options["shutdown_process_timeout"].default
+    move = CALLS_A_CORE * TURN + ARRIVAL + LONGEST_WAIT
+    again = ARRIVAL + AGAIN
+    kubernetes = drain_timeout("Dockerfile"), number("kubernetes/worker.yaml", r"PeriodSeconds: ")
+    unit = "systemd/phonic-agent.service"
+    for drains, is_given in (kubernetes, (drain_timeout(unit), number(unit, "TimeoutStopSec="))):
+        assert move + again <= drains, "also if the first successor does not come"
+        assert drains + end <= is_given < drains + end + 30
+    told = (DEPLOY.parent / "docs/production.md").read_text()
+    assert f"gives them up to {end:g} s" in told
+    assert "| {:,} s | {:,} s |".format(*kubernetes) in told
+    assert f"| {drain_timeout(unit):,} s | {number(unit, 'TimeoutStopSec='):,} s |" in told
+
+
+def drain_timeout(name: str) -> int:
+    return number(name, r"--drain-timeout\W+")
+
+
+def number(name: str, before: str) -> int:
+    """The number behind ``before`` in a file of deploy/."""
+    [found] = re.findall(rf"{before}(\d+)", (DEPLOY / name).read_text())
+    return int(found)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
