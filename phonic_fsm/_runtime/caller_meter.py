@@ -20,7 +20,7 @@ from .._core.events import CallerAudio, is_flat
 PERIOD = 1.0
 """Seconds between two looks."""
 
-MEASURED_AT_ONCE = 20
+MEASURED_AT_ONCE = 50
 """Frames. For one frame alone, numpy needs longer to prepare than to measure."""
 
 PARTS = 10

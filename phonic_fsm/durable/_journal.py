@@ -23,8 +23,7 @@ from .._core.machine import Step
 from .._core.states import State
 from .._runtime.recorder import RecordingWatcher
 from .._runtime.secrets import Secrets
-from .._wire.server import AudioChunk
-from ..trace._lines import StepLines, size_of
+from ..trace._lines import CAN_WAIT, StepLines, size_of
 from ..trace._writer import Writer
 from ._account import Account
 from ._fold import Folded
@@ -33,7 +32,7 @@ from ._ownership import Ownership
 logger = logging.getLogger("phonic_fsm")
 
 INTERVAL = 0.09
-"""Seconds between two looks of the writer's thread. Only audio waits for it."""
+"""Seconds between two looks of the writer's thread. Audio, and what is measured, waits for it."""
 
 CHECKPOINT_EVERY = 2_000
 """Steps after which the journal gets the machine's whole memory: a recovery begins there."""
@@ -135,8 +134,8 @@ class JournalRecorder:
         if len(self._queue) < LONGEST_QUEUE and waiting < LARGEST_WAIT:
             self._queued_bytes += size
             self._queue.append((t, step, size))
-            if not isinstance(step.event, AudioChunk):
-                # Audio can wait. A tool that runs must be known before anything else happens.
+            if type(step.event) not in CAN_WAIT:
+                # A tool that runs must be known before anything else happens.
                 _WRITER.look(self)
         else:
             self._is_full = True

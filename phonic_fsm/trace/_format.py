@@ -16,6 +16,7 @@ What a trace must not hold is taken out before a line is made (``masking``, ``re
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -182,18 +183,20 @@ def levels(pcm: bytes, lengths: list[int]) -> list[float | None]:
 
     ``lengths`` are in samples; nothing and digital silence have no level.
     """
-    # Done in one go: for a chunk alone, numpy would need longer to prepare than to calculate.
-    found: list[float | None] = [None] * len(lengths)
-    sizes = np.array(lengths, dtype=np.int64)
-    whole = np.flatnonzero(sizes)
-    if not whole.size:
-        return found
-    samples = np.frombuffer(pcm, dtype="<i2", count=int(sizes.sum()))
-    starts = (np.cumsum(sizes) - sizes)[whole]
-    sums = np.add.reduceat(np.square(samples, dtype=np.float32), starts)
-    heard = sums > 0
-    energies = sums[heard] / sizes[whole][heard]
-    decibels = np.round(10 * np.log10(energies, dtype=np.float64) - _FULL_SCALE_DB, 1)
-    for place, level in zip(whole[heard].tolist(), decibels.tolist(), strict=True):
-        found[place] = level
-    return found
+    whole = [length for length in lengths if length]
+    samples = np.frombuffer(pcm, dtype="<i2", count=sum(whole)).astype(np.float32)
+    if whole and whole.count(whole[0]) == len(whole):
+        # For each chunk alone, numpy would need longer to prepare than to calculate.
+        chunks = samples.reshape(len(whole), whole[0])
+        energies = np.einsum("ij,ij->i", chunks, chunks).tolist()
+    else:
+        ends = zip(accumulate(whole), whole, strict=True)
+        parts = (samples[end - length : end] for end, length in ends)
+        energies = [float(part @ part) for part in parts]
+    of_whole = iter(energies)
+    return [_level(next(of_whole) / length) if length else None for length in lengths]
+
+
+def _level(energy: float) -> float | None:
+    """The level of samples with this mean energy."""
+    return round(10 * math.log10(energy) - _FULL_SCALE_DB, 1) if energy else None

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import groupby
 
 import msgspec
 from msgspec import Struct
 
 from .._audio.formats import WIRE_FORMATS
 from .._core.context import Settings
-from .._core.events import Event
+from .._core.events import CallerAudio, RoundTrip
 from .._core.machine import Step
 from .._core.states import State
 from .._runtime.secrets import Secrets
@@ -34,7 +35,7 @@ from ._format import (
 )
 from ._masking import Masking
 from ._redaction import Redaction
-from ._runs import Gathering, passing
+from ._runs import Recorded, kind_of, microseconds, runs
 
 _encode = msgspec.json.Encoder().encode_lines
 
@@ -42,10 +43,14 @@ _STEP_BYTES = 500
 """What a step takes beside its texts and its audio."""
 
 
+CAN_WAIT = frozenset({AudioChunk, CallerAudio, RoundTrip})
+"""The frequent events. Their lines may wait for the next look of the writer's thread."""
+
+
 def size_of(step: Step) -> int:
     """About how many bytes a step takes until its line is written."""
     event = step.event
-    if isinstance(event, AudioChunk) and not event.timings:
+    if type(event) is AudioChunk and not event.timings:
         return _STEP_BYTES + len(event.audio or b"") + len(event.text or "")
     try:
         # Its effects tell what the event holds once or twice more; to encode them takes too long.
@@ -55,7 +60,8 @@ def size_of(step: Step) -> int:
 
 
 Place = Callable[[bytes], "float | None"]
-"""Where a chunk's audio begins in a file beside the trace (s); ``None`` if there is no file."""
+"""Keeps a chunk's audio in a file beside the trace, and says where it begins there (s); ``None`` if
+the file is full."""
 
 
 class _RecordedStep(Struct, frozen=True, gc=False, rename={"source": "from", "target": "to"}):
@@ -65,10 +71,6 @@ class _RecordedStep(Struct, frozen=True, gc=False, rename={"source": "from", "ta
     source: State
     target: State
     effects: object
-
-
-def nowhere(_: bytes) -> None:
-    """The place of audio that is not kept."""
 
 
 class StepLines:
@@ -99,52 +101,57 @@ class StepLines:
         )
         return self._without_secrets([header])
 
-    def of(self, steps: list[tuple[float, Step]], place: Place = nowhere) -> bytes:
+    def of(self, steps: Sequence[tuple[float, Step]], place: Place | None = None) -> bytes:
         """The lines of steps, each with its time (s since the trace began).
+
+        ``place`` is needed if audio is kept.
 
         Raises:
             ValueError: a line would be longer than a reader takes.
         """
-        audio = [self._samples(step.event) for _, step in steps]
-        found: list[float | None] = [None] * len(steps)
-        if any(audio):
-            joined, decode = b"".join(audio), self._wire_format.decode
-            found = levels(
-                decode(joined) if decode else joined,
-                [len(chunk) // self._wire_format.sample_bytes for chunk in audio],
-            )
-        gathering = Gathering()
-        for (t, step), level, samples in zip(steps, found, audio, strict=True):
-            at = place(samples) if samples else None
-            self._add(gathering, t, step, level, at)
-        lines = self._without_secrets(gathering.lines)
-        if len(lines) > LONGEST_LINE and max(map(len, lines.split(b"\n"))) >= LONGEST_LINE:
+        audio = self._audio(steps)
+        levels = self._levels(audio) if any(audio) else [None] * len(steps)
+        if self._redaction is not None:
+            redact = self._redaction.step
+            steps = [(t, redact(step.event)) for t, step in steps]
+        recorded = [(t, step, level) for (t, step), level in zip(steps, levels, strict=True)]
+        if place is None:
+            lines = self._with_runs(recorded)
+        else:
+            places = (place(samples) if samples else None for samples in audio)
+            lines = [*map(self._line, recorded, places)]
+        data = self._without_secrets(lines)
+        if len(data) > LONGEST_LINE and max(map(len, data.split(b"\n"))) >= LONGEST_LINE:
             raise ValueError(f"a step has more than {LONGEST_LINE // 2**20} MiB")
-        return lines
+        return data
 
     def end(self, reason: EndReason) -> bytes:
         """The last line of a trace that ends before its session does."""
         return _encode([End(end=reason, seq=self.steps)])
 
-    def _add(
-        self, gathering: Gathering, t: float, step: Step, level: float | None, at: float | None
-    ) -> None:
+    def _with_runs(self, recorded: list[Recorded]) -> list[Struct]:
+        lines: list[Struct] = []
+        for kind, together in groupby(recorded, lambda one: kind_of(one[1])):
+            steps = list(together)
+            if kind is None:
+                lines += map(self._line, steps)
+            else:
+                lines += runs(self.steps + 1, kind, steps)
+                self.steps += len(steps)
+        return lines
+
+    def _line(self, recorded: Recorded, at: float | None = None) -> _RecordedStep:
+        """The line of one step, whose audio begins there (s) in its file."""
+        t, step, level = recorded
         self.steps += 1
-        told = step if self._redaction is None else self._redaction.step(step.event)
-        if at is None and (audio := passing(told)) is not None:
-            gathering.add_chunk(self.steps, t, told, audio, level)
-            return
-        if self._redaction is None:
-            told = self._masking.step(step)
-        gathering.add(
-            _RecordedStep(
-                self.steps,
-                round(t, 6),
-                recorded_event(told.event, level, at),
-                told.source,
-                told.target,
-                [*map(recorded_effect, told.effects)],
-            )
+        told = step if self._redaction is not None else self._masking.step(step)
+        return _RecordedStep(
+            self.steps,
+            microseconds(t) / 1e6,
+            recorded_event(told.event, level, at),
+            told.source,
+            told.target,
+            [*map(recorded_effect, told.effects)],
         )
 
     def _without_secrets(self, lines: Sequence[Struct]) -> bytes:
@@ -154,9 +161,16 @@ class StepLines:
             data = _encode([self._secrets.out_of(line) for line in lines])
         return data
 
-    def _samples(self, event: Event) -> bytes:
-        """The event's audio, without a last sample that is not whole; empty for other events."""
-        if type(event) is not AudioChunk or not event.audio:
-            return b""
-        rest = len(event.audio) % self._wire_format.sample_bytes
-        return event.audio[:-rest] if rest else event.audio
+    def _levels(self, audio: list[bytes]) -> list[float | None]:
+        joined, decode = b"".join(audio), self._wire_format.decode
+        size = self._wire_format.sample_bytes
+        return levels(decode(joined) if decode else joined, [len(chunk) // size for chunk in audio])
+
+    def _audio(self, steps: Sequence[tuple[float, Step]]) -> list[bytes]:
+        """The audio of each step, without a last sample that is not whole; empty without any."""
+        events = [step.event for _, step in steps]
+        audio = [(event.audio or b"") if type(event) is AudioChunk else b"" for event in events]
+        size = self._wire_format.sample_bytes
+        if any(len(chunk) % size for chunk in audio):
+            audio = [chunk[: len(chunk) // size * size] for chunk in audio]
+        return audio

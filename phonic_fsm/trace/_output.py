@@ -95,7 +95,8 @@ class TraceOutput:
         if caller:
             until, sent = caller[-1][0], b"".join(audio for _, audio in caller)
             self._guarded(lambda audio: audio.caller(sent, until))
-        self._sink.write(self._lines.of(steps, self._place))
+        place = self._place if self._audio is not None else None
+        self._sink.write(self._lines.of(steps, place))
         if self._sink.size < self._recording.limits.trace_bytes:
             return True
         logger.warning("the trace %s ends here: it has reached its largest size", self.name)

@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Literal
 
 from .._core.context import Settings
-from .._core.events import CallerAudio, RoundTrip
 from .._core.history import History
 from .._core.machine import Step
 from .._runtime.recorder import RecordingWatcher
 from .._runtime.secrets import Secrets
-from .._wire.server import AudioChunk
-from ._lines import size_of
+from ._lines import CAN_WAIT, size_of
 from ._output import TraceOutput
 from ._recording import Recording
 
@@ -34,9 +32,6 @@ ends."""
 
 LARGEST_QUEUE = 32 * 2**20
 """The most bytes that these steps, with their audio, may have."""
-
-_CAN_WAIT = frozenset({AudioChunk, CallerAudio, RoundTrip})
-"""The events that are written half a second later."""
 
 MANY = 200
 """So many waiting steps are written at once. Audio may come much faster than it is played."""
@@ -91,8 +86,8 @@ class TraceRecorder:
     def record(self, step: Step) -> None:
         """Take one step. Never waits, never raises."""
         self._queue_up(step, size_of(step))
-        if type(step.event) not in _CAN_WAIT:
-            # These are frequent. Any other step may explain a crash that comes next.
+        if type(step.event) not in CAN_WAIT:
+            # Any other step may explain a crash that comes next.
             self._writer.look(self)
 
     def checkpoint(self, _: History) -> None:

@@ -10,8 +10,9 @@ Runs are made here while a trace is written, and taken apart into steps here whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, count
+from operator import sub
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -67,7 +68,7 @@ class AudioRun(Struct, frozen=True, kw_only=True):
             raise ValueError("`later_us`, `bytes` and `dbfs` have not one length")
         if self.later_us[0] != 0:
             raise ValueError("`later_us` does not begin with 0")
-        if _microseconds(self.t) + sum(self.later_us) > _LONGEST_US:
+        if microseconds(self.t) + sum(self.later_us) > _LONGEST_US:
             raise ValueError("the run is too long")
 
     @property
@@ -104,67 +105,54 @@ class AudioRun(Struct, frozen=True, kw_only=True):
             )
 
     def _each(self) -> Iterator[tuple[int, float, int, float | None]]:
-        began = _microseconds(self.t)
+        began = microseconds(self.t)
         times = [(began + later) / 1e6 for later in accumulate(self.later_us)]
         return zip(count(self.seq), times, self.bytes, self.dbfs)
 
 
-def _microseconds(t: float) -> int:
+def microseconds(t: float) -> int:
     """A time (s), to the microsecond: as exact as the clock of a trace."""
     return round(t * 1e6)
 
 
-def passing(step: Step) -> Passing | None:
-    """How the step can be part of a run; ``None`` if it does something else."""
+Kind = tuple[Passing, State]
+"""What the steps of a run have in common."""
+
+
+def kind_of(step: Step) -> Kind | None:
+    """The kind of run that the step can be part of; ``None`` if it does something else as well."""
     event, effects = step.event, step.effects
     if type(event) is not AudioChunk or event.text != "" or event.timings:
         return None
     if step.source is not step.target:
         return None
     if not effects:
-        return "dropped"
-    only = effects[0]
-    return "pushed" if len(effects) == 1 and type(only) is PushAudio else None
+        return "dropped", step.source
+    if len(effects) == 1 and type(effects[0]) is PushAudio:
+        return "pushed", step.source
+    return None
 
 
-class Gathering:
-    """Puts what is recorded into lines, and the steps of a run into one."""
+Recorded = tuple[float, Step, "float | None"]
+"""A step with its time (s) and the level of its audio (dBFS)."""
 
-    def __init__(self) -> None:
-        self.lines: list[Struct] = []
-        self._run: AudioRun | None = None
-        """The run that the last line is."""
-        self._until = 0
-        """When its last step was taken (µs)."""
 
-    def add(self, line: Struct) -> None:
-        """Add a line that is part of no run."""
-        self._run = None
-        self.lines.append(line)
-
-    def add_chunk(self, seq: int, t: float, step: Step, audio: Passing, dbfs: float | None) -> None:
-        """Add a step that can be part of a run. Its audio has this level."""
-        now, run, state = _microseconds(t), self._run, step.source
-        length = len(step.event.audio or b"") if isinstance(step.event, AudioChunk) else 0
-        if (
-            run is None
-            or run.state is not state
-            or run.audio != audio
-            or len(run.bytes) == MOST_STEPS
-        ):
-            run = AudioRun(
-                audio=audio,
-                seq=seq,
-                t=now / 1e6,
-                state=state,
-                later_us=[0],
-                bytes=[length],
-                dbfs=[dbfs],
-            )
-            self._run = run
-            self.lines.append(run)
-        else:
-            run.later_us.append(now - self._until)
-            run.bytes.append(length)
-            run.dbfs.append(dbfs)
-        self._until = now
+def runs(seq: int, kind: Kind, steps: Sequence[Recorded]) -> Iterator[AudioRun]:
+    """The runs of steps of this kind; ``seq`` is the number of the first."""
+    audio, state = kind
+    times = [microseconds(t) for t, _, _ in steps]
+    later = [0, *map(sub, times[1:], times)]
+    lengths = [len(step.event.audio or b"") for _, step, _ in steps]  # type: ignore[union-attr]
+    levels = [level for _, _, level in steps]
+    for first in range(0, len(steps), MOST_STEPS):
+        these = slice(first, first + MOST_STEPS)
+        later[first] = 0
+        yield AudioRun(
+            audio=audio,
+            seq=seq + first,
+            t=times[first] / 1e6,
+            state=state,
+            later_us=later[these],
+            bytes=lengths[these],
+            dbfs=levels[these],
+        )

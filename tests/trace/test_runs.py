@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import msgspec
 import pytest
 from support.commands import run
 from support.record_traces import TRACES
@@ -14,15 +13,20 @@ from support.recorded import lines_of
 from support.runs import written_today
 from support.scripted import conversation, settle
 
+from phonic_fsm._core.context import Settings
 from phonic_fsm._core.effects import PushAudio
 from phonic_fsm._core.machine import Step
 from phonic_fsm._core.states import State
 from phonic_fsm._report.overview import measured
+from phonic_fsm._runtime.secrets import Secrets
 from phonic_fsm._wire import server as phonic
+from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import TraceCutOff, TraceError, TraceReader, replay
 from phonic_fsm.trace._follow import GrowingTrace
+from phonic_fsm.trace._lines import StepLines
+from phonic_fsm.trace._reader import read_line
 from phonic_fsm.trace._rewriting import redacted
-from phonic_fsm.trace._runs import MOST_STEPS, AudioRun, Gathering, passing
+from phonic_fsm.trace._runs import MOST_STEPS, AudioRun, Kind, kind_of, runs
 
 MYSTERY = Path(__file__).parent.parent.parent / "examples" / "traces" / "mystery.jsonl"
 RECORDED = [
@@ -33,13 +37,12 @@ RECORDED = [
 ]
 
 
+KIND: Kind = ("pushed", State.speaking)
+
+
 def pushed(length: int) -> Step:
     audio = bytes(length)
     return Step(phonic.AudioChunk(audio), State.speaking, State.speaking, [PushAudio(audio)])
-
-
-def runs_of(gathering: Gathering) -> list[AudioRun]:
-    return [line for line in gathering.lines if isinstance(line, AudioRun)]
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +61,21 @@ def test_a_recorded_trace_is_the_same_with_runs(recorded, tmp_path):
 
 
 def test_a_run_is_of_one_state_and_either_passed_on_or_dropped():
-    gathering = Gathering()
     dropped = Step(phonic.AudioChunk(bytes(8)), State.speaking, State.speaking, [])
     elsewhere = Step(phonic.AudioChunk(bytes(8)), State.ready, State.ready, [])
-    for seq, step in enumerate((pushed(8), pushed(4), dropped, dropped, elsewhere), start=1):
-        audio = passing(step)
-        assert audio is not None
-        gathering.add_chunk(seq, 0.02 * seq, step, audio, None)
-    gathering.add(msgspec.defstruct("Other", [])())
-    gathering.add_chunk(7, 0.14, elsewhere, "dropped", None)
-    runs = runs_of(gathering)
-    assert [(line.seq, line.audio, line.state.value, line.bytes) for line in runs] == [
+    said = Step(phonic.UserStartedSpeaking(), State.ready, State.ready, [])
+    steps = [pushed(8), pushed(4), dropped, dropped, elsewhere, said, elsewhere]
+    lines = StepLines(Settings(id_seed="seed", config=ConfigOptions()), Secrets())
+    written = lines.of([(0.02 * number, step) for number, step in enumerate(steps)])
+    runs_of = [line for line in map(read_line, written.splitlines()) if isinstance(line, AudioRun)]
+    assert [(line.seq, line.audio, line.state.value, line.bytes) for line in runs_of] == [
         (1, "pushed", "speaking", [8, 4]),
         (3, "dropped", "speaking", [8, 8]),
         (5, "dropped", "ready", [8]),
         (7, "dropped", "ready", [8]),
     ]
-    assert [len(step.effects) for line in runs for step in line.steps()] == [1, 1, 0, 0, 0, 0]
-    assert [len(step.effects) for line in runs for step in line.passed()] == [1, 1, 0, 0, 0, 0]
+    assert [len(step.effects) for line in runs_of for step in line.steps()] == [1, 1, 0, 0, 0, 0]
+    assert [len(step.effects) for line in runs_of for step in line.passed()] == [1, 1, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -91,25 +91,22 @@ def test_a_run_is_of_one_state_and_either_passed_on_or_dropped():
     ids=["text", "no text", "timings", "another state", "more effects", "no audio"],
 )
 def test_a_step_that_does_something_else_is_part_of_no_run(step):
-    assert passing(step) is None
+    assert kind_of(step) is None
 
 
 def test_times_are_recovered_to_the_microsecond():
-    gathering = Gathering()
     times = [98_765.432_101, 98_765.432_101, 98_765.452_112, 98_766.000_049_6, 98_770.1]
-    for seq, t in enumerate(times, start=7):
-        gathering.add_chunk(seq, t, pushed(960), "pushed", -1.5)
-    [run_] = runs_of(gathering)
+    [run_] = runs(7, KIND, [(t, pushed(960), -1.5) for t in times])
     assert [step.t for step in run_.steps()] == [round(t, 6) for t in times]
     assert [step.t for step in run_.passed()] == [round(t, 6) for t in times]
     assert [step.seq for step in run_.steps()] == [7, 8, 9, 10, 11]
 
 
 def test_a_long_run_is_more_than_one_line():
-    gathering = Gathering()
-    for seq in range(1, MOST_STEPS + 2):
-        gathering.add_chunk(seq, seq / 50, pushed(960), "pushed", None)
-    assert [line.seq for line in runs_of(gathering)] == [1, MOST_STEPS + 1]
+    times = [number / 50 for number in range(MOST_STEPS + 1)]
+    found = list(runs(1, KIND, [(t, pushed(960), None) for t in times]))
+    assert [line.seq for line in found] == [1, MOST_STEPS + 1]
+    assert [step.t for line in found for step in line.steps()] == times
 
 
 @pytest.mark.anyio
@@ -121,10 +118,10 @@ async def test_chunks_without_text_are_recorded_as_a_run(make_model, server, tmp
         await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(sound, "Hm."))
         await peer.send(*[phonic.AudioChunk(sound)] * 4, phonic.AudioChunk(sound[:100]))
         await settle(peer, emitted)
-    runs = [line for line in lines_of(path) if "audio" in line]
-    lengths = [(line["audio"], length) for line in runs for length in line["bytes"]]
+    found = [line for line in lines_of(path) if "audio" in line]
+    lengths = [(line["audio"], length) for line in found for length in line["bytes"]]
     assert lengths == [("dropped", 960), *[("pushed", 960)] * 4, ("pushed", 100)]
-    assert all(level == -6.0 for line in runs for level in line["dbfs"])
+    assert all(level == -6.0 for line in found for level in line["dbfs"])
     assert all(step.difference is None for step in replay(path))
 
 
