@@ -9,7 +9,7 @@ from pathlib import Path
 
 from phonic_fsm.testing import LiveKitMissing, LiveKitServer
 
-from . import chunks, hostile, machine, many, profiling, report, rooms, sessions
+from . import chunks, hostile, machine, many, meters, profiling, report, rooms, sessions
 from .measuring import Benchmark, Result, Workers, run
 from .server import running_server, trusted_certificate
 
@@ -20,6 +20,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     *sessions.BENCHMARKS,
     *rooms.BENCHMARKS,
     *machine.BENCHMARKS,
+    *meters.BENCHMARKS,
     *profiling.BENCHMARKS,
 )
 

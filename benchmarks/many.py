@@ -12,17 +12,10 @@ from typing import Any
 from unittest.mock import patch
 
 from livekit import rtc
-from opentelemetry import metrics
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import (
-    MetricExporter,
-    MetricExportResult,
-    MetricsData,
-    PeriodicExportingMetricReader,
-)
 
 from .contestants import Caller, Name, call, ignore, talking
 from .measuring import CONTESTANTS, Benchmark, Cpu, Figures, Measure, over_tls, percentile
+from .meters import collect_metrics
 from .server import CHUNK_SECONDS, PHASES, Script, stamp_in
 
 TRACES = "PHONIC_FSM_TRACE"
@@ -82,25 +75,9 @@ async def metered(name: Name, url: str, *, sessions: int, seconds: float) -> Fig
     """
     await live(name, url, sessions=sessions, seconds=seconds / 2)
     plain = await live(name, url, sessions=sessions, seconds=seconds)
-    reader = PeriodicExportingMetricReader(_Nowhere(), export_interval_millis=1_000)
-    metrics.set_meter_provider(MeterProvider([reader]))
+    collect_metrics()
     figures = await live(name, url, sessions=sessions, seconds=seconds)
     return {**figures, "times_plain": figures["us"] / plain["us"]}
-
-
-class _Nowhere(MetricExporter):
-    """Takes what was collected, and sends it to nobody."""
-
-    def export(
-        self, metrics_data: MetricsData, timeout_millis: float = 0, **_: Any
-    ) -> MetricExportResult:
-        return MetricExportResult.SUCCESS
-
-    def force_flush(self, timeout_millis: float = 0) -> bool:
-        return True
-
-    def shutdown(self, timeout_millis: float = 0, **_: Any) -> None:
-        pass
 
 
 @contextmanager
