@@ -6,7 +6,7 @@
     One attempt to connect and, if it succeeds, the connection; how long the attempt may take.
 ``socket`` and ``outbox``
     The websocket, and the messages that wait until it takes more.
-``endpoint`` and ``proxy``
+``endpoint``, ``proxy`` and ``tunnel``
     The address of Phonic, the headers of the handshake, and the proxy on the way.
 ``uplink``
     The caller's audio on its way to Phonic.

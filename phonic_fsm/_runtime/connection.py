@@ -36,6 +36,7 @@ from .._core.timers import LONGEST_RETRY_AFTER
 from .._wire.bounds import Bound
 from .._wire.client import AudioChunk, ClientMessage
 from .._wire.codec import cut, decode_server, encode
+from . import tunnel
 from .deadline import fail_after
 from .endpoint import Endpoint
 from .outbox import MAX_CONTROL_BYTES, Outbox
@@ -75,6 +76,8 @@ LONGEST_HOST = 100
 """Characters of the host that a redirect leads to."""
 
 PROXY_WANTS_A_PASSWORD = 407
+
+tunnel.mend()
 
 # websockets logs handshake headers at DEBUG, and the key is one of them.
 _socket_logger = logging.getLogger(f"{__name__}.websocket")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import socket
 import ssl
 import sys
@@ -227,3 +229,20 @@ async def test_what_a_proxy_repeats_of_secrets_is_told_nowhere(
         monkeypatch.setenv("http_proxy", f"http://agent:{QUOTED}@{address}")
         errors = await failure(make_model(base_url=FAR, conn_options=AT_ONCE))
     assert_shows_no_password(caplog, *(error.error for error in errors))
+
+
+async def test_a_proxy_that_goes_away_leaves_no_traceback_in_the_log(
+    make_model, monkeypatch, caplog
+):
+    async with proxy("", answer="") as between:
+        monkeypatch.setenv("http_proxy", f"http://{between.address}")
+        model = make_model(base_url=FAR, conn_options=AT_ONCE)
+        await failure(model)
+        # Also where the session is closed meanwhile, after so many turns of the event loop.
+        for turns in range(8):
+            session = model.session()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await session.aclose()
+        gc.collect()
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []

@@ -29,7 +29,11 @@ async def proxy(
     wanted = f"Proxy-Authorization: Basic {b64encode(user.encode()).decode()}\r\n" if user else ""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        try:
+            request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        except asyncio.IncompleteReadError:
+            writer.close()
+            return
         between.requests.append(request)
         allowed = wanted in request
         writer.write(answer.encode() if allowed else b"HTTP/1.1 407 Who are you\r\n\r\n")
