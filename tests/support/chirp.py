@@ -49,15 +49,21 @@ def chirp(seconds: float) -> Sound:
 
 def heard(pcm: bytes) -> Heard:
     """What is there of the tone in mono PCM16 of ``RATE``."""
-    samples = np.frombuffer(pcm, np.int16) / 32768
-    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
-    loud = windows[np.sqrt((windows**2).mean(axis=1)) > LOUD]
-    given = np.array([_given(window) for window in loud])
+    given = moments(pcm)
     # By how much each part came too early or too late; a window across a seam tells nothing.
     drift = given - np.arange(len(given)) * HOP / RATE
     steady = np.median(np.lib.stride_tricks.sliding_window_view(drift, 9), axis=1)
     steps = steady[10:] - steady[:-10]
     return Heard(float(np.median(given[:5])), float(steps.max()), float(-steps.min()))
+
+
+def moments(pcm: bytes) -> NDArray[np.float64]:
+    """When each part that is there of the tone was given (s from its beginning), one each ``HOP``
+    samples."""
+    samples = np.frombuffer(pcm, np.int16) / 32768
+    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
+    loud = windows[np.sqrt((windows**2).mean(axis=1)) > LOUD]
+    return np.array([_given(window) for window in loud])
 
 
 def _given(window: NDArray[np.float64]) -> float:

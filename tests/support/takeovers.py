@@ -40,8 +40,19 @@ ON_ONE_HOST = pytest.mark.parametrize("house", ["directory"], indirect=True)
 class House:
     """Two workers with journals in one place, and guards."""
 
-    def __init__(self, livekit: LiveKitServer, place: str, folder: Path, phonic_port: int) -> None:
+    def __init__(
+        self,
+        livekit: LiveKitServer,
+        place: str,
+        folder: Path,
+        phonic_port: int,
+        *,
+        agent: Path = AGENT,
+        patience: float = PATIENCE,
+    ) -> None:
         self.livekit = livekit
+        self._agent = agent
+        self._patience = patience
         self.place = place
         self.store: Journals = journals(place)
         self.runs = folder / "runs"
@@ -73,7 +84,7 @@ class House:
 
     async def employ(self, through: tuple[str, ...] = ()) -> AgentWorker:
         """Start another worker, by a program that starts its command."""
-        worker = AgentWorker(AGENT, self.livekit, self.environment, patience=PATIENCE)
+        worker = AgentWorker(self._agent, self.livekit, self.environment, patience=self._patience)
         worker._command[:0] = through
         self.workers.append(await self._stack.enter_async_context(worker))
         return worker
@@ -150,12 +161,19 @@ async def _guard(
 
 def no_two_at_once(call: RoomCall) -> None:
     """No agent is heard once its successor is."""
+    assert max(seconds_of_two(call), default=0.0) <= 0
+
+
+def seconds_of_two(call: RoomCall) -> list[float]:
+    """For how long each agent was still heard when its successor already was; negative: there was
+    silence in between."""
     agents = list(dict.fromkeys(stay.identity for stay in call.stays))
     heard = [call.ears[agent].stretches for agent in agents if agent in call.ears]
-    voices = [stretches for stretches in heard if stretches]
-    for former, successor in pairwise(voices):
-        last = former[-1].heard_until if former[-1].ended is None else former[-1].ended
-        assert last <= successor[0].began
+    return [
+        (former[-1].heard_until if former[-1].ended is None else former[-1].ended)
+        - successor[0].began
+        for former, successor in pairwise(stretches for stretches in heard if stretches)
+    ]
 
 
 async def heard_again(call: RoomCall, since: float) -> float:
