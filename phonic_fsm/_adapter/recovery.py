@@ -42,6 +42,7 @@ from ..durable._store import (
     JournalError,
     Journals,
     NoJournal,
+    OwnershipLost,
     Status,
     StoreFailed,
     Taken,
@@ -309,9 +310,8 @@ async def find_and_take_over(
             succession = await _take_over_what_can_be_read(store, status, holder)
     except JournalError as error:
         # In a move, the process before still has the call if the store fails.
-        is_anothers = isinstance(error, (Taken, Ended)) or (
-            moves and isinstance(error, StoreFailed)
-        )
+        others = (Taken, Ended, OwnershipLost)
+        is_anothers = isinstance(error, others) or (moves and isinstance(error, StoreFailed))
         if not is_anothers:
             logger.warning("the call in room %s begins anew: %s", room, error)
             return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
@@ -21,6 +23,8 @@ from phonic_fsm.durable._process import this_process
 pytestmark = pytest.mark.anyio
 
 ROOM = "fake-room"
+
+TURN = Path(__file__).parents[1] / "traces" / "normal_turn.jsonl"
 
 
 @pytest.fixture
@@ -126,3 +130,22 @@ async def test_no_second_agent_comes_in_a_move_if_the_store_stays_away(
     else:
         assert await find_and_take_over(store, sent_to_go_on(job, moves=False)) is None
     assert (len(told), "begins anew" in caplog.text) == (moves, not moves)
+
+
+async def test_no_second_agent_comes_in_a_move_if_another_process_was_faster(
+    store, own, job, told, place, *, monkeypatch
+):
+    owner = own("begin", "call", ROOM)
+    assert owner.said() == "1"
+    (Path(place) / "call" / "journal.jsonl").write_bytes(TURN.read_bytes())
+
+    async def connect():
+        """Meanwhile the process that has the call dies, and a guard's successor takes it over."""
+        owner.kill()
+        store.take_over("call", this_process(room=ROOM))
+
+    monkeypatch.setattr(job, "connect", connect)
+    with pytest.raises(CallTakenOver):
+        await find_and_take_over(store, sent_to_go_on(job, moves=True))
+    assert len(told) == 1
+    assert store.status("call").number == 2
