@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
 from phonic_fsm._runtime.printable import in_unicode
 from phonic_fsm.trace._feeding import check
-from phonic_fsm.trace._format import Line, PassedAudio
+from phonic_fsm.trace._format import PassedAudio
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._runs import AudioRun
 from phonic_fsm.trace._stats import Figures, Gauge
@@ -104,8 +104,12 @@ def _builder(reader: TraceReader) -> LaneBuilder:
 
 
 def _take_all(reader: TraceReader, builder: LaneBuilder, gauge: Gauge | None) -> None:
-    for step in _one_by_one(reader):
-        if isinstance(step, PassedAudio):
+    for step in reader.condensed():
+        if isinstance(step, AudioRun):
+            builder.take_run(step)
+            if gauge is not None:
+                gauge.take_run(step)
+        elif isinstance(step, PassedAudio):
             builder.take_audio(step)
             if gauge is not None:
                 gauge.take_audio(step)
@@ -114,11 +118,3 @@ def _take_all(reader: TraceReader, builder: LaneBuilder, gauge: Gauge | None) ->
             builder.take(step)
             if gauge is not None:
                 gauge.take(step)
-
-
-def _one_by_one(reader: TraceReader) -> Iterator[Line | PassedAudio]:
-    for step in reader.condensed():
-        if isinstance(step, AudioRun):
-            yield from step.passed()
-        else:
-            yield step

@@ -11,7 +11,7 @@ Runs are made here while a trace is written, and taken apart into steps here whi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, count
+from itertools import accumulate
 from operator import sub
 from typing import Annotated, Literal
 
@@ -24,11 +24,7 @@ from .._wire.server import AudioChunk
 from ._format import (
     LONGEST_AUDIO,
     LONGEST_CALL,
-    AudioLength,
     Line,
-    PassedAudio,
-    RecordedAudioChunk,
-    RecordedPushAudio,
 )
 
 MOST_STEPS = 1_000
@@ -79,7 +75,8 @@ class AudioRun(Struct, frozen=True, kw_only=True):
     def steps(self) -> Iterator[Line]:
         """The steps, each as the line that it would be alone."""
         state = self.state.value
-        for seq, t, length, level in self._each():
+        each = zip(self.times(), self.bytes, self.dbfs, strict=True)
+        for seq, (t, length, level) in enumerate(each, self.seq):
             audio = {"bytes": length} if level is None else {"bytes": length, "dbfs": level}
             pushed = {"type": "push_audio", "audio": {"bytes": length}}
             yield Line(
@@ -91,23 +88,15 @@ class AudioRun(Struct, frozen=True, kw_only=True):
                 effects=[pushed] if self.audio == "pushed" else [],
             )
 
-    def passed(self) -> Iterator[PassedAudio]:
-        """The steps in the form that takes less time."""
-        state = self.state.value
-        for seq, t, length, level in self._each():
-            yield PassedAudio(
-                seq=seq,
-                t=t,
-                event=RecordedAudioChunk(AudioLength(length, level)),
-                source=state,
-                target=state,
-                effects=[RecordedPushAudio(AudioLength(length))] if self.audio == "pushed" else [],
-            )
-
-    def _each(self) -> Iterator[tuple[int, float, int, float | None]]:
+    def times(self) -> list[float]:
+        """When each step was taken (s)."""
         began = microseconds(self.t)
-        times = [(began + later) / 1e6 for later in accumulate(self.later_us)]
-        return zip(count(self.seq), times, self.bytes, self.dbfs)
+        return [(began + later) / 1e6 for later in accumulate(self.later_us)]
+
+    @property
+    def until(self) -> float:
+        """When the last step was taken (s)."""
+        return (microseconds(self.t) + sum(self.later_us)) / 1e6
 
 
 def microseconds(t: float) -> int:

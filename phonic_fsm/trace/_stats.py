@@ -16,6 +16,7 @@ from .._core.states import State
 from .._wire.server import InterruptedResponse, UserStartedSpeaking
 from ._format import Line, PassedAudio, RecordedPushAudio
 from ._lost_audio import OPEN_STATES, LostAudio
+from ._runs import AudioRun
 from ._turns import GENERATION_OPENED, ToolRun, Turn, TurnBuilder
 
 CUT_SHORT_BY = frozenset(map(name_of, (UserStartedSpeaking, InterruptedResponse, Interrupt)))
@@ -97,6 +98,15 @@ class Gauge:
             self._heard = True
             if isinstance(effect, RecordedPushAudio):
                 self._turns.take_audio(passed.t)
+
+    def take_run(self, run: AudioRun) -> None:
+        """Take many steps at once."""
+        self._count(run.t)
+        self._now = run.until
+        self._figures.steps += len(run.bytes) - 1
+        if run.audio == "pushed":
+            self._heard = True
+            self._turns.take_audio(run.t)
 
     def take(self, line: Line) -> None:
         self._count(line.t)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.record_traces import TRACES
+from support.runs import written_today
 
 from phonic_fsm._report.lanes import LaneBuilder
 from phonic_fsm._report.overview import measured, overview
@@ -30,16 +31,22 @@ def built(path: Path) -> LaneBuilder:
 
 
 @pytest.mark.parametrize("path", CALLS, ids=by_name)
-def test_condensed_steps_tell_what_whole_ones_do(path):
-    reader = TraceReader(path)
-    builder = LaneBuilder(reader.header.settings)
-    for step in reader.condensed():
-        assert not isinstance(step, AudioRun), "none of these traces has runs"
-        builder.take_audio(step) if isinstance(step, PassedAudio) else builder.take(step)
-    whole = built(path)
-    assert builder.lanes() == whole.lanes()
-    assert builder.heard == whole.heard
-    assert measured(reader).figures == measure(reader)
+def test_condensed_steps_tell_what_whole_ones_do(path, tmp_path):
+    for trace in (path, written_today(path, tmp_path / "call.jsonl")):
+        reader = TraceReader(trace)
+        builder = LaneBuilder(reader.header.settings)
+        for step in reader.condensed():
+            if isinstance(step, AudioRun):
+                builder.take_run(step)
+            elif isinstance(step, PassedAudio):
+                builder.take_audio(step)
+            else:
+                builder.take(step)
+        whole = built(trace)
+        assert builder.steps == whole.steps
+        assert builder.lanes() == whole.lanes()
+        assert builder.heard == whole.heard
+        assert measured(reader).figures == measure(reader)
 
 
 def test_nearly_all_steps_are_condensed():

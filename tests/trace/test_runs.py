@@ -75,7 +75,6 @@ def test_a_run_is_of_one_state_and_either_passed_on_or_dropped():
         (7, "dropped", "ready", [8]),
     ]
     assert [len(step.effects) for line in runs_of for step in line.steps()] == [1, 1, 0, 0, 0, 0]
-    assert [len(step.effects) for line in runs_of for step in line.passed()] == [1, 1, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,8 @@ def test_times_are_recovered_to_the_microsecond():
     times = [98_765.432_101, 98_765.432_101, 98_765.452_112, 98_766.000_049_6, 98_770.1]
     [run_] = runs(7, KIND, [(t, pushed(960), -1.5) for t in times])
     assert [step.t for step in run_.steps()] == [round(t, 6) for t in times]
-    assert [step.t for step in run_.passed()] == [round(t, 6) for t in times]
+    assert run_.times() == [round(t, 6) for t in times]
+    assert run_.until == round(times[-1], 6)
     assert [step.seq for step in run_.steps()] == [7, 8, 9, 10, 11]
 
 

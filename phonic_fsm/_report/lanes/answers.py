@@ -14,6 +14,7 @@ from phonic_fsm._core.events import name_of
 from phonic_fsm._core.states import State
 from phonic_fsm._wire.server import AssistantEndedConversation
 from phonic_fsm.trace._format import AudioLength, Line, PassedAudio
+from phonic_fsm.trace._runs import AudioRun
 from phonic_fsm.trace._turns import GENERATION_OPENED
 
 from .effects import messages_sent, warnings
@@ -67,6 +68,17 @@ class AnswerLane:
                 pushed = True
         event = passed.event
         self._take_chunk(passed, event.audio, event.text, text, pushed)
+
+    def take_run(self, run: AudioRun) -> None:
+        if run.audio == "dropped":
+            return  # without text, that is background sound
+        self._begin_to_sound(run.seq, run.t)
+        self._opened = None
+        per_second = self._bytes_per_second
+        seconds = [length / per_second for length in run.bytes]
+        self.hearing.play_on(
+            run.seq, self._generation, zip(run.times(), seconds, run.dbfs, strict=True)
+        )
 
     def take(self, line: Line) -> None:
         text, pushed = "", False
@@ -143,10 +155,8 @@ class AnswerLane:
         pushed: bool,
     ) -> None:
         """Note what came in a chunk, and what of it was passed on: the text, the audio, or both."""
-        if pushed and not self._sounds:
-            self._sounds = True
-            self._end_announcement(step.t)
-            self.open.append(Span(step=step.seq, start=step.t, end=math.inf))
+        if pushed:
+            self._begin_to_sound(step.seq, step.t)
         if pushed or text:
             self._opened = None
             self.hearing.play(
@@ -160,6 +170,12 @@ class AnswerLane:
             )
         elif audio.bytes and said and self._cut_by:
             self._discard(step, audio.bytes / self._bytes_per_second, self._cut_by)
+
+    def _begin_to_sound(self, step: int, at: float) -> None:
+        if not self._sounds:
+            self._sounds = True
+            self._end_announcement(at)
+            self.open.append(Span(step=step, start=at, end=math.inf))
 
     def _end_announcement(self, at: float) -> None:
         if self.announced and self.announced[-1].end == math.inf:

@@ -10,6 +10,7 @@ from phonic_fsm._core.events import name_of
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
 from phonic_fsm.trace._format import End as LastLine
 from phonic_fsm.trace._format import EndReason, Line, PassedAudio
+from phonic_fsm.trace._runs import AudioRun
 
 from ..changes import Change, ChangesBuilder
 from ..end import End, EndBuilder
@@ -120,6 +121,12 @@ class LaneBuilder:
         self.steps = passed.seq
         self._seconds = max(self._seconds, passed.t)
         self._answers.take_audio(passed)
+
+    def take_run(self, run: AudioRun) -> None:
+        """Take many steps at once."""
+        self.steps = run.last
+        self._seconds = max(self._seconds, run.until)
+        self._answers.take_run(run)
 
     def take(self, line: Line) -> None:
         kind = line.event["type"]

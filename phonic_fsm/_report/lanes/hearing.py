@@ -8,6 +8,7 @@ off.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from msgspec import Struct, field, structs
 
@@ -74,24 +75,35 @@ class Hearing:
 
         ``source`` says where the audio is in the file beside the trace.
         """
-        at = max(at, self._playhead)
-        speeches = self.speeches
-        if not speeches or speeches[-1].message != message or at - speeches[-1].end > PAUSE:
-            speeches.append(AssistantSpeech(step=step, start=at, end=at, message=message))
-        speech = speeches[-1]
+        begins = max(at, self._playhead)
+        self.play_on(step, message, [(at, seconds, dbfs)])
         if text:
-            speech.words.append((round(at, 3), text))
-        speech.end = self._playhead = end = at + seconds
-        start, levels = speech.start, speech.levels
-        last = math.ceil((end - start) / BIN)
-        if last > len(levels):
-            levels += [SILENT] * (last - len(levels))
-        if dbfs is not None:
-            level = round(dbfs)
-            for number in range(int((at - start) / BIN), last):
-                levels[number] = max(levels[number], level)
+            self.speeches[-1].words.append((round(begins, 3), text))
         if source is not None:
             self._note_source(seconds, source)
+
+    def play_on(
+        self, step: int, message: str, chunks: Iterable[tuple[float, float, float | None]]
+    ) -> None:
+        """Note chunks of a message that came in a row, from this step on: when each came, its
+        seconds, and its level (dBFS)."""
+        speeches, playhead = self.speeches, self._playhead
+        speech = speeches[-1] if speeches and speeches[-1].message == message else None
+        for number, (came, seconds, dbfs) in enumerate(chunks, step):
+            at = playhead if playhead > came else came
+            if speech is None or at - speech.end > PAUSE:
+                speech = AssistantSpeech(step=number, start=at, end=at, message=message)
+                speeches.append(speech)
+            speech.end = playhead = end = at + seconds
+            start, levels = speech.start, speech.levels
+            last = math.ceil((end - start) / BIN)
+            if last > len(levels):
+                levels += [SILENT] * (last - len(levels))
+            if dbfs is not None:
+                level = round(dbfs)
+                for place in range(int((at - start) / BIN), last):
+                    levels[place] = max(levels[place], level)
+        self._playhead = playhead
 
     def cut_off(self, at: float) -> None:
         """Note that the playback ends here: what has arrived is not heard any further."""
