@@ -277,6 +277,13 @@ def test_the_files_that_a_page_names_are_there(page):
     ] == []
 
 
+def test_the_tests_that_the_page_on_durable_calls_names_are_there():
+    named = set(re.findall(r"`(test_\w+)`", PAGES["durable.md"]))
+    tests = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert [name for name in sorted(named) if f"def {name}(" not in tests] == []
+
+
 @pytest.mark.parametrize("name", ["agent", "dtmf"])
 def test_the_example_agents_help_without_a_key(name):
     result = processes.run(sys.executable, ROOT / "examples" / f"{name}.py", "--help")
