@@ -6,16 +6,21 @@ import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import DEVNULL
 from threading import Thread
 from typing import Any
 
+import anyio
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
+from support.ports import free_port
 from support.processes import run
+from support.prometheus import DASHBOARD, prometheus
 
 from phonic_fsm._adapter.meters import METRICS
+from phonic_fsm.testing._leash import leashed
 
 TESTS = Path(__file__).parents[1]
 
@@ -186,3 +191,19 @@ def test_audio_is_counted_by_what_became_of_it(received: Receiver) -> None:
         heard = received.value("phonic.usage.heard", phonic__audio__fate=fate)
         assert heard == pytest.approx(seconds), fate
     assert received.value("phonic.usage.heard", phonic__audio__fate="filled") > 0.1
+
+
+@pytest.mark.anyio
+async def test_each_query_of_the_dashboard_has_an_answer(tmp_path):
+    port = free_port()
+    command = leashed(sys.executable, "-m", "support.metered_call", str(port))
+    async with (
+        await anyio.open_process(command, cwd=TESTS, stdout=DEVNULL, stderr=DEVNULL) as calls,
+        prometheus(port, tmp_path) as prom,
+    ):
+        # What has happened last.
+        await prom.until('phonic_moves_total{phonic_outcome="moved"}')
+        for query in DASHBOARD:
+            if "lk_agents" not in query:  # LiveKit's own are a worker's: tests/room/test_metrics.py
+                await prom.until(query)
+        calls.kill()

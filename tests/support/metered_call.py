@@ -1,8 +1,12 @@
-"""Three calls in which everything happens that is measured; their metrics go out by OTLP.
+"""Calls in which everything happens that is measured; their metrics go out by OTLP.
 
 A program of its own, because a process can set its meter provider once only::
 
     python -m support.metered_call http://127.0.0.1:4318/v1/metrics
+
+Or Prometheus may scrape them at a port, until the program's input ends::
+
+    python -m support.metered_call 9100
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
+import prometheus_client
 from livekit import api, rtc
 from livekit.agents import APIConnectOptions, function_tool, llm
 from livekit.agents.testing import fake_job_context
@@ -41,6 +46,7 @@ from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.codec import MOST_VALUES
 from phonic_fsm.durable import Journals, journals
 from phonic_fsm.durable._store import Wish
+from phonic_fsm.prometheus import PrometheusMeters
 
 FRAME = rtc.AudioFrame(bytes(960), 24_000, 1, 480)
 """20 ms."""
@@ -199,12 +205,22 @@ async def ask(store: Journals, wish: Wish) -> None:
 
 
 def main() -> None:
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter(sys.argv[1]), 600_000)
-    provider = MeterProvider([reader])
-    metrics.set_meter_provider(provider)
+    to = sys.argv[1]
+    if to.isdecimal():
+        metrics.set_meter_provider(PrometheusMeters())
+        prometheus_client.start_http_server(int(to), "127.0.0.1")
+        hold_all()
+        sys.stdin.read()
+    else:
+        provider = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(to), 600_000)])
+        metrics.set_meter_provider(provider)
+        hold_all()
+        provider.shutdown()
+
+
+def hold_all() -> None:
     with tempfile.TemporaryDirectory() as name:
         anyio.run(hold_calls, Path(name), backend_options=clock.backend()[1])
-    provider.shutdown()
 
 
 if __name__ == "__main__":
