@@ -51,8 +51,11 @@ def run_load(plan: Plan, target: Target, fail_on: Sequence[str], *, as_json: boo
         CommandFailed: an option is wrong, the server cannot be used, or the port is taken.
     """
     livekit = _livekit(target.url)
-    # What its client says about each room that is left would tear the table.
-    logging.getLogger("livekit").addHandler(logging.NullHandler())
+    # What its client says about each room that is left would tear the table. It writes to the root
+    # logger, too, which has a handler from then on.
+    of_livekit = logging.getLogger("livekit")
+    of_livekit.addHandler(logging.NullHandler())
+    of_livekit.propagate = False
     try:
         limits = [Limit.read(written) for written in fail_on]
         usage = None if target.worker_pid is None else Usage(target.worker_pid)
