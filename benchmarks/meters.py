@@ -51,7 +51,9 @@ def collect_metrics() -> None:
 def meters(name: Name, url: str, *, times: int) -> Figures:
     """A chunk of an answer, and a second of the caller's audio, some of it filled in."""
     collect_metrics()
-    session = SessionMeters(WIRE_FORMATS["pcm_24000"].bytes_per_second, Secrets(), lambda: ())
+    session = SessionMeters(
+        WIRE_FORMATS["pcm_24000"].bytes_per_second, Secrets(), lambda: (), State.ready
+    )
     chunk = Step(server.AudioChunk(SILENCE), State.speaking, State.speaking, [PushAudio(SILENCE)])
     second = Passage(sent=900, filled=100)
     return {

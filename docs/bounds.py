@@ -17,8 +17,8 @@ from phonic_fsm._adapter import (
     metrics,
     moving,
     outage,
-    overhearing,
     recovery,
+    standby,
     telemetry,
 )
 from phonic_fsm._core import guards, outgoing, prompt, timers, wording
@@ -154,10 +154,9 @@ BOUNDS = {
         ),
         Bound(
             "The caller's audio while a call moves to another process",
-            ((overhearing, "KEPT"),),
+            ((standby, "KEPT"),),
             "the newest {0:g} s",
             "the oldest is dropped",
-            counted="overheard_audio",
         ),
         Bound(
             "The caller's audio for a slow socket",
@@ -309,6 +308,7 @@ BOUND_NOTHING = {
     "phonic_fsm._runtime.fence.MOST_THROWN_OUT": "when a conversation is another process's",
     "phonic_fsm.durable._directory.LONGEST_DYING": "how long a killed owner may take to be gone",
     "phonic_fsm._adapter.recovery.LONGEST_HANDOVER": "how long a successor waits for its call",
+    "phonic_fsm._adapter.recovery.LONGEST_LULL": "when a successor's agent starts",
     "phonic_fsm.durable._dispatch.LONGEST_ANSWER": "how long LiveKit's server is waited for",
     "phonic_fsm.durable._store.LONGEST_NAME": "how a journal is named",
     "phonic_fsm._adapter.config.MOST_IN_AUTO_MODE": "a rule of Phonic's for an option",

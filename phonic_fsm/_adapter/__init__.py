@@ -8,7 +8,7 @@
     The streams from which LiveKit reads the assistant's answers, and how long it plays them.
 ``replies``
     The futures of the replies that were asked for.
-``handovers``, ``recovery``, ``moving`` and ``overhearing``
+``handovers``, ``recovery``, ``moving`` and ``standby``
     How a session comes by a call that another process had, and how it leaves its own to another.
 ``chat`` and ``tools``
     LiveKit's chat items and tools as the core's values, and back.

@@ -235,7 +235,7 @@ def begin_meters(
     provider = type(metrics.get_meter_provider())
     if provider.__module__.startswith(metrics.__name__):
         return None  # The API's own providers, which stand for no provider.
-    meters = SessionMeters(wire_format.bytes_per_second, secrets, tools)
+    meters = SessionMeters(wire_format.bytes_per_second, secrets, tools, state)
     meters.count(SESSIONS, 1, {STATE: state.value})
     return meters
 
@@ -249,12 +249,19 @@ class SessionMeters:
     """The metrics of one session, made step by step."""
 
     def __init__(
-        self, bytes_per_second: int, secrets: Secrets, tools: Callable[[], Container[str]]
+        self,
+        bytes_per_second: int,
+        secrets: Secrets,
+        tools: Callable[[], Container[str]],
+        state: State,
     ) -> None:
         self._bytes_per_second = bytes_per_second
         self._secrets = secrets
         self._tools = tools
         self._began = time.monotonic()
+        self._counted_in = state
+        """The state in which the session is counted. One that waits for its call is in none of the
+        machine's yet."""
         self._outage: tuple[float, str] | None = None
         """Since when no conversation is open (s), and by which event."""
         self._opened = False
@@ -378,13 +385,14 @@ class SessionMeters:
     # -- states ----------------------------------------------------------------------------------
 
     def _move(self, step: Step) -> None:
-        self.count(SESSIONS, -1, {STATE: step.source.value})
+        self.count(SESSIONS, -1, {STATE: self._counted_in.value})
         if step.target in (State.connecting, State.closed):
             # Phonic will not settle the former conversation's tool calls.
             self._abandon_calls()
         if step.target is State.closed:
             self._end()
             return
+        self._counted_in = step.target
         self.count(SESSIONS, 1, {STATE: step.target.value})
         if step.target in CONVERSING:
             if step.source not in CONVERSING:

@@ -25,6 +25,7 @@ from msgspec import structs
 from .._core.context import Settings
 from .._core.machine import SessionMachine
 from .._runtime.endpoint import Endpoint
+from .._runtime.lease import Lease
 from .._runtime.recorder import Recorder
 from .._runtime.secrets import Secrets
 from .._wire.config import AudioFormat
@@ -41,7 +42,14 @@ from .outage import Outage
 from .past import Past
 from .plugin import register
 from .recorders import together
-from .recovery import Remnant, Succession, find_and_take_over, new_ownership, rememberable
+from .recovery import (
+    AwaitedCall,
+    Inherited,
+    Succession,
+    find_and_take_over,
+    new_ownership,
+    rememberable,
+)
 from .session import RealtimeSession
 
 if sys.version_info >= (3, 11):
@@ -241,7 +249,7 @@ class RealtimeModel(llm.RealtimeModel):
         place = journal if is_given(journal) else os.environ.get("PHONIC_FSM_JOURNAL") or None
         self._journals = None if place is None else journals(place, lifetime=journal_lifetime)
         self._repeatable_tools = _names("repeatable_tools", repeatable_tools)
-        self._succession: Succession | Remnant | None = None
+        self._succession: Inherited | AwaitedCall | None = None
         """What the next session goes on from."""
         if outage is not None and not isinstance(outage, Outage):
             raise ValueError(f"outage must be an Outage, got {outage!r}")
@@ -268,40 +276,50 @@ class RealtimeModel(llm.RealtimeModel):
         """
         options = self._options | ({"push_to_talk": True} if turn_detection_disabled else {})
         config, tool_configs = to_config(options, self._audio_format)
-        goes_on_from, self._succession = self._succession, None
-        succession = goes_on_from if isinstance(goes_on_from, Succession) else None
-        settings = Settings(
-            id_seed=shortuuid(),
-            config=config,
-            max_retries=self._conn_options.max_retry,
-            retry_interval=self._conn_options.retry_interval,
-            answer_timeout=self._conn_options.timeout,
-            unmute_prebuffer_ms=self._unmute_prebuffer_ms,
-        )
-        machine = SessionMachine(settings)
-        if succession is not None:
-            succession.starting.cancel()
-            machine = succession.machine
-            settings = machine.context.settings
-            # What a journal has of it may be masked.
-            machine.context.config = structs.replace(
-                machine.context.config, configuration_endpoint=config.configuration_endpoint
-            )
+        past, self._succession = self._succession, None
         secrets = Secrets(self._endpoint.api_key)
         secrets.learn(config)
-        recorders: list[Recorder] = []
-        if self._recording is not None:
-            job, room = _job_and_room()
-            recorders.append(TraceRecorder(self._recording, settings, secrets, job=job, room=room))
-        lease = None
-        if self._journals is not None:
-            lease = (
-                succession.ownership
-                if succession is not None
-                else new_ownership(self._journals, settings)
+        if isinstance(past, (Succession, AwaitedCall)):
+            machine = past.machine
+        else:
+            machine = SessionMachine(
+                Settings(
+                    id_seed=shortuuid(),
+                    config=config,
+                    max_retries=self._conn_options.max_retry,
+                    retry_interval=self._conn_options.retry_interval,
+                    answer_timeout=self._conn_options.timeout,
+                    unmute_prebuffer_ms=self._unmute_prebuffer_ms,
+                )
             )
-            folded = succession.folded if succession is not None else None
-            recorders.append(JournalRecorder(lease, settings, secrets, folded))
+        settings = machine.context.settings
+
+        def own(past: Inherited | None) -> tuple[Recorder | None, Lease | None]:
+            succession = past if isinstance(past, Succession) else None
+            if succession is not None:
+                if succession.starting is not None:
+                    succession.starting.cancel()
+                # What a journal has of it may be masked.
+                machine.context.config = structs.replace(
+                    machine.context.config, configuration_endpoint=config.configuration_endpoint
+                )
+            recorders: list[Recorder] = []
+            if self._recording is not None:
+                job, room = _job_and_room()
+                recorders.append(
+                    TraceRecorder(self._recording, settings, secrets, job=job, room=room)
+                )
+            lease = None
+            if self._journals is not None:
+                lease = (
+                    succession.ownership
+                    if succession is not None
+                    else new_ownership(self._journals, settings)
+                )
+                folded = succession.folded if succession is not None else None
+                recorders.append(JournalRecorder(lease, settings, secrets, folded))
+            return together(recorders), lease
+
         session = RealtimeSession(
             self,
             machine,
@@ -311,9 +329,8 @@ class RealtimeModel(llm.RealtimeModel):
             tool_configs=tool_configs,
             audio_format=settings.config.output_format or self._audio_format,
             connect_timeout=self._conn_options.timeout,
-            recorder=together(recorders),
-            lease=lease,
-            succession=goes_on_from,
+            own=own,
+            past=past,
             repeatable_tools=self._repeatable_tools,
             outage=self._outage,
         )
@@ -340,9 +357,9 @@ class RealtimeModel(llm.RealtimeModel):
         if found is None:
             return None
         self._succession, metadata = found
-        if isinstance(self._succession, Remnant):
-            return self._succession.past(metadata)
-        return self._succession.past(self._repeatable_tools, metadata)
+        if isinstance(self._succession, Succession):
+            return self._succession.past(self._repeatable_tools, metadata)
+        return self._succession.past(metadata)
 
     def move(self) -> None:
         """Have another process go on with this model's calls, each at its next good moment.

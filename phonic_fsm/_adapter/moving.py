@@ -19,6 +19,7 @@ from livekit.agents import JobContext, get_job_context
 from .._runtime.fence import Task
 from ..durable._dispatch import LONGEST_ANSWER, dispatch
 from ..durable._ownership import Ownership
+from ..durable._store import READY_SECONDS
 
 logger = logging.getLogger("phonic_fsm")
 
@@ -31,6 +32,10 @@ AGAIN = 10.0
 LONGEST_WAIT = 10.0
 """How long (s) a successor waits for a moment at which nobody speaks and no tool runs. Then the
 call moves in any case."""
+
+LATEST_WISH = 2.0
+"""After so many seconds, a successor has heard that it is turned away, and the last heartbeat has
+told what was asked."""
 
 REST = 0.4
 """For so many seconds nobody has spoken when the call moves."""
@@ -66,14 +71,24 @@ class Mover:
         self._rests_since: float | None = None
         self._ready_since: float | None = None
         """Since when a successor waits."""
+        self._turns_away_until = 0.0
 
     def want(self) -> None:
         """Move the call as soon as that is possible."""
         self._is_wanted = True
 
+    def turn_successor_away(self) -> None:
+        """Do not hand the call over to one that waits: what its agent was told is true no more."""
+        self._turns_away_until = time.monotonic() + READY_SECONDS + LATEST_WISH
+        if self._ready_since is not None:
+            self._ready_since = None
+            self._gives_up_at, self._asks_at = None, self._turns_away_until
+
     def look(self) -> None:
         """Do what there is to do now."""
         wish, now = self._ownership.wish, time.monotonic()
+        if now < self._turns_away_until:
+            return
         if not (self._is_wanted or wish) or self._job is None:
             return
         if wish != "handover":

@@ -11,7 +11,8 @@ import itertools
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -50,12 +51,14 @@ from ..durable._store import (
 )
 from . import chat
 from .errors import CallTakenOver
-from .overhearing import Overheard
 from .past import Past
 
 logger = logging.getLogger("phonic_fsm")
 
 T = TypeVar("T")
+
+_Read = tuple[str, Folded]
+"""How far a journal was read, and what it came to."""
 
 LONGEST_STATE = 64 * 2**10
 """The most bytes of what the application remembers, as JSON."""
@@ -77,6 +80,10 @@ ASK_STORE_EVERY = 0.2
 LONGEST_HANDOVER = 15.0
 """How long (s) a successor waits for the call. The process that has it waits 10 s for a moment."""
 
+LONGEST_LULL = 5.0
+"""How long (s) a successor waits for a moment at which nobody speaks, before its agent starts: what
+the agent is told of is whole then."""
+
 ASK_EVERY = 1.0
 """Seconds between two times that a successor says that it is ready."""
 
@@ -96,12 +103,12 @@ class Succession:
     folded: Folded
     died: float
     """When the process before was last alive, or handed the call over (s since 1970)."""
-    starting: asyncio.Task[None]
-    """Shows that this process works, until its session does."""
+    starting: asyncio.Task[None] | None = None
+    """Shows that this process works, until its session does, if there is none yet."""
     moved: bool = False
     """Whether it was handed over."""
-    overheard: Overheard | None = None
-    """What the caller has said meanwhile, in a move."""
+    parting: bytes = b""
+    """What the process before has told of the caller's audio, as it left."""
 
     @property
     def machine(self) -> SessionMachine:
@@ -127,8 +134,7 @@ class Succession:
 
     def items(self, machine: SessionMachine) -> list[llm.ChatItem]:
         """The history as chat items, each with the time when it was added."""
-        started, times = self.folded.started.timestamp(), self.folded.account.times
-        return chat.restored(machine.context.history, started, times)
+        return _items(self.folded, machine)
 
     def past(self, repeatable: tuple[str, ...], metadata: str) -> Past:
         """What the agent is told. The machine itself takes no step yet."""
@@ -150,6 +156,128 @@ class Succession:
             gap=round(time.time() - self.died, 3),
             metadata=metadata,
         )
+
+
+class AwaitedCall:
+    """A call that another process still has, and is to hand over to this one.
+
+    The agent starts meanwhile, so that little is left to do once the call is handed over.
+    """
+
+    def __init__(
+        self, store: Journals, status: Status, holder: Holder, context: JobContext, read: _Read
+    ) -> None:
+        self._store, self._status, self._holder, self._context = store, status, holder, context
+        self._mark, self.folded = read
+        self._state = self.folded.account.state
+        """What the application had remembered when the agent was told."""
+
+    @property
+    def machine(self) -> SessionMachine:
+        return self.folded.machine
+
+    @property
+    def number(self) -> int:
+        return self._status.number + 1
+
+    def items(self) -> list[llm.ChatItem]:
+        """The history so far as chat items, each with the time when it was added."""
+        return _items(self.folded, self.machine)
+
+    def past(self, metadata: str) -> Past:
+        """What the agent is told. Nothing has been cut off, as the call goes on."""
+        return Past(
+            chat_ctx=llm.ChatContext(self.items()),
+            state=self.folded.account.state,
+            interrupted=None,
+            conversation_id=self.machine.context.conversation_id,
+            gap=0.0,
+            metadata=metadata,
+        )
+
+    async def until_it_rests(self) -> None:
+        """Wait for a moment at which nobody speaks, or ``LONGEST_LULL``."""
+        with anyio.move_on_after(LONGEST_LULL):
+            while not self.machine.context.rests:
+                await anyio.sleep(ASK_EVERY / 10)
+                await self._read_on()
+        self._state = self.folded.account.state
+
+    async def handed_over(self) -> Succession:
+        """Ask for the call, and take it over when it is handed over.
+
+        Raises:
+            Taken: it was not handed over in time, or what the agent was told is true no more.
+            JournalError: as for ``take_over``.
+        """
+        until, asks_at = time.monotonic() + LONGEST_HANDOVER, 0.0
+        while True:
+            now = time.monotonic()
+            if now >= asks_at:
+                await self._read_on()
+                if self.folded.account.state != self._state:
+                    raise Taken("the call stays where it is: it has remembered something new")
+                await self._ask()
+                asks_at = now + ASK_EVERY
+            status = await anyio.to_thread.run_sync(
+                _insist, partial(self._store.status, self._status.name)
+            )
+            if status.number != self._status.number:
+                raise Taken(f"another process has the call of journal {status.name}")
+            if status.held != "held":
+                # A guard that looks has it for a moment.
+                with suppress(Taken):
+                    return await self._take(status)
+            if now >= until:
+                raise Taken("the call stays where it is: it was not handed over in time")
+            await anyio.sleep(LOOK_EVERY)
+
+    async def _ask(self) -> None:
+        name, number = self._status.name, self._status.number
+        ask = partial(self._store.ask, name, number, "handover")
+        await anyio.to_thread.run_sync(_insist, ask)
+
+    async def _take(self, status: Status) -> Succession:
+        died = time.time() - status.beat_age
+        name = status.name
+        take = partial(self._store.take_over, name, self._holder)
+        journal = await anyio.to_thread.run_sync(_insist, take)
+        await self._read_on()
+        if self.machine.state is State.closed:
+            await anyio.to_thread.run_sync(journal.end)
+            raise Ended(f"the call of journal {name} is over")
+        if not status.handed_over:
+            await _remove(self._context, status.holder.room, status.holder.identity)
+        ownership = Ownership(self._store, name, self._holder, journal)
+        died = max(died, self.folded.started.timestamp() + self.folded.last)
+        parting = await anyio.to_thread.run_sync(journal.take_parting)
+        return Succession(
+            journal, ownership, self.folded, died, moved=status.handed_over, parting=parting
+        )
+
+    async def _read_on(self) -> None:
+        """Take what the journal has got since it was last read."""
+        self._mark, lines = await anyio.to_thread.run_sync(
+            _insist, partial(_read, self._store, self._status.name, self._mark)
+        )
+        self.folded.go_on(lines)
+
+    def decline(self, problem: str) -> None:
+        """End the job, as the call is not its own."""
+        logger.info("the job %s is shut down: %s", self._context.job.id, problem)
+        self._context.shutdown(problem)
+
+
+def _read(store: Journals, name: str, after: str = "") -> tuple[str, list[bytes]]:
+    """The lines behind a mark, and the mark behind them."""
+    added = list(store.read_on(name, after))
+    lines = [line for _, part in added for line in part.splitlines(keepends=True)]
+    return (added[-1][0] if added else after), lines
+
+
+def _items(folded: Folded, machine: SessionMachine) -> list[llm.ChatItem]:
+    started, times = folded.started.timestamp(), folded.account.times
+    return chat.restored(machine.context.history, started, times)
 
 
 @dataclass(frozen=True)
@@ -179,6 +307,10 @@ class Remnant:
             gap=self.lost_for,
             metadata=metadata,
         )
+
+
+Inherited = Succession | Remnant
+"""What a session goes on from that has its call."""
 
 
 _sessions = itertools.count(1)
@@ -286,8 +418,9 @@ def _take_over(store: Journals, name: str, holder: Holder) -> tuple[Journal, Fol
 
 async def find_and_take_over(
     store: Journals, context: JobContext | str
-) -> tuple[Succession | Remnant, str] | None:
-    """The call that this job is to go on with, and the metadata of its first job.
+) -> tuple[Inherited | AwaitedCall, str] | None:
+    """The call that this job is to go on with, and the metadata of its first job. One that moves is
+    not there yet.
 
     ``None`` if there is none, or it cannot be gone on with; the log says why. Outside of a job,
     ``context`` is the journal's name.
@@ -297,7 +430,7 @@ async def find_and_take_over(
     """
     room = "" if isinstance(context, str) else context.job.room.name
     moves = not isinstance(context, str) and _moves(context)
-    succession: Succession | Remnant
+    succession: Inherited | AwaitedCall
     try:
         status = await _find(store, context)
         if status is None:
@@ -320,15 +453,15 @@ async def find_and_take_over(
             logger.info("the job %s is shut down: %s", context.job.id, error)
             context.shutdown(str(error))
         raise CallTakenOver(str(error), body=None, retryable=False) from error
-    moved = isinstance(succession, Succession) and succession.moved
+    moved = isinstance(succession, AwaitedCall) or (
+        isinstance(succession, Succession) and succession.moved
+    )
     if not isinstance(context, str) and not moved:
         await _remove(context, room, status.holder.identity)
     return succession, metadata
 
 
-async def _take_over_what_can_be_read(
-    store: Journals, status: Status, holder: Holder
-) -> Succession | Remnant:
+async def _take_over_what_can_be_read(store: Journals, status: Status, holder: Holder) -> Inherited:
     """Take a journal over, and read it; if that fails, go on with its conversation.
 
     Raises:
@@ -351,34 +484,21 @@ async def _take_over_what_can_be_read(
 
 async def _wait_for(
     store: Journals, status: Status, holder: Holder, context: JobContext
-) -> Succession:
-    """Join the room, ask for the call, and take it over once it is handed over.
+) -> AwaitedCall:
+    """Join the room, and wait for a moment to begin.
 
     Raises:
-        Taken: it cannot be read here, so it stays where it is; or it was not handed over in time.
-        JournalError: as for ``take_over``.
+        Taken: it cannot be read here, so it stays where it is.
     """
     try:
-        await anyio.to_thread.run_sync(lambda: fold(store.read(status.name)))
+        mark, lines = await anyio.to_thread.run_sync(_read, store, status.name)
+        folded = await anyio.to_thread.run_sync(fold, lines)
     except Unreadable as error:
         raise Taken(f"the call stays where it is: its journal cannot be read: {error}") from None
     await context.connect()
-    overheard = Overheard(context.room)
-    until, asks_at = time.monotonic() + LONGEST_HANDOVER, 0.0
-    try:
-        while True:
-            if time.monotonic() >= asks_at:
-                await anyio.to_thread.run_sync(store.ask, status.name, status.number, "handover")
-                asks_at = time.monotonic() + ASK_EVERY
-            try:
-                return replace(await take_over(store, status.name, holder), overheard=overheard)
-            except Taken:
-                if time.monotonic() >= until:
-                    raise
-            await anyio.sleep(LOOK_EVERY)
-    except BaseException:  # whatever ends the wait, the job's end included
-        overheard.stop(0.0)
-        raise
+    awaited = AwaitedCall(store, status, holder, context, (mark, folded))
+    await awaited.until_it_rests()
+    return awaited
 
 
 def _moves(context: JobContext) -> bool:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterable, Callable
+from functools import partial
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -40,6 +41,7 @@ from .._runtime.session import SessionRuntime
 from .._wire.codec import encode
 from .._wire.config import InlineTool
 from .._wire.server import ConversationCreated, ServerMessage
+from ..durable._store import JournalError
 from . import chat
 from .answers import Answers
 from .config import changed, checked, to_config, warn_of_the_undocumented
@@ -60,9 +62,11 @@ from .payloads import (
     StateChanged,
     ToolCallSettled,
 )
-from .recovery import Remnant, Succession, rememberable
+from .recovery import AwaitedCall, Inherited, Succession, rememberable
 from .replies import Replies, Reply
+from .seam import Seam, last_of
 from .sendable import sendable
+from .standby import Standby
 from .telemetry import begin_spans
 from .tools import ToolConfigs, arguments_for, offered_by
 
@@ -70,6 +74,9 @@ if sys.version_info >= (3, 11):
     from typing import Unpack
 else:
     from typing_extensions import Unpack
+
+LATELY = 12
+"""So many frames of the caller's audio are remembered: 0.6 s, as LiveKit cuts them."""
 
 _SERVER_MESSAGES = frozenset(get_args(ServerMessage))
 
@@ -118,12 +125,13 @@ class RealtimeSession(
         tool_configs: ToolConfigs,
         audio_format: str,
         connect_timeout: float,
-        recorder: Recorder | None,
-        lease: Lease | None = None,
-        succession: Succession | Remnant | None = None,
+        own: Callable[[Inherited | None], tuple[Recorder | None, Lease | None]],
+        past: Inherited | AwaitedCall | None = None,
         repeatable_tools: tuple[str, ...] = (),
         outage: Outage | None = None,
     ) -> None:
+        """``own`` gives what is written of a call, and whose it is, once this process has it.
+        ``past`` is what the session goes on from."""
         super().__init__(model)
         wire_format = WIRE_FORMATS[audio_format]
         self._audio_format = audio_format
@@ -134,10 +142,11 @@ class RealtimeSession(
         self._times = SessionTimes(model)
         self._spans = begin_spans(model, secrets)
         self._meters = begin_meters(
-            wire_format, secrets, lambda: self.tools.function_tools, machine.state
+            wire_format,
+            secrets,
+            lambda: self.tools.function_tools,
+            State.connecting if isinstance(past, AwaitedCall) else machine.state,
         )
-        if self._meters is not None and recorder is not None:
-            recorder.watch(self._meters)
         self._turns_started_at: deque[float | None] = deque(maxlen=MAX_CALLER_TURNS)
         """When each of the caller's last turns began (s, by the wall clock), until its transcript
         comes."""
@@ -149,14 +158,7 @@ class RealtimeSession(
             else None
         )
         self._machine = machine
-        self._handovers = Handovers(
-            lease,
-            succession,
-            rests=lambda: machine.context.rests and not self._answers.playback.left,
-            start=self._start,
-            dispatch_unattended=self._dispatch_unattended,
-            meters=self._meters,
-        )
+        self._handovers = self._make_handovers(None, None)
         self._chat = chat.SessionChat(machine.context.history, self.emit)
         self._answers = Answers(
             wire_format,
@@ -168,37 +170,100 @@ class RealtimeSession(
             arguments_for=lambda name, arguments: arguments_for(self._tools, name, arguments),
         )
         self._replies = Replies(
-            self._handovers.request_prefix,
+            # The ids of requests of a process that had the call before differ.
+            f"reply_{past.number}" if isinstance(past, (Succession, AwaitedCall)) else "reply",
             secrets,
             dispatch=self._dispatch,
             dispatch_unattended=self._dispatch_unattended,
             answer=lambda: self._answers.newest,
             circumstances=self._circumstances,
         )
-        self._runtime = SessionRuntime(
-            machine,
-            endpoint,
+        self._lately: deque[rtc.AudioFrame] = deque(maxlen=LATELY)
+        """The newest of the caller's audio, of which a successor is told."""
+        self._seam: Seam | None = None
+        """Where this process begins to send it, until that is found."""
+        self._own = own
+        self._make_runtime = partial(
+            SessionRuntime,
+            endpoint=endpoint,
             secrets=secrets,
             perform=self._performers(),
             wire_format=wire_format,
             connect_timeout=connect_timeout,
+            on_step=self._tell_listeners,
+            on_passage=self._meters.passed if self._meters is not None else None,
+        )
+        self._repeatable_tools = repeatable_tools
+        self._runtime: SessionRuntime | Standby
+        if isinstance(past, AwaitedCall):
+            self._runtime = standby = Standby(machine, self._stop_waiting)
+            run = self._await_call(past, standby)
+            for item in past.items():
+                self._chat.add(item)
+        else:
+            run = self._begin(past).run()
+        self._observer = Observer(
+            self,
+            self._dispatch_unattended,
+            self._end_recording,
+            self._lose_room,
+        )
+        spare_the_estimate()
+        self._running = asyncio.create_task(run, name="phonic-session")
+
+    def _make_handovers(self, lease: Lease | None, past: Inherited | None) -> Handovers:
+        return Handovers(
+            lease,
+            past,
+            rests=lambda: self._machine.context.rests and not self._answers.playback.left,
+            start=self._start,
+            dispatch_unattended=self._dispatch_unattended,
+            part=self._part,
+            meters=self._meters,
+        )
+
+    def _begin(self, past: Inherited | None) -> SessionRuntime:
+        """Begin the call, or go on with it."""
+        recorder, lease = self._own(past)
+        if self._meters is not None and recorder is not None:
+            recorder.watch(self._meters)
+        self._handovers = self._make_handovers(lease, past)
+        self._runtime = runtime = self._make_runtime(
+            self._machine,
             recorder=recorder,
             lease=lease,
             on_look=self._handovers.look,
-            on_step=self._tell_listeners,
-            on_passage=self._meters.passed if self._meters is not None else None,
-            first=self._handovers.first_event(repeatable_tools),
+            first=self._handovers.first_event(self._repeatable_tools),
         )
-        for item in self._handovers.items(machine):
+        for item in self._handovers.items(self._machine):
             self._chat.add(item)
-        self._observer = Observer(
-            self,
-            self._runtime.dispatch_unattended,
-            self._runtime.end_recording,
-            self._handovers.lose_room,
-        )
-        spare_the_estimate()
-        self._running = asyncio.create_task(self._runtime.run(), name="phonic-session")
+        return runtime
+
+    async def _await_call(self, awaited: AwaitedCall, standby: Standby) -> None:
+        """Go on with the call once it is handed over. If it is not, the session is closed."""
+        problem: str | None = None
+        try:
+            await standby.until_ready()
+            succession = await awaited.handed_over()
+        except JournalError as error:
+            problem = str(error)
+        except asyncio.CancelledError:  # LiveKit has closed the session
+            pass
+        else:
+            runtime = self._begin(succession)
+            self._seam = Seam(succession.parting, succession.died, standby.frames)
+            self._join()
+            for event in standby.events:
+                runtime.dispatch_unattended(event)
+            await runtime.run()
+            return
+        end = events.Close() if problem is None else events.LeaseLost(problem)
+        # What the other process has open is not this one's to close.
+        self._machine = SessionMachine(self._machine.context.settings)
+        self._runtime = self._make_runtime(self._machine, first=end)
+        if problem is not None:
+            awaited.decline(problem)
+        await self._runtime.run()
 
     @property
     def state(self) -> State:
@@ -468,10 +533,26 @@ class RealtimeSession(
         muted, the newest ``unmute_prebuffer_ms`` are kept, and Phonic gets silence.
         """
         _expect("push_audio", "frame", frame, rtc.AudioFrame)
-        if self._handovers.overheard is not None:
-            for overheard in self._handovers.take_overheard(frame):
-                self._runtime.push_audio(overheard)
+        if self._seam is not None:
+            self._join(frame)
+            return
+        self._lately.append(frame)
         self._runtime.push_audio(frame)
+
+    def _join(self, frame: rtc.AudioFrame | None = None) -> None:
+        """Send what the process before has not sent."""
+        assert self._seam is not None
+        frames = self._seam.close(frame)
+        if self._seam.is_closed:
+            self._seam = None
+        for one in frames:
+            self.push_audio(one)
+
+    def _part(self) -> bytes:
+        """Send all of the caller's audio that has come, and tell the last of it."""
+        if isinstance(self._runtime, SessionRuntime):
+            self._runtime.flush_audio()
+        return last_of(self._lately)
 
     def push_video(self, frame: rtc.VideoFrame) -> None:
         """Do nothing but log a warning: Phonic takes no video."""
@@ -561,6 +642,7 @@ class RealtimeSession(
             ValueError: it is no JSON value, or takes more than 64 KiB.
         """
         self._runtime.dispatch(events.RememberState(rememberable(value)))
+        self._handovers.note_change()
 
     def move(self) -> None:
         """Have another process go on with the call, at the next good moment."""
@@ -594,9 +676,8 @@ class RealtimeSession(
             self.state, job_may_be_ended=self._observer.job_may_be_ended
         )
         self._runtime.dispatch(events.Close())
-        self._handovers.take_overheard()
-        # The tasks themselves are not awaited: a caller who stops waiting must not cancel them.
-        await asyncio.wait([self._running, *self._handovers.listening])
+        # The task itself is not awaited: a caller who stops waiting must not cancel it.
+        await asyncio.wait([self._running])
         await self._replies.streams_ended()
         if self._care is not None:
             await self._care.aclose()
@@ -622,6 +703,15 @@ class RealtimeSession(
 
     def _start(self, task: Task) -> None:
         self._runtime.start(task)
+
+    def _end_recording(self) -> None:
+        self._runtime.end_recording()
+
+    def _lose_room(self, reason: str) -> None:
+        self._handovers.lose_room(reason)
+
+    def _stop_waiting(self) -> None:
+        self._running.cancel()
 
     def _circumstances(self) -> str:
         return self._runtime.circumstances()

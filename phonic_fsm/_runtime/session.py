@@ -61,7 +61,7 @@ class SessionRuntime:
         on_look: Callable[[], None] | None = None,
         on_step: Callable[[Step], None] | None = None,
         on_passage: Callable[[Passage], None] | None = None,
-        first: events.Open | events.TakeOver = events.Open(),  # noqa: B008 - it cannot change
+        first: Event = events.Open(),  # noqa: B008 - it cannot change
     ) -> None:
         """``perform`` has the functions for the effects that the runtime does not carry out itself.
 
@@ -88,7 +88,7 @@ class SessionRuntime:
             effects.KeepMemory: _nothing,
             effects.Send: self._send,
             effects.SetAudioGate: self._set_audio_gate,
-            effects.FlushAudio: self._flush_audio,
+            effects.FlushAudio: lambda _: self.flush_audio(),
             effects.StartTimer: self._start_timer,
             effects.StopTimer: self._stop_timer,
             effects.Log: self._write_log,
@@ -303,6 +303,10 @@ class SessionRuntime:
             self._meter.take(frame)
         self._uplink.push(frame)
 
+    def flush_audio(self) -> None:
+        """Send all of the caller's audio at once, also the beginning of a chunk."""
+        self._uplink.flush()
+
     def start(self, task: Task) -> None:
         """Run a task that ends before the session does, or with it."""
         self._to_run.put_nowait(task)
@@ -423,9 +427,6 @@ class SessionRuntime:
         passage.waiting += waits
         self._waited = waits
         return passage
-
-    def _flush_audio(self, _: effects.FlushAudio) -> None:
-        self._uplink.flush()
 
     def _start_timer(self, effect: effects.StartTimer) -> None:
         self._stop(effect.event)

@@ -17,7 +17,6 @@ Bound = Literal[
     "unsent_messages",
     "unsent_audio",
     "kept_audio",
-    "overheard_audio",
     "trace",
     "journal",
 ]

@@ -64,6 +64,7 @@ LEASE = "lease"
 END = "ended"
 LOCK = "lock"
 DISPATCHED = "dispatched"
+PARTING = "parting"
 
 UNFINISHED = ".new-"
 """The name of a journal that is being made begins like this, so nobody sees it yet."""
@@ -139,9 +140,24 @@ class DirectoryJournal:
         with self._finishing():
             (self._folder / END).replace(self._folder / LEASE)
 
-    def release(self) -> None:
+    def release(self, parting: bytes = b"") -> None:
         with self._finishing():
+            if parting:
+                with (
+                    suppress(OSError),
+                    open(self._folder / PARTING, "wb", opener=_private) as file,
+                ):
+                    file.write(parting)
             _write(self._folder / LEASE, msgspec.structs.replace(self._lease, state="released"))
+
+    def take_parting(self) -> bytes:
+        path = self._folder / PARTING
+        try:
+            parting = path.read_bytes()
+            path.unlink()
+        except FileNotFoundError:
+            return b""
+        return parting
 
     def leave_to_the_parent(self) -> None:
         """Close the files in a forked child, which shares the lock with its parent."""
@@ -262,10 +278,17 @@ class DirectoryJournals:
             new.replace(folder / wish)
 
     def read(self, name: str) -> Iterator[bytes]:
+        for _, line in self.read_on(name):
+            yield line
+
+    def read_on(self, name: str, after: str = "") -> Iterator[tuple[str, bytes]]:
+        at = int(after or 0)
         with _failing_clearly(name), (self._folder(name) / JOURNAL).open("rb") as file:
+            file.seek(at)
             for line in file:
                 if line.endswith(b"\n"):
-                    yield line
+                    at += len(line)
+                    yield str(at), line
 
     def statuses(self, *, ended: bool = False) -> list[Status]:
         found = []

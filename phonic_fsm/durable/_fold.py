@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from .._core.machine import SessionMachine
-from ..trace._format import VERSION, End, Header, event_from
+from ..trace._format import VERSION, End, Header, Line, event_from
 from ..trace._reader import read_line
 from ..trace._runs import AudioRun
 from ._account import Account
@@ -53,12 +53,34 @@ class Folded(Struct):
     account: Account
     started: datetime
     """When the journal's clock was at 0."""
-    steps: int
+    lines: int = 0
+    """How many lines were read, or left out as they stand before the last checkpoint."""
+    steps: int = 0
     """How many steps it holds."""
-    last: float
+    last: float = 0.0
     """When the last one was taken (s, by the journal's clock)."""
-    is_complete: bool
+    is_complete: bool = True
     """Whether it holds all that its last owner has done, but for what was lost with the process."""
+
+    def go_on(self, lines: Iterable[bytes]) -> None:
+        """Take further lines. The machine stays the same object.
+
+        Raises:
+            Unreadable: a line is no step; the message says which one and why.
+        """
+        try:
+            for text in lines:
+                line = read_line(text)
+                if isinstance(line, End):
+                    self.is_complete = False
+                    break
+                for step in line.steps() if isinstance(line, AudioRun) else (line,):
+                    self.account.follow(step.t, self.machine.step(event_from(step.event)))
+                    self.last, self.steps = step.t, step.seq
+                self.lines += 1
+        except Exception as error:
+            # Whatever the machine raises comes from the lines: it is pure.
+            raise Unreadable(_problem(self.lines + 1, error)) from error
 
 
 def fold(lines: Iterable[bytes]) -> Folded:
@@ -68,7 +90,6 @@ def fold(lines: Iterable[bytes]) -> Folded:
         Unreadable: the lines are no journal; the message says which one and why.
     """
     whole = list(lines)
-    number = 1
     try:
         header = msgspec.json.decode(whole[0], type=Header)
         if header.version > VERSION:
@@ -77,28 +98,22 @@ def fold(lines: Iterable[bytes]) -> Folded:
             raise ValueError("it is redacted")
         first = _start(whole)
         machine = SessionMachine(header.settings)
+        if any(_CHECKPOINT in text for text in whole[first : first + 1]):
+            [kept] = msgspec.json.decode(whole[first], type=Line).effects
+            machine = SessionMachine.from_memory(kept["memory"], header.settings)
         account = Account(header.settings.config)
-        t, steps, is_complete = 0.0, 0, True
-        for number, text in enumerate(whole[first:], start=first + 1):  # noqa: B007 - for errors
-            line = read_line(text)
-            if isinstance(line, End):
-                is_complete = False
-                break
-            if not isinstance(line, AudioRun) and _CHECKPOINT in text:
-                [kept] = line.effects
-                machine = SessionMachine.from_memory(kept["memory"], header.settings)
-            for step in line.steps() if isinstance(line, AudioRun) else (line,):
-                account.follow(step.t, machine.step(event_from(step.event)))
-                t, steps = step.t, step.seq
-        return Folded(
-            machine, account, datetime.fromisoformat(header.started), steps, t, is_complete
-        )
+        folded = Folded(machine, account, datetime.fromisoformat(header.started), lines=first)
     except Exception as error:
-        # Whatever the machine raises comes from the lines: it is pure.
-        what = " ".join(str(error).split())
-        raise Unreadable(
-            f"line {number}: {type(error).__name__}: {what}", _conversation_in(whole)
-        ) from error
+        raise Unreadable(_problem(1, error), _conversation_in(whole)) from error
+    try:
+        folded.go_on(whole[first:])
+    except Unreadable as error:
+        raise Unreadable(str(error), _conversation_in(whole)) from error
+    return folded
+
+
+def _problem(line: int, error: Exception) -> str:
+    return f"line {line}: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _conversation_in(lines: list[bytes]) -> str | None:

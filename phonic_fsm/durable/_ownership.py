@@ -47,6 +47,8 @@ class Ownership:
         self.on_append: Callable[[float, bool], None] | None = None
         """Is called in the writer's thread when the store has taken lines, or has failed to: with
         the seconds that it took, and whether it failed."""
+        self.parting = b""
+        """What is left for the next owner, if the journal is handed over."""
         self._is_lost = False
         self._fails = False
         """Whether the store did not work when it was last used, which has been told."""
@@ -69,8 +71,12 @@ class Ownership:
 
     def finish(self, how: Literal["end", "release"]) -> None:
         """End the journal with its call, or hand it over to whoever wants it."""
-        if self._journal is not None:
-            self._try(getattr(self._journal, how))
+        if self._journal is None:
+            return
+        if how == "end":
+            self._try(self._journal.end)
+        else:
+            self._try(partial(self._journal.release, self.parting))
 
     # -- in the event loop -----------------------------------------------------------------------
 

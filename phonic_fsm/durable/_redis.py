@@ -5,7 +5,8 @@ Each journal has these keys, which begin with ``{phonic-fsm}:`` and its name:
 ``…``
     A hash: who has the journal. The field ``held`` is there until it is handed over, ``open`` until
     the call is over. The fields ``move`` and
-    ``handover`` say which owner was asked for it, and until when.
+    ``handover`` say which owner was asked for it, and until when; ``parting`` is what the last
+    owner has left for the next one.
 ``…:lines``
     A stream with the lines, as many in an entry as were written at once.
 ``…:dispatched:NUMBER``
@@ -182,6 +183,8 @@ return 'done'
 _RELEASE = """
 local why = disowned(ARGV[1], ARGV[2])
 if why then return why end
+-- Of these, a Redis that is full takes only the second.
+if ARGV[3] ~= '' then redis.pcall('HSET', lease, 'parting', ARGV[3]) end
 redis.call('HDEL', lease, 'held')
 keep()
 return 'done'
@@ -332,9 +335,17 @@ class RedisJournal:
         self._run(_END, self.name)
         self._is_over = True
 
-    def release(self) -> None:
-        self._run(_RELEASE)
+    def release(self, parting: bytes = b"") -> None:
+        self._run(_RELEASE, parting)
         self._is_over = True
+
+    def take_parting(self) -> bytes:
+        def add(pipeline: Pipeline) -> None:
+            pipeline.hget(key(self.name), "parting")
+            pipeline.hdel(key(self.name), "parting")
+
+        parting, _ = self._store.ask_at_once(add)
+        return parting or b""
 
     def _run(self, script: str, *arguments: str | bytes | float) -> str:
         if self._is_over:
@@ -407,10 +418,6 @@ class RedisJournals:
             yield from lines.splitlines(keepends=True)
 
     def read_on(self, name: str, after: str = "") -> Iterator[tuple[str, bytes]]:
-        """Whole lines as they were added at once, each with the id of its entry.
-
-        It begins with what came after this entry; with the first if it is empty.
-        """
         self._must_exist(name)
         while page := self._page(name, f"({after}" if after else "-"):
             for entry, fields in page:

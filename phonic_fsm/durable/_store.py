@@ -160,8 +160,14 @@ class Journal(Protocol):
         """Say that the call is over, on purpose: nobody takes the journal over. Its lifetime
         begins."""
 
-    def release(self) -> None:
-        """Hand the journal over: another process may take it at once, and this is no crash."""
+    def release(self, parting: bytes = b"") -> None:
+        """Hand the journal over: another process may take it at once, and this is no crash.
+
+        ``parting`` is a few KB for the next owner. A store that is full may lose them.
+        """
+
+    def take_parting(self) -> bytes:
+        """What the owner before has left for this one, once; empty if there is nothing."""
 
 
 class Journals(Protocol):
@@ -215,6 +221,12 @@ class Journals(Protocol):
     def read(self, name: str) -> Iterator[bytes]:
         """The journal's lines, each with its line break; a last line that is cut off is left
         out."""
+
+    def read_on(self, name: str, after: str = "") -> Iterator[tuple[str, bytes]]:
+        """Whole lines, as many together as is convenient, each time with a mark of how far they go.
+
+        It begins behind this mark; with the first line if it is empty.
+        """
 
     def statuses(self, *, ended: bool = False) -> list[Status]:
         """Every journal whose call is not over, and those of ended calls if they are asked for."""

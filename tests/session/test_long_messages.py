@@ -246,7 +246,7 @@ def test_steps_for_a_slow_journal_are_bounded_in_bytes(monkeypatch):
 def test_of_a_hostile_breakdown_of_a_latency_a_few_names_are_measured(monkeypatch):
     measured = []
     monkeypatch.setattr(meters, "_parts", set())
-    one = meters.SessionMeters(48_000, Secrets(), tuple)
+    one = meters.SessionMeters(48_000, Secrets(), tuple, State.connecting)
     monkeypatch.setattr(one, "measure", lambda *told: measured.append(told[2][meters.PART]))
     long = "y" * (phonic.LONGEST_NAME + 1)
     timings = {long: 1.0} | {f"part {n}": 1.0 for n in range(5_000)}

@@ -7,11 +7,13 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
 
-from phonic_fsm.testing import LiveKitServer, PhonicSimulator, RoomCall
+from phonic_fsm.simulator import Doubts
+from phonic_fsm.testing import LiveKitServer, PhonicSimulator, RoomCall, Scenario
 
 from .ports import free_port
 from .redis_server import RedisServer
@@ -20,12 +22,14 @@ from .takeovers import SCENARIO, House
 
 
 @asynccontextmanager
-async def measured_house(place: str, folder: Path) -> AsyncIterator[tuple[House, PhonicSimulator]]:
+async def measured_house(
+    place: str, folder: Path, scenario: Scenario = SCENARIO, doubts: Doubts | None = None
+) -> AsyncIterator[tuple[House, PhonicSimulator]]:
     """A house without workers, beside a LiveKit server and a Phonic of its own."""
     port = free_port()
     async with (
         LiveKitServer() as livekit,
-        PhonicSimulator(SCENARIO, port=port) as phonic,
+        PhonicSimulator(scenario, port=port, doubts=doubts) as phonic,
         House(livekit, place, folder, port) as house,
     ):
         yield house, phonic
@@ -44,15 +48,27 @@ def say(text: str) -> None:
 
 
 def main(
-    measure: Callable[[int, str, Path], Awaitable[None]], doc: str | None, times: str, usual: int
+    measure: Callable[..., Awaitable[None]],
+    doc: str | None,
+    times: str,
+    usual: int,
+    **more: int | str,
 ) -> None:
-    """Run ``measure`` as a command whose option ``times`` says how often."""
-    parser = argparse.ArgumentParser(description=doc)
+    """Run ``measure`` as a command whose option ``times`` says how often.
+
+    ``more`` are further options, each with what it is usually; ``measure`` gets them by name.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(f"--{times}", dest="times", type=int, default=usual)
     parser.add_argument("--place", choices=("directory", "redis"), default="directory")
+    for option, default in more.items():
+        parser.add_argument(f"--{option}", type=type(default), default=default)
     options = parser.parse_args()
+    given = {option: getattr(options, option) for option in more}
     with tempfile.TemporaryDirectory() as name, _place(options.place, Path(name)) as place:
-        anyio.run(measure, options.times, place, Path(name))
+        anyio.run(partial(measure, options.times, place, Path(name), **given))
 
 
 @contextmanager

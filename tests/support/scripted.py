@@ -326,8 +326,7 @@ class Impatient:
             tool_configs=tool_configs,
             audio_format="pcm_24000",
             connect_timeout=5.0,
-            recorder=None,
-            lease=self.lease,
+            own=lambda _: (None, self.lease),
         )
 
 

@@ -89,7 +89,7 @@ def resume(context: Context, event: events.TakeOver) -> None:
     if context.reply is not None:
         await_reply(context)
     context.put(
-        outgoing.gate_until_resumed(context),
+        outgoing.gate_until_ready(context),
         StartTimer(timers.GRACE_OVER, round(timers.GRACE - event.lost_for, 3)),
         Connect(resume=context.conversation_id),
     )
