@@ -52,7 +52,7 @@ SILENCE_SENT = Budget(ours=7, others=12)
 STEPS = {
     "user_started_speaking": 9,
     "user_finished_speaking": 9,
-    "input_text": 13,
+    "input_text": 14,
     "assistant_started_speaking": 13,
     "audio_chunk": 6,
     "assistant_finished_speaking": 13,
