@@ -53,11 +53,11 @@ STEPS = {
     "user_started_speaking": 9,
     "user_finished_speaking": 9,
     "input_text": 14,
-    "assistant_started_speaking": 13,
+    "assistant_started_speaking": 15,
     "audio_chunk": 6,
     "assistant_finished_speaking": 13,
-    "tool_call": 31,
-    "update_chat_ctx": 45,
+    "tool_call": 33,
+    "update_chat_ctx": 47,
     "interrupted_response": 10,
 }
 """Calls into this package for one step of the machine, by its event."""
