@@ -599,6 +599,11 @@ def _assistant() -> Iterator[_On]:
     )
     yield (
         _On(server.AssistantFinishedSpeaking)
+        .ignore(
+            speaking,
+            "the turn before has ended: the answer to a tool's output has not begun",
+            when=when.answer_has_not_begun,
+        )
         .settle(speaking, assistant.finish_turn)
         .stay(SILENT, assistant.forget_leftover, when=when.turn_is_dropped)
         .settle(reconnecting, assistant.forget_leftover, connection.go_on)

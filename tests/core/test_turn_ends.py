@@ -6,6 +6,7 @@ import pytest
 
 from phonic_fsm._core import effects, events, timers
 from phonic_fsm._core.context import Settings
+from phonic_fsm._core.history import FunctionCallOutput
 from phonic_fsm._core.machine import SessionMachine, Step
 from phonic_fsm._wire import server as phonic
 from phonic_fsm._wire.config import ConfigOptions
@@ -53,6 +54,24 @@ def test_an_answer_that_is_announced_and_never_comes_is_closed(machine: SessionM
     machine.step(phonic.AssistantStartedSpeaking())
     machine.step(events.TurnOverdue())
     assert machine.state.value == "ready"
+
+
+def test_the_end_of_the_turn_with_the_call_does_not_end_the_answer(machine: SessionMachine) -> None:
+    output = FunctionCallOutput("item_1", "call_1", "get_weather", "sunny")
+    for event in (
+        phonic.AssistantStartedSpeaking(),
+        phonic.AudioChunk(SECOND, "One moment."),
+        phonic.ToolCall("call_1", "get_weather", {}),
+        events.UpdateChatContext(added=(events.Addition(None, output),)),
+        phonic.ToolCallOutputProcessed(tool_call_id="call_1"),
+    ):
+        step = machine.step(event)
+    [opened] = [one for one in step.effects if isinstance(one, effects.OpenGeneration)]
+    assert machine.step(phonic.AssistantFinishedSpeaking()).effects == []
+    machine.step(phonic.AssistantStartedSpeaking())
+    machine.step(phonic.AudioChunk(SECOND, "It is sunny."))
+    step = machine.step(phonic.AssistantFinishedSpeaking())
+    assert effects.CloseGeneration(opened.response_id) in step.effects
 
 
 def test_chunks_are_dropped_for_a_while_after_a_reset(machine: SessionMachine) -> None:
