@@ -15,10 +15,11 @@ from support.redis_server import RedisServer
 
 from phonic_fsm import CallTakenOver
 from phonic_fsm._adapter import recovery
-from phonic_fsm._adapter.recovery import find_and_take_over
+from phonic_fsm._adapter.recovery import AwaitedCall, find_and_take_over
 from phonic_fsm.durable import journals
 from phonic_fsm.durable._dispatch import Errand, to_metadata
 from phonic_fsm.durable._process import this_process
+from phonic_fsm.durable._store import OwnershipLost
 
 pytestmark = pytest.mark.anyio
 
@@ -133,7 +134,7 @@ async def test_no_second_agent_comes_in_a_move_if_the_store_stays_away(
 
 
 async def test_no_second_agent_comes_in_a_move_if_another_process_was_faster(
-    store, own, job, told, place, *, monkeypatch
+    store, own, job, place, *, monkeypatch
 ):
     owner = own("begin", "call", ROOM)
     assert owner.said() == "1"
@@ -145,7 +146,10 @@ async def test_no_second_agent_comes_in_a_move_if_another_process_was_faster(
         store.take_over("call", this_process(room=ROOM))
 
     monkeypatch.setattr(job, "connect", connect)
-    with pytest.raises(CallTakenOver):
-        await find_and_take_over(store, sent_to_go_on(job, moves=True))
-    assert len(told) == 1
+    found = await find_and_take_over(store, sent_to_go_on(job, moves=True))
+    assert found is not None
+    awaited, _ = found
+    assert isinstance(awaited, AwaitedCall)
+    with pytest.raises(OwnershipLost):
+        await awaited.handed_over()
     assert store.status("call").number == 2

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,20 @@ DASHBOARD = [
 """Its queries."""
 
 
+class NotReady(Exception):
+    """It listens, but has not read its storage yet."""
+
+
 class Prometheus:
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
         self._url = url
 
     async def query(self, expression: str) -> list[dict[str, Any]]:
-        async with self._http.get(f"{self._url}/api/v1/query", params={"query": expression}) as got:
+        url = f"{self._url}/api/v1/query"
+        async with self._http.get(url, params={"query": expression}) as got:
+            if got.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise NotReady
             answer = await got.json()
         assert answer["status"] == "success", (expression, answer)
         result: list[dict[str, Any]] = answer["data"]["result"]
@@ -48,7 +56,7 @@ class Prometheus:
                 try:
                     if found := await self.query(expression):
                         return found
-                except aiohttp.ClientConnectionError:
+                except (aiohttp.ClientConnectionError, NotReady):
                     pass  # it is not up yet
                 await anyio.sleep(0.2)
 
