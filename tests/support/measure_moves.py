@@ -42,6 +42,10 @@ SCENARIO = Scenario(
 )
 
 
+OPEN = ("conversation_reconnected", "ready_to_start_conversation")
+"""With one of these, Phonic says that the conversation goes on, or that a fresh one has begun."""
+
+
 class Heard(NamedTuple):
     """What became of one move (s)."""
 
@@ -152,7 +156,7 @@ async def _unheld(house: House, call: RoomCall) -> float:
                 event = step.get("event", {})
                 if event.get("type") == "take_over":
                     lost_for, taken_at, found = event["lost_for"], step["t"], None
-                elif event.get("type") == "conversation_reconnected":
+                elif event.get("type") in OPEN:
                     found = lost_for + step["t"] - taken_at
             if found is not None:
                 return float(found)
