@@ -55,7 +55,7 @@ STEPS = {
     "input_text": 14,
     "assistant_started_speaking": 15,
     "audio_chunk": 6,
-    "assistant_finished_speaking": 13,
+    "assistant_finished_speaking": 14,
     "tool_call": 33,
     "update_chat_ctx": 47,
     "interrupted_response": 10,
