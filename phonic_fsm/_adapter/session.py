@@ -158,7 +158,6 @@ class RealtimeSession(
             else None
         )
         self._machine = machine
-        self._handovers = self._make_handovers(None, None)
         self._chat = chat.SessionChat(machine.context.history, self.emit)
         self._answers = Answers(
             wire_format,
@@ -178,8 +177,8 @@ class RealtimeSession(
             answer=lambda: self._answers.newest,
             circumstances=self._circumstances,
         )
-        self._lately: deque[rtc.AudioFrame] = deque(maxlen=LATELY)
-        """The newest of the caller's audio, of which a successor is told."""
+        self._lately: deque[rtc.AudioFrame] = deque(maxlen=0)
+        """The newest of the caller's audio, told to a successor; none without a journal."""
         self._seam: Seam | None = None
         """Where this process begins to send it, until that is found."""
         self._own = own
@@ -196,6 +195,7 @@ class RealtimeSession(
         self._repeatable_tools = repeatable_tools
         self._runtime: SessionRuntime | Standby
         if isinstance(past, AwaitedCall):
+            self._handovers = self._make_handovers(None, None)
             self._runtime = standby = Standby(machine, self._stop_waiting)
             run = self._await_call(past, standby)
             for item in past.items():
@@ -227,6 +227,8 @@ class RealtimeSession(
         recorder, lease = self._own(past)
         if self._meters is not None and recorder is not None:
             recorder.watch(self._meters)
+        if lease is not None:
+            self._lately = deque(maxlen=LATELY)
         self._handovers = self._make_handovers(lease, past)
         self._runtime = runtime = self._make_runtime(
             self._machine,
