@@ -7,15 +7,12 @@ import multiprocessing
 import threading
 
 import pytest
-from livekit.agents import AgentServer, JobContext
+from livekit.agents import AgentServer
+from support.lasting_job import go_on
 
 from phonic_fsm.durable import guard
 
 pytestmark = pytest.mark.anyio
-
-
-async def go_on(context: JobContext) -> None:
-    await asyncio.Event().wait()
 
 
 @pytest.mark.timeout(60)  # without it, such a worker stays for ever
