@@ -25,7 +25,7 @@ from livekit import api
 
 from ._departures import Departures, Worker
 from ._dispatch import LONGEST_ANSWER, dispatch
-from ._judge import ARRIVAL, Judge, is_poisonous
+from ._judge import Judge, is_poisonous, patience
 from ._place import journals
 from ._process import this_process
 from ._store import Ended, JournalError, Journals, OwnershipLost, Status, StoreFailed
@@ -97,7 +97,7 @@ class Guard:
                 if verdict == "end":
                     await self._end(status, "the caller has left")
                 elif verdict == "send" and await self._ask_store(
-                    self._store.may_dispatch, status.name, status.number, ARRIVAL
+                    self._store.may_dispatch, status.name, status.number, patience(status)
                 ):
                     await self._dispatch(status)
         except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:

@@ -18,6 +18,9 @@ back within seconds."""
 ARRIVAL = 5.0
 """How long (s) a successor may take to have the journal. Then another one is sent."""
 
+LATEST_ARRIVAL = 15.0
+"""How long (s) a later successor may take at most."""
+
 AGAIN = 0.5
 """Seconds until a call is looked at again that had no successor."""
 
@@ -96,6 +99,15 @@ class Judge:
             del self._due[key]
         for name in self._alone_since.keys() - {status.name for status in dead}:
             del self._alone_since[name]
+
+
+def patience(status: Status) -> float:
+    """How long (s) a successor that is sent now may take, until another one is sent.
+
+    Where the first ones are late, so is the next: it is given as long as the call has been without
+    an owner. Otherwise a busy host would be asked for ever more successors of the same call.
+    """
+    return max(ARRIVAL, min(status.beat_age, LATEST_ARRIVAL))
 
 
 def is_poisonous(status: Status) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from phonic_fsm.durable import Holder, Status
-from phonic_fsm.durable._judge import AGAIN, Judge
+from phonic_fsm.durable._judge import AGAIN, ARRIVAL, LATEST_ARRIVAL, Judge, patience
 from phonic_fsm.durable._store import STILL_SECONDS
 
 GONE = Status("gone", 1, Holder("here", 1, 0.0), "dead", 1, 0.5)
@@ -68,3 +68,14 @@ def test_a_call_is_looked_at_again_after_a_while():
     assert judge.due([GONE], now) == [GONE]
     assert judge.due([GONE], now + AGAIN - 0.1) == []
     assert judge.due([GONE], now + AGAIN) == [GONE]
+
+
+def test_later_successors_may_take_longer():
+    """The death, and how old it is when each of the successors is sent that never arrive."""
+    sent, age = [], 0.5
+    while age < 60:
+        sent.append(age)
+        age += patience(replace(GONE, beat_age=age))
+    assert sent == [0.5, 5.5, 11.0, 22.0, 37.0, 52.0]
+    assert patience(GONE) == ARRIVAL
+    assert patience(replace(GONE, beat_age=3600.0)) == LATEST_ARRIVAL

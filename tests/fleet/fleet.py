@@ -19,7 +19,7 @@ from phonic_fsm._runtime.lease import Verdict, may_end
 from phonic_fsm.durable._dispatch import LONGEST_ANSWER
 from phonic_fsm.durable._fold import Folded
 from phonic_fsm.durable._guard import ASKED_AT_ONCE
-from phonic_fsm.durable._judge import ARRIVAL, Judge, is_poisonous
+from phonic_fsm.durable._judge import Judge, is_poisonous, patience
 from phonic_fsm.durable._redis import RedisJournals
 from phonic_fsm.durable._store import Holder, JournalError, Status, StoreFailed
 
@@ -213,7 +213,7 @@ class Guard:
             if verdict == "end":
                 self._end(status)
             elif verdict == "send" and fleet.store.may_dispatch(
-                status.name, status.number, ARRIVAL
+                status.name, status.number, patience(status)
             ):
                 self._ask(self._dispatch, status)
                 return

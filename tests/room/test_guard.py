@@ -16,7 +16,7 @@ from support import commands, processes
 from support.owners import owners
 from support.redis_server import RedisServer
 
-from phonic_fsm.durable import Ended, _guard, _judge, _store, journals
+from phonic_fsm.durable import Ended, _judge, _store, journals
 from phonic_fsm.durable._dispatch import Errand, errand_in
 from phonic_fsm.durable._guard import Guard
 from phonic_fsm.durable._process import this_process
@@ -154,7 +154,7 @@ async def test_of_several_guards_one_asks(store, server_api, begun, dispatches):
 async def test_another_successor_is_asked_for_if_none_comes(
     watching, begun, dispatches, monkeypatch
 ):
-    monkeypatch.setattr(_guard, "ARRIVAL", 0.2)
+    monkeypatch.setattr(_judge, "ARRIVAL", 0.2)
     monkeypatch.setattr(_judge, "AGAIN", 0.0)
     begun.kill()
     with anyio.fail_after(60):
@@ -216,7 +216,7 @@ async def test_a_call_that_ends_three_processes_in_a_row_is_given_up(
 ):
     # On a busy machine this test may take longer than a process that lasts.
     monkeypatch.setattr(_store, "LASTING_SECONDS", 3600.0)
-    monkeypatch.setattr(_guard, "ARRIVAL", 3600.0)
+    monkeypatch.setattr(_judge, "ARRIVAL", 3600.0)
 
     def asked():
         return caplog.text.count("asking for a successor")
