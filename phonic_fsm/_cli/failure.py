@@ -18,6 +18,9 @@ _UsageProblem: Any = next(
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
 
+TERMINATED = 143
+"""The exit code after SIGTERM, as shells have it."""
+
 
 class CommandFailed(Exception):
     """A command cannot go on. The text is the line to print."""

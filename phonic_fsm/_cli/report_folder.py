@@ -8,9 +8,12 @@ command is stopped, and the command goes on from there when it is run again.
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -28,7 +31,7 @@ from phonic_fsm._report.severity import SEVERITIES
 from phonic_fsm._runtime.printable import in_unicode
 from phonic_fsm.trace._reader import TraceReader
 
-from .failure import CommandFailed
+from .failure import TERMINATED, CommandFailed
 from .findings import chosen_rules
 from .log_file import read_log
 from .pages import make_folder, write_page
@@ -78,10 +81,11 @@ class FolderReport:
             make_folder(self._out)
             self._write_index()
             self._tell()
-            try:
-                self._write_pages()
-            finally:
-                self._write_index()
+            with _cleaning_up_at_sigterm():
+                try:
+                    self._write_pages()
+                finally:
+                    self._write_index()
             self._tell_of_pages()
         if all(call.problem for call in self._calls.values()):
             raise CommandFailed("not one trace can be read to its end")
@@ -186,6 +190,16 @@ class FolderReport:
             elif call.page == "diverged":
                 step = call.listed.findings[0].step
                 self._console.print(printable(f"diverged at step {step}; see {page}"))
+
+
+@contextmanager
+def _cleaning_up_at_sigterm() -> Iterator[None]:
+    """Leave the block at SIGTERM as at Ctrl-C, and end the process then."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _WrittenPage(NamedTuple):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -111,16 +115,36 @@ def _readings(paths: list[Path], work: Callable[[TraceReader], R]) -> Iterator[R
     if len(paths) <= FEW:
         yield from map(read, paths)
         return
-    pool = ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_leave_ctrl_c)
+    context = get_context("spawn")
+    leash, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(mp_context=context, initializer=_on_leash, initargs=(leash,))
     try:
         yield from pool.map(read, paths, chunksize=8)
+    except BrokenProcessPool as error:
+        problem = "a process that read traces was killed; there may be too little memory"
+        raise CommandFailed(problem) from error
+    except BaseException:
+        held.close()  # what they are at might take minutes
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+        held.close()
+        leash.close()
 
 
-def _leave_ctrl_c() -> None:
-    """Ignore Ctrl-C, which every process of a terminal gets: the first process ends the others."""
+def _on_leash(leash: Connection) -> None:
+    """End this process with the one that started it, however that ends, or when it lets go.
+
+    Ctrl-C, which every process of a terminal gets, is left to that process.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def wait_for_the_end() -> None:
+        with suppress(EOFError, OSError):
+            leash.recv_bytes()  # nothing is ever sent: this ends when the other end is closed
+        os._exit(1)
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
 
 
 def _read(work: Callable[[TraceReader], R], path: Path) -> Reading[R]:

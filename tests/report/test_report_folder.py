@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 from support.commands import assert_is_one_line_and_exit_2, run, start
+from support.processes import LONGEST
 from support.record_traces import TRACES
+
+from phonic_fsm._cli.traces import FEW
 
 HEALTHY, FAULTY = "normal_turn", "server_error"
 
@@ -109,14 +112,15 @@ def test_a_second_run_makes_only_what_has_changed(traces, tmp_path):
     assert set(listed(out)) == {"monday/faulty.jsonl.gz"}
 
 
-def test_ctrl_c_leaves_an_index_that_is_right_and_the_next_run_goes_on(traces, tmp_path):
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_leaves_an_index_that_is_right_and_the_next_run_goes_on(traces, tmp_path, how, code):
     out, record = tmp_path / "pages", traces / "healthy.phonic.json"
     os.mkfifo(record)
     with start("report", traces, "--out", out) as process:
         with record.open("wb"):  # opens when the page is begun that comes last
-            process.send_signal(signal.SIGINT)
+            process.send_signal(how)
             _, errors = process.communicate()
-        assert (process.returncode, errors) == (130, "")
+        assert (process.returncode, errors) == (code, "")
     record.unlink()
     assert listed(out)["healthy.jsonl"]["page"] == ""
     assert_links_lead_to_pages(out)
@@ -126,6 +130,21 @@ def test_ctrl_c_leaves_an_index_that_is_right_and_the_next_run_goes_on(traces, t
     assert len(pages(out)) == 2
     assert_links_lead_to_pages(out)
     assert (out / written).read_text("utf-8").endswith("mark"), "written in the first run"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_processes_that_write_pages_end_with_the_command(traces, tmp_path, how):
+    for number in range(FEW):
+        shutil.copy(TRACES / f"{HEALTHY}.jsonl", traces / f"{number}.jsonl")
+    record = traces / "monday" / "faulty.phonic.json"
+    os.mkfifo(record)
+    with (
+        start("report", traces, "--out", tmp_path / "pages") as process,
+        record.open("wb"),  # opens when the page is begun that comes first
+    ):
+        process.send_signal(how)
+        # The other processes have the same stderr, which ends with the last of them.
+        process.communicate(timeout=LONGEST)
 
 
 def test_the_index_is_right_even_if_a_page_cannot_be_written(traces, tmp_path):
