@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from rich.box import SIMPLE_HEAD
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from phonic_fsm._report.end import Author
 from phonic_fsm._report.overview import Measured, measured
 from phonic_fsm._report.severity import SEVERITIES, Severity
 from phonic_fsm.trace._stats import percentile
@@ -25,6 +26,18 @@ from . import findings
 from .findings import NOTHING_AS_BAD, chosen_rules, exit_code
 from .text import printable
 from .traces import Reading, find_traces, read_all
+
+WIDEST = 10_000
+"""Columns. A terminal breaks longer lines itself, and a path that it has broken can be copied."""
+
+_ENDED: dict[Author | Literal["not_ended"], str] = {
+    "code": "by the agent's code",
+    "livekit": "by LiveKit",
+    "phonic": "by Phonic",
+    "error": "by an error",
+    "unknown": "by aclose(), called by the agent's code or by LiveKit",
+    "not_ended": "without an end",
+}
 
 
 def run_stats(
@@ -50,7 +63,12 @@ def run_stats(
             # In ASCII, so that no control character reaches the terminal.
             sys.stdout.write(json.dumps(line) + "\n")
     else:
-        summary.print(Console(highlight=False))
+        console = Console(highlight=False, width=WIDEST)
+        summary.print_figures(console)
+        if summary.traces == 1:
+            _print_call(next(one.result for one in readings if one.result is not None), console)
+        else:
+            summary.print_ends_and_findings(console)
     return max(
         (exit_code(reading.result.findings, fail_on) for reading in readings if reading.result),
         default=NOTHING_AS_BAD,
@@ -87,6 +105,7 @@ class Summary:
         self.traces = self.unreadable = self.never_ready = 0
         self.seconds = 0.0
         self.steps = self.interruptions = self.dropped_audio_ms = 0
+        self.dropped_audio_is_calculated = False
         self.durations = {
             name: Durations()
             for name in (
@@ -97,7 +116,7 @@ class Summary:
                 "outage",
             )
         }
-        self.ended: Counter[str] = Counter()
+        self.ended: Counter[Author | Literal["not_ended"]] = Counter()
         """How many calls each author has ended; ``not_ended`` for those that have no end."""
         self.found: dict[tuple[Severity, str], list[str]] = {}
         """The traces with a finding, by its severity and its rule."""
@@ -116,6 +135,8 @@ class Summary:
         self.steps += figures.steps
         self.interruptions += figures.interruptions
         self.dropped_audio_ms += figures.dropped_audio_ms
+        if figures.dropped_audio_ms and not figures.dropped_audio_is_measured:
+            self.dropped_audio_is_calculated = True
         if figures.time_to_ready is None:
             self.never_ready += 1
         else:
@@ -142,24 +163,26 @@ class Summary:
             ],
         }
 
-    def print(self, console: Console) -> None:
-        plural = "s" if self.traces != 1 else ""
+    def print_figures(self, console: Console) -> None:
         length = timedelta(seconds=round(self.seconds))
         unread = f"; {self.unreadable} not readable" if self.unreadable else ""
-        console.print(f"{self.traces:,} trace{plural}, {length}, {self.steps:,} steps{unread}")
+        console.print(f"{_traces(self.traces)}, {length} in all, {self.steps:,} steps{unread}")
         console.print(self._table())
         console.print(f"interruptions   {self.interruptions:,}")
-        console.print(f"audio lost      {self.dropped_audio_ms / 1000:.1f} s, in outages")
-        ended = ", ".join(
-            f"{by.replace('_', ' ')} {number:,}" for by, number in self.ended.most_common()
-        )
-        console.print(f"ended by        {ended}")
+        at_most = "at most " if self.dropped_audio_is_calculated else ""
+        lost = f"{self.dropped_audio_ms / 1000:.1f} s of the caller's, in outages"
+        console.print(f"audio lost      {at_most}{lost}")
         if self.never_ready:
-            console.print(f"never ready     {self.never_ready:,}", style="red")
+            console.print(f"never ready     {_traces(self.never_ready)}", style="red")
+
+    def print_ends_and_findings(self, console: Console) -> None:
+        """Of how many traces each is true."""
+        ends = "; ".join(f"{number:,} {_ENDED[by]}" for by, number in self.ended.most_common())
+        console.print(f"ended           {ends}")
         for severity, rule, paths in self._found():
-            where = printable(paths[0])
-            more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
-            console.print(Text(f"{severity:<15} {rule} in {where}{more}"), soft_wrap=True)
+            first = printable(paths[0])
+            where = first if len(paths) == 1 else f"{_traces(len(paths))}, such as {first}"
+            console.print(Text(f"{severity:<15} {rule} in {where}"))
 
     def _found(self) -> list[tuple[Severity, str, list[str]]]:
         """What was found, the worst and the most frequent first."""
@@ -168,7 +191,7 @@ class Summary:
 
     def _table(self) -> Table:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column("seconds")
+        table.add_column("in seconds")
         for title in ("count", "p50", "p95", "max"):
             table.add_column(title, justify="right", no_wrap=True)
         if self.traces > 1:
@@ -183,6 +206,17 @@ class Summary:
                 cells.append(printable(durations.longest_in))
             table.add_row(name.replace("_", " "), *map(Text, cells))
         return table
+
+
+def _traces(number: int) -> str:
+    return f"{number:,} trace{'' if number == 1 else 's'}"
+
+
+def _print_call(seen: Measured, console: Console) -> None:
+    """How the one call ended, and what stands out in it."""
+    ended = [*findings.end_as_text(seen.end)] or [Text("no end: the trace stops before it")]
+    for line in (*ended, *findings.as_text(seen.findings)):
+        console.print(line)
 
 
 def _trace_as_json(reading: Reading[Measured]) -> dict[str, Any]:

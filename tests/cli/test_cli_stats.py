@@ -32,24 +32,41 @@ def test_one_trace(tmp_path):
     result = run("stats", call(tmp_path / "call.jsonl", 0.4))
     assert result.returncode == 0
     assert result.stderr == ""
-    assert result.stdout.startswith("1 trace, 0:00:20, 15 steps\n")
+    assert result.stdout.startswith("1 trace, 0:00:20 in all, 15 steps\n")
     table = cells(result.stdout)
     assert table["response latency"] == ["1", "0.400", "0.400", "0.400"]
     assert table["tool duration"] == ["1", "1.000", "1.000", "1.000"]
     assert table["outage 0"] == []
-    assert table["ended by"] == ["unknown", "1"]
     assert "longest in" not in result.stdout
+    assert "\nend at 20.000 s, step 15: The session was closed" in result.stdout
+    assert "\nerror at " in result.stdout
+
+
+def test_many_are_told_by_how_many_each_thing_is_true_of(tmp_path):
+    for number in range(3):
+        call(tmp_path / f"{number}.jsonl", 0.4)
+    write(tmp_path / "killed.jsonl", opening())
+    text = run("stats", tmp_path).stdout
+    ended = "3 by aclose(), called by the agent's code or by LiveKit; 1 without an end"
+    assert f"\nended           {ended}\n" in text
+    assert f"\nerror           silence in 3 traces, such as {tmp_path / '0.jsonl'}\n" in text
+    assert f"\nwarning         not-closed in {tmp_path / 'killed.jsonl'}\n" in text
+
+
+def test_one_without_an_end_says_so(tmp_path):
+    text = run("stats", write(tmp_path / "killed.jsonl", opening())).stdout
+    assert "\nno end: the trace stops before it\n" in text
 
 
 def test_a_directory_is_searched_to_its_depth(tmp_path):
     for number, latency in enumerate((0.2, 1.2, 0.4)):
         call(tmp_path / "a" / str(number) / "call.jsonl", latency)
     (tmp_path / "a" / "notes.txt").write_text("no trace")
-    result = run("stats", tmp_path, columns=200)
-    assert result.stdout.startswith("3 traces, 0:01:00, 45 steps\n")
+    result = run("stats", tmp_path, columns=40)
+    assert result.stdout.startswith("3 traces, 0:01:00 in all, 45 steps\n")
     *figures, where = cells(result.stdout)["response latency"]
     assert figures == ["3", "0.400", "1.120", "1.200"]
-    assert where.endswith("a/1/call.jsonl")
+    assert where == str(tmp_path / "a" / "1" / "call.jsonl")
 
 
 def test_compressed_traces_are_found_and_nothing_twice(tmp_path):
@@ -65,7 +82,7 @@ def test_a_trace_that_cannot_be_read_is_told_and_left_out(tmp_path):
     (tmp_path / "bad.jsonl").write_text("\x1b[2J no trace\n")
     result = run("stats", tmp_path)
     assert result.returncode == 0
-    assert "1 trace, 0:00:20, 15 steps; 1 not readable" in result.stdout
+    assert "1 trace, 0:00:20 in all, 15 steps; 1 not readable" in result.stdout
     (told,) = result.stderr.splitlines()
     assert "bad.jsonl: line 1 is not a trace's header" in told
     assert "\x1b" not in told
@@ -120,8 +137,8 @@ def test_calls_that_never_opened_and_audio_that_was_lost_are_told(tmp_path):
     write(tmp_path / "a.jsonl", opening()[:4])
     write(tmp_path / "b.jsonl", [*opening(), (10.0, ConnectionClosed(1006))], close=14.0)
     text = run("stats", tmp_path).stdout
-    assert cells(text)["never ready"] == ["1"]
-    assert cells(text)["audio lost"] == ["4.0", "s,", "in", "outages"]
+    assert "\nnever ready     1 trace\n" in text
+    assert "\naudio lost      at most 4.0 s of the caller's, in outages\n" in text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
