@@ -17,6 +17,7 @@ import pytest
 from anyio.abc import Process
 
 from phonic_fsm.durable import Journals, Status, journals
+from phonic_fsm.durable._fold import Folded, fold
 from phonic_fsm.testing import AgentWorker, LiveKitServer, RoomCall, Scenario, Turn
 from phonic_fsm.testing._leash import leashed
 from phonic_fsm.trace import replay
@@ -126,6 +127,10 @@ class House:
             while (status := self.status(call)).number < number:  # noqa: ASYNC110
                 await anyio.sleep(0.01)
         return status
+
+    def folded(self, call: RoomCall) -> Folded:
+        """What a recovery would make of the journal."""
+        return fold(self.store.read(self.status(call).name))
 
     def replays(self, call: RoomCall, folder: Path) -> list[str]:
         """The journal's events, if a replay of the whole journal makes the same decisions."""
