@@ -8,7 +8,12 @@
     The streams from which LiveKit reads the assistant's answers, and how long it plays them.
 ``replies``
     The futures of the replies that were asked for.
-``handovers``, ``recovery``, ``moving`` and ``standby``
+``journal``, ``recovery``, ``takeover``, ``succession`` and ``past``
+    The journal of a call; how a process finds the call that it is to go on with, takes it over, and
+    what it has then.
+``moving``, ``awaited``, ``standby`` and ``seam``
+    A call that moves: the process that has it, and the one that waits for it.
+``handovers``
     How a session comes by a call that another process had, and how it leaves its own to another.
 ``chat`` and ``tools``
     LiveKit's chat items and tools as the core's values, and back.

@@ -18,7 +18,7 @@ from ..durable._ownership import Ownership
 from .job import room_is_going
 from .meters import SessionMeters
 from .moving import MoveOutcome, Mover
-from .recovery import Inherited, Remnant, Succession
+from .succession import Inherited, Remnant, Succession
 
 
 class Handovers:

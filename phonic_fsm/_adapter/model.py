@@ -36,21 +36,17 @@ from ..trace._recorder import TraceRecorder
 from ..trace._recording import checked_recording
 from ..trace._rotation import TraceLimits
 from ..trace._sinks import Function
+from .awaited import AwaitedCall
 from .config import changed, checked, to_config, warn_of_the_undocumented
+from .journal import new_ownership, rememberable
 from .options import PhonicOptions
 from .outage import Outage
 from .past import Past
 from .plugin import register
 from .recorders import together
-from .recovery import (
-    AwaitedCall,
-    Inherited,
-    Succession,
-    find_and_take_over,
-    new_ownership,
-    rememberable,
-)
+from .recovery import find_and_take_over
 from .session import RealtimeSession
+from .succession import Inherited, Succession
 
 if sys.version_info >= (3, 11):
     from typing import Unpack

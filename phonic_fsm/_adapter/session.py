@@ -44,9 +44,11 @@ from .._wire.server import ConversationCreated, ServerMessage
 from ..durable._store import JournalError
 from . import chat
 from .answers import Answers
+from .awaited import AwaitedCall
 from .config import changed, checked, to_config, warn_of_the_undocumented
 from .errors import error_for
 from .handovers import Handovers
+from .journal import rememberable
 from .meters import begin_meters
 from .metrics import SessionTimes
 from .observer import Observer
@@ -62,11 +64,11 @@ from .payloads import (
     StateChanged,
     ToolCallSettled,
 )
-from .recovery import AwaitedCall, Inherited, Succession, rememberable
 from .replies import Replies, Reply
 from .seam import Seam, last_of
 from .sendable import sendable
 from .standby import Standby
+from .succession import Inherited, Succession
 from .telemetry import begin_spans
 from .tools import ToolConfigs, arguments_for, offered_by
 

@@ -14,8 +14,9 @@ from support.processes import LONGEST
 from support.redis_server import RedisServer
 
 from phonic_fsm import CallTakenOver
-from phonic_fsm._adapter import recovery
-from phonic_fsm._adapter.recovery import AwaitedCall, find_and_take_over
+from phonic_fsm._adapter import takeover
+from phonic_fsm._adapter.awaited import AwaitedCall
+from phonic_fsm._adapter.recovery import find_and_take_over
 from phonic_fsm.durable import journals
 from phonic_fsm.durable._dispatch import Errand, to_metadata
 from phonic_fsm.durable._process import this_process
@@ -123,7 +124,7 @@ async def test_a_successor_waits_for_a_store_that_is_away(redis_with_a_disk, job
 async def test_no_second_agent_comes_in_a_move_if_the_store_stays_away(
     redis_with_a_disk, job, told, caplog, monkeypatch, *, moves
 ):
-    monkeypatch.setattr(recovery, "STORE_BACK_WITHIN", 0.0)
+    monkeypatch.setattr(takeover, "STORE_BACK_WITHIN", 0.0)
     store = journals(redis_with_a_disk.url)
     if moves:
         with pytest.raises(CallTakenOver):
