@@ -62,7 +62,7 @@ def asked_by_the_caller(house, call):
 
 
 def words_of_the_caller(call):
-    return [text for who, text in said(call) if who == "caller"]
+    return [text for who, text in said(call) if who != "agent"]
 
 
 def sent(conversation, kind):
