@@ -142,13 +142,12 @@ class DirectoryJournal:
 
     def release(self, parting: bytes = b"") -> None:
         with self._finishing():
-            if parting:
-                with (
-                    suppress(OSError),
-                    open(self._folder / PARTING, "wb", opener=_private) as file,
-                ):
-                    file.write(parting)
-            _write(self._folder / LEASE, msgspec.structs.replace(self._lease, state="released"))
+            with suppress(OSError):
+                (self._folder / PARTING).unlink(missing_ok=True)
+                if parting:
+                    _write(self._folder / PARTING, parting)
+            released = msgspec.structs.replace(self._lease, state="released")
+            _write(self._folder / LEASE, msgspec.json.encode(released))
 
     def take_parting(self) -> bytes:
         path = self._folder / PARTING
@@ -454,14 +453,15 @@ def _read_lease(folder: Path) -> Lease:
 
 def _write_lease(folder: Path, lease: Lease) -> None:
     """Write it, and what it will be once the call is over."""
-    _write(folder / END, msgspec.structs.replace(lease, state="ended"))
-    _write(folder / LEASE, lease)
+    ended = msgspec.structs.replace(lease, state="ended")
+    _write(folder / END, msgspec.json.encode(ended))
+    _write(folder / LEASE, msgspec.json.encode(lease))
 
 
-def _write(path: Path, lease: Lease) -> None:
+def _write(path: Path, data: bytes) -> None:
     new = path.with_suffix(".new")
     with open(new, "wb", opener=_private) as file:
-        file.write(msgspec.json.encode(lease))
+        file.write(data)
     new.replace(path)
 
 

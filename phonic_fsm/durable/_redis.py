@@ -4,13 +4,11 @@ Each journal has these keys, which begin with ``{phonic-fsm}:`` and its name:
 
 ``…``
     A hash: who has the journal. The field ``held`` is there until it is handed over, ``open`` until
-    the call is over. The fields ``move`` and
-    ``handover`` say which owner was asked for it, and until when; ``parting`` is what the last
-    owner has left for the next one.
+    the call is over. The fields ``move`` and ``handover`` say which owner was asked for it, and
+    until when; ``dispatched`` to which owner's successor was sent, and until when no other is;
+    ``parting`` is what the last owner has left for the next one.
 ``…:lines``
     A stream with the lines, as many in an entry as were written at once.
-``…:dispatched:NUMBER``
-    Is there for a while after a successor to the owner with this number was sent.
 
 The names of the journals are in two sets: those whose calls go on, and those of ended calls, which
 a guard does not read. What is in braces decides where a Redis Cluster keeps a key: all are on one
@@ -19,6 +17,9 @@ node, as the scripts need it. Any node leads to it.
 The heartbeat is the hash's time to live, which begins anew with each beat. So a beat needs no
 memory, and a live owner keeps its journal where Redis is full. Nor does the end of a call need any:
 it removes a field.
+
+A Redis that is full refuses a script whose first write needs memory, and takes all writes of one
+whose first write needs none. So a call also gets its successor where Redis is full.
 
 Scripts check the owner and write, in one step. They use Redis's clock, whatever those of the hosts
 say.
@@ -131,6 +132,7 @@ if redis.call('HEXISTS', lease, 'open') == 0 then return 'ended' end
 if redis.call('HGET', lease, 'number') ~= expected then return 'faster' end
 local is_held = redis.call('HEXISTS', lease, 'held') == 1
 if is_held and is_free == '0' and beat_age() < tonumber(still) then return 'works' end
+redis.call('HDEL', lease, 'held')
 redis.call('HSET', lease, 'number', expected + 1, 'holder', holder, 'claim', claim,
     'since', now(), 'crashes', crashes, 'held', 1)
 -- The age of a heartbeat in the future is 0.
@@ -160,8 +162,20 @@ local found = redis.call('HGET', lease, 'number')
 if not found then return 'gone' end
 if redis.call('HEXISTS', lease, 'open') == 0 then return 'ended' end
 if found ~= number then return 'lost' end
+redis.call('HDEL', lease, wish)
 redis.call('HSET', lease, wish, string.format('%d %.3f', number, now() + seconds))
 return 'done'
+"""
+
+_MARK = """
+local number, seconds = unpack(ARGV)
+local found = redis.call('HGET', lease, 'number')
+if not found then return 'gone' end
+local last, till = string.match(redis.call('HGET', lease, 'dispatched') or '', '(%d+) (.+)')
+if found ~= number or (last == number and now() < tonumber(till)) then return 'no' end
+redis.call('HDEL', lease, 'dispatched')
+redis.call('HSET', lease, 'dispatched', string.format('%d %.3f', number, now() + seconds))
+return 'marked'
 """
 
 _APPEND = """
@@ -183,9 +197,8 @@ return 'done'
 _RELEASE = """
 local why = disowned(ARGV[1], ARGV[2])
 if why then return why end
--- Of these, a Redis that is full takes only the second.
+redis.call('HDEL', lease, 'held', 'parting')
 if ARGV[3] ~= '' then redis.pcall('HSET', lease, 'parting', ARGV[3]) end
-redis.call('HDEL', lease, 'held')
 keep()
 return 'done'
 """
@@ -237,7 +250,7 @@ class _Store:
         except (ValueError, TypeError, RedisError):
             # Their texts may have the address, with its password.
             raise ValueError("the address of Redis cannot be read") from None
-        scripts = (_BEGIN, _TAKE_OVER, _CHECK, _BEAT, _ASK, _APPEND, _RELEASE, _END)
+        scripts = (_BEGIN, _TAKE_OVER, _CHECK, _BEAT, _ASK, _MARK, _APPEND, _RELEASE, _END)
         self._scripts = {code: self._first.register_script(_COMMON + code) for code in scripts}
 
     def ask(self, question: Callable[[Redis], T]) -> T:
@@ -453,13 +466,7 @@ class RedisJournals:
         return found
 
     def may_dispatch(self, name: str, number: int, seconds: float) -> bool:
-        mark = key(name, f"dispatched:{number}")
-        self._must_exist(name)
-        found = self._store.ask(lambda client: client.hget(key(name), "number"))
-        if found != str(number).encode():
-            return False
-        period = max(1, int(seconds * 1000))
-        return bool(self._store.ask(lambda client: client.set(mark, b"", nx=True, px=period)))
+        return self._store.run(_MARK, name, number, seconds) == "marked"
 
     def remove_expired(self) -> None:
         # Redis removes the journals by itself, but not their names from the sets.

@@ -14,7 +14,7 @@ from support.ports import free_port
 from support.redis_server import LossyWire, RedisServer
 
 from phonic_fsm.durable import NoJournal, OwnershipLost, StoreFailed, Taken, _redis, journals
-from phonic_fsm.durable._store import STILL_SECONDS
+from phonic_fsm.durable._store import HEAD_START, STILL_SECONDS
 
 ELSEWHERE = replace(ME, host="another")
 
@@ -157,6 +157,21 @@ def test_a_full_redis_takes_no_lines_and_leaves_the_owner_its_journal(own_server
     client.config_set("maxmemory", "0")
     journal.append(b"one\n")
     assert lines(store) == ["one\n"]
+
+
+def test_a_call_goes_on_in_another_process_where_redis_is_full(own_server):
+    store = journals(own_server.url)
+    journal = store.begin("call", ME)
+    journal.append(b"one\n")
+    own_server.client().config_set("maxmemory", "1mb")
+    store.ask("call", 1, "handover")
+    assert journal.beat() == "handover"
+    journal.release(b"of the first")
+    assert store.may_dispatch("call", 1, 60)
+    successor = store.take_over("call", ELSEWHERE)
+    assert (successor.take_parting(), lines(store)) == (b"of the first", ["one\n"])
+    grow_older(own_server.client(), HEAD_START + STILL_SECONDS)
+    assert store.take_over("call", ME).number == 3
 
 
 @pytest.fixture

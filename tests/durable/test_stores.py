@@ -188,6 +188,27 @@ def test_an_owner_learns_what_it_is_asked(store):
         store.ask("call", 2, "move")
 
 
+def test_what_an_owner_leaves_is_for_the_next_one_and_taken_once(store):
+    parting = bytes(range(256)) * 16
+    first = store.begin("call", ME)
+    first.append(b"one\n")
+    assert first.take_parting() == b"", "nobody was there before"
+    first.release(parting)
+    second = store.take_over("call", ME)
+    assert lines(store) == ["one\n"], "it is no line"
+    assert [second.take_parting() for _ in range(2)] == [parting, b""]
+    second.release()
+    third = store.take_over("call", ME)
+    assert third.take_parting() == b"", "the owner before has left nothing"
+    assert (third.number, status(store).crashes) == (3, 0)
+
+
+def test_what_nobody_has_taken_is_not_given_to_a_later_owner(store):
+    store.begin("call", ME).release(b"of the first")
+    store.take_over("call", ME).release()
+    assert store.take_over("call", ME).take_parting() == b""
+
+
 def test_owners_that_die_early_are_counted(store, own, monkeypatch):
     monkeypatch.setattr(_store, "LASTING_SECONDS", 3600.0)  # on a busy machine, too
     for number in (1, 2, 3):
