@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from phonic_fsm import TraceLimits
 from phonic_fsm._adapter import (
+    journal,
     listener,
     meters,
     metrics,
     moving,
     outage,
-    recovery,
     standby,
     telemetry,
 )
@@ -241,7 +241,7 @@ BOUNDS = {
         ),
         Bound(
             "What `remember` keeps",
-            ((recovery, "LONGEST_STATE"),),
+            ((journal, "LONGEST_STATE"),),
             "{0:kib}",
             "`ValueError`",
         ),
@@ -307,8 +307,8 @@ BOUNDS = {
 BOUND_NOTHING = {
     "phonic_fsm._runtime.fence.MOST_THROWN_OUT": "when a conversation is another process's",
     "phonic_fsm.durable._directory.LONGEST_DYING": "how long a killed owner may take to be gone",
-    "phonic_fsm._adapter.recovery.LONGEST_HANDOVER": "how long a successor waits for its call",
-    "phonic_fsm._adapter.recovery.LONGEST_LULL": "when a successor's agent starts",
+    "phonic_fsm._adapter.awaited.LONGEST_HANDOVER": "how long a successor waits for its call",
+    "phonic_fsm._adapter.awaited.LONGEST_LULL": "when a successor's agent starts",
     "phonic_fsm.durable._dispatch.LONGEST_ANSWER": "how long LiveKit's server is waited for",
     "phonic_fsm.durable._store.LONGEST_NAME": "how a journal is named",
     "phonic_fsm._adapter.config.MOST_IN_AUTO_MODE": "a rule of Phonic's for an option",

@@ -104,10 +104,13 @@ async def hand_over(place, variant, expected):
         await former.begin(llm.ChatContext.empty())
         await former.until(State.ready)
         former.model.remember("of one call")
+        store = journals(place)
         with anyio.fail_after(LONGEST):
-            while not (there := journals(place).statuses()):  # noqa: ASYNC110
+            while not (there := store.statuses()):  # noqa: ASYNC110
                 await anyio.sleep(0.005)
-        name = there[0].name
+            [name] = [one.name for one in there]
+            while b"of one call" not in b"".join(store.read(name)):  # noqa: ASYNC110
+                await anyio.sleep(0.005)
         async with Side(place, phonic.url) as successor:
             await successor.succeed(name)
             assert successor.past.state == "of one call"
