@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from phonic_fsm._load.advice import advice
 from phonic_fsm._load.figures import COUNTS, DISTRIBUTIONS, Figures, Limit
 from phonic_fsm._load.plan import SCENARIO, Plan
 from phonic_fsm._load.test import ROOM_FAILURES, LiveKit, LoadTest
@@ -65,14 +66,16 @@ def run_load(plan: Plan, target: Target, fail_on: Sequence[str], *, as_json: boo
         raise CommandFailed("--fail-on worker.… needs --worker-pid")
     test = LoadTest(plan, livekit, target.agent_name, usage)
     progress = Console(highlight=False, stderr=True)
+    simulator = PhonicSimulator(SCENARIO, port=target.phonic_port) if target.phonic_port else None
 
     async def work() -> None:
         await _must_answer(livekit)
         async with AsyncExitStack() as stack:
-            if target.phonic_port:
-                address = await _simulate(stack, target.phonic_port)
+            if simulator is not None:
+                await _simulate(stack, simulator, target.phonic_port)
                 progress.print(
-                    f"simulating Phonic at {address}: the worker's PHONIC_BASE_URL", markup=False
+                    f"simulating Phonic at {simulator.url}: the worker's PHONIC_BASE_URL",
+                    markup=False,
                 )
             await _run_and_show(test, progress)
 
@@ -85,6 +88,10 @@ def run_load(plan: Plan, target: Target, fail_on: Sequence[str], *, as_json: boo
         Console(highlight=False).print(_table(found))
     for problem in broken:
         progress.print(problem, markup=False, soft_wrap=True)
+    uncalled = simulator.url if simulator is not None and not simulator.conversations else None
+    advised = advice(test.calls, shown_address(livekit.url), target.agent_name, uncalled)
+    if advised:
+        progress.print(printable(advised), markup=False, soft_wrap=True)
     lateness = found["lateness.p99"] or 0.0
     if lateness > LATE:
         progress.print(
@@ -127,14 +134,12 @@ async def _must_answer(livekit: LiveKit) -> None:
         raise CommandFailed(f"LiveKit at {where}: {printable(str(error))}") from None
 
 
-async def _simulate(stack: AsyncExitStack, port: int) -> str:
-    simulator = PhonicSimulator(SCENARIO, port=port)
+async def _simulate(stack: AsyncExitStack, simulator: PhonicSimulator, port: int) -> None:
     try:
         await stack.enter_async_context(simulator)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise CommandFailed(f"cannot listen on port {port}: {reason}") from None
-    return simulator.url
 
 
 async def _run_and_show(test: LoadTest, console: Console) -> None:

@@ -8,6 +8,8 @@
     What the worker's processes use meanwhile, where they run on this machine.
 ``figures``
     What all calls come to, and what was allowed.
+``advice``
+    What to look at where callers met no agent, or heard none.
 ``test``
     The whole test: callers, figures, and rooms that are removed.
 

@@ -12,6 +12,8 @@ from msgspec import Struct
 from ..testing import RoomCall
 from .plan import QUESTION, Plan
 
+AGENT = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+
 INTO_AN_ANSWER = 0.8
 """How much of an answer (s) is heard before its caller speaks or hangs up."""
 
@@ -23,6 +25,7 @@ class Heard(Struct):
     """Also if it was cut off, because the test was."""
     was_refused: bool = False
     """The room could not be joined."""
+    agent_joined: bool = False
     first_voice: float | None = None
     """From the moment when they called until they heard a voice (s)."""
     latencies: list[float] = []
@@ -53,6 +56,7 @@ class Caller:
             self.heard.was_refused = True
         finally:
             self._note_first_voice()
+            self.heard.agent_joined = any(stay.kind == AGENT for stay in self._call.stays)
         self.heard.goes_on = False
 
     async def _converse(self) -> None:

@@ -22,6 +22,7 @@ DISTRIBUTIONS = {
 COUNTS = {
     "rooms": "calls",
     "refused": "rooms that could not be joined",
+    "no_agent": "calls that no agent joined",
     "never_heard": "calls that never heard a voice",
     "asked": "questions",
     "unanswered": "questions without an answer",
@@ -56,6 +57,7 @@ def figures(
         **_distribution("lateness", lateness),
         "rooms": len(calls),
         "refused": sum(call.was_refused for call in calls),
+        "no_agent": sum(not call.agent_joined for call in ended),
         "never_heard": sum(call.first_voice is None for call in ended),
         "asked": len(latencies) + unanswered,
         "unanswered": unanswered,

@@ -12,7 +12,7 @@ from anyio import to_thread
 from livekit import api
 
 from ..testing import RoomCall
-from .caller import Caller
+from .caller import Caller, Heard
 from .figures import Figures, figures
 from .plan import Plan
 from .usage import Usage
@@ -60,11 +60,16 @@ class LoadTest:
         """How many calls go on."""
         return sum(caller.heard.goes_on for caller in self._callers)
 
+    @property
+    def calls(self) -> list[Heard]:
+        """What each caller has heard so far, of those who have called."""
+        return [caller.heard for caller in self._callers]
+
     def figures(self) -> Figures:
         """What the callers have heard so far."""
         usage = self._usage
         return figures(
-            [caller.heard for caller in self._callers],
+            self.calls,
             self._lateness,
             None if usage is None else usage.cpu,
             None if usage is None else usage.megabytes,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.commands import assert_is_one_line_and_exit_2, run
 
+from phonic_fsm._load.advice import advice
 from phonic_fsm._load.caller import Heard
 from phonic_fsm._load.figures import NAMES, Limit, figures
 from phonic_fsm._load.plan import Plan
@@ -88,15 +89,43 @@ def test_shares_are_spread_evenly():
 
 
 def test_figures_are_those_of_all_calls():
-    answered = Heard(goes_on=False, first_voice=1.0, latencies=[0.5, 0.7], barge_ins=1)
+    answered = Heard(
+        goes_on=False, agent_joined=True, first_voice=1.0, latencies=[0.5, 0.7], barge_ins=1
+    )
     deaf = Heard(goes_on=False)
     refused = Heard(goes_on=False, was_refused=True)
     running = Heard(first_voice=3.0, latencies=[0.9], unanswered=1)
     found = figures([answered, deaf, refused, running], cpu=9.5, megabytes=60.0)
     assert tuple(found) == NAMES
-    assert (found["rooms"], found["refused"], found["never_heard"]) == (4, 1, 1)
+    assert (found["rooms"], found["refused"]) == (4, 1)
+    assert (found["no_agent"], found["never_heard"]) == (1, 1)
     assert (found["asked"], found["unanswered"], found["latency.p50"]) == (4, 1, 0.7)
     assert (found["first_voice.max"], found["worker.cpu"]) == (3.0, 9.5)
+
+
+REFUSED = Heard(was_refused=True)
+ALONE = Heard()
+MET = Heard(agent_joined=True)
+HERE = "ws://127.0.0.1:7880"
+PHONIC = "ws://127.0.0.1:8765"
+
+
+@pytest.mark.parametrize(
+    ("calls", "name", "uncalled", "says"),
+    [
+        ([], None, PHONIC, ""),
+        ([REFUSED], None, PHONIC, ""),
+        ([ALONE, REFUSED], None, PHONIC, f"connected to {HERE}, and has it no agent_name?"),
+        ([ALONE], "clerk", None, f"connected to {HERE}, and is its agent_name 'clerk'?"),
+        ([MET, ALONE], None, PHONIC, f"is the worker's PHONIC_BASE_URL {PHONIC}?"),
+        ([MET, ALONE, ALONE, REFUSED], None, None, "joined 2 of 3 rooms"),
+        ([MET, REFUSED], None, None, ""),
+    ],
+)
+def test_what_calls_lack_is_said(calls, name, uncalled, says):
+    advised = advice(calls, HERE, name, uncalled)
+    assert says in advised
+    assert bool(advised) == bool(says)
 
 
 def test_what_could_not_be_measured_breaks_a_limit():

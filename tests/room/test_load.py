@@ -97,6 +97,27 @@ async def test_a_worker_with_too_few_idle_processes_lets_callers_wait(livekit):
     assert found["worker.mb"] > 0
 
 
+@pytest.mark.parametrize("how", ["to the end", "until Ctrl-C"])
+async def test_a_server_without_a_worker_is_named(livekit, how):
+    async with LiveKitServer() as own:
+        command = leashed(
+            *(sys.executable, "-m", "phonic_fsm", "load", "--url", own.url, "--phonic-port", 0),
+            *("--rooms", 2, "--ramp", 0, "--patience", 1 if how == "to the end" else PATIENCE),
+        )
+        async with await anyio.open_process(
+            command, env=key_of(own), stdout=PIPE, stderr=PIPE
+        ) as process:
+            if how == "until Ctrl-C":
+                with anyio.fail_after(PATIENCE):
+                    while len(await rooms(own)) < 2:  # noqa: ASYNC110 - rooms tell nobody
+                        await anyio.sleep(0.05)
+                process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            told = b"".join([piece async for piece in process.stderr]).decode()
+        assert f"no agent joined any room: is a worker connected to {own.url}" in told
+        assert await rooms(own) == []
+
+
 async def test_ctrl_c_prints_the_table_so_far_and_leaves_no_room(livekit):
     async with serving(2) as (own, worker, command):
         options = ["--rooms", "2", "--turns", "50"]
