@@ -1,7 +1,7 @@
 """Moves a call to another process: asks for the successor, and leaves once it is there.
 
 The call stays here until a successor is in the room and asks for it. So if none comes, nothing has
-happened, and another one is asked for later.
+happened, and another one is asked for later. Only if this process has to end is it left at once.
 """
 
 from __future__ import annotations
@@ -87,9 +87,18 @@ class Mover:
     def look(self) -> None:
         """Do what there is to do now."""
         wish, now = self._ownership.wish, time.monotonic()
-        if now < self._turns_away_until:
+        if self._job is None:
             return
-        if not (self._is_wanted or wish) or self._job is None:
+        if wish == "leave":
+            logger.warning(
+                "the call in room %s is left to whoever comes: its worker ends (journal %s)",
+                self._ownership.holder.room,
+                self._ownership.name,
+            )
+            self._leave()
+            self._job.shutdown("the worker ends, and no successor was ready")
+            return
+        if now < self._turns_away_until or not (self._is_wanted or wish):
             return
         if wish != "handover":
             self._ready_since = None

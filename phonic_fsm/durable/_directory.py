@@ -419,7 +419,7 @@ def _status(folder: Path, lease: Lease) -> Status:
 
 def _wish(folder: Path, number: int) -> Wish | None:
     """What the owner with this number is asked."""
-    wishes: tuple[Wish, ...] = ("handover", "move")
+    wishes: tuple[Wish, ...] = ("leave", "handover", "move")
     for wish in wishes:
         with suppress(FileNotFoundError):
             path = folder / wish

@@ -28,7 +28,7 @@ from ._dispatch import LONGEST_ANSWER, dispatch
 from ._judge import Judge, is_poisonous, patience
 from ._place import journals
 from ._process import this_process
-from ._store import Ended, JournalError, Journals, OwnershipLost, Status, StoreFailed
+from ._store import Ended, JournalError, Journals, OwnershipLost, Status, StoreFailed, Wish
 
 logger = logging.getLogger("phonic_fsm")
 
@@ -75,8 +75,11 @@ class Guard:
             self._judge.look_in_vain()
             return
         if self._departures is not None:
-            for status in self._departures.due(statuses, time.monotonic()):
-                await self._ask_store(partial(_ask_to_move, self._store, status))
+            now = time.monotonic()
+            for status in self._departures.due(statuses, now):
+                await self._ask_store(partial(_ask_owner, self._store, status, "move"))
+            for status in self._departures.overdue(statuses, now):
+                await self._ask_store(partial(_ask_owner, self._store, status, "leave"))
         limiter = anyio.CapacityLimiter(ASKED_AT_ONCE)
         async with anyio.create_task_group() as tasks:
             for status in self._judge.due(statuses, time.monotonic()):
@@ -230,8 +233,9 @@ def guard(
     Args:
         place: A directory, or Redis's address, as for ``RealtimeModel(journal=...)``.
         server: The worker's ``AgentServer``. When it drains, on SIGTERM, its calls move to other
-            workers, as many at a time as the host has processors. Without it, it waits for them to
-            end.
+            workers, as many at a time as the host has processors. Those that have not moved 5 s
+            before its ``drain_timeout`` are left to whoever comes. Without ``server``, it waits for
+            all of them to end.
         url: LiveKit's server. Default: ``LIVEKIT_URL``.
         api_key: LiveKit's API key. Default: ``LIVEKIT_API_KEY``.
         api_secret: Its secret. Default: ``LIVEKIT_API_SECRET``.
@@ -258,9 +262,9 @@ def guard(
     threading.Thread(target=run, name="phonic-guard", daemon=True).start()
 
 
-def _ask_to_move(store: Journals, status: Status) -> None:
+def _ask_owner(store: Journals, status: Status, wish: Wish) -> None:
     with suppress(Ended, OwnershipLost):
-        store.ask(status.name, status.number, "move")
+        store.ask(status.name, status.number, wish)
 
 
 def _in_words(error: Exception) -> str:

@@ -148,7 +148,7 @@ _BEAT = """
 local why = disowned(ARGV[1], ARGV[2])
 if why then return why end
 keep()
-for _, wish in ipairs({'handover', 'move'}) do
+for _, wish in ipairs({'leave', 'handover', 'move'}) do
     local asked = redis.call('HGET', lease, wish)
     local owner, till = string.match(asked or '', '(%d+) (.+)')
     if owner == ARGV[1] and now() < tonumber(till) then return wish end
@@ -339,7 +339,7 @@ class RedisJournal:
 
     def beat(self) -> Wish | None:
         answer = self._run(_BEAT)
-        return answer if answer in ("handover", "move") else None  # type: ignore[return-value]
+        return answer if answer in ("leave", "handover", "move") else None  # type: ignore[return-value]
 
     def check(self) -> None:
         self._run(_CHECK)

@@ -93,9 +93,9 @@ class Holder(Struct, frozen=True):
     """The metadata that the first job of this call was dispatched with."""
 
 
-Wish = Literal["move", "handover"]
-"""What an owner is asked: to move its call to another process; and, by a successor that is ready,
-to hand it over."""
+Wish = Literal["move", "handover", "leave"]
+"""What an owner is asked: to move its call to another process; by a successor that is ready, to
+hand it over; and to leave it at once, to whoever comes, as its worker is about to end."""
 
 READY_SECONDS = 3.0
 """A successor that is ready says so again within so many seconds."""

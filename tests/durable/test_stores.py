@@ -183,6 +183,9 @@ def test_an_owner_learns_what_it_is_asked(store):
     assert successor.beat() is None, "its predecessor was asked"
     assert (status(store).held, status(store).handed_over) == ("held", False)
     assert status(store).crashes == 0
+    store.ask("call", 2, "handover")
+    store.ask("call", 2, "leave")
+    assert successor.beat() == "leave", "nothing is to be waited for"
     successor.end()
     with pytest.raises(Ended):
         store.ask("call", 2, "move")

@@ -13,6 +13,7 @@ from support.rooms import PATIENCE, ask, greeted, said
 from support.takeovers import ON_ONE_HOST, SCENARIO, heard_again, no_two_at_once
 
 from phonic_fsm._wire import client
+from phonic_fsm.durable._departures import LAST
 from phonic_fsm.trace._format import VERSION
 
 pytestmark = pytest.mark.anyio
@@ -120,6 +121,32 @@ async def test_a_worker_that_ends_has_no_calls_left(house, simulate, guest, call
     await asks_and_is_answered(guest)
     assert len(phonic.conversations) == 1
     house.workers.remove(worker)
+    await house.employ()
+
+
+@ON_ONE_HOST
+async def test_a_call_that_cannot_move_is_left_to_a_worker_that_comes_later(house, simulate, call):
+    await simulate(SCENARIO)
+    others = [house.workers.pop(), house.workers.pop()]
+    for other in others:
+        other.terminate()
+    house.environment["DRAIN_TIMEOUT"] = str(round(LAST) + 1)
+    only = await house.employ()
+    del house.environment["DRAIN_TIMEOUT"]
+    for other in others:
+        await other.ended()
+    guest = await call(agent_name="clerk")
+    await greeted(guest)
+    only.terminate()
+    assert await only.ended() == 0
+    assert house.status(guest).held == "dead"
+    house.workers.remove(only)
+    await house.employ()
+    await house.until_taken_over(guest)
+    await guest.until(lambda: len(present(guest)) == 1, "one agent")
+    await asks_and_is_answered(guest)
+    assert said(guest)[0] == ("agent", "Welcome to the house.")
+    assert house.status(guest).crashes == 0
     await house.employ()
 
 

@@ -86,3 +86,12 @@ async def test_a_successor_that_was_told_of_what_is_true_no_more_does_not_get_th
     moving.ownership.wish = "handover"
     moving.go_on(REST + 0.4)
     assert moving.left
+
+
+async def test_it_leaves_at_once_if_its_worker_ends(moving):
+    moving.rests = False
+    moving.mover.turn_successor_away()
+    moving.ownership.wish = "leave"
+    moving.go_on(0.2)
+    assert moving.left
+    assert moving.asked == []

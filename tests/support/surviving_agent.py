@@ -70,7 +70,7 @@ class Clerk(Agent):
         return "table seven"
 
 
-server = AgentServer()
+server = AgentServer(drain_timeout=int(os.environ.get("DRAIN_TIMEOUT", "3600")))
 server.once("worker_started", lambda: guard(os.environ["PHONIC_FSM_JOURNAL"], server))
 
 
