@@ -15,9 +15,11 @@ from __future__ import annotations
 import os
 
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, cli, function_tool, llm
+from opentelemetry import metrics
 
 from phonic_fsm import CallTakenOver, Past, RealtimeModel
 from phonic_fsm.durable import guard
+from phonic_fsm.prometheus import PrometheusMeters
 
 
 class Concierge(Agent):
@@ -70,7 +72,14 @@ def agent_for(model: RealtimeModel, past: Past | None) -> Agent:
     return Concierge(model, past)
 
 
-server = AgentServer()
+METRICS_PORT = int(os.environ.get("METRICS_PORT", "0"))
+if METRICS_PORT:
+    metrics.set_meter_provider(PrometheusMeters())
+
+# Two workers on one host need two of each port.
+server = AgentServer(
+    port=int(os.environ.get("HEALTH_PORT", "8081")), prometheus_port=METRICS_PORT or None
+)
 server.once("worker_started", lambda: guard(os.environ["PHONIC_FSM_JOURNAL"], server))
 
 

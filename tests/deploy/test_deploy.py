@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from subprocess import DEVNULL
 
+import aiohttp
+import anyio
 import pytest
 from livekit.agents import AgentServer
 from livekit.agents.ipc.job_proc_lazy_main import _SESSION_ACLOSE_TIMEOUT
+from support.ports import free_port
 
 from phonic_fsm._adapter.moving import AGAIN, ARRIVAL, LONGEST_WAIT
 from phonic_fsm.durable._departures import TURN
+from phonic_fsm.testing._leash import leashed
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
@@ -78,6 +85,74 @@ def test_a_manifest_with_a_mistake_would_be_found(tmp_path: Path) -> None:
     ).returncode
 
 
+def test_files_that_others_name_are_there() -> None:
+    texts = [
+        path.read_text() for path in DEPLOY.rglob("*") if path.suffix != ".json" and path.is_file()
+    ]
+    named = {
+        name
+        for text in texts
+        for name in re.findall(r"(?:deploy|examples|docs)/[\w/@-]+\.\w+", text)
+    }
+    assert named
+    for name in sorted(named):
+        assert (DEPLOY.parent / name).exists(), name
+
+
+@pytest.mark.anyio
+async def test_the_worker_serves_what_is_probed_scraped_and_scaled_by(tmp_path: Path) -> None:
+    """No LiveKit server is needed: a worker that looks for one is healthy at first."""
+    worker = (DEPLOY / "kubernetes/worker.yaml").read_text()
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    served = number("Dockerfile", "METRICS_PORT=")
+    assert re.search(rf'prometheus.io/port: "{served}"', worker)
+    assert number("kubernetes/worker.yaml", "name: metrics, containerPort: ") == served
+    probed = number("kubernetes/worker.yaml", "name: health, containerPort: ")
+    assert f"EXPOSE {probed} {served}" in dockerfile
+    agent = DEPLOY.parent / re.findall(r"COPY (\S+) agent.py", dockerfile)[0]
+    assert f'"HEALTH_PORT", "{probed}"' in agent.read_text()
+    assert len(re.findall(r"httpGet: {path: /, port: health}", worker)) == worker.count("Probe:")
+    scaled_by = re.findall(
+        r"metric: {name: (\w+)}", (DEPLOY / "kubernetes/autoscaling.yaml").read_text()
+    )
+    health, metrics = free_port(), free_port()
+    environment = {
+        **os.environ,
+        "HEALTH_PORT": str(health),
+        "METRICS_PORT": str(metrics),
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+        "PHONIC_FSM_JOURNAL": str(tmp_path / "journals"),
+        "LIVEKIT_URL": "ws://127.0.0.1:9",
+        "LIVEKIT_API_KEY": "any",
+        "LIVEKIT_API_SECRET": "any",
+    }
+    command = leashed(sys.executable, agent, "start")
+    async with (
+        await anyio.open_process(
+            command, env=environment, stdout=DEVNULL, stderr=DEVNULL
+        ) as process,
+        aiohttp.ClientSession() as client,
+    ):
+        with anyio.fail_after(60):
+            assert await answer(client, health, "") == "OK"
+            text = await answer(client, metrics, "metrics")
+            while not all(f"\n{name}{{" in text for name in scaled_by):
+                await anyio.sleep(0.2)
+                text = await answer(client, metrics, "metrics")
+        process.kill()
+
+
+async def answer(client: aiohttp.ClientSession, port: int, path: str) -> str:
+    """What is served there, as soon as anything is."""
+    while True:
+        try:
+            async with client.get(f"http://127.0.0.1:{port}/{path}") as response:
+                response.raise_for_status()
+                return await response.text()
+        except aiohttp.ClientConnectionError:
+            await anyio.sleep(0.2)
+
+
 def test_the_manifests_name_only_secrets_of_the_example() -> None:
     secret = (DEPLOY / "kubernetes/secret.example.yaml").read_text()
     wanted = {
@@ -102,7 +177,7 @@ def test_the_time_to_move_the_time_to_drain_and_the_supervisors_fit_together() -
     move = CALLS_A_CORE * TURN + ARRIVAL + LONGEST_WAIT
     again = ARRIVAL + AGAIN
     kubernetes = drain_timeout("Dockerfile"), number("kubernetes/worker.yaml", r"PeriodSeconds: ")
-    unit = "systemd/phonic-agent.service"
+    unit = "systemd/phonic-agent@.service"
     for drains, is_given in (kubernetes, (drain_timeout(unit), number(unit, "TimeoutStopSec="))):
         assert move + again <= drains, "also if the first successor does not come"
         assert drains + end <= is_given < drains + end + 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -67,9 +68,8 @@ async def prometheus(scraped: int, place: Path) -> AsyncIterator[Prometheus]:
     if program is None:
         pytest.skip("no Prometheus is installed; .ci/run installs Debian's")
     config = (DEPLOY / "prometheus/prometheus.yml").read_text()
-    (place / "prometheus.yml").write_text(
-        config.replace("9100", str(scraped)).replace("interval: 15s", "interval: 500ms")
-    )
+    config = re.sub("targets: .*", f'targets: ["127.0.0.1:{scraped}"]', config)
+    (place / "prometheus.yml").write_text(config.replace("interval: 15s", "interval: 500ms"))
     shutil.copy(DEPLOY / "prometheus/alerts.yml", place)
     port = free_port()
     process = await anyio.open_process(
