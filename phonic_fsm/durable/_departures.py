@@ -28,7 +28,7 @@ looks, the next heartbeat learns of it, and the job closes its session."""
 class Worker(Protocol):
     """What is to be known of LiveKit's ``AgentServer``."""
 
-    _drain_timeout: float
+    _drain_timeout: int
     """How long (s) it waits for its jobs; 0: as long as they take. ``start --drain-timeout`` sets
     it after the worker was made."""
 
