@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -117,7 +118,7 @@ def _readings(paths: list[Path], work: Callable[[TraceReader], R]) -> Iterator[R
         return
     context = get_context("spawn")
     leash, held = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(mp_context=context, initializer=_on_leash, initargs=(leash,))
+    pool = ProcessPoolExecutor(mp_context=context, initializer=_begin, initargs=(leash, read))
     try:
         yield from pool.map(read, paths, chunksize=8)
     except BrokenProcessPool as error:
@@ -132,11 +133,15 @@ def _readings(paths: list[Path], work: Callable[[TraceReader], R]) -> Iterator[R
         leash.close()
 
 
-def _on_leash(leash: Connection) -> None:
-    """End this process with the one that started it, however that ends, or when it lets go.
+def _begin(leash: Connection, _work: object) -> None:
+    """Prepare this process, which is to do this work. It ends with the one that started it, however
+    that ends, or when that lets go of the leash.
 
-    Ctrl-C, which every process of a terminal gets, is left to that process.
+    Ctrl-C, which every process of a terminal gets, is left to that one.
     """
+    # With what it is to do, this process has imported all that it needs. To look for garbage in
+    # that again and again would take an eighth of the time.
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait_for_the_end() -> None:

@@ -67,6 +67,8 @@ _ERRORS: dict[ErrorKind, tuple[Author, str]] = {
     "conversation_ended": ("phonic", "Phonic ended the conversation"),
 }
 
+_CLOSED = State.closed.value
+_GOODBYE = name_of(AssistantEndedConversation)
 _ROOM_DELETED = "room_deleted"
 
 _REASONS: dict[str, tuple[Author, str, str]] = {
@@ -122,8 +124,8 @@ class EndBuilder(Struct):
     def take(self, line: Line) -> None:
         kind = line.event["type"]
         self.observed |= kind in _OBSERVED
-        self._goodbye |= kind == name_of(AssistantEndedConversation)
-        if line.target != State.closed.value:
+        self._goodbye |= kind == _GOODBYE
+        if line.target != _CLOSED:
             return
         if line.source != line.target:
             self.end = self._closing(line)

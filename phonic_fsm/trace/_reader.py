@@ -37,8 +37,8 @@ READ_BYTES = 1 << 16
 its size."""
 
 BRIEF = 1000
-"""The most bytes of a line that is read as ``PassedAudio``. A longer one need not be read fast, and
-might hold anything."""
+"""The most bytes of a line that is read as one of the frequent kinds right away. A longer one need
+not be read fast, and might hold anything."""
 
 
 class RawLine(NamedTuple):
@@ -118,16 +118,11 @@ class TraceReader:
         """The steps, most of them in a form that takes less time. Raises what iteration raises."""
         taken = 0
         for number, text in self._numbered():
-            if len(text) < BRIEF and _AUDIO_CHUNK in text and text.endswith(b"\n"):
-                try:
-                    step = _decode_passed_audio(text)
-                except (msgspec.DecodeError, UnicodeError, RecursionError):
-                    pass  # it does something else as well, or cannot be read
-                else:
-                    if step.source == step.target and step.seq == taken + 1:
-                        taken += 1
-                        yield step
-                        continue
+            brief = _brief_line(text) if len(text) < BRIEF else None
+            if brief is not None and brief.seq == taken + 1:
+                taken = _last_of(brief)
+                yield brief
+                continue
             line = self._line(number, text, taken)
             if isinstance(line, End):
                 return
@@ -226,7 +221,20 @@ def read_line(text: bytes) -> Line | AudioRun | End:
         raise problem from None
 
 
-def _last_of(line: Line | AudioRun) -> int:
+def _brief_line(text: bytes) -> AudioRun | PassedAudio | None:
+    """A line of one of the two frequent kinds; ``None`` for others, and for what cannot be read."""
+    try:
+        if text.startswith(_RUN):
+            return _decode_run(text) if text.endswith(b"\n") else None
+        if _AUDIO_CHUNK in text and text.endswith(b"\n"):
+            step = _decode_passed_audio(text)
+            return step if step.source == step.target else None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass  # it does something else as well, or cannot be read
+    return None
+
+
+def _last_of(line: Line | PassedAudio | AudioRun) -> int:
     """The number of its last step."""
     return line.last if isinstance(line, AudioRun) else line.seq
 

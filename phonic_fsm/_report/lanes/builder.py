@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from msgspec import Struct, field, structs
 
 from phonic_fsm._core import events
@@ -26,6 +28,7 @@ from .tools import ToolCall, ToolLane
 from .trouble import Trouble, TroubleLane
 
 _TAKE_OVER, _CALLER_AUDIO = name_of(events.TakeOver), name_of(events.CallerAudio)
+_OBSERVATIONS = frozenset(map(name_of, get_args(events.Observation)))
 
 
 class Lanes(Struct, kw_only=True):
@@ -134,24 +137,27 @@ class LaneBuilder:
             self._take_over(line)
         self.steps = line.seq
         self._seconds = max(self._seconds, line.t)
-        # Most of a call's steps are of these two kinds, and matter to no other lane.
+        # Most of a call's steps are of these kinds, and matter to no other lane.
         if kind == _CALLER_AUDIO:
             self._caller.take_audio(line)
             self._connection.take_audio(line)
             return
-        self._answers.take(line)
         if kind == "audio_chunk" and line.source == line.target:
+            self._answers.take(line)
             return
         enter(self._states, line, line.target)
-        self._connection.take(line)
-        self._caller.take(line)
         self._observed.take(line)
         self._tools.take(line)
-        self._requests.take(line)
         self._process.take(line)
-        self._trouble.take(line)
         self._end.take(line)
         self._changes.take(line)
+        if kind in _OBSERVATIONS and line.source == line.target and not line.effects:
+            return
+        self._answers.take(line)
+        self._connection.take(line)
+        self._caller.take(line)
+        self._requests.take(line)
+        self._trouble.take(line)
 
     @property
     def seconds(self) -> float:

@@ -23,7 +23,9 @@ GONE = "was lost with the process that had the call"
 MOVED = "was handed over to another process"
 """Why a connection was lost, where another process has taken the call over."""
 
-
+_CONNECT_FAILED, _CONNECTION_CLOSED, _ANSWER_OVERDUE = map(
+    name_of, (events.ConnectFailed, events.ConnectionClosed, events.AnswerOverdue)
+)
 _CONNECTING = (State.reconnecting.value, State.connecting.value)
 
 
@@ -71,11 +73,13 @@ class ConnectionLane:
             links[-1].attempts.append(line.t)
             if links[-1].kind == "lost" and line.target == State.connecting.value:
                 links[-1].afresh = True
-        if line.source != line.target and line.target in OPEN_STATES and links:
-            if links[-1].kind != "open":
+        if line.source == line.target:
+            return
+        if line.target in OPEN_STATES:
+            if links and links[-1].kind != "open":
                 links[-1].restored = True
                 self._begin(line, "open", at=line.t)
-        elif line.target == State.closed.value and line.source != line.target:
+        elif line.target == State.closed.value:
             self._end(line.t)
 
     def take_audio(self, line: Line) -> None:
@@ -115,11 +119,11 @@ class ConnectionLane:
 def _why_not_connected(line: Line) -> str:
     """Why an attempt to connect failed, if it did in this step."""
     event = line.event
-    if event["type"] == name_of(events.ConnectFailed):
+    if event["type"] == _CONNECT_FAILED:
         return str(event["problem"])
-    if event["type"] == name_of(events.ConnectionClosed):
+    if event["type"] == _CONNECTION_CLOSED:
         return f"the connection {_why_closed(event)}"
-    if event["type"] == name_of(events.AnswerOverdue):
+    if event["type"] == _ANSWER_OVERDUE:
         return "Phonic did not say in time that it is ready"
     return ""
 
