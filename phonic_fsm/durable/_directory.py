@@ -251,9 +251,8 @@ class DirectoryJournals:
                 if lease.state == "ended":
                     raise Ended(f"the call of the journal {name} is over")
                 now = time.time()
-                claimed = Lease(
-                    lease.number + 1, holder, now, lease.crashes_with_this(now), lease.lifetime
-                )
+                crashes = lease.crashes_with_this(now - _beat_age(folder))
+                claimed = Lease(lease.number + 1, holder, now, crashes, lease.lifetime)
                 _cut_off_what_is_incomplete(folder / JOURNAL)
                 # The age of a heartbeat in the future is 0.
                 os.utime(lock, (now, now + HEAD_START))

@@ -27,7 +27,6 @@ from ._departures import Departures, Worker
 from ._dispatch import LONGEST_ANSWER, dispatch
 from ._judge import Judge, is_poisonous, patience
 from ._place import journals
-from ._process import this_process
 from ._store import Ended, JournalError, Journals, OwnershipLost, Status, StoreFailed, Wish
 
 logger = logging.getLogger("phonic_fsm")
@@ -133,7 +132,7 @@ class Guard:
 
     async def _end(self, status: Status, why: str) -> None:
         """End a call that nobody is to go on with."""
-        if await self._ask_store(self._take_over_and_end, status.name):
+        if await self._ask_store(self._take_over_and_end, status):
             logger.log(
                 logging.ERROR if is_poisonous(status) else logging.INFO,
                 "the call in room %s is given up: %s (journal %s)",
@@ -142,10 +141,11 @@ class Guard:
                 status.name,
             )
 
-    def _take_over_and_end(self, name: str) -> bool:
+    def _take_over_and_end(self, status: Status) -> bool:
         """Returns whether it was this guard that ended it."""
         try:
-            self._store.take_over(name, this_process()).end()
+            # The journal goes on to say which process had the call, and in which room.
+            self._store.take_over(status.name, status.holder).end()
         except StoreFailed:
             raise
         except JournalError:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from redis import Redis
 from support.owners import Owner, owners
@@ -47,12 +48,17 @@ def store(place: str) -> Journals:
 
 @pytest.fixture
 def let_pass(place: str) -> Callable[[float], None]:
-    """Makes the last heartbeat of the journal ``call`` so many seconds older."""
+    """Makes as if so many seconds had passed for the journal ``call``."""
 
     def in_a_directory(seconds: float) -> None:
-        lock = Path(place) / "call" / "lock"
+        folder = Path(place) / "call"
+        lock, lease = folder / "lock", folder / "lease"
         beaten = lock.stat().st_mtime - seconds
         os.utime(lock, (beaten, beaten))
+        held = msgspec.json.decode(lease.read_bytes())
+        new = folder / "older"
+        new.write_bytes(msgspec.json.encode(held | {"since": held["since"] - seconds}))
+        new.replace(lease)
 
     def in_redis(seconds: float) -> None:
         with Redis.from_url(place) as client:
@@ -62,8 +68,9 @@ def let_pass(place: str) -> Callable[[float], None]:
 
 
 def grow_older(client: Redis, seconds: float) -> None:
-    """Make the last heartbeat of the journal ``call`` in this Redis so many seconds older."""
+    """Make as if so many seconds had passed for the journal ``call`` in this Redis."""
     left = client.pttl(key("call"))
+    client.hincrbyfloat(key("call"), "since", -seconds)
     client.pexpire(key("call"), int(left - seconds * 1000))
 
 

@@ -11,8 +11,9 @@ from livekit import api
 from support import commands
 from support.commands import assert_is_one_line_and_exit_2
 
-from phonic_fsm.durable import guard, journals
+from phonic_fsm.durable import _store, guard, journals
 from phonic_fsm.durable._guard import ASKED_AT_ONCE, Guard
+from phonic_fsm.durable._judge import POISONOUS
 from phonic_fsm.durable._process import this_process
 
 KEY = {
@@ -54,6 +55,20 @@ def test_a_place_that_is_none_is_one_line(monkeypatch, place, says):
     result = commands.run("guard", place)
     assert_is_one_line_and_exit_2(result, says=says)
     assert "secret" not in result.stderr
+
+
+@pytest.mark.anyio
+async def test_a_call_that_is_given_up_goes_on_to_say_whose_it_was(store, own, caplog, monkeypatch):
+    monkeypatch.setattr(_store, "LASTING_SECONDS", 3600.0)  # on a busy machine, too
+    for number in range(1, POISONOUS + 1):
+        owner = own("begin" if number == 1 else "take_over", "call", "blue")
+        assert owner.said() == str(number)
+        owner.kill()
+    async with api.LiveKitAPI("http://127.0.0.1:1", "key", "secret" * 6) as livekit:
+        await Guard(store, livekit).look()
+    found = store.status("call")
+    assert (found.held, found.holder.room, found.holder.pid) == ("ended", "blue", owner.pid)
+    assert "the call in room blue is given up: 3 processes in a row" in caplog.text
 
 
 @pytest.mark.anyio

@@ -233,6 +233,30 @@ def test_an_owner_that_lasted_begins_the_count_anew(store, own, monkeypatch):
     assert status(store).crashes == 1
 
 
+def test_for_how_long_nobody_has_had_the_journal_does_not_count(store, own, let_pass, monkeypatch):
+    monkeypatch.setattr(_store, "LASTING_SECONDS", 600.0)  # on a busy machine, too
+    for number in (1, 2):
+        owner = own("begin" if number == 1 else "take_over", "call")
+        assert owner.said() == str(number)
+        owner.kill()
+        assert until(store, "dead").crashes == number
+    let_pass(600)
+    assert status(store).crashes == 2
+    store.take_over("call", ME)
+    assert status(store).crashes == 2, "the second one has died early, however late this one comes"
+
+
+def test_a_successor_that_never_shows_that_it_works_has_died_early(store, own, let_pass):
+    owner = own("begin", "call")
+    assert owner.said() == "1"
+    owner.kill()
+    store.take_over("call", ME)
+    let_pass(HEAD_START + STILL_SECONDS)
+    assert (status(store).held, status(store).crashes) == ("still", 2)
+    let_pass(_store.LASTING_SECONDS)
+    assert status(store).crashes == 2
+
+
 def test_a_successor_has_time_to_start_its_agent(store, own, let_pass):
     owner = own("begin", "call")
     assert owner.said() == "1"

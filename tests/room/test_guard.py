@@ -189,6 +189,7 @@ async def test_a_call_whose_caller_has_left_is_ended(
     await look_until(watching, lambda: status(store).held == "ended")
     assert await dispatches.seen() == []
     assert "is given up: the caller has left" in caplog.text
+    assert status(store).holder.room == guest.room.name
     with pytest.raises(Ended):
         store.take_over("call", this_process())
 
