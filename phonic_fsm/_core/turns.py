@@ -45,9 +45,9 @@ def open_for_answer(context: Context) -> None:
     context.generation = Generation(response_id)
     context.leftover = "none"
     reply = context.reply
-    request_id, owed = None, False
+    request_id, is_committed_turns = None, False
     if reply is not None and _begins_with(context, reply):
-        request_id, owed = reply.request_id, reply.request_id is None
+        request_id, is_committed_turns = reply.request_id, isinstance(reply.message, client.Mute)
         context.reply = None
         context.put(StopTimer(timers.REPLY_OVERDUE))
     elif reply is not None:
@@ -58,7 +58,7 @@ def open_for_answer(context: Context) -> None:
             OpenGeneration(response_id, user_initiated=True),
             ResolveReply(request_id, response_id),
         )
-    elif context.caller_has_the_floor or (owed and context.push_to_talk):
+    elif context.caller_has_the_floor or is_committed_turns:
         context.unclaimed = Unclaimed(response_id)
         context.put(PrepareGeneration(response_id))
         if not context.caller_has_the_floor:
