@@ -7,7 +7,8 @@ It is a part of ``tox -e soak``, or::
 
 It needs a LiveKit server, and a Redis unless ``--place directory`` is given. No bound here is what
 a call usually takes. But ten calls want two processors: a process that does not get on for seconds
-is taken for dead, and if that happens three times in a row, the call is given up.
+is taken for dead, and if that happens three times in a row, the call is given up. What a question
+has lost while processes stood still is told apart; if that is much, the soak has failed, too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import signal
 import statistics
 import sys
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
@@ -32,7 +34,7 @@ import anyio
 import anyio.to_process
 import anyio.to_thread
 from anyio.abc import TaskGroup
-from soak.visits import SCENARIO, Account, Visit, examine, examine_phonic
+from soak.visits import SCENARIO, Account, Stall, Visit, examine, examine_phonic
 from support.ports import free_port
 from support.redis_server import RedisServer
 from support.takeovers import House, seconds_of_two
@@ -63,6 +65,13 @@ ONE_AFTER_THE_OTHER = 3.0
 SAMPLE_EVERY = 5.0
 """Seconds between two counts of what may grow."""
 
+STALL = 0.1
+"""Seconds by which the callers' process must be late for it to be noted."""
+
+MOST_UNCLEAR = 0.05
+"""If more than this share of the questions has lost something while processes stood still, the
+machine is too busy to show anything."""
+
 TOLERANCE = 1.25
 """How much more there may be in the last third of the time than in the one before."""
 
@@ -80,6 +89,8 @@ class Figures:
     """Seconds of each, by their cause."""
     samples: list[dict[str, float]] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
+    """Losses while processes stood still."""
 
     def enter(self, visit: Visit, account: Account) -> None:
         self.visits += 1
@@ -101,6 +112,11 @@ class Figures:
         names = self.samples[0]
         return [n for n in names if self.third(n, 2) > TOLERANCE * self.third(n, 1)]
 
+    @property
+    def shows_nothing(self) -> bool:
+        """Whether the machine was too busy to tell."""
+        return len(self.unclear) > MOST_UNCLEAR * self.questions
+
     def __str__(self) -> str:
         rows = {
             "calls": f"{self.visits}, in which {self.questions} questions were answered",
@@ -117,9 +133,11 @@ class Figures:
             for name in self.samples[0]:
                 rows[name] = " ".join(f"{self.third(name, which):.1f}" for which in range(3))
         rows["grown"] = ", ".join(self.grown()) or "nothing"
+        too_much = ", which is too much to show anything" if self.shows_nothing else ""
         rows["lost"] = len(self.losses) or "nothing"
+        rows["unclear"] = f"{len(self.unclear)} losses while processes stood still{too_much}"
         lines = [f"{name:16} {value}" for name, value in rows.items()]
-        return "\n".join(lines + [f"    {loss}" for loss in self.losses])
+        return "\n".join(lines + [f"    {loss}" for loss in self.losses + self.unclear])
 
 
 class Soak:
@@ -134,6 +152,8 @@ class Soak:
         self._visits: list[Visit] = []
         self._leaving: list[AgentWorker] = []
         """Workers that have been killed or told to end."""
+        self._stalls: list[Stall] = []
+        """Those of this process."""
         self._rng = random.Random(seed)
         self._seen_off: TaskGroup
         self._blows: dict[str, tuple[float, Callable[[], Awaitable[bool]]]] = {
@@ -150,13 +170,13 @@ class Soak:
         until = anyio.current_time() + seconds
         async with anyio.create_task_group() as self._seen_off:
             async with anyio.create_task_group() as tasks:
-                watching = anyio.CancelScope()
-                tasks.start_soon(self._watch, watching)
+                tasks.start_soon(self._watch)
+                tasks.start_soon(self._note_stalls)
                 async with anyio.create_task_group() as calling:
                     for number in range(guests):
                         calling.start_soon(self._be_guest, number, until)
                     calling.start_soon(self._harm, until)
-                watching.cancel()
+                tasks.cancel_scope.cancel()
             self._leaving += self._house.workers
             for worker in self._house.workers:
                 worker.terminate()
@@ -186,13 +206,17 @@ class Soak:
     async def _settle(self, visit: Visit, complaint: str | None) -> None:
         """See how the call ends, and examine what is left of it."""
         losses = [] if complaint is None else [complaint]
+        unclear: list[str] = []
         losses += await self._until_over(visit)
         journals = await anyio.to_thread.run_sync(self._copy_journals, visit)
         mine = [one for one in self._phonic.conversations if _is_in(visit.room, one)]
         if len(journals) == 1:
             audio = b"".join(bytes(one.audio) for one in mine)
-            account = await anyio.to_process.run_sync(examine, journals[0], visit.questions, audio)
+            account = await anyio.to_process.run_sync(
+                examine, journals[0], visit.questions, audio, self._stalls
+            )
             losses += account.losses
+            unclear += account.unclear
             if len(mine) != 1 + account.afresh:
                 losses.append(
                     f"{len(mine)} conversations at Phonic, {1 + account.afresh} in the journal"
@@ -204,11 +228,12 @@ class Soak:
         losses += [
             f"two agents were heard for {s:.2f} s" for s in seconds_of_two(visit.call) if s > 0
         ]
-        if losses:
+        if losses or unclear:
             self._keep.mkdir(parents=True, exist_ok=True)
             kept = ", ".join(str(shutil.copy(journal, self._keep)) for journal in journals)
             for loss in losses:
                 self._lose(f"{visit.room}: {loss} ({kept})")
+            self.figures.unclear += [f"{visit.room}: {loss} ({kept})" for loss in unclear]
         for journal in journals:
             journal.unlink()
         for conversation in mine:
@@ -345,11 +370,17 @@ class Soak:
 
     # -- what may grow ----------------------------------------------------------------------------
 
-    async def _watch(self, scope: anyio.CancelScope) -> None:
-        with scope:
-            while True:
-                await anyio.sleep(SAMPLE_EVERY)
-                self.figures.samples.append(self._count())
+    async def _watch(self) -> None:
+        while True:
+            await anyio.sleep(SAMPLE_EVERY)
+            self.figures.samples.append(self._count())
+
+    async def _note_stalls(self) -> None:
+        while True:
+            due = time.time() + STALL
+            await anyio.sleep(STALL)
+            if time.time() > due + STALL:
+                self._stalls.append(Stall(due, time.time()))
 
     def _count(self) -> dict[str, float]:
         [guard] = self._house.guards
@@ -444,7 +475,7 @@ def main() -> int:
         run = partial(soak, place=place, folder=folder, keep=arguments.keep)
         figures = anyio.run(run, arguments.seed, arguments.minutes * 60, arguments.calls)
     sys.stdout.write(f"{figures}\n")
-    return 1 if figures.losses or figures.grown() else 0
+    return 1 if figures.losses or figures.grown() or figures.shows_nothing else 0
 
 
 if __name__ == "__main__":

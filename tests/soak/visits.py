@@ -48,6 +48,11 @@ PATIENCE = 30.0
 MOST_REPETITIONS = 2
 """Then they wait until their patience with the call is over."""
 
+LATE = 1.0
+"""If the process of a call, or the caller's, does not run for so many seconds while a question is
+asked and answered, audio and text are lost on their way through the room. What such a question has
+lost says nothing about the call."""
+
 KEPT = 30.0
 """How long (s) Phonic keeps a conversation. One that is lost sooner is resumed."""
 
@@ -176,6 +181,13 @@ class Outage(NamedTuple):
         return max(0.0, last - max(began, self.began))
 
 
+class Stall(NamedTuple):
+    """A time in which a process did not run, though it wanted to."""
+
+    began: float
+    ended: float
+
+
 @dataclass
 class Account:
     """What has become of a visit."""
@@ -185,10 +197,17 @@ class Account:
     steps: int = 0
     afresh: int = 0
     """How many conversations Phonic had to begin, beside the first."""
+    unclear: list[str] = field(default_factory=list)
+    """Losses of questions during which the machine was too busy."""
 
 
-def examine(journal: Path, questions: Sequence[Question], audio: bytes) -> Account:
-    """The visit whose journal this is, of which Phonic has heard ``audio``."""
+def examine(
+    journal: Path, questions: Sequence[Question], audio: bytes, stalls: Sequence[Stall]
+) -> Account:
+    """The visit whose journal this is, of which Phonic has heard ``audio``.
+
+    ``stalls`` are those of the callers' process.
+    """
     account = Account()
     steps = []
     for step in replay(journal):
@@ -201,8 +220,11 @@ def examine(journal: Path, questions: Sequence[Question], audio: bytes) -> Accou
     account.outages += _outages(lines)
     account.losses += _needlessly_afresh(lines)
     account.afresh = max(0, _count(lines, "conversation_created") - 1)
-    account.losses += _misunderstood(questions, account.outages)
-    account.losses += _unheard(questions, account.outages, audio)
+    stalls = [*stalls, *_stalls(lines)]
+    misunderstood = _misunderstood(questions, account.outages)
+    for number, loss in [*misunderstood, *_unheard(questions, account.outages, audio)]:
+        is_clear = _stalled(stalls, questions[number]) < LATE
+        (account.losses if is_clear else account.unclear).append(loss)
     return account
 
 
@@ -227,6 +249,21 @@ def _outages(lines: _Lines) -> Iterator[Outage]:
         yield Outage(cause, began, next(back, None))
 
 
+def _stalls(lines: _Lines) -> Iterator[Stall]:
+    """Those of the processes that had the call."""
+    for at, event, _, _ in lines:
+        if event["type"] == "event_loop_late":
+            yield Stall(at - event["seconds"], at)
+
+
+def _stalled(stalls: Sequence[Stall], question: Question) -> float:
+    """For how long (s) processes did not run from the question's beginning to its answer's end."""
+    return sum(
+        max(0.0, min(stall.ended, question.quiet) - max(stall.began, question.since))
+        for stall in stalls
+    )
+
+
 def _needlessly_afresh(lines: _Lines) -> Iterator[str]:
     """Conversations that were begun though Phonic still had the one before."""
     last_open = 0.0
@@ -237,7 +274,9 @@ def _needlessly_afresh(lines: _Lines) -> Iterator[str]:
             yield f"a new conversation begins {at - last_open:.1f} s after the last one"
 
 
-def _misunderstood(questions: Sequence[Question], outages: Sequence[Outage]) -> Iterator[str]:
+def _misunderstood(
+    questions: Sequence[Question], outages: Sequence[Outage]
+) -> Iterator[tuple[int, str]]:
     """What was not answered, or answered twice, though no process died meanwhile."""
     for number, question in enumerate(questions):
         if _seconds(outages, question.since, question.quiet) > 0:
@@ -245,12 +284,12 @@ def _misunderstood(questions: Sequence[Question], outages: Sequence[Outage]) -> 
         asked = [words for who, words in question.told if who == "caller"]
         answered = [words for who, words in question.told if who == "agent"]
         if len(asked) != 1 or answered.count(ANSWERS[asked[0]]) != 1:
-            yield f"question {number} is not answered as it should be: {question.told}"
+            yield number, f"question {number} is not answered as it should be: {question.told}"
 
 
 def _unheard(
     questions: Sequence[Question], outages: Sequence[Outage], audio: bytes
-) -> Iterator[str]:
+) -> Iterator[tuple[int, str]]:
     """What Phonic has not heard though a process had the call, or has heard twice."""
     heard = moments(audio) if audio else np.array([])
     for number, question in enumerate(questions):
@@ -261,11 +300,12 @@ def _unheard(
         doubled = float((came[came > 1] - 1).sum()) * HOP / RATE
         excused = _seconds(outages, question.began, question.ended)
         if question.again and not _seconds(outages, question.since, question.ended):
-            yield f"question {number} was asked {1 + question.again} times"
+            yield number, f"question {number} was asked {1 + question.again} times"
         if lost > excused + TOLERANCE:
-            yield f"of question {number}, {lost:.1f} s are lost; {excused:.1f} s nobody could hear"
+            nobody = f"{excused:.1f} s nobody could hear"
+            yield number, f"of question {number}, {lost:.1f} s are lost; {nobody}"
         if doubled > TOLERANCE and not question.again:
-            yield f"of question {number}, {doubled:.1f} s were heard twice"
+            yield number, f"of question {number}, {doubled:.1f} s were heard twice"
 
 
 def _seconds(outages: Sequence[Outage], began: float, ended: float) -> float:
