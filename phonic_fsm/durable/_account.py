@@ -54,6 +54,10 @@ class Account:
         """What LiveKit has cut off last, and when, if nothing was said since."""
         self._is_told = False
         """Whether LiveKit says when it plays."""
+        self._has_spoken: bool | None = None
+        """Whether the ``AgentSession`` says that it has; ``None`` if none says what it does. One
+        that has yet to speak has played nothing. One without an output for audio speaks, and does
+        not say when it plays."""
         self._on: Mapping[type[Any], Callable[[float, Any], None]] = {
             effects.OpenGeneration: self._open,
             effects.PrepareGeneration: self._open,
@@ -67,6 +71,7 @@ class Account:
             events.UpdateSession: self._bring,
             events.PlaybackStarted: self._begin,
             events.PlaybackFinished: self._finish,
+            events.AgentState: self._observe,
             events.RememberState: self._remember,
             events.ConnectionClosed: self._lose,
             effects.SetAudioGate: self._regain,
@@ -97,9 +102,10 @@ class Account:
         """The answers that the caller had not heard to their ends at this time."""
         found = []
         free = 0.0
+        is_told = self._is_told or self._has_spoken is False
         for answer in self._answers:
             began = answer.began
-            if began is None and not self._is_told:
+            if began is None and not is_told:
                 # Nobody says when it is played: one answer after the other, each at once.
                 began = max(answer.came, free)
             played = 0.0 if began is None else min(max(t - began, 0.0), answer.seconds)
@@ -147,6 +153,9 @@ class Account:
     def _finish(self, *_: object) -> None:
         if self._answers and self._answers[0].began is not None:
             self._answers.popleft()
+
+    def _observe(self, _: float, event: events.AgentState) -> None:
+        self._has_spoken = bool(self._has_spoken) or event.state == "speaking"
 
     def _add(self, t: float, effect: effects.AddItem) -> None:
         self.times[effect.item.id] = t

@@ -136,6 +136,24 @@ def test_where_livekit_says_nothing_it_follows_from_when_the_audio_came():
     assert heard(talking(), 3.2) == [("one two ", 2.2)]
 
 
+def test_a_first_answer_that_livekit_has_yet_to_play_is_not_heard():
+    """The greeting: nothing was played before, which would show that LiveKit says when it plays."""
+    written = talking()
+    written.take(1.1, events.AgentState("listening"))
+    assert heard(written, 9.0) == [("", 0.0)]
+    written.take(8.5, events.PlaybackStarted())
+    written.take(8.5, events.AgentState("speaking"))
+    assert heard(written, 9.7) == [("one ", 1.2)]
+
+
+def test_an_agent_session_that_speaks_and_does_not_play_has_no_output_that_would_tell():
+    written = talking()
+    written.take(0.9, events.AgentState("listening"))
+    written.take(1.1, events.AgentState("speaking"))
+    written.take(1.2, events.AgentState("listening"))
+    assert heard(written, 3.2) == [("one two ", 2.2)]
+
+
 def test_a_checkpoint_knows_what_is_played():
     written = talking()
     written.take(2.0, events.PlaybackStarted())
