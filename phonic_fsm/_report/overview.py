@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from msgspec import Struct, structs
 
 from phonic_fsm._runtime.printable import in_unicode
 from phonic_fsm.trace._feeding import check
-from phonic_fsm.trace._format import PassedAudio
+from phonic_fsm.trace._format import Line, PassedAudio
 from phonic_fsm.trace._reader import TraceError, TraceReader
 from phonic_fsm.trace._runs import AudioRun
 from phonic_fsm.trace._stats import Figures, Gauge
@@ -45,7 +46,7 @@ def overview(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Overview:
         TraceError: the trace cannot be read to its end.
     """
     builder = _builder(reader)
-    _take_all(reader, builder, None)
+    take_all(reader, builder)
     return summed_up(reader, builder.lanes(reader.end), rules)
 
 
@@ -53,7 +54,7 @@ def listing(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Listing:
     """The same, also of a trace that cannot be read to its end."""
     builder, problem = _builder(reader), ""
     try:
-        _take_all(reader, builder, None)
+        take_all(reader, builder)
     except TraceError as error:
         problem = str(error)
     lanes = builder.lanes(reader.end)
@@ -70,7 +71,7 @@ def measured(reader: TraceReader, rules: Sequence[Rule] = RULES) -> Measured:
         TraceError: the trace cannot be read to its end.
     """
     builder, gauge = _builder(reader), Gauge()
-    _take_all(reader, builder, gauge)
+    take_all(reader, builder, gauge)
     seen = summed_up(reader, builder.lanes(reader.end), rules)
     return Measured(**structs.asdict(seen), figures=gauge.finished())
 
@@ -103,8 +104,23 @@ def _builder(reader: TraceReader) -> LaneBuilder:
     return LaneBuilder(reader.header.settings, redacted=reader.header.redacted)
 
 
-def _take_all(reader: TraceReader, builder: LaneBuilder, gauge: Gauge | None) -> None:
-    for step in reader.condensed():
+def take_all(
+    reader: TraceReader,
+    builder: LaneBuilder,
+    gauge: Gauge | None = None,
+    *,
+    last: int | None = None,
+) -> None:
+    """Give the steps of a trace to those who make something of them.
+
+    Args:
+        last: the last step to give, of a trace that can be read up to there.
+
+    Raises:
+        TraceError: the trace cannot be read to its end.
+    """
+    steps = reader.condensed()
+    for step in steps if last is None else _up_to(last, steps):
         if isinstance(step, AudioRun):
             builder.take_run(step)
             if gauge is not None:
@@ -118,3 +134,18 @@ def _take_all(reader: TraceReader, builder: LaneBuilder, gauge: Gauge | None) ->
             builder.take(step)
             if gauge is not None:
                 gauge.take(step)
+
+
+Condensed = Line | PassedAudio | AudioRun
+
+
+def _up_to(last: int, steps: Iterator[Condensed]) -> Iterator[Condensed]:
+    """The steps up to this one. What comes after it is not read."""
+    taken = 0
+    while taken < last:
+        step = next(steps)
+        taken = step.last if isinstance(step, AudioRun) else step.seq
+        if isinstance(step, AudioRun) and taken > last:
+            yield from islice(step.steps(), last - step.seq + 1)
+        else:
+            yield step
