@@ -24,6 +24,7 @@ from .._core.states import State
 from .._runtime.recorder import RecordingWatcher
 from .._runtime.secrets import Secrets
 from ..trace._lines import CAN_WAIT, StepLines, size_of
+from ..trace._runs import taken
 from ..trace._writer import Writer
 from ._account import Account
 from ._fold import Folded
@@ -196,7 +197,7 @@ class JournalRecorder:
     def _take_from_queue(self, full: bool) -> None:
         batch = [self._queue.popleft() for _ in range(len(self._queue))]
         if batch:
-            self._unwritten.append(self._lines.of([(t, step) for t, step, _ in batch]))
+            self._unwritten.append(self._lines.of([taken(t, step) for t, step, _ in batch]))
             self._unwritten_bytes += sum(size for _, _, size in batch)
             if self._oldest is None:
                 self._oldest = batch[0][0]

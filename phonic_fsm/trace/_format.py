@@ -3,7 +3,7 @@
 The first line is a header, every other line one step, or a run of steps that only pass audio on
 (``runs``)::
 
-    {"trace":"phonic-fsm","version":2,"package":"0.1.0","started":"…","settings":{…}}
+    {"trace":"phonic-fsm","version":3,"package":"0.1.0","started":"…","settings":{…}}
     {"seq":1,"t":0.0012,"event":{"type":"open"},"from":"connecting","to":"connecting","effects":[…]}
 
 ``t`` is seconds since the recording began. Events and effects carry their fields as the core has
@@ -31,11 +31,12 @@ from .._wire import codec
 from .._wire.facts import Private
 from .._wire.server import AudioChunk
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a reader of the former version could misread a trace."""
 
-READABLE = (1, VERSION)
-"""The versions that are read. In the first, each chunk of audio was a line of its own."""
+READABLE = (1, 2, VERSION)
+"""The versions that are read. In the first, each chunk of audio was a line of its own, and in the
+second each with text."""
 
 NAME = "phonic-fsm"
 

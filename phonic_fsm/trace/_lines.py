@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import groupby
+from math import gcd
 
 import msgspec
 from msgspec import Struct
@@ -35,7 +36,7 @@ from ._format import (
 )
 from ._masking import Masking
 from ._redaction import Redaction
-from ._runs import Recorded, kind_of, microseconds, runs
+from ._runs import Passed, Taken, microseconds, run_of, runs, taken
 
 _encode = msgspec.json.Encoder().encode_lines
 
@@ -101,7 +102,7 @@ class StepLines:
         )
         return self._without_secrets([header])
 
-    def of(self, steps: Sequence[tuple[float, Step]], place: Place | None = None) -> bytes:
+    def of(self, steps: Sequence[Taken], place: Place | None = None) -> bytes:
         """The lines of steps, each with its time (s since the trace began).
 
         ``place`` is needed if audio is kept.
@@ -109,17 +110,20 @@ class StepLines:
         Raises:
             ValueError: a line would be longer than a reader takes.
         """
+        if not steps:
+            return b""
         audio = self._audio(steps)
-        levels = self._levels(audio) if any(audio) else [None] * len(steps)
+        levels: list[float | None] = [None] * len(steps)
+        if any(audio):
+            levels = self._levels(audio)
         if self._redaction is not None:
             redact = self._redaction.step
-            steps = [(t, redact(step.event)) for t, step in steps]
-        recorded = [(t, step, level) for (t, step), level in zip(steps, levels, strict=True)]
+            steps = [taken(t, redact(step.event)) for t, step in map(_whole, steps)]
         if place is None:
-            lines = self._with_runs(recorded)
+            lines = self._with_runs(steps, levels)
         else:
             places = (place(samples) if samples else None for samples in audio)
-            lines = [*map(self._line, recorded, places)]
+            lines = [*map(self._line, map(_whole, steps), levels, places)]
         data = self._without_secrets(lines)
         if len(data) > LONGEST_LINE and max(map(len, data.split(b"\n"))) >= LONGEST_LINE:
             raise ValueError(f"a step has more than {LONGEST_LINE // 2**20} MiB")
@@ -129,20 +133,26 @@ class StepLines:
         """The last line of a trace that ends before its session does."""
         return _encode([End(end=reason, seq=self.steps)])
 
-    def _with_runs(self, recorded: list[Recorded]) -> list[Struct]:
+    def _with_runs(self, steps: Sequence[Taken], levels: list[float | None]) -> list[Struct]:
         lines: list[Struct] = []
-        for kind, together in groupby(recorded, lambda one: kind_of(one[1])):
-            steps = list(together)
-            if kind is None:
-                lines += map(self._line, steps)
+        written = 0
+        for _, group in groupby(steps, run_of):
+            together = list(group)
+            of_these = levels[written : (written := written + len(together))]
+            passed = [step for step in together if isinstance(step, Passed)]
+            if passed:
+                lines += runs(self.steps + 1, passed, of_these)
+                self.steps += len(passed)
             else:
-                lines += runs(self.steps + 1, kind, steps)
-                self.steps += len(steps)
+                lines += map(self._line, map(_whole, together), of_these)
         return lines
 
-    def _line(self, recorded: Recorded, at: float | None = None) -> _RecordedStep:
-        """The line of one step, whose audio begins there (s) in its file."""
-        t, step, level = recorded
+    def _line(
+        self, timed: tuple[float, Step], level: float | None, at: float | None = None
+    ) -> _RecordedStep:
+        """The line of one step, whose audio has this level (dBFS) and begins there (s) in its
+        file."""
+        t, step = timed
         self.steps += 1
         told = step if self._redaction is not None else self._masking.step(step)
         return _RecordedStep(
@@ -166,11 +176,16 @@ class StepLines:
         size = self._wire_format.sample_bytes
         return levels(decode(joined) if decode else joined, [len(chunk) // size for chunk in audio])
 
-    def _audio(self, steps: Sequence[tuple[float, Step]]) -> list[bytes]:
+    def _audio(self, steps: Sequence[Taken]) -> list[bytes]:
         """The audio of each step, without a last sample that is not whole; empty without any."""
-        events = [step.event for _, step in steps]
-        audio = [(event.audio or b"") if type(event) is AudioChunk else b"" for event in events]
+        events = [step.event if isinstance(step, Passed) else step[1].event for step in steps]
+        audio = [event.audio or b"" if type(event) is AudioChunk else b"" for event in events]
         size = self._wire_format.sample_bytes
-        if any(len(chunk) % size for chunk in audio):
+        if gcd(*map(len, audio)) % size:
             audio = [chunk[: len(chunk) // size * size] for chunk in audio]
         return audio
+
+
+def _whole(step: Taken) -> tuple[float, Step]:
+    """A step with its time (s)."""
+    return (step.t, step.step()) if isinstance(step, Passed) else step

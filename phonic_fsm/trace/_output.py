@@ -13,7 +13,6 @@ from pathlib import Path
 
 from .._audio.formats import WIRE_FORMATS
 from .._core.context import Settings
-from .._core.machine import Step
 from .._runtime.printable import printable
 from .._runtime.secrets import Secrets
 from .._wire.config import DEFAULT_FORMAT
@@ -23,6 +22,7 @@ from ._format import EndReason
 from ._lines import StepLines
 from ._recording import Recording
 from ._rotation import make_room
+from ._runs import Taken
 from ._sinks import FunctionSink, Sink, open_file
 
 logger = logging.getLogger("phonic_fsm")
@@ -84,14 +84,12 @@ class TraceOutput:
                 )
         self._sink.write(self._lines.header(self._started))
 
-    def write(self, queued: list[tuple[float, Step | bytes]]) -> bool:
+    def write(self, steps: list[Taken], caller: list[tuple[float, bytes]]) -> bool:
         """Write steps and audio of the caller, each with its time (s since the trace began).
 
         Returns whether there is room for more. Raises what the sink raises.
         """
         assert self._sink is not None
-        steps = [(t, what) for t, what in queued if isinstance(what, Step)]
-        caller = [(t, what) for t, what in queued if isinstance(what, bytes)]
         if caller:
             until, sent = caller[-1][0], b"".join(audio for _, audio in caller)
             self._guarded(lambda audio: audio.caller(sent, until))

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from .._core.context import Settings
 from .._core.history import History
@@ -23,8 +23,11 @@ from .._runtime.secrets import Secrets
 from ._lines import CAN_WAIT, size_of
 from ._output import TraceOutput
 from ._recording import Recording
+from ._runs import Taken, taken
 
 logger = logging.getLogger("phonic_fsm")
+
+T = TypeVar("T")
 
 LONGEST_QUEUE = 10_000
 """The most steps that may wait for the disk (100 s of a conversation, 15 MB). With more, the trace
@@ -61,10 +64,11 @@ class TraceRecorder:
         self._wants_audio = recording.audio
         self._watcher: RecordingWatcher | None = None
         self._began = time.monotonic()
-        self._queue: deque[tuple[float, Step | bytes, int]] = deque()
-        """Each with its time (s) and about as many bytes as it takes."""
+        self._steps: deque[Taken] = deque()
+        self._audio: deque[tuple[float, bytes]] = deque()
+        """What waits, each with its time (s): steps, and audio of the caller."""
         self._queued_bytes = self._written_bytes = 0
-        """Of all steps so far; each is counted by one thread only."""
+        """About as many as all so far take; each is counted by one thread only."""
         self._ending: Literal["closed", "overrun"] | None = None
         """Why nothing more is queued."""
         self._lingers_until: float | None = None
@@ -85,7 +89,7 @@ class TraceRecorder:
 
     def record(self, step: Step) -> None:
         """Take one step. Never waits, never raises."""
-        self._queue_up(step, size_of(step))
+        self._queue_up(self._steps, taken(self._now(), step), size_of(step))
         if type(step.event) not in CAN_WAIT:
             # Any other step may explain a crash that comes next.
             self._writer.look(self)
@@ -96,7 +100,7 @@ class TraceRecorder:
     def record_audio(self, audio: bytes) -> None:
         """Take audio of the caller, when it is sent."""
         if self._wants_audio:
-            self._queue_up(audio, len(audio))
+            self._queue_up(self._audio, (self._now(), audio), len(audio))
 
     def close(self) -> None:
         """End the recording. What is queued is still written."""
@@ -114,14 +118,17 @@ class TraceRecorder:
         disk is slow."""
         await asyncio.wait([asyncio.wrap_future(self._written)], timeout=LONGEST_WAIT)
 
-    def _queue_up(self, what: Step | bytes, size: int) -> None:
+    def _now(self) -> float:
+        return time.monotonic() - self._began
+
+    def _queue_up(self, queue: deque[T], what: T, size: int) -> None:
         if self._ending is not None:
             return
         waiting = self._queued_bytes - self._written_bytes
-        if len(self._queue) < LONGEST_QUEUE and waiting + size <= LARGEST_QUEUE:
+        if len(queue) < LONGEST_QUEUE and waiting + size <= LARGEST_QUEUE:
+            queue.append(what)
             self._queued_bytes += size
-            self._queue.append((time.monotonic() - self._began, what, size))
-            if len(self._queue) == MANY:
+            if len(queue) == MANY:
                 self._writer.look(self)
         else:
             logger.warning(
@@ -147,14 +154,14 @@ class TraceRecorder:
             logger.warning("%s: %s", ends, self._secrets.hide(why))
             self._output.abandon()
         self._ending = self._ending or "closed"
-        self._queue.clear()
+        self._forget()
         self._is_written()
         return False
 
     def let_go(self) -> None:
         """Write nothing any more: in a forked child, the trace is the parent's."""
         self._ending = "closed"
-        self._queue.clear()
+        self._forget()
         self._output.let_go()
         # Another thread may have held the lock of the former one.
         self._written = Future()
@@ -163,6 +170,10 @@ class TraceRecorder:
     def _tell_bound(self) -> None:
         if self._watcher is not None:
             self._watcher.bounded("trace")
+
+    def _forget(self) -> None:
+        self._steps.clear()
+        self._audio.clear()
 
     def _is_written(self) -> None:
         if not self._written.done():
@@ -173,9 +184,10 @@ class TraceRecorder:
         ending, lingers_until = self._ending, self._lingers_until
         if not self._output.is_open:
             self._output.open()
-        batch = [self._queue.popleft() for _ in range(len(self._queue))]
-        more = self._output.write([(t, what) for t, what, _ in batch])
-        self._written_bytes += sum(size for _, _, size in batch)
+        queued_bytes = self._queued_bytes
+        more = self._output.write(_taken_from(self._steps), _taken_from(self._audio))
+        # What was queued meanwhile counts as waiting, until the next look.
+        self._written_bytes = queued_bytes
         if not more:
             self._tell_bound()
         if more and ending == "overrun":
@@ -189,3 +201,8 @@ class TraceRecorder:
                 return True
         self._output.close()
         return False
+
+
+def _taken_from(queue: deque[T]) -> list[T]:
+    """All that waits. More may be queued meanwhile."""
+    return [queue.popleft() for _ in range(len(queue))]

@@ -63,9 +63,11 @@ def _line(
 ) -> dict[str, Any]:
     fields = raw.fields
     if "event" not in fields:
-        for line in raw.steps:
-            _step(reader, machine, line, line.event)
-        return {**_known(fields, _OF_A_RUN), **_unknown(redaction, fields, _OF_A_RUN)}
+        return {
+            **_known(fields, _OF_A_RUN),
+            **_words(reader, redaction, machine, raw),
+            **_unknown(redaction, fields, _OF_A_RUN),
+        }
     [line] = raw.steps
     event = redaction.event(fields["event"])
     if isinstance(event.get("audio"), dict):
@@ -77,6 +79,22 @@ def _line(
         "effects": _step(reader, machine, line, event),
         **_unknown(redaction, fields, _OF_A_LINE),
     }
+
+
+def _words(
+    reader: TraceReader, redaction: Redaction, machine: FedMachine, raw: RawLine
+) -> dict[str, Any]:
+    """The words of a run, redacted; nothing if it has none."""
+    texts = []
+    for line in raw.steps:
+        event = redaction.event(line.event)
+        _step(reader, machine, line, event)
+        if "text" in event:
+            texts.append(event["text"])
+    if not texts:
+        return {}
+    spoken = zip(raw.fields["words"], texts, strict=True)
+    return {"words": [[step, text, *when] for (step, _, *when), text in spoken]}
 
 
 def _step(

@@ -70,7 +70,8 @@ class FileSink:
         self.size = 0
 
     def write(self, lines: bytes) -> None:
-        self._put(lines)
+        if lines:
+            self._put(lines)
 
     def flush(self) -> None:
         pass

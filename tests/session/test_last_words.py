@@ -10,7 +10,6 @@ from livekit.agents import function_tool
 from support import clock
 from support.job import job, until
 from support.receptionist import Receptionist, call
-from support.recorded import lines_of
 from support.scripted import PATIENCE, SILENCE, conversation, read
 from support.states import session_in
 
@@ -20,6 +19,7 @@ from phonic_fsm._adapter.playback import TO_THE_EAR
 from phonic_fsm._wire import client
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.testing import assert_replays
+from phonic_fsm.trace import TraceReader
 
 pytestmark = pytest.mark.anyio
 
@@ -144,14 +144,14 @@ async def test_the_reason_of_the_end_is_told_at_the_end(make_model, server, tmp_
         assert "Phonic closed the connection (code 4000: no input)" in str(event.error)
         await emitted.state("closed")
     assert_replays(path)
-    steps = [line for line in lines_of(path)[1:] if line["from"] == "last_words"]
-    assert [step["event"]["type"] for step in steps] == [
+    steps = [line for line in TraceReader(path) if line.source == "last_words"]
+    assert [step.event["type"] for step in steps] == [
         "playback_left",
         "last_words_over",
         "playback_left",
     ]
-    assert 0 < steps[0]["event"]["seconds"] <= 0.1 + TO_THE_EAR
-    assert steps[-1]["event"]["seconds"] == 0
+    assert 0 < steps[0].event["seconds"] <= 0.1 + TO_THE_EAR
+    assert steps[-1].event["seconds"] == 0
 
 
 async def test_where_nothing_is_played_the_session_ends_at_once(make_model, server):

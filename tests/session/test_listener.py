@@ -8,7 +8,6 @@ import anyio
 import pytest
 from livekit import rtc
 from support.job import job, until
-from support.recorded import lines_of
 from support.scripted import PATIENCE, SILENCE, conversation, read, settle
 
 from phonic_fsm._adapter import listener
@@ -17,6 +16,7 @@ from phonic_fsm._adapter.listener import Listener
 from phonic_fsm._core.events import AudioNotTaken
 from phonic_fsm._wire import server as phonic
 from phonic_fsm.testing import assert_replays
+from phonic_fsm.trace import TraceReader
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ async def test_an_answer_that_nobody_reads_is_found_in_the_log_and_in_the_trace(
         await settle(peer, emitted)
     assert "nobody hears the assistant: for 0 s LiveKit has not read its audio" in caplog.text
     assert_replays(trace)
-    events = [line["event"] for line in lines_of(trace)[1:]]
+    events = [line.event for line in TraceReader(trace)]
     [found] = [event for event in events if event["type"] == "audio_not_taken"]
     assert found["reason"] == "not_read"
 

@@ -14,7 +14,7 @@ from support.runs import written_today
 from support.scripted import conversation, settle
 
 from phonic_fsm._core.context import Settings
-from phonic_fsm._core.effects import PushAudio
+from phonic_fsm._core.effects import Effect, PushAudio, PushText
 from phonic_fsm._core.machine import Step
 from phonic_fsm._core.states import State
 from phonic_fsm._report.overview import measured
@@ -26,7 +26,7 @@ from phonic_fsm.trace._follow import GrowingTrace
 from phonic_fsm.trace._lines import StepLines
 from phonic_fsm.trace._reader import read_line
 from phonic_fsm.trace._rewriting import redacted
-from phonic_fsm.trace._runs import MOST_STEPS, AudioRun, Kind, kind_of, runs
+from phonic_fsm.trace._runs import MOST_STEPS, AudioRun, Passed, Words, run_of, runs, taken
 
 MYSTERY = Path(__file__).parent.parent.parent / "examples" / "traces" / "mystery.jsonl"
 RECORDED = [
@@ -37,12 +37,14 @@ RECORDED = [
 ]
 
 
-KIND: Kind = ("pushed", State.speaking)
+SPEAKING = State.speaking
 
 
-def pushed(length: int) -> Step:
+def pushed(length: int, t: float = 0.0) -> Passed:
     audio = bytes(length)
-    return Step(phonic.AudioChunk(audio), State.speaking, State.speaking, [PushAudio(audio)])
+    step = taken(t, Step(phonic.AudioChunk(audio), SPEAKING, SPEAKING, [PushAudio(audio)]))
+    assert isinstance(step, Passed)
+    return step
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +63,11 @@ def test_a_recorded_trace_is_the_same_with_runs(recorded, tmp_path):
 
 
 def test_a_run_is_of_one_state_and_either_passed_on_or_dropped():
-    dropped = Step(phonic.AudioChunk(bytes(8)), State.speaking, State.speaking, [])
-    elsewhere = Step(phonic.AudioChunk(bytes(8)), State.ready, State.ready, [])
-    said = Step(phonic.UserStartedSpeaking(), State.ready, State.ready, [])
-    steps = [pushed(8), pushed(4), dropped, dropped, elsewhere, said, elsewhere]
+    dropped = taken(0.0, Step(phonic.AudioChunk(bytes(8)), SPEAKING, SPEAKING, []))
+    elsewhere = taken(0.0, Step(phonic.AudioChunk(bytes(8)), State.ready, State.ready, []))
+    said = taken(0.0, Step(phonic.UserStartedSpeaking(), State.ready, State.ready, []))
     lines = StepLines(Settings(id_seed="seed", config=ConfigOptions()), Secrets())
-    written = lines.of([(0.02 * number, step) for number, step in enumerate(steps)])
+    written = lines.of([pushed(8), pushed(4), dropped, dropped, elsewhere, said, elsewhere])
     runs_of = [line for line in map(read_line, written.splitlines()) if isinstance(line, AudioRun)]
     assert [(line.seq, line.audio, line.state.value, line.bytes) for line in runs_of] == [
         (1, "pushed", "speaking", [8, 4]),
@@ -90,12 +91,12 @@ def test_a_run_is_of_one_state_and_either_passed_on_or_dropped():
     ids=["text", "no text", "timings", "another state", "more effects", "no audio"],
 )
 def test_a_step_that_does_something_else_is_part_of_no_run(step):
-    assert kind_of(step) is None
+    assert run_of(taken(0.0, step)) is None
 
 
 def test_times_are_recovered_to_the_microsecond():
     times = [98_765.432_101, 98_765.432_101, 98_765.452_112, 98_766.000_049_6, 98_770.1]
-    [run_] = runs(7, KIND, [(t, pushed(960), -1.5) for t in times])
+    [run_] = runs(7, [pushed(960, t) for t in times], [-1.5] * len(times))
     assert [step.t for step in run_.steps()] == [round(t, 6) for t in times]
     assert run_.times() == [round(t, 6) for t in times]
     assert run_.until == round(times[-1], 6)
@@ -104,35 +105,54 @@ def test_times_are_recovered_to_the_microsecond():
 
 def test_a_long_run_is_more_than_one_line():
     times = [number / 50 for number in range(MOST_STEPS + 1)]
-    found = list(runs(1, KIND, [(t, pushed(960), None) for t in times]))
+    found = list(runs(1, [pushed(960, t) for t in times], [None] * len(times)))
     assert [line.seq for line in found] == [1, MOST_STEPS + 1]
     assert [step.t for line in found for step in line.steps()] == times
 
 
 @pytest.mark.anyio
-async def test_chunks_without_text_are_recorded_as_a_run(make_model, server, tmp_path):
+@pytest.mark.parametrize("redact", [False, True])
+async def test_chunks_are_recorded_as_a_run(redact, make_model, server, tmp_path):
     path = tmp_path / "call.jsonl"
     sound = b"\0\x40" * 480
-    async with conversation(make_model(trace=path), server) as (_, peer, emitted):
+    model = make_model(trace=path, redact_trace=redact)
+    async with conversation(model, server) as (_, peer, emitted):
         await peer.send(phonic.AudioChunk(sound))
-        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(sound, "Hm."))
-        await peer.send(*[phonic.AudioChunk(sound)] * 4, phonic.AudioChunk(sound[:100]))
+        await peer.send(phonic.AssistantStartedSpeaking(), phonic.AudioChunk(sound, "Hm. "))
+        await peer.send(*[phonic.AudioChunk(sound)] * 4, phonic.AudioChunk(sound[:480], "Yes."))
         await settle(peer, emitted)
     found = [line for line in lines_of(path) if "audio" in line]
     lengths = [(line["audio"], length) for line in found for length in line["bytes"]]
-    assert lengths == [("dropped", 960), *[("pushed", 960)] * 4, ("pushed", 100)]
+    assert lengths == [("dropped", 960), *[("pushed", 960)] * 5, ("pushed", 480)]
     assert all(level == -6.0 for line in found for level in line["dbfs"])
+    words = [words[1:] for line in found for words in line.get("words", ())]
+    first, last = ("█" * 8 + " ", "█" * 8) if redact else ("Hm. ", "Yes.")
+    assert words == [[first, 0.0, 0.02], [last, 0.1, 0.11]]
     assert all(step.difference is None for step in replay(path))
+
+
+def test_a_secret_in_the_words_of_a_run_is_masked():
+    text, key = "My key is sk-1234567890.", "sk-1234567890"
+    chunk = phonic.AudioChunk(bytes(8), text)
+    effects: list[Effect] = [PushText(text, 0.0, 0.1), PushAudio(bytes(8))]
+    lines = StepLines(Settings(id_seed="seed", config=ConfigOptions()), Secrets(key))
+    [line] = lines.of([taken(0.0, Step(chunk, SPEAKING, SPEAKING, effects))]).splitlines()
+    assert read_line(line).words == [Words(0, "My key is ***.", 0.0, 0.1)]
 
 
 def test_a_redacted_trace_keeps_its_runs(talk, tmp_path):
     lines = lines_of(talk)
-    run_ = next(line for line in lines if "audio" in line)
+    run_ = next(line for line in lines if line.get("words"))
+    assert len(run_["words"]) < len(run_["bytes"])
     run_["later"] = {"text": "private"}
     path, out = tmp_path / "call.jsonl", tmp_path / "out.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     kept = list(redacted(TraceReader(path)))
-    assert next(line for line in kept if "audio" in line) == {**run_, "later": {"text": "█" * 8}}
+    words = next(line for line in kept if line.get("words"))
+    for (step, text, *when), said in zip(words["words"], run_["words"], strict=True):
+        assert text.strip(" █") == ""
+        assert [step, *when] == [said[0], *said[2:]]
+    assert words | {"words": run_["words"]} == {**run_, "later": {"text": "█" * 8}}
     result = run("redact", path, out)
     steps = len(list(TraceReader(talk)))
     assert result.stdout == f"redacted: {steps} steps in {out}\n"
@@ -169,6 +189,12 @@ def test_a_trace_with_runs_is_followed_and_cut_off_like_any_other(talk, tmp_path
         ({"bytes": [960] * (MOST_STEPS + 1)}, "Expected `array` of length <= 1000"),
         ({"dbfs": [-1.0]}, "have not one length"),
         ({"dbfs": ["loud", -1.0]}, "Expected `float | null`"),
+        ({"words": [[2, "Hm.", 0.0, 0.1]]}, "`words` are not of steps of the run, in order"),
+        ({"words": [[1, "Hm.", 0.0, 0.1]] * 2}, "`words` are not of steps of the run, in order"),
+        ({"words": [[-1, "Hm.", 0.0, 0.1]]}, "Expected `int` >= 0"),
+        ({"words": [[0, "", 0.0, 0.1]]}, "Expected `str` of length >= 1"),
+        ({"words": [[0, "Hm."]]}, "Expected `array` of at least length 4"),
+        ({"words": [[0, "Hm.", 0, 1]], "audio": "dropped"}, "`words` of chunks that are dropped"),
         ({"audio": "kept"}, "Invalid enum value 'kept'"),
         ({"state": "dancing"}, "Invalid enum value 'dancing'"),
         ({"t": -1.0}, "Expected `float` >= 0"),
@@ -182,7 +208,8 @@ def test_a_trace_with_runs_is_followed_and_cut_off_like_any_other(talk, tmp_path
 def test_a_bad_run_is_refused_with_its_line(change, says, talk, tmp_path):
     lines = lines_of(talk)
     number = next(number for number, line in enumerate(lines) if "audio" in line)
-    lines[number] |= {"later_us": [0, 1], "bytes": [960, 960], "dbfs": [-1.0, None], **change}
+    lines[number] |= {"later_us": [0, 1], "bytes": [960, 960], "dbfs": [-1.0, None]}
+    lines[number] |= {"words": [], **change}
     path = tmp_path / "call.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines[: number + 1]))
     says = rf"call\.jsonl: line {number + 1}(:| is not a step:).*{re.escape(says)}"

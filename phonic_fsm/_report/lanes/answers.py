@@ -76,9 +76,8 @@ class AnswerLane:
         self._opened = None
         per_second = self._bytes_per_second
         seconds = [length / per_second for length in run.bytes]
-        self.hearing.play_on(
-            run.seq, self._generation, zip(run.times(), seconds, run.dbfs, strict=True)
-        )
+        chunks = zip(run.times(), seconds, run.dbfs, run.texts(), strict=True)
+        self.hearing.play_on(run.seq, self._generation, chunks)
 
     def take(self, line: Line) -> None:
         text, pushed = "", False

@@ -75,21 +75,18 @@ class Hearing:
 
         ``source`` says where the audio is in the file beside the trace.
         """
-        begins = max(at, self._playhead)
-        self.play_on(step, message, [(at, seconds, dbfs)])
-        if text:
-            self.speeches[-1].words.append((round(begins, 3), text))
+        self.play_on(step, message, [(at, seconds, dbfs, text)])
         if source is not None:
             self._note_source(seconds, source)
 
     def play_on(
-        self, step: int, message: str, chunks: Iterable[tuple[float, float, float | None]]
+        self, step: int, message: str, chunks: Iterable[tuple[float, float, float | None, str]]
     ) -> None:
         """Note chunks of a message that came in a row, from this step on: when each came, its
-        seconds, and its level (dBFS)."""
+        seconds, its level (dBFS), and its text."""
         speeches, playhead = self.speeches, self._playhead
         speech = speeches[-1] if speeches and speeches[-1].message == message else None
-        for number, (came, seconds, dbfs) in enumerate(chunks, step):
+        for number, (came, seconds, dbfs, text) in enumerate(chunks, step):
             at = playhead if playhead > came else came
             if speech is None or at - speech.end > PAUSE:
                 speech = AssistantSpeech(step=number, start=at, end=at, message=message)
@@ -103,6 +100,8 @@ class Hearing:
                 level = round(dbfs)
                 for place in range(int((at - start) / BIN), last):
                     levels[place] = max(levels[place], level)
+            if text:
+                speech.words.append((round(at, 3), text))
         self._playhead = playhead
 
     def cut_off(self, at: float) -> None:
