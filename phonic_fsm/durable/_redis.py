@@ -36,7 +36,7 @@ import msgspec
 from redis import ConnectionPool, Redis, exceptions
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
-from redis.exceptions import MovedError, ReadOnlyError, RedisError
+from redis.exceptions import AskError, MovedError, ReadOnlyError, RedisError, TryAgainError
 from redis.retry import Retry
 
 from ._process import exists, is_here, kill
@@ -264,6 +264,10 @@ class _Store:
             # It has become a replica. A new connection leads to the server that took its place.
             self._client.connection_pool.disconnect()
             raise StoreFailed(f"Redis at {self.address} is a replica, and takes nothing") from None
+        except (AskError, TryAgainError):
+            raise StoreFailed(
+                f"Redis at {self.address} is a cluster that is moving the journals to another node"
+            ) from None
         except RedisError as error:
             if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
                 # If that node is gone, the others know which one has taken its place.

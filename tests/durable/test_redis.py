@@ -272,9 +272,20 @@ def test_the_names_of_journals_that_are_gone_are_removed(store, place):
     assert client.smembers("{phonic-fsm}::ended") == {b"ended-there"}
 
 
-def node_of_a_cluster(folder):
+def node_of_a_cluster(folder, certificate=None):
+    """Reached over TLS if a certificate is given."""
+    scheme, options, query = "redis", (), ""
+    if certificate is not None:
+        key = certificate.with_name("key.pem")
+        options = ("--tls-cert-file", certificate, "--tls-key-file", key)
+        options += ("--tls-auth-clients", "no", "--tls-ca-cert-file", certificate)
+        options += ("--tls-cluster", "yes")
+        scheme, query = "rediss", f"?ssl_ca_certs={certificate}"
     # The cluster's bus is at 10000 above the server's port otherwise, where there may be no port.
-    return RedisServer(folder, "--cluster-enabled", "yes", "--cluster-port", free_port())
+    options += ("--cluster-enabled", "yes", "--cluster-port", free_port())
+    node = RedisServer(folder, *options, scheme=scheme)
+    node.url += query
+    return node
 
 
 def meet(node, other):
@@ -319,6 +330,37 @@ def test_any_node_of_a_cluster_leads_to_the_one_that_has_the_journals(tmp_path):
         other.kill()
         replica.client().execute_command("CLUSTER", "FAILOVER", "TAKEOVER")
         patiently(journal.append, b"two\n")
+        assert lines(store) == ["one\n", "two\n"]
+
+
+def test_while_a_cluster_moves_the_journals_it_is_said_and_nothing_is_lost(tmp_path, certificate):
+    with (
+        node_of_a_cluster(tmp_path / "one", certificate) as one,
+        node_of_a_cluster(tmp_path / "other", certificate) as other,
+    ):
+        meet(one, other)
+        slot = one.client().execute_command("CLUSTER", "KEYSLOT", "{phonic-fsm}:")
+        one.client().execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        store = journals(one.url)
+        journal = patiently(store.begin, "call", ME)
+        journal.append(b"one\n")
+
+        def slot_is(node, *state):
+            node.client().execute_command("CLUSTER", "SETSLOT", slot, *state)
+
+        slot_is(other, "IMPORTING", name_of(one))
+        slot_is(one, "MIGRATING", name_of(other))
+        keys = one.client().execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100)
+        move = ("MIGRATE", "127.0.0.1", other.port, "", 0, 5000, "KEYS")
+        one.client().execute_command(*move, keys[0])
+        with pytest.raises(StoreFailed, match="is a cluster that is moving the journals"):
+            journal.append(b"two\n")
+        one.client().execute_command(*move, *keys[1:])
+        with pytest.raises(StoreFailed, match="is a cluster that is moving the journals"):
+            journal.append(b"two\n")
+        for node in (other, one):
+            slot_is(node, "NODE", name_of(other))
+        journal.append(b"two\n")
         assert lines(store) == ["one\n", "two\n"]
 
 
