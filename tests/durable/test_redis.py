@@ -274,7 +274,8 @@ def test_the_names_of_journals_that_are_gone_are_removed(store, place):
 
 def node_of_a_cluster(folder, certificate=None):
     """Reached over TLS if a certificate is given."""
-    scheme, options, query = "redis", (), ""
+    options: tuple[object, ...] = ()
+    scheme, query = "redis", ""
     if certificate is not None:
         key = certificate.with_name("key.pem")
         options = ("--tls-cert-file", certificate, "--tls-key-file", key)
