@@ -20,14 +20,19 @@ _sessions = itertools.count(1)
 """Numbers the realtime sessions of this process: a job may have several."""
 
 
-def new_ownership(store: Journals, settings: Settings) -> Ownership:
-    """The journal of a new call. It begins with its first line."""
+def new_ownership(store: Journals, settings: Settings, in_place_of: str | None = None) -> Ownership:
+    """The journal of a call that begins. Its first line begins it.
+
+    ``in_place_of`` names the one of the same call that could not be reached.
+    """
     context = get_job_context(required=False)
     number = next(_sessions)
     if context is None:
-        return Ownership(store, journal_name("", settings.id_seed, number), this_process())
-    holder = holder_in(context, context.job.metadata)
-    return Ownership(store, journal_name(holder.room, holder.job, number), holder)
+        name, holder = journal_name("", settings.id_seed, number), this_process()
+    else:
+        holder = holder_in(context, context.job.metadata)
+        name = journal_name(holder.room, holder.job, number)
+    return Ownership(store, name, holder, in_place_of=in_place_of)
 
 
 def holder_in(context: JobContext, metadata: str) -> Holder:

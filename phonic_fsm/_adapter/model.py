@@ -44,7 +44,7 @@ from .outage import Outage
 from .past import Past
 from .plugin import register
 from .recorders import together
-from .recovery import find_and_take_over
+from .recovery import Unreached, find_and_take_over
 from .session import RealtimeSession
 from .succession import Inherited, Succession
 
@@ -247,6 +247,8 @@ class RealtimeModel(llm.RealtimeModel):
         self._repeatable_tools = _names("repeatable_tools", repeatable_tools)
         self._succession: Inherited | AwaitedCall | None = None
         """What the next session goes on from."""
+        self._in_place_of: str | None = None
+        """The journal that it goes on from in no way, though it is of the same call."""
         if outage is not None and not isinstance(outage, Outage):
             raise ValueError(f"outage must be an Outage, got {outage!r}")
         self._outage = outage
@@ -273,6 +275,7 @@ class RealtimeModel(llm.RealtimeModel):
         options = self._options | ({"push_to_talk": True} if turn_detection_disabled else {})
         config, tool_configs = to_config(options, self._audio_format)
         past, self._succession = self._succession, None
+        in_place_of, self._in_place_of = self._in_place_of, None
         secrets = Secrets(self._endpoint.api_key)
         secrets.learn(config)
         if isinstance(past, (Succession, AwaitedCall)):
@@ -310,7 +313,7 @@ class RealtimeModel(llm.RealtimeModel):
                 lease = (
                     succession.ownership
                     if succession is not None
-                    else new_ownership(self._journals, settings)
+                    else new_ownership(self._journals, settings, in_place_of)
                 )
                 folded = succession.folded if succession is not None else None
                 recorders.append(JournalRecorder(lease, settings, secrets, folded))
@@ -351,6 +354,9 @@ class RealtimeModel(llm.RealtimeModel):
             raise ValueError("recover: this model has no journal=, so there is nothing to recover")
         found = await find_and_take_over(self._journals, context)
         if found is None:
+            return None
+        if isinstance(found, Unreached):
+            self._in_place_of = found.journal
             return None
         self._succession, metadata = found
         if isinstance(self._succession, Succession):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio
@@ -28,6 +28,7 @@ from ..durable._store import (
     Holder,
     JournalError,
     Journals,
+    NoJournal,
     OwnershipLost,
     Status,
     StoreFailed,
@@ -48,14 +49,21 @@ LOOK_FOR_A_BEAT_EVERY = 0.1
 """Seconds between two looks whether the process that has a room's call works."""
 
 
+@dataclass(frozen=True)
+class Unreached:
+    """A call that begins anew here, as its journal could not be reached in time."""
+
+    journal: str
+
+
 async def find_and_take_over(
     store: Journals, context: JobContext | str
-) -> tuple[Inherited | AwaitedCall, str] | None:
+) -> tuple[Inherited | AwaitedCall, str] | Unreached | None:
     """The call that this job is to go on with, and the metadata of its first job. One that moves is
     not there yet.
 
-    ``None`` if there is none, or it cannot be gone on with; the log says why. Outside of a job,
-    ``context`` is the journal's name.
+    ``None`` or ``Unreached`` if there is none, or it cannot be gone on with; the log says why.
+    Outside of a job, ``context`` is the journal's name.
 
     Raises:
         CallTakenOver: the call is not this job's to go on with. The job is shut down.
@@ -79,7 +87,7 @@ async def find_and_take_over(
         is_anothers = isinstance(error, others) or (moves and isinstance(error, StoreFailed))
         if not is_anothers:
             logger.warning("the call in room %s begins anew: %s", room, error)
-            return None
+            return _unreached(context, error)
         # A second agent must not begin to talk to the caller.
         if not isinstance(context, str):
             logger.info("the job %s is shut down: %s", context.job.id, error)
@@ -130,22 +138,31 @@ async def _show_that_it_starts(ownership: Ownership) -> None:
             await anyio.sleep(BEAT)
 
 
+def _unreached(context: JobContext | str, error: JournalError) -> Unreached | None:
+    """The journal that is named, if it may be there: the store has failed."""
+    name = _name(context)
+    may_be_there = isinstance(error, StoreFailed) and not isinstance(error, NoJournal)
+    return Unreached(name) if name is not None and may_be_there else None
+
+
 def _moves(context: JobContext) -> bool:
     errand = errand_in(context.job.metadata)
     return errand is not None and errand.moves
 
 
-def _named(metadata: str) -> str | None:
-    """The journal that a guard's dispatch names."""
-    errand = errand_in(metadata)
+def _name(context: JobContext | str) -> str | None:
+    """The journal that is named, as a guard's dispatch does."""
+    if isinstance(context, str):
+        return context
+    errand = errand_in(context.job.metadata)
     return errand.phonic_fsm_journal if errand is not None else None
 
 
 async def _find(store: Journals, context: JobContext | str) -> Status | None:
     """The journal that is named, or else that of the room."""
-    named = context if isinstance(context, str) else _named(context.job.metadata)
-    if named is not None:
-        return await answer(partial(store.status, named))
+    name = _name(context)
+    if name is not None:
+        return await answer(partial(store.status, name))
     assert not isinstance(context, str)
     return await _find_in_room(store, context)
 

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -18,7 +19,17 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from .._runtime.lease import Verdict
-from ._store import Ended, Holder, Journal, Journals, OwnershipLost, StoreFailed, Taken, Wish
+from ._store import (
+    Ended,
+    Holder,
+    Journal,
+    Journals,
+    NoJournal,
+    OwnershipLost,
+    StoreFailed,
+    Taken,
+    Wish,
+)
 
 logger = logging.getLogger("phonic_fsm")
 
@@ -33,13 +44,23 @@ class Ownership:
     """A journal that this process has, or is about to begin."""
 
     def __init__(
-        self, store: Journals, name: str, holder: Holder, journal: Journal | None = None
+        self,
+        store: Journals,
+        name: str,
+        holder: Holder,
+        journal: Journal | None = None,
+        *,
+        in_place_of: str | None = None,
     ) -> None:
-        """``journal`` is there already where it was taken over; else the first line begins it."""
+        """``journal`` is there already where it was taken over; else the first line begins it.
+        ``in_place_of`` names one that could not be reached: it is ended first."""
         self.name = name
         self._store = store
         self.holder = holder
         self._journal = journal
+        self._in_place_of = in_place_of
+        self._former: Journal | None = None
+        """The one that it names, until it has been ended."""
         self.wish: Wish | None = None
         """What this process was last asked for."""
         self._beaten = time.monotonic()
@@ -114,9 +135,24 @@ class Ownership:
     def _append(self, lines: bytes) -> None:
         if self._journal is None:
             now = time.monotonic()
+            self._end_former()
             self._journal = self._store.begin(self.name, self.holder)
             self._beaten = now
         self._journal.append(lines)
+
+    def _end_former(self) -> None:
+        """End the journal in whose place this one is, or a guard would send another agent.
+
+        Raises:
+            Taken: one has gone on with it already, so the call is not this process's.
+        """
+        if self._in_place_of is None:
+            return
+        with suppress(Ended, NoJournal):
+            if self._former is None:
+                self._former = self._store.take_over(self._in_place_of, self.holder)
+            self._former.end()
+        self._in_place_of = None
 
     def _try(self, action: Callable[[], None]) -> Verdict:
         """Do it, and say what it shows."""

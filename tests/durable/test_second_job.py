@@ -13,14 +13,16 @@ from support.job import TOKEN, until
 from support.processes import LONGEST
 from support.redis_server import RedisServer
 
-from phonic_fsm import CallTakenOver
+from phonic_fsm import CallTakenOver, RealtimeModel
 from phonic_fsm._adapter import takeover
 from phonic_fsm._adapter.awaited import AwaitedCall
-from phonic_fsm._adapter.recovery import find_and_take_over
+from phonic_fsm._adapter.recovery import Unreached, find_and_take_over
+from phonic_fsm._core.states import State
 from phonic_fsm.durable import journals
 from phonic_fsm.durable._dispatch import Errand, to_metadata
 from phonic_fsm.durable._process import this_process
-from phonic_fsm.durable._store import OwnershipLost
+from phonic_fsm.durable._store import Ended, OwnershipLost
+from phonic_fsm.simulator import PhonicSimulator, Scenario
 
 pytestmark = pytest.mark.anyio
 
@@ -130,8 +132,46 @@ async def test_no_second_agent_comes_in_a_move_if_the_store_stays_away(
         with pytest.raises(CallTakenOver):
             await find_and_take_over(store, sent_to_go_on(job, moves=True))
     else:
-        assert await find_and_take_over(store, sent_to_go_on(job, moves=False)) is None
+        found = await find_and_take_over(store, sent_to_go_on(job, moves=False))
+        assert found == Unreached("call")
     assert (len(told), "begins anew" in caplog.text) == (moves, not moves)
+
+
+@pytest.fixture
+async def begins_anew(redis_with_a_disk, job, monkeypatch):
+    """A model whose call begins anew, as the store stays away for too long. Then it is back."""
+    monkeypatch.setattr(takeover, "STORE_BACK_WITHIN", 0.0)
+    async with PhonicSimulator(Scenario()) as phonic:
+        place = redis_with_a_disk.url
+        model = RealtimeModel(api_key="any", base_url=phonic.url, journal=place)
+        assert await model.recover(sent_to_go_on(job, moves=False)) is None
+        redis_with_a_disk.start()
+        yield model, journals(place)
+
+
+async def test_no_second_agent_comes_if_the_store_is_back_after_the_call_has_begun_anew(
+    begins_anew,
+):
+    model, store = begins_anew
+    session = model.session()
+    await until(lambda: len(store.statuses(ended=True)) == 2)
+    assert {one.name: one.held for one in store.statuses(ended=True)}["call"] == "ended"
+    with pytest.raises(Ended):
+        store.take_over("call", this_process(room=ROOM))
+    await session.aclose()
+
+
+async def test_a_call_that_has_begun_anew_ends_if_another_process_has_gone_on_with_it(begins_anew):
+    model, store = begins_anew
+    store.take_over("call", this_process(room=ROOM))
+    session = model.session()
+    errors = []
+    session.on("error", errors.append)
+    await until(lambda: session.state is State.closed)
+    [told_of] = errors
+    assert isinstance(told_of.error, CallTakenOver)
+    assert [one.name for one in store.statuses(ended=True)] == ["call"]
+    await session.aclose()
 
 
 async def test_no_second_agent_comes_in_a_move_if_another_process_was_faster(
@@ -148,7 +188,7 @@ async def test_no_second_agent_comes_in_a_move_if_another_process_was_faster(
 
     monkeypatch.setattr(job, "connect", connect)
     found = await find_and_take_over(store, sent_to_go_on(job, moves=True))
-    assert found is not None
+    assert isinstance(found, tuple)
     awaited, _ = found
     assert isinstance(awaited, AwaitedCall)
     with pytest.raises(OwnershipLost):
