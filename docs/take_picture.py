@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import ViewportSize, sync_playwright
 from support.browser import CHROMIUM
 
-from phonic_fsm._report import make_report
+from phonic_fsm._report.page import make_report
 
 DOCS = Path(__file__).parent
 TRACE = DOCS.parent / "examples" / "traces" / "mystery.jsonl"

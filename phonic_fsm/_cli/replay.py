@@ -29,7 +29,6 @@ from .failure import CommandFailed
 from .findings import as_json, as_text, chosen_rules, end_as_text, exit_code
 from .following import Hang, steps_and_hangs
 from .painter import Painter, put
-from .stepper import Stepper
 from .text import printable
 
 IDENTICAL, DIVERGED = 0, 1
@@ -77,6 +76,8 @@ def run_replay(path: Path, view: View) -> int:
             return max(replayed.exit_code, exit_code(found, view.fail_on))
         shown = entries(replayed, only=only, every_chunk=view.every_chunk)
         if view.step:
+            from .stepper import Stepper  # noqa: PLC0415
+
             Stepper(shown, reader.header, console).run(view.until or 1)
             return replayed.exit_code
         painter = Painter(reader.header, None if view.full else console.width)

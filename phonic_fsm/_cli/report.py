@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from phonic_fsm._report import Report, make_report
+from phonic_fsm._report.page import Report, make_report
 from phonic_fsm.trace._reader import TraceError
 
 from .failure import CommandFailed

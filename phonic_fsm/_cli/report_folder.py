@@ -22,10 +22,10 @@ from msgspec import structs
 from rich.console import Console
 from rich.text import Text
 
-from phonic_fsm._report import make_report
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.index import Listed, make_index, worst
 from phonic_fsm._report.overview import listing
+from phonic_fsm._report.page import make_report
 from phonic_fsm._report.rules import Rule
 from phonic_fsm._report.severity import SEVERITIES
 from phonic_fsm._runtime.printable import in_unicode

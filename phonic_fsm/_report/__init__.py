@@ -31,7 +31,3 @@
 
 Nothing here runs a session or knows LiveKit. Nothing in ``web/`` decides what a call means.
 """
-
-from .page import Report, make_report
-
-__all__ = ["Report", "make_report"]

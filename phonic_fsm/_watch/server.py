@@ -19,9 +19,8 @@ from aiohttp import web
 from anyio import to_thread
 from msgspec import Struct
 
-from phonic_fsm._report import make_report
 from phonic_fsm._report.index import Row, make_index
-from phonic_fsm._report.page import Watched
+from phonic_fsm._report.page import Watched, make_report
 from phonic_fsm._report.rules import RULES, Rule
 from phonic_fsm.trace._reader import TraceError
 from phonic_fsm.trace._what_if import ChangeError

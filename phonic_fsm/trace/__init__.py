@@ -6,6 +6,8 @@ While a session runs:
     The event loop hands its steps to it; it queues them.
 ``writer`` and ``output``
     One thread for all sessions takes what is queued, makes lines of it and writes them.
+``levels``
+    How loud the audio of a step is.
 ``masking`` and ``redaction``
     What a trace must not hold is taken out: secrets always, what was said if it is redacted.
 ``format`` and ``schema``

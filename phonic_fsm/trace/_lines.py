@@ -30,10 +30,10 @@ from ._format import (
     End,
     EndReason,
     Header,
-    levels,
     recorded_effect,
     recorded_event,
 )
+from ._levels import levels
 from ._masking import Masking
 from ._redaction import Redaction
 from ._runs import Passed, Taken, microseconds, run_of, runs, taken

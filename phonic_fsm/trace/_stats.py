@@ -5,10 +5,10 @@ Each field of ``Figures`` says what is counted, and from which line to which.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from msgspec import Struct, field
 
 from .._core.events import Interrupt, name_of
@@ -73,7 +73,12 @@ def measure(lines: Iterable[Line]) -> Figures:
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
     """The percentile, interpolated between the two nearest values; ``None`` without values."""
-    return float(np.percentile(values, percent)) if values else None
+    if not values:
+        return None
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * percent / 100
+    below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+    return below + (above - below) * (place % 1)
 
 
 class Gauge:

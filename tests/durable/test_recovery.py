@@ -16,7 +16,7 @@ from support.processes import LONGEST
 from phonic_fsm import CallTakenOver
 from phonic_fsm._adapter import recovery
 from phonic_fsm._core.prompt import OUTCOME_UNKNOWN
-from phonic_fsm._report import make_report
+from phonic_fsm._report.page import make_report
 from phonic_fsm._runtime.fence import BEAT
 from phonic_fsm._wire import client
 from phonic_fsm.durable import journals

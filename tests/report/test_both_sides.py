@@ -15,9 +15,9 @@ from support.browser import NARROW, WIDE
 from support.commands import run
 from support.written_traces import assistant, caller, opening, tool, write
 
-from phonic_fsm._report import make_report
 from phonic_fsm._report.both_sides import Beginning, BothSides, both_sides
 from phonic_fsm._report.conversation import Entry
+from phonic_fsm._report.page import make_report
 from phonic_fsm.trace._service_record import (
     ServiceCall,
     ServiceConversation,

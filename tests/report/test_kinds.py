@@ -15,10 +15,10 @@ from support.record_kinds import KINDS, NAMES, record
 from support.record_traces import TRACES
 
 from phonic_fsm._core.events import CallerAudio
-from phonic_fsm._report import make_report
 from phonic_fsm._report.findings import Finding
 from phonic_fsm._report.lanes import LaneBuilder
 from phonic_fsm._report.overview import overview
+from phonic_fsm._report.page import make_report
 from phonic_fsm._report.rules import RULES
 from phonic_fsm._runtime.uplink import CHUNK_MS
 from phonic_fsm.testing import assert_replays

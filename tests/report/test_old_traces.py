@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support.commands import run
 
-from phonic_fsm._report import make_report
 from phonic_fsm._report.overview import measured
+from phonic_fsm._report.page import make_report
 from phonic_fsm._report.rules import RULES
 from phonic_fsm._watch.running import RunningCall
 from phonic_fsm.trace import TraceReader

@@ -32,8 +32,8 @@ from phonic_fsm._core.history import FunctionCallOutput
 from phonic_fsm._core.machine import SessionMachine
 from phonic_fsm._core.states import ALL
 from phonic_fsm._core.table import SECTIONS
-from phonic_fsm._report import make_report
 from phonic_fsm._report.lanes import Heard
+from phonic_fsm._report.page import make_report
 from phonic_fsm._report.sound import LARGEST, RATES, sound_of
 from phonic_fsm._report.steps import KINDS
 from phonic_fsm._wire import server

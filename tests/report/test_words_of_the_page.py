@@ -45,7 +45,7 @@ from phonic_fsm._core.events import (
     PlaybackStarted,
     UpdateInstructions,
 )
-from phonic_fsm._report import make_report
+from phonic_fsm._report.page import make_report
 from phonic_fsm._wire import server
 
 TOP = ("#about", "#end", "#not-observed", "#verdict", "#findings", "#talk")

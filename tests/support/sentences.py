@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 import phonic_fsm
-from phonic_fsm._report import make_report
+from phonic_fsm._report.page import make_report
 from phonic_fsm.trace import TraceError, TraceReader
 from phonic_fsm.trace._replay import Replay
 from phonic_fsm.trace._standing import StandingBuilder

@@ -19,7 +19,7 @@ from support.record_traces import TRACES
 from support.recorded import lines_of, whole_call
 
 from phonic_fsm.trace import TraceCutOff, TraceError, TraceReader, replay, schema
-from phonic_fsm.trace._format import levels
+from phonic_fsm.trace._levels import levels
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 SCHEMA = json.loads((DOCS / "trace.schema.json").read_text(encoding="utf-8"))
