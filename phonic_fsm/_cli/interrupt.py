@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +14,7 @@ from .failure import CommandFailed
 def run_until_interrupted(work: Callable[[], Awaitable[None]]) -> bool:
     """Run the work until it is done, or until a signal cancels it; it can clean up then.
 
-    Returns whether a signal came.
+    A second signal does what it would do without this. Returns whether one came.
     """
     return anyio.run(_run, work)
 
@@ -21,23 +22,30 @@ def run_until_interrupted(work: Callable[[], Awaitable[None]]) -> bool:
 async def _run(work: Callable[[], Awaitable[None]]) -> bool:
     interrupted = False
     failure: CommandFailed | None = None
+    loop = asyncio.get_running_loop()
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
 
-    async def wait_for_signal(scope: anyio.CancelScope) -> None:
+    def interrupt(*_: object) -> None:
         nonlocal interrupted
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                interrupted = True
-                scope.cancel()
-                return
+        interrupted = True
+        restore()
+        loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
+
+    def restore() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(wait_for_signal, tasks.cancel_scope)
+        # A signal that asyncio handles is lost if other threads have given its loop very much to do.
+        for each in before:
+            signal.signal(each, interrupt)
         try:
             await work()
         except CommandFailed as error:
             # If it left the task group, it would be wrapped in an exception group.
             failure = error
-        tasks.cancel_scope.cancel()
+        finally:
+            restore()
     if failure is not None:
         raise failure
     return interrupted

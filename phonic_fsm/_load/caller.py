@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import anyio
 from livekit import rtc
+from livekit.rtc.participant import PublishTrackError
 from msgspec import Struct
 
 from ..testing import RoomCall
@@ -24,7 +25,7 @@ class Heard(Struct):
     goes_on: bool = True
     """Also if it was cut off, because the test was."""
     was_refused: bool = False
-    """The room could not be joined."""
+    """The room could not be joined, or the caller's voice could not be published there."""
     agent_joined: bool = False
     first_voice: float | None = None
     """From the moment when they called until they heard a voice (s)."""
@@ -52,7 +53,7 @@ class Caller:
         try:
             async with self._call:
                 await self._converse()
-        except rtc.ConnectError:
+        except (rtc.ConnectError, PublishTrackError):
             self.heard.was_refused = True
         finally:
             self._note_first_voice()

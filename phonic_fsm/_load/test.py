@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from typing import NamedTuple
 
 import aiohttp
@@ -22,6 +21,8 @@ PAUSE = 0.5
 
 CLEARING_UP = 10.0
 """How long (s) the removal of rooms may take, once the callers have left."""
+
+NOT_FOUND = api.TwirpErrorCode.NOT_FOUND
 
 ROOM_FAILURES = (api.TwirpError, aiohttp.ClientError, TimeoutError)
 """How LiveKit's API fails."""
@@ -54,6 +55,8 @@ class LoadTest:
         self.rooms = [f"load-{run}-{number}" for number in range(plan.rooms)]
         self._agent_name = agent_name
         self._callers: list[Caller] = []
+        self.not_removed: set[str] = set()
+        """Rooms that the server may still have, once the test is over."""
 
     @property
     def going_on(self) -> int:
@@ -83,6 +86,7 @@ class LoadTest:
                 await self._hold_calls()
                 tasks.cancel_scope.cancel()
         finally:
+            self.not_removed.update(self.rooms[: len(self._callers)])
             with anyio.move_on_after(CLEARING_UP, shield=True):
                 await self._remove_rooms()
 
@@ -112,7 +116,15 @@ class LoadTest:
                 await to_thread.run_sync(self._usage.look, self.going_on)
 
     async def _remove_rooms(self) -> None:
-        async with self._livekit.api() as server:
-            for room in self.rooms[: len(self._callers)]:
-                with suppress(*ROOM_FAILURES):  # it is gone already, or the server is
-                    await server.room.delete_room(api.DeleteRoomRequest(room=room))
+        async with self._livekit.api() as server, anyio.create_task_group() as removals:
+            for room in tuple(self.not_removed):
+                removals.start_soon(self._remove, server, room)
+
+    async def _remove(self, server: api.LiveKitAPI, room: str) -> None:
+        try:
+            await server.room.delete_room(api.DeleteRoomRequest(room=room))
+        except ROOM_FAILURES as error:
+            is_gone = isinstance(error, api.TwirpError) and error.code == NOT_FOUND
+            if not is_gone:
+                return
+        self.not_removed.discard(room)
