@@ -36,7 +36,7 @@ async def _run(work: Callable[[], Awaitable[None]]) -> bool:
             signal.signal(each, handler)
 
     async with anyio.create_task_group() as tasks:
-        # A signal that asyncio handles is lost if other threads have given its loop very much to do.
+        # If other threads have given the loop very much to do, asyncio's own handlers lose signals.
         for each in before:
             signal.signal(each, interrupt)
         try:

@@ -144,9 +144,11 @@ class RoomCall:
         self.room = rtc.Room()
         self._mouth = Mouth(SAMPLE_RATE)
         self._watch(self.room)
-        await self.room.connect(
-            self._url, self._token, rtc.RoomOptions(auto_subscribe=self._subscribes)
-        )
+        # If this is cancelled, LiveKit's client takes it for its own fault, and ends the process.
+        with anyio.CancelScope(shield=True):
+            await self.room.connect(
+                self._url, self._token, rtc.RoomOptions(auto_subscribe=self._subscribes)
+            )
         try:
             for participant in self.room.remote_participants.values():
                 self._on_joined(participant)
