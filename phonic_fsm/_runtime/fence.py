@@ -56,25 +56,26 @@ class Fence:
         self.start = start
         self._looked = time.monotonic()
         """When the event loop was last seen to work (s)."""
-        self._keeping = anyio.CancelScope()
+        self._looks_at = self._looked + LOOK
+        self._beats_at = self._looked + BEAT
         self.thrown_out = 0
         """How many resumed connections in a row were dropped at once."""
         self.connection: FencedConnection | None = None
         """The present one."""
 
-    async def keep(self) -> None:
-        """Show every second that this process works, until ``stop`` is called."""
-        with self._keeping:
-            while True:
-                for _ in range(round(BEAT / LOOK)):
-                    await anyio.sleep(LOOK)
-                    self.look()
-                    if self._on_look is not None:
-                        self._on_look()
-                self._judge(await self._lease.beat())
-
-    def stop(self) -> None:
-        self._keeping.cancel()
+    def keep(self) -> None:
+        """Show every second that this process works. Called many times a second by the event
+        loop, as long as the session lasts."""
+        now = time.monotonic()
+        if now < self._looks_at:
+            return
+        self._looks_at = now + LOOK
+        self.look()
+        if now >= self._beats_at:
+            self._beats_at = now + BEAT
+            self._lease.beat(self._judge)
+        if self._on_look is not None:
+            self._on_look()
 
     async def is_ours(self) -> bool:
         """Whether the call is still this process's, as far as it is known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 Verdict = Literal["ours", "lost", "unknown"]
@@ -11,8 +12,9 @@ Verdict = Literal["ours", "lost", "unknown"]
 class Lease(Protocol):
     """Says who has the call. None of this raises, and a question takes a second or two at most."""
 
-    async def beat(self) -> Verdict:
-        """Show that this process works, and ask."""
+    def beat(self, on_doubt: Callable[[Verdict], object]) -> None:
+        """Show that this process works, and ask. It does not wait for the answer: unless that is
+        ``ours``, ``on_doubt`` gets it, in the event loop. While one waits, another does nothing."""
 
     async def check(self) -> Verdict:
         """Ask."""

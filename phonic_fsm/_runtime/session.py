@@ -119,7 +119,8 @@ class SessionRuntime:
         """When the caller's audio was last looked at."""
         self._set_audio_gate(machine.initial_gate)
         self._pacer = self._loop.call_at(self._loop.time(), self._keep_pace, self._loop.time())
-        """The timer of the caller's stream, and of what is observed. It runs until the end."""
+        """The timer of the caller's stream, of what is observed, and of heartbeats. It runs until
+        the end."""
         self._to_run: asyncio.Queue[Task | None] = asyncio.Queue()
         """What ``run`` starts: connections, and what asks whether they may go on. ``None`` ends
         it."""
@@ -189,12 +190,8 @@ class SessionRuntime:
             async with anyio.create_task_group() as tasks:
                 # Connections are started here because anyio starts tasks from tasks only, and
                 # often it is a timer that asks for a connection.
-                if self._fence is not None:
-                    tasks.start_soon(self._fence.keep)
                 while (task := await self._to_run.get()) is not None:
                     tasks.start_soon(task)
-                if self._fence is not None:
-                    self._fence.stop()
                 if self._fault is not None:
                     tasks.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - a fault in this package, whatever it is
@@ -394,6 +391,8 @@ class SessionRuntime:
         if now - self._measured >= PERIOD:
             self._measured = now
             self._observe()
+        if self._fence is not None:
+            self._fence.keep()  # The last, as the session may end by it.
 
     def _observe(self) -> None:
         passage = self._take_passage()

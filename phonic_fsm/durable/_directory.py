@@ -107,7 +107,7 @@ class DirectoryJournal:
         self._lock = lock
         self._file = os.open(folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._size = os.fstat(self._file).st_size
-        self._lease_path = str(folder / LEASE)
+        self._lease_path, self._lock_path = str(folder / LEASE), str(folder / LOCK)
         self._seen: tuple[int, int] | None = None
         """Which file the lease was in when it was last read, and when it had been written."""
         self._use = threading.Lock()
@@ -129,7 +129,7 @@ class DirectoryJournal:
     def beat(self) -> Wish | None:
         with _failing_clearly(self.name):
             self._check()
-            os.utime(self._folder / LOCK)
+            os.utime(self._lock_path)
             return _wish(self._folder, self.number)
 
     def check(self) -> None:
@@ -182,7 +182,7 @@ class DirectoryJournal:
     def _finishing(self) -> Iterator[None]:
         with self._use, _failing_clearly(self.name):
             self._check()
-            os.utime(self._folder / LOCK)
+            os.utime(self._lock_path)
             yield
             self._close()
 
@@ -420,11 +420,15 @@ def _wish(folder: Path, number: int) -> Wish | None:
     """What the owner with this number is asked."""
     wishes: tuple[Wish, ...] = ("leave", "handover", "move")
     for wish in wishes:
-        with suppress(FileNotFoundError):
-            path = folder / wish
-            is_over = wish == "handover" and time.time() - path.stat().st_mtime > READY_SECONDS
-            if path.read_text() == str(number) and not is_over:
+        path = os.path.join(folder, wish)
+        try:
+            asked = os.stat(path).st_mtime
+            if wish == "handover" and time.time() - asked > READY_SECONDS:
+                continue
+            if Path(path).read_text() == str(number):
                 return wish
+        except FileNotFoundError:
+            continue
     return None
 
 

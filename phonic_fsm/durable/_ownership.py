@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -19,6 +20,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 
 from .._runtime.lease import Verdict
+from ._heart import in_a_thread
 from ._store import (
     Ended,
     Holder,
@@ -36,7 +38,7 @@ logger = logging.getLogger("phonic_fsm")
 T = TypeVar("T")
 
 THREADS = 2
-"""How many calls of one session may wait for the store. The others wait for these, so a store that
+"""How many questions of one session may wait for the store. The others wait for these, so a store that
 hangs does not take the threads that an agent's own work needs."""
 
 
@@ -65,6 +67,7 @@ class Ownership:
         """What this process was last asked for."""
         self._beaten = time.monotonic()
         """When the last heartbeat that has arrived was sent (s)."""
+        self._is_beating = False
         self.on_append: Callable[[float, bool], None] | None = None
         """Is called in the writer's thread when the store has taken lines, or has failed to: with
         the seconds that it took, and whether it failed."""
@@ -101,17 +104,16 @@ class Ownership:
 
     # -- in the event loop -----------------------------------------------------------------------
 
-    async def beat(self) -> Verdict:
-        return await self._ask(self._beat)
+    def beat(self, on_doubt: Callable[[Verdict], object]) -> None:
+        loop = asyncio.get_running_loop()
+        if self._is_lost:
+            loop.call_soon(on_doubt, "lost")
+        elif self._journal is not None and not self._is_beating:
+            self._is_beating = True
+            now = time.monotonic()
+            in_a_thread(partial(self._beat, self._journal, now, loop, on_doubt))
 
     async def check(self) -> Verdict:
-        return await self._ask(lambda journal: journal.check())
-
-    @property
-    def is_safe(self) -> bool:
-        return time.monotonic() - self._beaten < self._store.outlives_a_beat
-
-    async def _ask(self, question: Callable[[Journal], None]) -> Verdict:
         if self._is_lost:
             return "lost"
         if self._journal is None:
@@ -120,17 +122,37 @@ class Ownership:
             self._limiter = CapacityLimiter(THREADS)
         return await anyio.to_thread.run_sync(
             self._try,
-            partial(question, self._journal),
+            self._journal.check,
             abandon_on_cancel=True,
             limiter=self._limiter,
         )
 
+    @property
+    def is_safe(self) -> bool:
+        return time.monotonic() - self._beaten < self._store.outlives_a_beat
+
     # -- in any thread ---------------------------------------------------------------------------
 
-    def _beat(self, journal: Journal) -> None:
-        now = time.monotonic()
+    def _beat(
+        self,
+        journal: Journal,
+        sent: float,
+        loop: asyncio.AbstractEventLoop,
+        on_doubt: Callable[[Verdict], object],
+    ) -> None:
+        try:
+            verdict = self._try(partial(self._beat_at, sent, journal))
+        except Exception as error:  # noqa: BLE001 - a fault here must not end the call
+            self._tell(repr(error))
+            verdict = "unknown"
+        self._is_beating = False
+        if verdict != "ours":
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(on_doubt, verdict)
+
+    def _beat_at(self, sent: float, journal: Journal) -> None:
         self.wish = journal.beat()
-        self._beaten = now
+        self._beaten = sent
 
     def _append(self, lines: bytes) -> None:
         if self._journal is None:
