@@ -549,6 +549,8 @@ class RealtimeSession(
         frames = self._seam.close(frame)
         if self._seam.is_closed:
             self._seam = None
+        elif isinstance(self._runtime, SessionRuntime):
+            self._runtime.expect_audio()
         for one in frames:
             self.push_audio(one)
 

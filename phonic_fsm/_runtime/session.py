@@ -300,6 +300,10 @@ class SessionRuntime:
             self._meter.take(frame)
         self._uplink.push(frame)
 
+    def expect_audio(self) -> None:
+        """Put no silence where the caller's audio will be, which is sent a little later."""
+        self._uplink.expect()
+
     def flush_audio(self) -> None:
         """Send all of the caller's audio at once, also the beginning of a chunk."""
         self._uplink.flush()

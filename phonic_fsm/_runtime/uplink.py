@@ -172,6 +172,11 @@ class Uplink:
             pcm = self._resampler.push(pcm)
         self._cut(pcm)
 
+    def expect(self) -> None:
+        """Put no silence where audio will be: the caller was heard, and it is sent a little
+        later."""
+        self._spoken = True
+
     def flush(self) -> None:
         """Send everything at once, also the beginning of a chunk, as a shorter chunk."""
         self._change_rate(self._rate)

@@ -188,6 +188,17 @@ def test_frames_that_were_held_up_with_the_loop_are_not_doubled_by_silence():
     assert line.sent == [said(value) for value in range(1, 47)]
 
 
+def test_no_silence_takes_the_place_of_audio_that_is_expected():
+    line = Clocked()
+    for _ in range(2 * JITTER_MS // PACE_MS):
+        line.uplink.expect()
+        line.pace(PACE_MS)
+    assert line.sent == []
+    for _ in range(JITTER_MS // PACE_MS):
+        line.pace(PACE_MS)
+    assert line.sent_ms() == JITTER_MS
+
+
 def test_what_was_kept_is_caught_up_with_at_twice_real_time_and_in_order():
     line = Clocked("holding", 2_000)
     for value in range(1, 101):
