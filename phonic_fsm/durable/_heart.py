@@ -10,22 +10,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 MOST_THREADS = 64
 
 
 def in_a_thread(beat: Callable[[], None]) -> None:
     """Call this soon, in one of the threads. It must not raise."""
-    _threads.submit(beat)
+    _threads().submit(beat)
 
 
-def _begin() -> None:
-    global _threads
-    _threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="phonic-heart")
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="phonic-heart")
 
 
-_threads: ThreadPoolExecutor
-_begin()
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     # A forked child has none of the threads.
-    os.register_at_fork(after_in_child=_begin)
+    os.register_at_fork(after_in_child=_threads.cache_clear)

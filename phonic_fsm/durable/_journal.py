@@ -24,7 +24,7 @@ from .._core.states import State
 from .._runtime.recorder import RecordingWatcher
 from .._runtime.secrets import Secrets
 from ..trace._lines import CAN_WAIT, StepLines, size_of
-from ..trace._runs import taken
+from ..trace._runs import Passed, Taken, taken
 from ..trace._writer import Writer
 from ._account import Account
 from ._fold import Folded
@@ -77,14 +77,13 @@ class JournalRecorder:
         past = max((now - self._started).total_seconds(), folded.last if folded else 0.0)
         self._zero = time.monotonic() - past
         """When the journal's clock was at 0."""
-        self._queue: deque[tuple[float, Step, int]] = deque()
-        """Each with its time (s) and about as many bytes as it takes."""
+        self._queue: deque[Taken] = deque()
         self._queued_bytes = self._written_bytes = 0
-        """Of all steps so far; each is counted by one thread only."""
+        """About as many as all steps so far take; each is counted by one thread only."""
         self._unwritten: list[bytes] = [] if folded else [self._lines.header(now)]
         """Lines that the store has not taken yet."""
-        self._unwritten_bytes = 0
-        """Of the steps whose lines these are."""
+        self._taken_bytes = 0
+        """Of all steps that were taken from the queue."""
         self._offered = 0.0
         """When they were last offered in vain (s)."""
         self._since_checkpoint = 0
@@ -134,7 +133,7 @@ class JournalRecorder:
         waiting = self._queued_bytes - self._written_bytes
         if len(self._queue) < LONGEST_QUEUE and waiting < LARGEST_WAIT:
             self._queued_bytes += size
-            self._queue.append((t, step, size))
+            self._queue.append(taken(t, step))
             if type(step.event) not in CAN_WAIT:
                 # A tool that runs must be known before anything else happens.
                 _WRITER.look(self)
@@ -195,12 +194,14 @@ class JournalRecorder:
         self._written.set_result(None)
 
     def _take_from_queue(self, full: bool) -> None:
+        # What is queued meanwhile counts as waiting, until the next look.
+        self._taken_bytes = self._queued_bytes
         batch = [self._queue.popleft() for _ in range(len(self._queue))]
         if batch:
-            self._unwritten.append(self._lines.of([taken(t, step) for t, step, _ in batch]))
-            self._unwritten_bytes += sum(size for _, _, size in batch)
+            self._unwritten.append(self._lines.of(batch))
             if self._oldest is None:
-                self._oldest = batch[0][0]
+                first = batch[0]
+                self._oldest = first.t if isinstance(first, Passed) else first[0]
         if full and not self._has_end:
             self._has_end = True
             logger.warning(
@@ -219,8 +220,7 @@ class JournalRecorder:
             return False
         if self._ownership.append(b"".join(self._unwritten)):
             self._unwritten.clear()
-            self._written_bytes += self._unwritten_bytes
-            self._unwritten_bytes = 0
+            self._written_bytes = self._taken_bytes
             self._offered = 0.0
             self._tell_delay()
             return True

@@ -38,8 +38,8 @@ logger = logging.getLogger("phonic_fsm")
 T = TypeVar("T")
 
 THREADS = 2
-"""How many questions of one session may wait for the store. The others wait for these, so a store that
-hangs does not take the threads that an agent's own work needs."""
+"""How many questions of one session may wait for the store. The others wait for these, so a store
+that hangs does not take the threads that an agent's own work needs."""
 
 
 class Ownership:
@@ -188,7 +188,8 @@ class Ownership:
         except StoreFailed as error:
             self._tell(str(error))
             return "unknown"
-        self._tell(None)
+        if self._fails:
+            self._tell(None)
         return "ours"
 
     def _tell(self, problem: str | None) -> None:
