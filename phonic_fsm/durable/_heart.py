@@ -12,7 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-MOST_THREADS = 64
+THREADS = 64
+"""So many beats can be under way at once, if a store hangs. The others wait for these."""
 
 
 def in_a_thread(beat: Callable[[], None]) -> None:
@@ -22,7 +23,7 @@ def in_a_thread(beat: Callable[[], None]) -> None:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="phonic-heart")
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="phonic-heart")
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
