@@ -72,13 +72,17 @@ class Observer:
         report: Callable[[Observation], None],
         all_is_told: Callable[[], None],
         room_is_lost: Callable[[str], None],
+        *,
+        goes_on: bool,
     ) -> None:
         """``all_is_told`` is called when the session is closed and no more will be reported;
-        ``room_is_lost`` when the job has lost its room for good, with LiveKit's reason."""
+        ``room_is_lost`` when the job has lost its room for good, with LiveKit's reason. ``goes_on``
+        tells that another process had the call before."""
         self._session = session
         self._report = report
         self._all_is_told = all_is_told
         self._room_is_lost = room_is_lost
+        self._goes_on = goes_on
         self._observed: AgentSession[Any] | None = None
         self._output: AudioOutput | None = None
         self._job: JobContext | None = None
@@ -128,6 +132,7 @@ class Observer:
             self._output.on("playback_started", self._on_started)
             self._output.on("playback_finished", self._on_finished)
         self._follow_job()
+        self._skip_warm_up(session)
         self._report(AgentState(session.agent_state))
 
     def session_is_closed(self) -> bool:
@@ -155,6 +160,16 @@ class Observer:
             self._job.room.off("disconnected", self._on_room_left)
             self._job.room.off("participant_disconnected", self._on_participant_left)
             self._job = None
+
+    def _skip_warm_up(self, session: AgentSession[Any]) -> None:
+        """Let the caller talk over the first words of an agent that goes on with a call.
+
+        While an ``AgentSession`` speaks for the first time, it takes 3 s of silence for what the
+        caller says, as the caller's echo canceller has yet to learn. Here it has learned with the
+        former agent. LiveKit begins the 3 s anew when the caller joins, so this is done again.
+        """
+        if self._goes_on:
+            session._on_aec_warmup_expired()
 
     def _leave_output(self) -> None:
         if self._output is not None:
@@ -200,6 +215,8 @@ class Observer:
         self._report(PlaybackFinished(round(event.playback_position, 3), event.interrupted))
 
     def _on_state(self, event: AgentStateChangedEvent) -> None:
+        if self._observed is not None:
+            self._skip_warm_up(self._observed)
         self._report(AgentState(event.new_state))
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:

@@ -209,6 +209,7 @@ class RealtimeSession(
             self._dispatch_unattended,
             self._end_recording,
             self._lose_room,
+            goes_on=past is not None,
         )
         spare_the_estimate()
         self._running = asyncio.create_task(run, name="phonic-session")

@@ -8,7 +8,8 @@ from typing import Any
 import anyio
 import pytest
 from livekit.agents import AgentSession
-from support.durable_agent import Clerk, model
+from support.chirp import chirp
+from support.durable_agent import RATE, Clerk, model
 from support.durable_calls import first_process, goes_on
 from support.job import until
 from support.processes import LONGEST
@@ -21,6 +22,7 @@ from phonic_fsm._runtime.fence import BEAT
 from phonic_fsm._wire import client
 from phonic_fsm.durable import journals
 from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
+from phonic_fsm.testing import Caller
 from phonic_fsm.trace import TraceReader, replay
 from phonic_fsm.trace._format import VERSION
 
@@ -69,6 +71,21 @@ async def test_killed_in_mid_sentence(tmp_path, resumed_turn):
                 context = second.clerk.chat_ctx.items
                 assert any(second.past.interrupted in str(item) for item in context)
         replays(second.journal)
+
+
+async def test_a_successor_hears_a_caller_who_talks_over_its_first_words(tmp_path):
+    """For 3 s LiveKit lets nobody do that at a call's start."""
+    caller = Caller(RATE)
+    async with PhonicSimulator(Scenario(replies=("As I was saying, welcome. " * 4,))) as sim:
+        with first_process(tmp_path, sim.url, WELCOME) as first:
+            await first.says("a second was played")
+            name = await first.killed()
+            async with goes_on(tmp_path, name, sim.url) as second:
+                second.session.input.audio = caller
+                await second.is_heard()
+                await caller.say(chirp(1.0))
+                with anyio.fail_after(LONGEST):
+                    await sim.wait_for(lambda: any(sim.conversations[0].audio))
 
 
 async def test_a_successor_shows_that_it_works_while_its_agent_starts(tmp_path, monkeypatch):
