@@ -248,7 +248,8 @@ class RealtimeModel(llm.RealtimeModel):
         self._succession: Inherited | AwaitedCall | None = None
         """What the next session goes on from."""
         self._in_place_of: str | None = None
-        """The journal that it goes on from in no way, though it is of the same call."""
+        """The journal of the same call that could not be reached. The next session ends it, and
+        begins its own."""
         if outage is not None and not isinstance(outage, Outage):
             raise ValueError(f"outage must be an Outage, got {outage!r}")
         self._outage = outage

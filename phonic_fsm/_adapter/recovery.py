@@ -62,8 +62,8 @@ async def find_and_take_over(
     """The call that this job is to go on with, and the metadata of its first job. One that moves is
     not there yet.
 
-    ``None`` or ``Unreached`` if there is none, or it cannot be gone on with; the log says why.
-    Outside of a job, ``context`` is the journal's name.
+    ``None``: there is no such call, or it begins anew. ``Unreached``: it begins anew because the
+    store did not answer. The log says why. Outside of a job, ``context`` is the journal's name.
 
     Raises:
         CallTakenOver: the call is not this job's to go on with. The job is shut down.

@@ -94,8 +94,8 @@ def run_load(plan: Plan, target: Target, fail_on: Sequence[str], *, as_json: boo
         progress.print(printable(advised), markup=False, soft_wrap=True)
     if test.not_removed:
         progress.print(
-            f"{len(test.not_removed):,} rooms could not be removed: LiveKit's server removes them "
-            "when nobody has been there for a while",
+            f"rooms that could not be removed: {len(test.not_removed):,}; LiveKit's server removes "
+            "them when nobody has been there for a while",
             soft_wrap=True,
         )
     lateness = found["lateness.p99"] or 0.0

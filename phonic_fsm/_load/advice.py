@@ -15,7 +15,7 @@ def advice(
     ``livekit`` is the server's address, ``uncalled`` that of the simulated Phonic if no agent has
     called it.
     """
-    joined = [call for call in calls if not call.was_refused]
+    joined = [call for call in calls if not call.was_refused and not call.goes_on]
     if not joined:
         return ""
     alone = sum(not call.agent_joined for call in joined)

@@ -141,11 +141,13 @@ Condensed = Line | PassedAudio | AudioRun
 
 def _up_to(last: int, steps: Iterator[Condensed]) -> Iterator[Condensed]:
     """The steps up to this one. What comes after it is not read."""
-    taken = 0
-    while taken < last:
-        step = next(steps)
+    if not last:
+        return
+    for step in steps:
         taken = step.last if isinstance(step, AudioRun) else step.seq
         if isinstance(step, AudioRun) and taken > last:
             yield from islice(step.steps(), last - step.seq + 1)
         else:
             yield step
+        if taken >= last:
+            return

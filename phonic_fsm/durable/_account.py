@@ -55,9 +55,9 @@ class Account:
         self._is_told = False
         """Whether LiveKit says when it plays."""
         self._has_spoken: bool | None = None
-        """Whether the ``AgentSession`` says that it has; ``None`` if none says what it does. One
-        that has yet to speak has played nothing. One without an output for audio speaks, and does
-        not say when it plays."""
+        """Whether the agent has spoken, as the ``AgentSession`` says; ``None`` if it has said
+        nothing. Before it has spoken, nothing was played. (An ``AgentSession`` without an audio
+        output says that it speaks, but not when it plays.)"""
         self._on: Mapping[type[Any], Callable[[float, Any], None]] = {
             effects.OpenGeneration: self._open,
             effects.PrepareGeneration: self._open,
@@ -188,3 +188,6 @@ class Account:
             for one in event.playing
         )
         self._is_told = self._is_told or any(one.began is not None for one in event.playing)
+        if self._has_spoken is None:
+            # A checkpoint does not say so; it comes long after the first words.
+            self._has_spoken = True

@@ -5,8 +5,8 @@ A call that waits for its turn goes on with its old process, and its caller noti
 successors start at once, they take the processors from each other and from the calls that have
 moved already, and the workers have a process ready for the first of them only.
 
-What has not moved when the worker's time is over, LiveKit would end. So it is left before, and its
-caller hears the pause of a takeover, as soon as a worker can take the call.
+LiveKit would end the calls that have not moved when the worker's time is over. So they are left
+before that: their callers hear the pause of a takeover, until a worker takes the call.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class Departures:
         self._asked: dict[tuple[str, int], float] = {}
         """When each was asked to move, by its journal's name and its lease's number."""
         self._drains_since: float | None = None
-        self._left: set[tuple[str, int]] = set()
 
     def due(self, statuses: Sequence[Status], now: float) -> list[Status]:
         """Those that are to be asked now. Each is named once."""
@@ -63,16 +62,14 @@ class Departures:
         return [here[call] for call in due]
 
     def overdue(self, statuses: Sequence[Status], now: float) -> list[Status]:
-        """Those that are to be left now, without a successor. Each is named once."""
+        """Those that are to be left now, without a successor. Each is named until it was left."""
         here = self._here(statuses)
         if self._drains_since is None and self._worker.draining:
             self._drains_since = now
         whole = self._worker._drain_timeout
         if self._drains_since is None or not whole or now < self._drains_since + whole - LAST:
             return []
-        overdue = [call for call in here if call not in self._left]
-        self._left.update(overdue)
-        return [here[call] for call in overdue]
+        return list(here.values())
 
     def _here(self, statuses: Sequence[Status]) -> dict[tuple[str, int], Status]:
         """The calls of this worker that it is to get rid of."""

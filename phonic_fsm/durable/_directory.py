@@ -410,7 +410,7 @@ def _status(folder: Path, lease: Lease) -> Status:
     if held in ("still", "dead"):
         crashes = lease.crashes_with_this(time.time() - age)
     handed_over = (
-        held == "dead" and lease.state == "released" and _wish(folder, lease.number) == "handover"
+        held == "dead" and lease.state == "released" and _is_asked(folder, lease.number, "handover")
     )
     silent = held == "still"
     return Status(folder.name, lease.number, lease.holder, held, crashes, age, handed_over, silent)
@@ -419,17 +419,17 @@ def _status(folder: Path, lease: Lease) -> Status:
 def _wish(folder: Path, number: int) -> Wish | None:
     """What the owner with this number is asked."""
     wishes: tuple[Wish, ...] = ("leave", "handover", "move")
-    for wish in wishes:
-        path = os.path.join(folder, wish)
-        try:
-            asked = os.stat(path).st_mtime
-            if wish == "handover" and time.time() - asked > READY_SECONDS:
-                continue
-            if Path(path).read_text() == str(number):
-                return wish
-        except FileNotFoundError:
-            continue
-    return None
+    return next((wish for wish in wishes if _is_asked(folder, number, wish)), None)
+
+
+def _is_asked(folder: Path, number: int, wish: Wish) -> bool:
+    path = os.path.join(folder, wish)
+    try:
+        asked = os.stat(path).st_mtime
+        is_over = wish == "handover" and time.time() - asked > READY_SECONDS
+        return not is_over and Path(path).read_text() == str(number)
+    except FileNotFoundError:
+        return False
 
 
 def _remove_if_left_behind(folder: Path) -> None:

@@ -111,7 +111,13 @@ class Ownership:
         elif self._journal is not None and not self._is_beating:
             self._is_beating = True
             now = time.monotonic()
-            in_a_thread(partial(self._beat, self._journal, now, loop, on_doubt))
+            try:
+                in_a_thread(partial(self._beat, self._journal, now, loop, on_doubt))
+            except (
+                RuntimeError
+            ) as error:  # no thread can be started now: the next beat may have one
+                self._is_beating = False
+                self._tell(str(error))
 
     async def check(self) -> Verdict:
         if self._is_lost:

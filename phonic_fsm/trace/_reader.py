@@ -93,10 +93,9 @@ class TraceReader:
         if preface.trace != NAME:
             raise TraceError(f"{self.path}: line 1: this is a trace of {preface.trace!r}")
         if preface.version not in READABLE:
-            known = " and ".join(map(str, READABLE))
             raise TraceError(
                 f"{self.path}: line 1: trace version {preface.version} is not known here "
-                f"(this package reads versions {known})"
+                f"(this package reads versions {READABLE[0]} to {READABLE[-1]})"
             )
         try:
             refuse_too_much(first, DEEPEST, MOST_VALUES)

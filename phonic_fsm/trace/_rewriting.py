@@ -94,7 +94,12 @@ def _words(
     if not texts:
         return {}
     spoken = zip(raw.fields["words"], texts, strict=True)
-    return {"words": [[step, text, *when] for (step, _, *when), text in spoken]}
+    return {
+        "words": [
+            [step, text, start, end, *map(redaction.private, unknown)]
+            for (step, _, start, end, *unknown), text in spoken
+        ]
+    }
 
 
 def _step(

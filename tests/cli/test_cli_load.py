@@ -104,8 +104,8 @@ def test_figures_are_those_of_all_calls():
 
 
 REFUSED = Heard(was_refused=True)
-ALONE = Heard()
-MET = Heard(agent_joined=True)
+ALONE = Heard(goes_on=False)
+MET = Heard(agent_joined=True, goes_on=False)
 HERE = "ws://127.0.0.1:7880"
 PHONIC = "ws://127.0.0.1:8765"
 

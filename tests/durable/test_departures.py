@@ -51,12 +51,13 @@ def test_calls_of_others_and_of_a_worker_that_works_stay():
     assert Departures(worker(*CALLS), at_once=2).due(dead, 0.0) == []
 
 
-def test_those_that_have_not_moved_in_the_end_are_left_once():
+def test_those_that_have_not_moved_in_the_end_are_left():
     departures = Departures(worker(ONE, TWO), at_once=2)
     assert departures.overdue(CALLS, 0.0) == []
     assert departures.overdue(CALLS, 59.9 - LAST) == []
     assert departures.overdue([replace(ONE, held="ended"), *CALLS[1:]], 60 - LAST) == [TWO]
-    assert departures.overdue(CALLS, 60.0) == [ONE]
+    # The store may have failed when it was to take what they are asked.
+    assert departures.overdue(CALLS, 60.0) == [ONE, TWO]
 
 
 def test_none_is_left_by_a_worker_that_works_or_waits_as_long_as_its_calls_take():
