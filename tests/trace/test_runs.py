@@ -145,10 +145,13 @@ def test_a_redacted_trace_keeps_its_runs(talk, tmp_path):
     run_ = next(line for line in lines if line.get("words"))
     assert len(run_["words"]) < len(run_["bytes"])
     run_["later"] = {"text": "private"}
+    run_["words"][0].append("private")
     path, out = tmp_path / "call.jsonl", tmp_path / "out.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     kept = list(redacted(TraceReader(path)))
     words = next(line for line in kept if line.get("words"))
+    assert words["words"][0].pop() == "█" * 8
+    run_["words"][0].pop()
     for (step, text, *when), said in zip(words["words"], run_["words"], strict=True):
         assert text.strip(" █") == ""
         assert [step, *when] == [said[0], *said[2:]]
