@@ -27,7 +27,6 @@ T = TypeVar("T")
 REMOVED_WITHIN = 2.0
 """Seconds that LiveKit gets to remove the participant of the process that is gone."""
 
-
 STORE_BACK_WITHIN = 10.0
 """How long (s) a store that does not work is waited for, if a call is to be gone on with that it is
 known to have: a Redis that fails over is away for some seconds."""

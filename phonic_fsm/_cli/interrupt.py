@@ -8,20 +8,17 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from .failure import CommandFailed
-
 
 def run_until_interrupted(work: Callable[[], Awaitable[None]]) -> bool:
     """Run the work until it is done, or until a signal cancels it; it can clean up then.
 
-    A second signal does what it would do without this. Returns whether one came.
+    Returns whether a signal came. A second one does what it would do without this.
     """
     return anyio.run(_run, work)
 
 
 async def _run(work: Callable[[], Awaitable[None]]) -> bool:
     interrupted = False
-    failure: CommandFailed | None = None
     loop = asyncio.get_running_loop()
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
 
@@ -29,23 +26,18 @@ async def _run(work: Callable[[], Awaitable[None]]) -> bool:
         nonlocal interrupted
         interrupted = True
         restore()
-        loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
+        loop.call_soon_threadsafe(scope.cancel)
 
     def restore() -> None:
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    async with anyio.create_task_group() as tasks:
+    with anyio.CancelScope() as scope:
         # If other threads have given the loop very much to do, asyncio's own handlers lose signals.
         for each in before:
             signal.signal(each, interrupt)
         try:
             await work()
-        except CommandFailed as error:
-            # If it left the task group, it would be wrapped in an exception group.
-            failure = error
         finally:
             restore()
-    if failure is not None:
-        raise failure
     return interrupted

@@ -169,20 +169,18 @@ Taken = Union[Passed, tuple[float, Step]]
 
 def taken(t: float, step: Step) -> Taken:
     """What is kept of a step that was taken then (s), until it is written."""
-    event, state = step.event, step.source
-    if type(event) is AudioChunk and not event.timings and state is step.target:
-        effects = step.effects
+    event, state, effects = step.event, step.source, step.effects
+    if type(event) is not AudioChunk or event.timings or state is not step.target:
+        return t, step
+    if event.text == "":
         if not effects:
-            if event.text == "":
-                return Passed(t, event, state, False, None)
-        elif type(effects[-1]) is PushAudio:
-            if len(effects) == 1:
-                if event.text == "":
-                    return Passed(t, event, state, True, None)
-            elif len(effects) == 2:
-                text = effects[0]
-                if type(text) is PushText and text.text == event.text:
-                    return Passed(t, event, state, True, text)
+            return Passed(t, event, state, False, None)
+        if len(effects) == 1 and type(effects[0]) is PushAudio:
+            return Passed(t, event, state, True, None)
+    elif len(effects) == 2:
+        text, audio = effects
+        if type(text) is PushText and text.text == event.text and type(audio) is PushAudio:
+            return Passed(t, event, state, True, text)
     return t, step
 
 
@@ -198,7 +196,7 @@ def runs(seq: int, steps: Sequence[Passed], levels: Sequence[float | None]) -> I
     """
     for first in range(0, len(steps), MOST_STEPS):
         these = steps[first : first + MOST_STEPS]
-        times = [round(step.t * 1e6) for step in these]
+        times = [microseconds(step.t) for step in these]
         yield AudioRun(
             audio="pushed" if these[0].pushed else "dropped",
             seq=seq + first,
