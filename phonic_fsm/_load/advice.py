@@ -15,11 +15,10 @@ def advice(
     ``livekit`` is the server's address, ``uncalled`` that of the simulated Phonic if no agent has
     called it.
     """
-    joined = [call for call in calls if not call.was_refused and not call.goes_on]
+    joined = [call for call in calls if not call.was_refused]
     if not joined:
         return ""
-    alone = sum(not call.agent_joined for call in joined)
-    if alone == len(joined):
+    if not any(call.agent_joined for call in joined):
         asked = (
             "has it no agent_name? One that has a name needs --agent-name"
             if agent_name is None
@@ -28,9 +27,12 @@ def advice(
         return f"no agent joined any room: is a worker connected to {livekit}, and {asked}"
     if uncalled is not None:
         return f"agents joined, and none called Phonic: is the worker's PHONIC_BASE_URL {uncalled}?"
+    # A caller who was cut off may only have had to wait a little longer.
+    ended = [call for call in joined if not call.goes_on]
+    alone = sum(not call.agent_joined for call in ended)
     if alone:
         return (
-            f"no agent joined {alone:,} of {len(joined):,} rooms: a worker takes no calls while "
+            f"no agent joined {alone:,} of {len(ended):,} rooms: a worker takes no calls while "
             "its load is above its load_threshold"
         )
     return ""

@@ -105,6 +105,7 @@ def test_figures_are_those_of_all_calls():
 
 REFUSED = Heard(was_refused=True)
 ALONE = Heard(goes_on=False)
+CUT_OFF = Heard()
 MET = Heard(agent_joined=True, goes_on=False)
 HERE = "ws://127.0.0.1:7880"
 PHONIC = "ws://127.0.0.1:8765"
@@ -120,6 +121,9 @@ PHONIC = "ws://127.0.0.1:8765"
         ([MET, ALONE], None, PHONIC, f"is the worker's PHONIC_BASE_URL {PHONIC}?"),
         ([MET, ALONE, ALONE, REFUSED], None, None, "joined 2 of 3 rooms"),
         ([MET, REFUSED], None, None, ""),
+        ([CUT_OFF, REFUSED], None, None, "no agent joined any room"),
+        ([MET, CUT_OFF], None, None, ""),
+        ([MET, CUT_OFF, ALONE], None, None, "joined 1 of 2 rooms"),
     ],
 )
 def test_what_calls_lack_is_said(calls, name, uncalled, says):
