@@ -125,6 +125,31 @@ class Playing(Struct, frozen=True):
     seconds: Measured[float]
     """Of audio so far."""
     words: tuple[Words, ...]
+    came: Measured[float] = 0.0
+    """When its first audio came (s, by the trace's clock)."""
+
+
+class LastCut(Struct, frozen=True):
+    """What LiveKit has cut off last, if nothing was said since."""
+
+    t: Measured[float]
+    """When it did (s, by the trace's clock)."""
+    unheard: tuple[Unheard, ...]
+
+
+PlaybackNews = Literal["unknown", "awaited", "missing", "told"]
+"""What LiveKit says of when an answer is played.
+
+``unknown``
+    The ``AgentSession`` has said nothing at all.
+``awaited``
+    The agent has not spoken, so nothing was played.
+``missing``
+    The agent has spoken, and nothing was said to be played: there is no audio output that would
+    tell.
+``told``
+    It says when it plays.
+"""
 
 
 class Checkpoint(_Event, frozen=True, tag="checkpoint", kw_only=True):
@@ -139,6 +164,10 @@ class Checkpoint(_Event, frozen=True, tag="checkpoint", kw_only=True):
     playing: tuple[Playing, ...]
     state: Private[Any]
     """What the application wants to know again, a JSON value."""
+    playback: Public[PlaybackNews] = "told"
+    cut: LastCut | None = None
+    lost_at: Measured[float | None] = None
+    """When the connection to Phonic was lost (s, by the trace's clock), until it has come back."""
 
 
 # -- timers that have run out --------------------------------------------------------------------

@@ -50,14 +50,8 @@ class Account:
         """When the connection to Phonic was lost, until it has come back."""
         self._answers: deque[_Answer] = deque()
         """Those that have not been played to their ends, in order; the last one may be open."""
-        self._cut: tuple[float, tuple[events.Unheard, ...]] = (0.0, ())
-        """What LiveKit has cut off last, and when, if nothing was said since."""
-        self._is_told = False
-        """Whether LiveKit says when it plays."""
-        self._has_spoken: bool | None = None
-        """Whether the agent has spoken, as the ``AgentSession`` says; ``None`` if it has said
-        nothing. Before it has spoken, nothing was played. (An ``AgentSession`` without an audio
-        output says that it speaks, but not when it plays.)"""
+        self._cut: events.LastCut | None = None
+        self._playback: events.PlaybackNews = "unknown"
         self._on: Mapping[type[Any], Callable[[float, Any], None]] = {
             effects.OpenGeneration: self._open,
             effects.PrepareGeneration: self._open,
@@ -93,16 +87,23 @@ class Account:
         """All of it, with the times of the items that are in the history."""
         times = {item.id: self.times[item.id] for item in history if item.id in self.times}
         playing = tuple(
-            events.Playing(one.response_id, one.began, one.seconds, tuple(one.words))
+            events.Playing(one.response_id, one.began, one.seconds, tuple(one.words), one.came)
             for one in self._answers
         )
-        return events.Checkpoint(times=times, playing=playing, state=self.state)
+        return events.Checkpoint(
+            times=times,
+            playing=playing,
+            state=self.state,
+            playback=self._playback,
+            cut=self._cut,
+            lost_at=self.lost_at,
+        )
 
     def unheard(self, t: float) -> tuple[events.Unheard, ...]:
         """The answers that the caller had not heard to their ends at this time."""
         found = []
         free = 0.0
-        is_told = self._is_told or self._has_spoken is False
+        is_told = self._playback in ("told", "awaited")
         for answer in self._answers:
             began = answer.began
             if began is None and not is_told:
@@ -113,11 +114,11 @@ class Account:
             if answer.seconds - played > NEARLY_ALL:
                 text = "".join(part.text for part in answer.words if part.end <= played)
                 found.append(events.Unheard(answer.response_id, text, round(played, 3)))
-        cut_at, cut = self._cut
-        return tuple(found) or (cut if t - cut_at < LAST_WORDS else ())
+        cut = self._cut
+        return tuple(found) or (cut.unheard if cut and t - cut.t < LAST_WORDS else ())
 
     def _open(self, t: float, effect: effects.OpenGeneration | effects.PrepareGeneration) -> None:
-        self._cut = (0.0, ())
+        self._cut = None
         if self._answers and not self._answers[-1].seconds:
             self._answers.pop()
         self._answers.append(_Answer(effect.response_id, t))
@@ -136,15 +137,15 @@ class Account:
     def _stop(self, *_: object) -> None:
         """LiveKit plays nothing of what was said so far any more."""
         self._answers.clear()
-        self._cut = (0.0, ())
+        self._cut = None
 
     def _interrupt(self, t: float, _: events.Interrupt) -> None:
         cut = self.unheard(t)
         self._answers.clear()
-        self._cut = (t, cut)
+        self._cut = events.LastCut(t, cut)
 
     def _begin(self, t: float, _: events.PlaybackStarted) -> None:
-        self._is_told = True
+        self._playback = "told"
         waiting = (answer for answer in self._answers if answer.began is None)
         answer = next(waiting, None)
         if answer is not None:
@@ -155,7 +156,8 @@ class Account:
             self._answers.popleft()
 
     def _observe(self, _: float, event: events.AgentState) -> None:
-        self._has_spoken = bool(self._has_spoken) or event.state == "speaking"
+        if self._playback in ("unknown", "awaited"):
+            self._playback = "missing" if event.state == "speaking" else "awaited"
 
     def _add(self, t: float, effect: effects.AddItem) -> None:
         self.times[effect.item.id] = t
@@ -180,14 +182,11 @@ class Account:
         if effect.gate in ("open", "muted"):
             self.lost_at = None
 
-    def _take(self, t: float, event: events.Checkpoint) -> None:
+    def _take(self, _: float, event: events.Checkpoint) -> None:
         """Go on from a checkpoint; if it is one's own, nothing changes."""
         self.state, self.times = event.state, dict(event.times)
+        self._playback, self._cut, self.lost_at = event.playback, event.cut, event.lost_at
         self._answers = deque(
-            _Answer(one.response_id, one.began or t, one.began, one.seconds, list(one.words))
+            _Answer(one.response_id, one.came, one.began, one.seconds, list(one.words))
             for one in event.playing
         )
-        self._is_told = self._is_told or any(one.began is not None for one in event.playing)
-        if self._has_spoken is None:
-            # A checkpoint does not say so; it comes long after the first words.
-            self._has_spoken = True
