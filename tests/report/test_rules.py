@@ -215,6 +215,32 @@ def test_a_slow_network_is_found_once_for_each_stretch(tmp_path):
     ]
 
 
+def test_a_process_that_loses_the_callers_audio_has_no_wrong_rate(tmp_path):
+    short = CallerAudio(received_ms=600, dbfs=-30.0, peak=-9.0, sent_ms=600, rate=24_000)
+    late: list[Told] = [(4.0 + number / 2, EventLoopLate(0.2)) for number in range(20)]
+    told = [(1.0, short), *TALK, *late]
+    assert found_in(tmp_path, sorted(told, key=lambda one: one[0])) == [
+        ("process-held-up", "The process stood still 20 times in 9.7 s", "warning")
+    ]
+
+
+def test_a_silence_of_a_process_that_stood_still_is_one_error(tmp_path):
+    told = [(1.0, SPEECH), *caller(2.0, 3.0), *tool(3.1, 9.0), (9.0, EventLoopLate(5.8))]
+    told += [(3.1, ToolStarted("call_1")), (9.0, ToolEnded("call_1", "done"))]
+    told = sorted([*told, *assistant(9.1, "Sunny. ")], key=lambda one: one[0])
+    assert found_in(tmp_path, told, close=10.0, but=()) == [
+        ("process-held-up", "The process stood still for 5.8 s: 6.2 s of silence", "error")
+    ]
+
+
+def test_a_stop_that_is_not_half_of_a_silence_does_not_explain_it(tmp_path):
+    told = [(1.0, SPEECH), *caller(2.0, 3.0), (7.0, EventLoopLate(3.5)), *assistant(14.0, "Yes. ")]
+    assert [rule for rule, _, _ in found_in(tmp_path, told, close=15.0, but=())] == [
+        "silence",
+        "process-held-up",
+    ]
+
+
 # -- tools ---------------------------------------------------------------------------------------
 
 
@@ -248,6 +274,21 @@ def test_a_tool_that_raises_is_found(tmp_path):
     ]
     assert found_in(tmp_path, told, close=5.0) == [
         ("tool-failed", "get_weather raised an error", "error")
+    ]
+
+
+def test_a_tool_that_raises_after_an_interruption_is_a_note(tmp_path):
+    told = [
+        (1.0, SPEECH),
+        *caller(2.0, 3.0),
+        (3.0, server.ToolCall("call_1", "get_weather", {})),
+        (3.1, ToolStarted("call_1")),
+        (3.2, server.ToolCallInterrupted("call_1")),
+        (3.4, ToolEnded("call_1", "error")),
+        *assistant(3.5, "A bus, then. "),
+    ]
+    assert found_in(tmp_path, told, close=5.0) == [
+        ("tool-failed", "get_weather raised an error", "note")
     ]
 
 

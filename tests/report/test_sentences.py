@@ -50,6 +50,7 @@ from phonic_fsm._core.events import (
     AnswerOverdue,
     AudioNotTaken,
     Break,
+    CallsDropped,
     ChangesDue,
     Close,
     CommitAudio,
@@ -156,6 +157,11 @@ TALKS: list[Told] = [
 ]
 
 PRESSED: list[Told] = [(2.0, StartUserActivity()), (3.0, CommitAudio())]
+
+
+def late(*times: float, by: float = 0.2) -> list[Told]:
+    """The event loop is late, each time by so much."""
+    return [(at, EventLoopLate(by)) for at in times]
 
 
 def stands(*told: Told | list[Told], **how: Any) -> Call:
@@ -319,6 +325,14 @@ ROWS: dict[str, tuple[Row, ...]] = {
             ),
             call(second(1.0, received_ms=2000), ASKED, answer(3.2)),
             call(second(1.0, received_ms=2000), second(4.0), ASKED, answer(3.2)),
+        ),
+        Row(
+            (
+                "Only {} ms of the caller's audio came in a second",
+                "For {}, less audio came than time passed. Frames were lost on the way",
+            ),
+            "lost_frames",
+            call(second(1.0, received_ms=600), ASKED, answer(3.2), late(*range(4, 20), by=0.29)),
         ),
         Row(
             (
@@ -621,6 +635,14 @@ ROWS: dict[str, tuple[Row, ...]] = {
         ),
         Row(
             (
+                "The caller interrupted {} answers in {}",
+                "In {}, {} answers were cut off, most by what the caller said.",
+            ),
+            call(storm(4.0, 2.0, 6, lambda at: barge_in(at, "No, the other one.")), close=28.0),
+            call(storm(4.0, 2.0, 6), close=28.0),
+        ),
+        Row(
+            (
                 "Sounds of the caller cut off {} in a row at the start",
                 "Of each, less than {} was heard. Whoever listens hears",
             ),
@@ -734,6 +756,19 @@ ROWS: dict[str, tuple[Row, ...]] = {
             ),
             call(ASKED, answer(3.2), (6.0, EventLoopLate(0.5))),
             call(ASKED, answer(3.2), (6.0, EventLoopLate(0.2))),
+        ),
+        Row(
+            (
+                "The process stood still {} times in {}",
+                "Its event loop was held up for {} of {}: too little CPU, or many short calls",
+            ),
+            call(ASKED, answer(3.2), late(6.0, 6.3, 6.6, 6.9, 7.2, 7.5)),
+            call(ASKED, answer(3.2), late(6.0, 8.3, 10.6, 12.9, 15.2, 17.5)),
+        ),
+        Row(
+            (" {} ran meanwhile.",),
+            "blocked_event_loop",
+            call(ASKED, called(3.4), ran(3.4, 3.5), given(3.6), taken(3.7), late(6.0, by=1.5)),
         ),
     ),
     "_report/rules/silence.py": (
@@ -896,6 +931,24 @@ ROWS: dict[str, tuple[Row, ...]] = {
             (" It was told so as the tool's output.",),
             "unknown_tool",
             call(ASKED, called(3.4, name="rent_boat"), close=6.0),
+        ),
+        Row(
+            (
+                "{} was called with arguments that do not fit",
+                "The tool did not run: LiveKit could not make its arguments of what the assistant",
+            ),
+            "bad_arguments",
+            "failed_tool",
+        ),
+        Row(
+            ("LiveKit did not run {}", "The answer that the call belonged to was cut off before"),
+            call(ASKED, called(3.4), (3.5, CallsDropped(("call_1",))), answer(4.0)),
+            call(ASKED, called(3.4), (3.5, server.ToolCallInterrupted("call_1")), answer(4.0)),
+        ),
+        Row(
+            (", and the caller has spoken since",),
+            call(ASKED, TOOL, caller(4.5, 5.0), called(5.5, "call_2", city="Paris"), answer(6.0)),
+            call(ASKED, TOOL, called(5.5, "call_2", city="Paris"), caller(6.0, 6.5), answer(7.0)),
         ),
         Row(
             ("{} raised an error", "The tool raised an error {} after the call."),
@@ -1557,8 +1610,8 @@ IN_EVERY_CALL = {
 
 NOT_SAID = {
     "_report/end.py": {"room disconnected", "parent process shutdown"},  # LiveKit's reasons
-    "_report/lanes/tools.py": {"handed over"},  # how a call ended
-    "_report/rules/tools.py": {"handed over"},
+    "_report/lanes/tools.py": {"handed over", "not made"},  # how a call ended
+    "_report/rules/tools.py": {"handed over", "not made", "Error parsing arguments"},
     "_report/rules/answers.py": {", the request "},  # where a text is cut
     "_report/page.py": {
         '<audio id="{}" preload="auto" src="data:audio/wav;base64,{}"></audio>',

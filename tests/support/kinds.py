@@ -75,6 +75,13 @@ WRONG = (
         "error",
     ),
     Kind(
+        "lost_frames",
+        "two of five frames of the caller's audio are lost on the way",
+        "wrong-rate",
+        r"Only \d+ ms of the caller's audio came in a second",
+        "error",
+    ),
+    Kind(
         "microphone_gone",
         "the caller's microphone is off for a while",
         "microphone-gone",
@@ -227,6 +234,13 @@ WRONG = (
         "error",
     ),
     Kind(
+        "bad_arguments",
+        "the assistant calls a tool with arguments that do not fit",
+        "tool-failed",
+        "find_table was called with arguments that do not fit",
+        "error",
+    ),
+    Kind(
         "unknown_tool",
         "the assistant calls a tool that is not there",
         "tool-failed",
@@ -269,6 +283,13 @@ WRONG = (
         "a tool blocks the event loop for 1.5 s",
         "process-held-up",
         r"The process stood still for 1\.\d s",
+        "warning",
+    ),
+    Kind(
+        "starved_process",
+        "the process gets too little CPU: its event loop is late again and again",
+        "process-held-up",
+        rf"The process stood still \d+ times in {SECONDS}",
         "warning",
     ),
     Kind(
@@ -467,6 +488,8 @@ HEALTHY = {
     "asked_to_wait": "a caller who asks the assistant to wait",
     "interrupted_by_the_agent": "an agent whose code interrupts an answer",
     "push_to_talk": "push-to-talk",
+    "words_repeated": "a caller who repeats the assistant's words to confirm them",
+    "asked_again": "a caller who asks for the same thing twice",
     "polite_handoff": "another agent takes over, and speaks",
     "two_handoffs": "two other agents take over, one after the other, and speak",
     "dialled_digits": "the assistant dials for the caller, and waits for who answers",

@@ -10,6 +10,7 @@ a LiveKit server, as the tests in ``tests/room`` do.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -160,6 +161,14 @@ async def wrong_rate(s: Stage) -> None:
         await s.turn(words)
         await s.answer("Sorry?")
     await s.pause(6.0)
+
+
+async def lost_frames(s: Stage) -> None:
+    await s.open()
+    await s.turn("I should like a table for two at eight tonight, please.")
+    await s.answer("Sorry?")
+    await s.turn("I said: a table for two.")
+    await s.answer("Pardon?")
 
 
 async def microphone_gone(s: Stage) -> None:
@@ -341,6 +350,14 @@ async def failed_tool(s: Stage) -> None:
     await s.answer("Sorry, there is none.")
 
 
+async def bad_arguments(s: Stage) -> None:
+    await s.open()
+    await s.turn("A table in the evening, please.")
+    await s.call("find_table", hour="in the evening")
+    await s.output()
+    await s.answer("Sorry, at what time?")
+
+
 async def unknown_tool(s: Stage) -> None:
     await s.open()
     await s.turn("A boat, please.")
@@ -392,6 +409,16 @@ async def blocked_event_loop(s: Stage) -> None:
     await s.call("read_file")
     await s.output()
     await s.answer("I have read it.")
+
+
+async def starved_process(s: Stage) -> None:
+    await s.open()
+    await s.turn("Read it to me.")
+    await s.stream("Here is what it says, from the beginning.", 3.0)
+    for _ in range(8):
+        time.sleep(0.25)  # noqa: ASYNC251 - what a process that gets too little CPU does
+        await s.pause(0.05)
+    await s.pause(1.0)
 
 
 # -- the connection -------------------------------------------------------------------------------
@@ -769,6 +796,24 @@ async def push_to_talk(s: Stage) -> None:
     await s.pause(1.0)
 
 
+async def words_repeated(s: Stage) -> None:
+    await s.open()
+    await s.turn("A table, please.")
+    await s.answer("A table for two by the window?", 2.0)
+    await s.pause(0.3)
+    await s.turn("A table for two by the window.")
+    await s.answer("Good.")
+
+
+async def asked_again(s: Stage) -> None:
+    await s.open()
+    for call_id in ("call_1", "call_2"):
+        await s.turn("Where is order seven now?")
+        await s.call("get_order", call_id, number=7)
+        await s.output()
+        await s.answer("On its way.")
+
+
 async def caller_hangs_up(s: Stage) -> None:
     await s.open()
     await s.turn("When do you open?")
@@ -780,6 +825,7 @@ SCRIPTS: dict[str, Script] = {
     script.__name__: script
     for script in (
         blocked_event_loop,
+        starved_process,
         no_frames,
         digital_silence,
         silent_until_phonic_hangs_up,
@@ -787,6 +833,7 @@ SCRIPTS: dict[str, Script] = {
         muted_throughout,
         not_understood,
         wrong_rate,
+        lost_frames,
         microphone_gone,
         late_answer,
         slow_answers,
@@ -805,6 +852,7 @@ SCRIPTS: dict[str, Script] = {
         assistant_cuts_in,
         slow_tool,
         failed_tool,
+        bad_arguments,
         unknown_tool,
         tool_called_again,
         tool_timed_out,
@@ -848,6 +896,8 @@ SCRIPTS: dict[str, Script] = {
         typed,
         interrupted_by_the_agent,
         push_to_talk,
+        words_repeated,
+        asked_again,
         caller_hangs_up,
     )
 }
@@ -871,6 +921,20 @@ class Mislabelled(Room):
         frame = await super().__anext__()
         rate = frame.sample_rate // 2
         return rtc.AudioFrame(bytes(frame.data), rate, 1, frame.samples_per_channel)
+
+
+class Lossy(Room):
+    """Two of five of its frames do not arrive."""
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__(sample_rate)
+        self._frames = itertools.cycle((True, False, True, False, True))
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        while True:
+            frame = await super().__anext__()
+            if next(self._frames):
+                return frame
 
 
 class Jammed(Playback):
@@ -929,6 +993,9 @@ PROCESSES = {"taken_over": taken_over, "moved": moved}
 
 NAMES = (*SCRIPTS, *PROCESSES)
 
+BLOCKING = ("blocked_event_loop", "starved_process")
+"""Calls that hold the event loop up."""
+
 NETWORKS: dict[str, Plan] = {
     "slow_network": lambda passing: Delay(0.8) if passing.kind == "pong" else None,
     "frozen_network": at("ping", Stall(), way="to_server"),
@@ -946,6 +1013,8 @@ async def record(name: str, path: Path) -> None:
             options["caller"] = Caller(RATE)
         elif name == "wrong_rate":
             options["caller"] = Mislabelled(RATE)
+        elif name == "lost_frames":
+            options["caller"] = Lossy(RATE)
         elif name == "not_played":
             options["playback"] = Jammed(RATE)
         elif name == "wrong_key":
@@ -973,12 +1042,13 @@ async def main(names: list[str]) -> None:
             with anyio.fail_after(60):
                 await record(name, KINDS / f"{name}.jsonl")
 
-    # It holds up all that runs beside it.
-    for name in [name for name in wanted if name == "blocked_event_loop"]:
+    # They hold up all that runs beside them.
+    blocking = [name for name in wanted if name in BLOCKING]
+    for name in blocking:
         await run(name)
     async with anyio.create_task_group() as group:
         for name in wanted:
-            if name != "blocked_event_loop":
+            if name not in blocking:
                 group.start_soon(partial(run, name))
 
 

@@ -18,6 +18,8 @@ _GIVES_TOOLS = frozenset(
     map(name_of, (events.UpdateSession, events.UpdateTools, events.UpdateOptions))
 )
 
+_DROPPED = name_of(events.CallsDropped)
+
 
 class ToolCall(Span, kw_only=True):
     """From the call until it is settled."""
@@ -46,8 +48,9 @@ class ToolCall(Span, kw_only=True):
     """When Phonic was told a late output in words."""
     known: bool = True
     """Whether the agent had given a tool of this name."""
-    ended: Literal["", "acknowledged", "interrupted", "handed over"] = ""
-    """How the call ended. At a handoff the calls of the former agent are forgotten."""
+    ended: Literal["", "acknowledged", "interrupted", "handed over", "not made"] = ""
+    """How the call ended. At a handoff the calls of the former agent are forgotten. LiveKit makes
+    no call of an answer that is cut off before it is played."""
     timed_out: bool = False
     """Phonic says that the output came too late."""
     problem: str | None = None
@@ -78,6 +81,8 @@ class ToolLane:
             self._hand_over(line)
         elif kind in ("tool_call_output_processed", "tool_call_interrupted"):
             self._settle(line)
+        elif kind == _DROPPED:
+            self._note_dropped(line)
         if event.get("tools") is not None and kind in _GIVES_TOOLS:
             self._tools = set(map(_tool_name, event["tools"]))
         for call_id in outputs_sent(line):
@@ -109,6 +114,11 @@ class ToolLane:
         for call in self.calls:
             if not call.ended:
                 call.ended, call.end = "handed over", line.t
+
+    def _note_dropped(self, line: Line) -> None:
+        for call_id in line.event["calls"]:
+            if (call := self._by_id.get(call_id)) is not None and not call.ended:
+                call.ended, call.end = "not made", line.t
 
     def _note_carried(self, at: float) -> None:
         """A config goes out, and with it the history, which has every output so far."""

@@ -75,6 +75,7 @@ CONSEQUENCES: tuple[tuple[type[Rule], tuple[type[Rule], ...]], ...] = (
             WrongRate,
             EndedByError,
             EndedByPhonic,
+            HeldUp,
         ),
     ),
 )
@@ -104,11 +105,18 @@ def _told_with_their_causes(
                 cause.severity == "error"
                 and cause.rule in causes
                 and max(cause.start, one.start) <= min(cause.end, one.end)
+                and (cause.rule != HeldUp.name or _is_half_of(cause, one))
             ):
                 kept[place] = _with_consequence(cause, one)
                 kept.remove(one)
                 break
     return kept
+
+
+def _is_half_of(cause: Finding, one: Finding) -> bool:
+    """Whether a stop of the process takes up half of what it is to explain: it may come behind
+    another cause."""
+    return min(cause.end, one.end) - max(cause.start, one.start) >= (one.end - one.start) / 2
 
 
 def _with_consequence(cause: Finding, consequence: Finding) -> Finding:

@@ -9,6 +9,9 @@ from ..lanes import CallerAudio, Lanes, Span
 from ..numbers import duration
 from .rule import Level, Rule, Seconds, Times
 
+SLACK = 0.1
+"""A process that is late for such a share of the time loses audio of the caller itself."""
+
 CATCHES_UP = 1.0
 """What waits within so many seconds after the conversation has opened was said before."""
 
@@ -113,7 +116,8 @@ class WrongRate(Rule, frozen=True, kw_only=True):
     severities = ("error",)
     looks_for = (
         "for {seconds:g} s, {times:g} times more or less audio of the caller comes than time "
-        "passes: the frames name a rate that is not theirs"
+        "passes, though the process is not late: the frames name a rate that is not theirs, or "
+        "some are lost on the way"
     )
 
     times: Times = 1.3
@@ -125,6 +129,18 @@ class WrongRate(Rule, frozen=True, kw_only=True):
         for stretch in _stretches(lanes, self._is_off, self.seconds):
             part = next(part for part in lanes.caller_audio if part.step == stretch.step)
             times = part.received_ms / 1000
+            if times < 1:
+                late = sum(overlap(held, stretch) for held in lanes.held_up)
+                if late < (stretch.end - stretch.start) * SLACK:
+                    yield self.found(
+                        f"Only {part.received_ms} ms of the caller's audio came in a second",
+                        f"For {duration(stretch.end - stretch.start)}, less audio came than time "
+                        "passed. Frames were lost on the way, or by a device that is too slow; or "
+                        f"they name a rate, {part.rate:,} Hz, that is higher than that of their "
+                        "samples, and Phonic hears them too high.",
+                        stretch,
+                    )
+                continue
             yield self.found(
                 f"The caller's audio came {times:.1f} times as fast as time passes",
                 f"The frames say {part.rate:,} Hz and {part.channels} channel(s), and "

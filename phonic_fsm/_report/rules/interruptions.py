@@ -18,13 +18,18 @@ class ManyInterruptions(Rule, frozen=True, kw_only=True):
     """The assistant was interrupted again and again."""
 
     name = "many-interruptions"
-    severities = ("warning",)
-    looks_for = "{times} answers are cut off within {within:g} s"
+    severities = ("warning", "note")
+    looks_for = (
+        "{times} answers are cut off within {within:g} s; if most are cut off by {words} words or "
+        "more, that is a note, which a redacted trace does not tell"
+    )
 
     times: Count = 4
     """So many interruptions are no conversation."""
     within: Seconds = 30.0
     """They come within so long."""
+    words: Count = 3
+    """Fewer words than these may be noise that was taken for speech."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         cut = [speech for speech in lanes.assistant if _cut_off_by_caller(lanes, speech)]
@@ -40,14 +45,32 @@ class ManyInterruptions(Rule, frozen=True, kw_only=True):
             stretch = Span(step=cut[first].step, start=cut[first].end, end=cut[last].end)
             took = duration(stretch.end - stretch.start)
             times = last - first + 1
-            yield self.found(
-                f"Sounds of the caller cut off {times} answers in {took}",
-                f"In {took}, {times} answers were cut off. Noise, another voice, or the "
-                "assistant's own echo may be taken for the caller: min_words_to_interrupt and "
-                "vad_threshold ask for more.",
-                stretch,
-            )
+            if not lanes.redacted and self._is_talk(lanes, cut[first : last + 1]):
+                yield self.found(
+                    f"The caller interrupted {times} answers in {took}",
+                    f"In {took}, {times} answers were cut off, most by what the caller said.",
+                    stretch,
+                    "note",
+                )
+            else:
+                yield self.found(
+                    f"Sounds of the caller cut off {times} answers in {took}",
+                    f"In {took}, {times} answers were cut off. Noise, another voice, or the "
+                    "assistant's own echo may be taken for the caller: min_words_to_interrupt and "
+                    "vad_threshold ask for more.",
+                    stretch,
+                )
             first = last + 1
+
+    def _is_talk(self, lanes: Lanes, cut: list[AssistantSpeech]) -> bool:
+        """Whether most of these answers were cut off by words, and not by noise."""
+        talk = sum(
+            len(_words(said.text)) >= self.words
+            for speech in cut
+            for said in lanes.caller
+            if abs(said.start - speech.end) < TOGETHER
+        )
+        return talk > len(cut) / 2
 
 
 class CutOffAtStart(Rule, frozen=True, kw_only=True):
@@ -153,8 +176,9 @@ class Echo(Rule, frozen=True, kw_only=True):
     name = "echo"
     severities = ("warning",)
     looks_for = (
-        "of {words} words of the caller or more, {share:.0%} are what the assistant has said in "
-        "the last {within:g} s; a redacted trace does not tell it"
+        "of {words} words of the caller or more, who began while the assistant spoke, {share:.0%} "
+        "are what the assistant has said in the last {within:g} s; a redacted trace does not tell "
+        "it"
     )
 
     words: Count = 3
@@ -173,8 +197,8 @@ class Echo(Rule, frozen=True, kw_only=True):
         ]
         for said in lanes.caller:
             words = _words(said.text)
-            if len(words) < self.words:
-                continue
+            if len(words) < self.words or not _over(lanes, said):
+                continue  # who repeats the assistant's words to confirm them, lets it end first
             before = [
                 word
                 for speech, its_words in spoken
@@ -198,6 +222,11 @@ def _cut_off_by_caller(lanes: Lanes, speech: AssistantSpeech) -> bool:
     return speech.unheard is not None and any(
         abs(said.start - speech.end) < TOGETHER for said in lanes.caller
     )
+
+
+def _over(lanes: Lanes, said: Span) -> bool:
+    """Whether the assistant was heard when this began."""
+    return any(speech.start <= said.start <= speech.end for speech in lanes.assistant)
 
 
 def _words(text: str) -> list[str]:

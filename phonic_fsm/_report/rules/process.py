@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..findings import Finding, overlap
-from ..lanes import Lanes
+from ..lanes import Lanes, Span
 from ..numbers import duration
+from ..severity import Severity
 from .connection import HELD
 from .rule import Rule, Seconds
+
+APART = 1.0
+"""Stops of the process that are so many seconds apart have nothing to do with each other."""
+
+AROUND = 0.2
+"""Seconds by which the beginning and the end of a stop, as they are told, may be off."""
 
 
 class TakenOver(Rule, frozen=True, kw_only=True):
@@ -54,25 +61,73 @@ class HeldUp(Rule, frozen=True, kw_only=True):
     """Something in the process blocked its event loop."""
 
     name = "process-held-up"
-    severities = ("warning", "note")
+    severities = ("error", "warning", "note")
     looks_for = (
-        "the event loop is late by {seconds:g} s: something blocks it; while no conversation is "
-        "open, that is a note"
+        "the event loop is late by {seconds:g} s, or again and again by {together:g} s in all: "
+        "something blocks it; {long:g} s are an error; while no conversation is open, it is a note"
     )
 
     seconds: Seconds = 0.3
     """The caller hears it when the event loop is held up for so long."""
+    together: Seconds = 1.0
+    """The caller hears it when shorter stops, less than a second apart, come to so much."""
+    long: Seconds = 3.0
+    """So long a stop is silence."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for span in lanes.held_up:
             took = span.end - span.start
             if took >= self.seconds:
-                felt = any(overlap(link, span) for link in lanes.connection if link.kind == "open")
                 yield self.found(
                     f"The process stood still for {duration(took)}",
                     f"Its event loop was held up for {duration(took)}: something in it blocks, a "
                     "call that is not awaited or too little CPU. No audio went either way "
-                    "meanwhile, in any call of this process.",
+                    f"meanwhile, in any call of this process.{_ran_meanwhile(lanes, span)}",
                     span,
-                    "warning" if felt else "note",
+                    self._severity(lanes, span),
                 )
+        for stops in _runs([span for span in lanes.held_up if _took(span) < self.seconds]):
+            late = sum(map(_took, stops))
+            if late >= self.together:
+                whole = Span(step=stops[0].step, start=stops[0].start, end=stops[-1].end)
+                yield self.found(
+                    f"The process stood still {len(stops)} times in {duration(_took(whole))}",
+                    f"Its event loop was held up for {duration(late)} of {duration(_took(whole))}: "
+                    "too little CPU, or many short calls that are not awaited. Audio stuttered "
+                    "meanwhile, in every call of this process.",
+                    whole,
+                    self._severity(lanes, whole),
+                )
+
+    def _severity(self, lanes: Lanes, span: Span) -> Severity:
+        if not any(overlap(link, span) for link in lanes.connection if link.kind == "open"):
+            return "note"
+        return "error" if span in lanes.held_up and _took(span) >= self.long else "warning"
+
+
+def _took(span: Span) -> float:
+    return span.end - span.start
+
+
+def _runs(spans: list[Span]) -> Iterator[list[Span]]:
+    """The spans, those together that follow each other closely."""
+    run: list[Span] = []
+    for span in spans:
+        if run and span.start - run[-1].end >= APART:
+            yield run
+            run = []
+        run.append(span)
+    if run:
+        yield run
+
+
+def _ran_meanwhile(lanes: Lanes, held: Span) -> str:
+    """The tools that ran from the beginning of a stop to its end."""
+    names = {
+        call.name
+        for call in lanes.tools
+        if call.began is not None
+        and call.began <= held.start + AROUND
+        and (call.returned is None or call.returned >= held.end - AROUND)
+    }
+    return f" {' and '.join(sorted(names))} ran meanwhile." if names else ""

@@ -12,21 +12,27 @@ from ..numbers import duration
 from ..severity import Severity
 from .rule import Rule, Seconds
 
+NOT_PARSED = "Error parsing arguments"
+"""What LiveKit says in place of the output of a tool that it could not call (livekit-agents
+1.8.9)."""
+
 
 class ToolFailed(Rule, frozen=True, kw_only=True):
     """A tool raised an error, was not there, or was too slow for Phonic."""
 
     name = "tool-failed"
-    severities = ("error",)
+    severities = ("error", "note")
     looks_for = (
-        "a tool raises an error, the agent has no tool of that name, "
-        "or Phonic says that the call failed or timed out"
+        "a tool raises an error, or is called with arguments that do not fit, the agent has no "
+        "tool of that name, or Phonic says that the call failed or timed out; if the caller had "
+        "interrupted the call, that is a note"
     )
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for call in lanes.tools:
             if told := _why_failed(call):
-                yield self.found(*told, call)
+                # Nobody waits for a call that was interrupted.
+                yield self.found(*told, call, "note" if call.ended == "interrupted" else "error")
 
 
 def _why_failed(call: ToolCall) -> tuple[str, str] | None:
@@ -36,6 +42,12 @@ def _why_failed(call: ToolCall) -> tuple[str, str] | None:
             f"The agent has no tool {call.name}",
             "The assistant called a tool that the agent has not given."
             + (" It was told so as the tool's output." if _was_sent(call) else ""),
+        )
+    if call.is_error and str(call.output).startswith(NOT_PARSED):
+        return (
+            f"{call.name} was called with arguments that do not fit",
+            "The tool did not run: LiveKit could not make its arguments of what the assistant had "
+            "given." + (" Phonic got the error as its output." if _was_sent(call) else ""),
         )
     if call.status == "error" or call.is_error:
         return (
@@ -67,7 +79,7 @@ class NoOutput(Rule, frozen=True, kw_only=True):
     looks_for = (
         "a tool's output is not there {seconds:g} s after the call when the session ends (earlier "
         "is a note), is never sent, or comes when Phonic no longer awaits it (a warning; after an "
-        "interruption, a note)"
+        "interruption, a note); or the caller interrupts before LiveKit makes the call (a note)"
     )
 
     seconds: Seconds = 5.0
@@ -83,7 +95,14 @@ class NoOutput(Rule, frozen=True, kw_only=True):
                 continue
             severity: Severity = "error"
             noticed = ""
-            if call.told is not None:
+            if call.ended == "not made":
+                cause = f"LiveKit did not run {call.name}"
+                sentence = (
+                    "The answer that the call belonged to was cut off before LiveKit began to play "
+                    "it. Phonic was told so as the tool's output."
+                )
+                severity = "note"
+            elif call.told is not None:
                 cause = f"{call.name}'s output came late"
                 interrupted = call.ended == "interrupted"
                 why = (
@@ -121,14 +140,17 @@ class NoOutput(Rule, frozen=True, kw_only=True):
             yield self.found(cause, sentence, call, severity, noticed=noticed)
 
 
+HAD_IT = ", and Phonic had its output, which may not say what the assistant needed to know"
+
+
 class CalledAgain(Rule, frozen=True, kw_only=True):
     """A tool was called again with the same arguments."""
 
     name = "tool-called-again"
-    severities = ("warning",)
+    severities = ("warning", "note")
     looks_for = (
-        "a tool is called with the same arguments again within {seconds:g} s; a redacted trace "
-        "does not tell it"
+        "a tool is called with the same arguments again within {seconds:g} s; if Phonic had the "
+        "output and the caller has spoken since, that is a note; a redacted trace does not tell it"
     )
 
     seconds: Seconds = 60.0
@@ -145,11 +167,17 @@ class CalledAgain(Rule, frozen=True, kw_only=True):
             if same and same[-1].ended != "interrupted":
                 since = call.start - same[-1].start
                 if since < self.seconds:
+                    why = _why_again(same[-1], call.start)
+                    asked = why == HAD_IT and any(
+                        same[-1].start <= said.start and said.end <= call.start
+                        for said in lanes.caller
+                    )
                     yield self.found(
                         f"{call.name} was called again with the same arguments",
                         f"The assistant had called it {duration(since)} before"
-                        f"{_why_again(same[-1], call.start)}.",
+                        f"{', and the caller has spoken since' if asked else why}.",
                         call,
+                        "note" if asked else "warning",
                     )
 
 
@@ -163,7 +191,7 @@ def _why_again(former: ToolCall, now: float) -> str:
         return ", and its output had not been sent yet"
     if former.acknowledged is None or former.acknowledged > now:
         return ", and Phonic had not said that it took the output"
-    return ", and Phonic had its output, which may not say what the assistant needed to know"
+    return HAD_IT
 
 
 def _after(call: ToolCall, at: float | None) -> str:
