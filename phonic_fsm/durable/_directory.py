@@ -18,7 +18,8 @@ Each journal is a directory of its own, with these files:
     Which owner was asked for it: its number. Their times of change say when.
 
 Only the owner of the lock writes, and a process that holds it is killed before another takes the
-journal over: a stopped process that wakes up could write between a check and the write.
+journal over: a stopped process that wakes up could write between a check and the write. So lines
+are added without a look at the lease. Heartbeats look: somebody may have removed the journal.
 """
 
 from __future__ import annotations
@@ -109,15 +110,17 @@ class DirectoryJournal:
         self._size = os.fstat(self._file).st_size
         self._lease_path, self._lock_path = str(folder / LEASE), str(folder / LOCK)
         self._seen: tuple[int, int] | None = None
-        """Which file the lease was in when it was last read, and when it had been written."""
+        """Which file the lease was in when it was last looked at, and when it had been written;
+        ``None`` if it was not this owner's."""
         self._use = threading.Lock()
         """Held while the descriptors are used: once closed, their numbers mean other files."""
         self._is_open = True
         _owned.add(self)
 
     def append(self, lines: bytes) -> None:
-        with self._use, _failing_clearly(self.name):
-            self._check()
+        with self._use, _FailingClearly(self.name):
+            if not self._is_open or self._seen is None:
+                self._check()
             try:
                 self._write(lines)
             except OSError:
@@ -127,13 +130,13 @@ class DirectoryJournal:
             self._size += len(lines)
 
     def beat(self) -> Wish | None:
-        with _failing_clearly(self.name):
+        with _FailingClearly(self.name):
             self._check()
             os.utime(self._lock_path)
             return _wish(self._folder, self.number)
 
     def check(self) -> None:
-        with _failing_clearly(self.name):
+        with _FailingClearly(self.name):
             self._check()
 
     def end(self) -> None:
@@ -169,18 +172,18 @@ class DirectoryJournal:
             rest = rest[os.write(self._file, rest) :]
 
     def _check(self) -> None:
-        # Many times a second: the lease is read again only if it was replaced.
+        former, self._seen = self._seen, None
         status = os.stat(self._lease_path)
         seen = status.st_ino, status.st_mtime_ns
-        if self._is_open and seen == self._seen:
-            return
-        if not self._is_open or _read_lease(self._folder).number != self.number:
+        # It is read again only if it was replaced.
+        is_ours = seen == former or _read_lease(self._folder).number == self.number
+        if not (self._is_open and is_ours):
             raise OwnershipLost(f"this process no longer has the journal {self.name}")
         self._seen = seen
 
     @contextmanager
     def _finishing(self) -> Iterator[None]:
-        with self._use, _failing_clearly(self.name):
+        with self._use, _FailingClearly(self.name):
             self._check()
             os.utime(self._lock_path)
             yield
@@ -215,7 +218,7 @@ class DirectoryJournals:
     def begin(self, name: str, holder: Holder) -> DirectoryJournal:
         folder = self._folder(name)
         self._ended.discard(name)
-        with _failing_clearly(name):
+        with _FailingClearly(name):
             self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.remove_expired()
             unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self._place))
@@ -239,7 +242,7 @@ class DirectoryJournals:
 
     def take_over(self, name: str, holder: Holder) -> DirectoryJournal:
         folder = self._folder(name)
-        with _failing_clearly(name):
+        with _FailingClearly(name):
             lease = _read_lease(folder)
             if lease.state == "ended":
                 raise Ended(f"the call of the journal {name} is over")
@@ -264,7 +267,7 @@ class DirectoryJournals:
 
     def ask(self, name: str, number: int, wish: Wish) -> None:
         folder = self._folder(name)
-        with _failing_clearly(name):
+        with _FailingClearly(name):
             lease = _read_lease(folder)
             if lease.state == "ended":
                 raise Ended(f"the call of the journal {name} is over")
@@ -281,7 +284,7 @@ class DirectoryJournals:
 
     def read_on(self, name: str, after: str = "") -> Iterator[tuple[str, bytes]]:
         at = int(after or 0)
-        with _failing_clearly(name), (self._folder(name) / JOURNAL).open("rb") as file:
+        with _FailingClearly(name), (self._folder(name) / JOURNAL).open("rb") as file:
             file.seek(at)
             for line in file:
                 if line.endswith(b"\n"):
@@ -300,7 +303,7 @@ class DirectoryJournals:
 
     def status(self, name: str) -> Status:
         folder = self._folder(name)
-        with _failing_clearly(name):
+        with _FailingClearly(name):
             return _status(folder, self._known_lease(folder))
 
     def _known_lease(self, folder: Path) -> Lease:
@@ -313,7 +316,7 @@ class DirectoryJournals:
 
     def may_dispatch(self, name: str, number: int, seconds: float) -> bool:
         folder = self._folder(name)
-        with _failing_clearly(name):
+        with _FailingClearly(name):
             if _read_lease(folder).number != number:
                 return False
             mark = os.open(folder / DISPATCHED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -330,7 +333,7 @@ class DirectoryJournals:
                 os.close(mark)
 
     def remove_expired(self) -> None:
-        with _failing_clearly(str(self._place)):
+        with _FailingClearly(str(self._place)):
             for folder in self._folders(UNFINISHED):
                 with suppress(FileNotFoundError):
                     _remove_if_left_behind(folder)
@@ -345,7 +348,7 @@ class DirectoryJournals:
         return self._place / checked_name(name)
 
     def _folders(self, beginning: str = "", but: Set[str] = frozenset()) -> list[Path]:
-        with _failing_clearly(str(self._place)):
+        with _FailingClearly(str(self._place)):
             try:
                 found = sorted(self._place.iterdir())
             except FileNotFoundError:
@@ -491,15 +494,22 @@ def _cut_off_what_is_incomplete(path: Path) -> None:
         file.truncate(0)
 
 
-@contextmanager
-def _failing_clearly(name: str) -> Iterator[None]:
-    """Turn what the file system says into ``StoreFailed``."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise NoJournal(f"there is no journal {name}: {error.strerror}") from None
-    except OSError as error:
-        raise StoreFailed(f"the journal {name} cannot be used: {error.strerror}") from None
+class _FailingClearly:
+    """Turns what the file system says of a journal into ``StoreFailed``."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, FileNotFoundError):
+            raise NoJournal(f"there is no journal {self._name}: {error.strerror}") from None
+        if isinstance(error, OSError):
+            raise StoreFailed(
+                f"the journal {self._name} cannot be used: {error.strerror}"
+            ) from None
 
 
 _owned: WeakSet[DirectoryJournal] = WeakSet()
