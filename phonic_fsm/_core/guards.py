@@ -25,6 +25,7 @@ from .events import (
     SettingsEvent,
     TakeOver,
 )
+from .history import FunctionCallOutput
 from .prompt import has_variables
 
 ABNORMAL_CLOSURE = 1006
@@ -372,6 +373,18 @@ def refused_outputs(context: Context, event: Error) -> list[str]:
     """
     known = context.calls
     return [call for call in event.calls if call in known and known[call].phase != "pending"]
+
+
+def is_spoken_about(context: Context, output: FunctionCallOutput) -> bool:
+    """The assistant is to speak about the output."""
+    if not output.reply_required:
+        return False
+    tool = next((tool for tool in context.tools or () if tool.name == output.name), None)
+    if tool is None:
+        return True
+    # "For async tools, when true, the assistant waits for the response and speaks" (the SDK).
+    goes_on = tool.execution_mode == "async" and tool.wait_for_response is not True
+    return not goes_on and tool.forbid_speech_after_tool_call is not True
 
 
 def refuses_an_output(context: Context, event: Error) -> bool:

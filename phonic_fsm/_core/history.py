@@ -71,15 +71,19 @@ class History:
 
         What was only ``typed`` (ids) asks for nothing by itself.
         """
-        said = (
-            item
-            for item in reversed(self._items.values())
-            if not isinstance(item, OtherItem) and item.id not in typed
-        )
-        last = next(said, None)
+        last = self._last(typed)
         if isinstance(last, Message):
             return last.role == "user" or (last.role == "assistant" and last.interrupted)
         return isinstance(last, FunctionCallOutput) and last.reply_required
+
+    def last_output(self) -> FunctionCallOutput | None:
+        """The output of a tool, if it is the last item: nothing was said about it yet."""
+        last = self._last()
+        return last if isinstance(last, FunctionCallOutput) else None
+
+    def _last(self, typed: Container[str] = ()) -> Item | None:
+        items = reversed(self._items.values())
+        return next((i for i in items if not isinstance(i, OtherItem) and i.id not in typed), None)
 
     def unanswered(self) -> list[FunctionCall]:
         """The calls whose output is not here, the oldest first."""

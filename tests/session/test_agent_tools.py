@@ -9,7 +9,8 @@ import anyio
 import pytest
 from livekit.agents import AgentTask, RunContext, ToolError, function_tool
 from livekit.agents.beta.tools import EndCallTool
-from support.receptionist import Receptionist, call
+from msgspec import UNSET
+from support.receptionist import Billing, Receptionist, call
 from support.scripted import PATIENCE
 
 from phonic_fsm._wire import client
@@ -249,6 +250,48 @@ async def until(session, state):
     if session.agent_state != state:
         with anyio.fail_after(PATIENCE):
             await reached.wait()
+
+
+class Greeter(Billing):
+    """Has something to say when it takes over."""
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Offer help.")
+
+
+class Operator(Receptionist):
+    """Its tool hands over, and has words for the caller."""
+
+    def __init__(self, next_agent: type[Billing]) -> None:
+        super().__init__()
+        self._next_agent = next_agent
+
+    @function_tool
+    async def connect(self) -> tuple[Billing, str]:
+        """Connect the caller with billing."""
+        return self._next_agent(self.chat_ctx.copy()), "You are being connected."
+
+
+@pytest.mark.parametrize("output", ["is not taken", "is taken"])
+@pytest.mark.parametrize("next_agent", [Billing, Greeter])
+async def test_what_a_handoff_has_to_say_is_answered_by_the_next_agent(
+    next_agent, output, make_model, server
+):
+    """LiveKit interrupts the answer, and the reset has Phonic forget that one was due."""
+    async with call(make_model(), server, Operator(next_agent)) as (session, peer, seen):
+        await peer.send(phonic.ToolCall("call_1", "connect"))
+        assert (await peer.expect(client.ToolCallOutput)).output == "You are being connected."
+        if output == "is taken":
+            await peer.send(phonic.ToolCallOutputProcessed(tool_call_id="call_1"))
+        await reset_to(peer, "You do the billing.")
+        asked = await peer.expect(client.GenerateReply)
+        assert asked == client.GenerateReply(
+            system_message="Offer help." if next_agent is Greeter else UNSET
+        )
+        await peer.speak("Billing here.")
+        await spoken(seen, "Billing here.")
+        await until(session, "listening")
+    assert await peer.receive() is None, "nothing else was asked for"
 
 
 class Changer(Receptionist):

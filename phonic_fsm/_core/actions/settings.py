@@ -12,7 +12,7 @@ from .. import events, outgoing, timers
 from ..context import Change, Context
 from ..effects import Log, StartTimer
 from ..events import Event
-from ..guards import a_reset_is_due, answer_has_not_begun
+from ..guards import a_reset_is_due, answer_has_not_begun, is_spoken_about
 from ..turns import await_answer, end_caller_speech, end_turn, take_back_unclaimed
 
 
@@ -64,10 +64,13 @@ def replace_prompt_update(context: Context, event: server.Error | server.Warning
 def cut_off_turns(context: Context, event: Event) -> None:
     """Close the open generation as interrupted, and let calls go: a reset is about to follow.
 
-    An answer that LiveKit does not know of is taken back.
+    An answer that LiveKit does not know of is taken back. An answer to a tool's output that was
+    due is asked for, also if LiveKit has just interrupted it, as it does at a handoff.
     """
-    answer_is_due = answer_has_not_begun(context, event)
+    answer_was_open = answer_has_not_begun(context, event)
     end_turn(context, interrupted=True)
+    output = context.history.last_output()
+    answer_is_due = answer_was_open or (output is not None and is_spoken_about(context, output))
     take_back_unclaimed(context)
     if context.caller_speaks:
         # What Phonic hears after the reset is a turn of its own.

@@ -12,7 +12,13 @@ from ..._wire.bounds import Bound
 from .. import events, outgoing, timers
 from ..context import Call, Context, Reply
 from ..effects import EmitToolCallSettled, Log, PushFunctionCall, Send, StartTimer, ToolCallOutcome
-from ..guards import MAX_CALLS, MAX_PENDING_CALLS, answer_has_not_begun, refused_outputs
+from ..guards import (
+    MAX_CALLS,
+    MAX_PENDING_CALLS,
+    answer_has_not_begun,
+    is_spoken_about,
+    refused_outputs,
+)
 from ..history import FunctionCall, FunctionCallOutput, Message, OtherItem
 from ..prompt import CUT_OFF, TAKEN_BACK, literal
 from ..turns import (
@@ -94,7 +100,7 @@ def forget_call(context: Context, event: server.ToolCallInterrupted) -> None:
         return
     call.phase = "over"
     outgoing.deliver(context, outgoing.in_words(call.output))
-    if context.generation is None and _is_spoken_about(context, call.output):
+    if context.generation is None and is_spoken_about(context, call.output):
         await_answer(context)
 
 
@@ -121,7 +127,7 @@ def acknowledge_output(context: Context, event: server.ToolCallOutputProcessed) 
         call.phase = "over"
         context.calls[event.tool_call_id] = call
         outgoing.deliver(context, outgoing.in_words(call.output))
-        if _is_spoken_about(context, call.output):
+        if is_spoken_about(context, call.output):
             owe_answer(context)
     elif not _outputs_on_their_way(context):
         announce_due(context)
@@ -138,7 +144,7 @@ def replace_output(context: Context, event: server.Error) -> None:
         note_amends(context, problem)
         context.put(EmitToolCallSettled(call_id, call.name, "failed", problem=problem))
         outgoing.deliver(context, outgoing.in_words(call.output))
-        if call.phase == "answered" and _is_spoken_about(context, call.output):
+        if call.phase == "answered" and is_spoken_about(context, call.output):
             _ask_instead(context)
 
 
@@ -199,7 +205,7 @@ def pass_on_outputs(context: Context, event: events.UpdateChatContext) -> None:
     # A reply that is pending will speak about the outputs, too, unless it is to be their answer.
     reply = context.reply
     speaks = (reply is None or is_left_to_outputs(reply)) and any(
-        outgoing.is_awaited(context, output) and _is_spoken_about(context, output)
+        outgoing.is_awaited(context, output) and is_spoken_about(context, output)
         for output in _outputs(event)
     )
     pass_on_additions(context, event)
@@ -213,7 +219,7 @@ def keep_additions(context: Context, event: events.UpdateChatContext) -> None:
     """Keep what is new for the resume. If no answer to a tool's output comes then, ask for one."""
     given = [output for output in _outputs(event) if outgoing.is_awaited(context, output)]
     pass_on_additions(context, event)
-    if context.reply is None and any(_is_spoken_about(context, output) for output in given):
+    if context.reply is None and any(is_spoken_about(context, output) for output in given):
         context.reply = Reply(None, client.GenerateReply(), "asked")
 
 
@@ -238,7 +244,7 @@ def _see_to_answer(
     context: Context, given: list[FunctionCallOutput], late: list[FunctionCallOutput]
 ) -> None:
     """Have late ones of the outputs spoken about. If none is spoken about, let LiveKit know."""
-    spoken_about = [output for output in given if _is_spoken_about(context, output)]
+    spoken_about = [output for output in given if is_spoken_about(context, output)]
     if spoken_about and all(output in late for output in spoken_about):
         owe_answer(context)
     elif not spoken_about and any(output.reply_required for output in given):
@@ -262,18 +268,6 @@ def _late(event: events.UpdateChatContext) -> list[FunctionCallOutput]:
 def _outputs_on_their_way(context: Context) -> bool:
     """Whether Phonic has yet to take note of an output that it was sent."""
     return bool(context.calls_in("answered") or context.calls_in("repeated"))
-
-
-def _is_spoken_about(context: Context, output: FunctionCallOutput) -> bool:
-    """Whether the assistant is to speak about the output."""
-    if not output.reply_required:
-        return False
-    tool = next((tool for tool in context.tools or () if tool.name == output.name), None)
-    if tool is None:
-        return True
-    # "For async tools, when true, the assistant waits for the response and speaks" (the SDK).
-    goes_on = tool.execution_mode == "async" and tool.wait_for_response is not True
-    return not goes_on and tool.forbid_speech_after_tool_call is not True
 
 
 def _without_moved(context: Context, event: events.UpdateChatContext) -> events.UpdateChatContext:
