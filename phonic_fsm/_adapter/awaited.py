@@ -14,7 +14,7 @@ from livekit.agents import JobContext, llm
 
 from .._core.machine import SessionMachine
 from ..durable._fold import Folded, Unreadable, fold
-from ..durable._store import Ended, Holder, Journals, Status, Taken
+from ..durable._store import Holder, Journals, Status, StoreFailed, Taken
 from .past import Past
 from .succession import Succession, history_items
 from .takeover import answer, remove_former_agent, take_over
@@ -121,10 +121,13 @@ class AwaitedCall:
 
     async def _take(self, status: Status) -> Succession:
         # If it cannot be read, its next successor may go on with its conversation.
-        taken = await take_over(self._store, status, self._holder, self._read_on, final=Ended)
+        taken = await take_over(self._store, status, self._holder, self._read_on)
         if not taken.moved:
             await remove_former_agent(self._context, status.holder)
-        return replace(taken, parting=await answer(taken.journal.take_parting))
+        parting = b""
+        with suppress(StoreFailed):  # without it, the call goes on all the same
+            parting = await anyio.to_thread.run_sync(taken.journal.take_parting)
+        return replace(taken, parting=parting)
 
     async def _read_on(self) -> Folded:
         """Take what the journal has got since it was last read."""

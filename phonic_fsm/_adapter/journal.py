@@ -11,7 +11,7 @@ from livekit.agents import JobContext, get_job_context
 from .._core.context import Settings
 from ..durable._ownership import Ownership
 from ..durable._process import this_process
-from ..durable._store import Holder, Journals, journal_name
+from ..durable._store import Holder, Journal, Journals, journal_name
 
 LONGEST_STATE = 64 * 2**10
 """The most bytes of what the application remembers, as JSON."""
@@ -20,10 +20,12 @@ _sessions = itertools.count(1)
 """Numbers the realtime sessions of this process: a job may have several."""
 
 
-def new_ownership(store: Journals, settings: Settings, in_place_of: str | None = None) -> Ownership:
+def new_ownership(
+    store: Journals, settings: Settings, former: Journal | str | None = None
+) -> Ownership:
     """The journal of a call that begins. Its first line begins it.
 
-    ``in_place_of`` names the one of the same call that could not be reached.
+    ``former`` is one of the same call that is still to be ended, or its name.
     """
     context = get_job_context(required=False)
     number = next(_sessions)
@@ -32,7 +34,7 @@ def new_ownership(store: Journals, settings: Settings, in_place_of: str | None =
     else:
         holder = holder_in(context, context.job.metadata)
         name = journal_name(holder.room, holder.job, number)
-    return Ownership(store, name, holder, in_place_of=in_place_of)
+    return Ownership(store, name, holder, former=former)
 
 
 def holder_in(context: JobContext, metadata: str) -> Holder:

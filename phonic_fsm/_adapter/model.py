@@ -31,7 +31,7 @@ from .._runtime.secrets import Secrets
 from .._wire.config import AudioFormat
 from ..durable._journal import JournalRecorder
 from ..durable._place import journals
-from ..durable._store import LIFETIME
+from ..durable._store import LIFETIME, Journal
 from ..trace._recorder import TraceRecorder
 from ..trace._recording import checked_recording
 from ..trace._rotation import TraceLimits
@@ -44,9 +44,9 @@ from .outage import Outage
 from .past import Past
 from .plugin import register
 from .recorders import together
-from .recovery import Unreached, find_and_take_over
+from .recovery import BeginsAnew, find_and_take_over
 from .session import RealtimeSession
-from .succession import Inherited, Succession
+from .succession import Inherited, Remnant, Succession
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -247,9 +247,9 @@ class RealtimeModel(llm.RealtimeModel):
         self._repeatable_tools = _names("repeatable_tools", repeatable_tools)
         self._succession: Inherited | AwaitedCall | None = None
         """What the next session goes on from."""
-        self._in_place_of: str | None = None
-        """The journal of the same call that could not be reached. The next session ends it, and
-        begins its own."""
+        self._former: Journal | str | None = None
+        """A journal of the same call that is still to be ended, or its name. The next session ends
+        it, and begins its own."""
         if outage is not None and not isinstance(outage, Outage):
             raise ValueError(f"outage must be an Outage, got {outage!r}")
         self._outage = outage
@@ -276,7 +276,7 @@ class RealtimeModel(llm.RealtimeModel):
         options = self._options | ({"push_to_talk": True} if turn_detection_disabled else {})
         config, tool_configs = to_config(options, self._audio_format)
         past, self._succession = self._succession, None
-        in_place_of, self._in_place_of = self._in_place_of, None
+        former, self._former = self._former, None
         secrets = Secrets(self._endpoint.api_key)
         secrets.learn(config)
         if isinstance(past, (Succession, AwaitedCall)):
@@ -314,7 +314,7 @@ class RealtimeModel(llm.RealtimeModel):
                 lease = (
                     succession.ownership
                     if succession is not None
-                    else new_ownership(self._journals, settings, in_place_of)
+                    else new_ownership(self._journals, settings, former)
                 )
                 folded = succession.folded if succession is not None else None
                 recorders.append(JournalRecorder(lease, settings, secrets, folded))
@@ -356,10 +356,12 @@ class RealtimeModel(llm.RealtimeModel):
         found = await find_and_take_over(self._journals, context)
         if found is None:
             return None
-        if isinstance(found, Unreached):
-            self._in_place_of = found.journal
+        if isinstance(found, BeginsAnew):
+            self._former = found.journal
             return None
         self._succession, metadata = found
+        if isinstance(self._succession, Remnant):
+            self._former = self._succession.journal
         if isinstance(self._succession, Succession):
             return self._succession.past(self._repeatable_tools, metadata)
         return self._succession.past(metadata)

@@ -26,6 +26,7 @@ from ..durable._store import (
     HEAD_START,
     Ended,
     Holder,
+    Journal,
     JournalError,
     Journals,
     NoJournal,
@@ -38,7 +39,7 @@ from .awaited import AwaitedCall, wait_for
 from .errors import CallTakenOver
 from .journal import holder_in
 from .succession import Inherited, Remnant, Succession
-from .takeover import answer, remove_former_agent, take_over
+from .takeover import Unread, answer, remove_former_agent, take_over
 
 logger = logging.getLogger("phonic_fsm")
 
@@ -50,20 +51,21 @@ LOOK_FOR_A_BEAT_EVERY = 0.1
 
 
 @dataclass(frozen=True)
-class Unreached:
-    """A call that begins anew here, as its journal could not be reached in time."""
+class BeginsAnew:
+    """A call that begins anew here, as the store has failed."""
 
-    journal: str
+    journal: Journal | str
+    """Its journal, which is still to be ended; its name if this process does not have it."""
 
 
 async def find_and_take_over(
     store: Journals, context: JobContext | str
-) -> tuple[Inherited | AwaitedCall, str] | Unreached | None:
+) -> tuple[Inherited | AwaitedCall, str] | BeginsAnew | None:
     """The call that this job is to go on with, and the metadata of its first job. One that moves is
     not there yet.
 
-    ``None``: there is no such call, or it begins anew. ``Unreached``: it begins anew because the
-    store did not answer. The log says why. Outside of a job, ``context`` is the journal's name.
+    ``None``: there is no such call, or it begins anew, and its journal has been ended. The log says
+    why. Outside of a job, ``context`` is the journal's name.
 
     Raises:
         CallTakenOver: the call is not this job's to go on with. The job is shut down.
@@ -81,13 +83,16 @@ async def find_and_take_over(
             succession = await wait_for(store, status, holder, context)
         else:
             succession = await _take_over_what_can_be_read(store, status, holder)
+    except Unread as error:
+        logger.warning("the call in room %s begins anew: %s", room, error)
+        return BeginsAnew(error.journal)
     except JournalError as error:
         # In a move, the process before still has the call if the store fails.
         others = (Taken, Ended, OwnershipLost)
         is_anothers = isinstance(error, others) or (moves and isinstance(error, StoreFailed))
         if not is_anothers:
             logger.warning("the call in room %s begins anew: %s", room, error)
-            return _unreached(context, error)
+            return _begins_anew(context, error)
         # A second agent must not begin to talk to the caller.
         if not isinstance(context, str):
             logger.info("the job %s is shut down: %s", context.job.id, error)
@@ -113,20 +118,34 @@ async def _take_over_what_can_be_read(store: Journals, status: Status, holder: H
 
     died = time.time() - status.beat_age
     try:
-        # If it cannot be read, the call goes on here without it.
-        taken = await take_over(store, status, holder, read, final=JournalError)
-    except Unreadable as error:
-        if error.conversation_id is None or time.time() - died >= GRACE:
+        taken = await take_over(store, status, holder, read)
+    except Unread as error:
+        # The call goes on here without it, and nobody else is to go on with it.
+        is_ended = await _end(error.journal)
+        problem = error.problem
+        conversation_id = problem.conversation_id if isinstance(problem, Unreadable) else None
+        if conversation_id is None or time.time() - died >= GRACE:
+            if is_ended:
+                raise problem from None
             raise
         logger.warning(
             "the journal %s cannot be read, so the call goes on by its conversation alone, and in "
             "a journal of its own: %s",
             status.name,
-            error,
+            problem,
         )
-        return Remnant(error.conversation_id, died)
+        return Remnant(conversation_id, died, None if is_ended else error.journal)
     shows = asyncio.create_task(_show_that_it_starts(taken.ownership), name="phonic-start")
     return replace(taken, starting=shows)
+
+
+async def _end(journal: Journal) -> bool:
+    """End a journal; returns whether the store has done it."""
+    try:
+        await anyio.to_thread.run_sync(journal.end)
+    except StoreFailed:
+        return False
+    return True
 
 
 async def _show_that_it_starts(ownership: Ownership) -> None:
@@ -138,11 +157,11 @@ async def _show_that_it_starts(ownership: Ownership) -> None:
             await anyio.sleep(BEAT)
 
 
-def _unreached(context: JobContext | str, error: JournalError) -> Unreached | None:
-    """The journal that is named, if it may be there: the store has failed."""
+def _begins_anew(context: JobContext | str, error: JournalError) -> BeginsAnew | None:
+    """With the journal that is named, if it may be there: the store has failed."""
     name = _name(context)
     may_be_there = isinstance(error, StoreFailed) and not isinstance(error, NoJournal)
-    return Unreached(name) if name is not None and may_be_there else None
+    return BeginsAnew(name) if name is not None and may_be_there else None
 
 
 def _moves(context: JobContext) -> bool:

@@ -97,6 +97,8 @@ class Remnant:
     conversation_id: str
     died: float
     """When the process before was last alive (s since 1970)."""
+    journal: Journal | None = None
+    """The one that cannot be read, if it is still to be ended."""
 
     @property
     def lost_for(self) -> float:

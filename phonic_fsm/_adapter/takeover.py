@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -17,7 +18,16 @@ from livekit.agents import JobContext
 from .._core.states import State
 from ..durable._fold import Folded
 from ..durable._ownership import Ownership
-from ..durable._store import Ended, Holder, JournalError, Journals, NoJournal, Status, StoreFailed
+from ..durable._store import (
+    Ended,
+    Holder,
+    Journal,
+    JournalError,
+    Journals,
+    NoJournal,
+    Status,
+    StoreFailed,
+)
 from .succession import Succession
 
 logger = logging.getLogger("phonic_fsm")
@@ -35,31 +45,38 @@ ASK_STORE_EVERY = 0.2
 """Seconds between two attempts meanwhile."""
 
 
+class Unread(JournalError):
+    """A journal is this process's now, and cannot be read; ``problem`` says why.
+
+    It is still to be ended, or a guard would send another agent.
+    """
+
+    def __init__(self, problem: JournalError, journal: Journal) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+        self.journal = journal
+
+
 async def take_over(
-    store: Journals,
-    status: Status,
-    holder: Holder,
-    read: Callable[[], Awaitable[Folded]],
-    *,
-    final: type[JournalError],
+    store: Journals, status: Status, holder: Holder, read: Callable[[], Awaitable[Folded]]
 ) -> Succession:
     """Take over a journal that nobody has, and read it.
 
-    If it is taken over and cannot be read, it is ended in the cases that ``final`` names: nobody
-    else is to go on with it then. It is ``Ended`` if the call is over.
-
     Raises:
-        JournalError: it cannot be taken over, or cannot be read; the subclass says why.
+        Unread: it cannot be read.
+        Ended: the call is over.
+        JournalError: it cannot be taken over; the subclass says why.
     """
     beat = time.time() - status.beat_age
     journal = await answer(partial(store.take_over, status.name, holder))
     try:
         folded = await read()
-        if folded.machine.state is State.closed:
-            raise Ended(f"the call of journal {status.name} is over")
-    except final:
-        await anyio.to_thread.run_sync(journal.end)
-        raise
+    except JournalError as error:
+        raise Unread(error, journal) from error
+    if folded.machine.state is State.closed:
+        with suppress(StoreFailed):  # whoever takes it over next, does it then
+            await anyio.to_thread.run_sync(journal.end)
+        raise Ended(f"the call of journal {status.name} is over")
     if not folded.is_complete:
         logger.warning(
             "the journal %s is not complete; the call goes on from what it has", status.name

@@ -52,17 +52,16 @@ class Ownership:
         holder: Holder,
         journal: Journal | None = None,
         *,
-        in_place_of: str | None = None,
+        former: Journal | str | None = None,
     ) -> None:
         """``journal`` is there already where it was taken over; else the first line begins it.
-        ``in_place_of`` names one that could not be reached: it is ended first."""
+        ``former`` is the one in whose place it is, or the name of that one if this process does not
+        have it: it is ended first."""
         self.name = name
         self._store = store
         self.holder = holder
         self._journal = journal
-        self._in_place_of = in_place_of
-        self._former: Journal | None = None
-        """The one that it names, until it has been ended."""
+        self._former = former
         self.wish: Wish | None = None
         """What this process was last asked for."""
         self._beaten = time.monotonic()
@@ -172,15 +171,15 @@ class Ownership:
         """End the journal in whose place this one is, or a guard would send another agent.
 
         Raises:
-            Taken: one has gone on with it already, so the call is not this process's.
+            Taken, OwnershipLost: another process has gone on with it, and has the call.
         """
-        if self._in_place_of is None:
+        if self._former is None:
             return
         with suppress(Ended, NoJournal):
-            if self._former is None:
-                self._former = self._store.take_over(self._in_place_of, self.holder)
+            if isinstance(self._former, str):
+                self._former = self._store.take_over(self._former, self.holder)
             self._former.end()
-        self._in_place_of = None
+        self._former = None
 
     def _try(self, action: Callable[[], None]) -> Verdict:
         """Do it, and say what it shows."""

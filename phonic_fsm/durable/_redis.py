@@ -74,8 +74,8 @@ TIMEOUT = 1.0
 """How long (s) Redis may take to answer."""
 
 ATTEMPTS = 3
-"""How often a journal is claimed if Redis does not answer: a claim that got through, and whose
-answer was lost, leaves a journal whose owner does not know of it."""
+"""How often a journal is claimed at once if Redis does not answer: a claim that got through, and
+whose answer was lost, leaves a journal whose owner does not know of it."""
 
 PAGE = 100
 """How many entries of a stream are read at once."""
@@ -216,6 +216,8 @@ return 'done'
 
 T = TypeVar("T")
 
+Argument = str | bytes | float
+
 
 class Extent(NamedTuple):
     """How much of a journal there is."""
@@ -293,7 +295,7 @@ class _Store:
             options["host"] = host
         return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))
 
-    def run(self, script: str, name: str, *arguments: str | bytes | float) -> str:
+    def run(self, script: str, name: str, *arguments: Argument) -> str:
         """What the script answers.
 
         Raises:
@@ -310,7 +312,7 @@ class _Store:
             raise OwnershipLost(f"another process has the journal {name}")
         return answer.decode()
 
-    def claim(self, script: str, name: str, *arguments: str | bytes | float) -> str:
+    def claim(self, script: str, name: str, *arguments: Argument) -> str:
         """The same, but several times if Redis does not answer."""
         for _ in range(ATTEMPTS - 1):
             try:
@@ -364,7 +366,7 @@ class RedisJournal:
         parting, _ = self._store.ask_at_once(add)
         return parting or b""
 
-    def _run(self, script: str, *arguments: str | bytes | float) -> str:
+    def _run(self, script: str, *arguments: Argument) -> str:
         if self._is_over:
             raise OwnershipLost(f"this process no longer has the journal {self.name}")
         return self._store.run(script, self.name, self.number, self._holder, *arguments)
@@ -384,19 +386,55 @@ class RedisJournals:
         """
         self._store = _Store(url)
         self._lifetime = int(min(lifetime, FOR_EVER) * 1000)
+        self._unanswered: dict[tuple[str, str, bytes], tuple[Argument, ...]] = {}
+        """Claims that Redis has not answered, by script, journal and new owner. They may have got
+        through, also later. So the next one is the same, or this owner would be its own rival."""
 
     @property
     def place(self) -> str:
         return f"Redis at {self._store.address}"
 
     def begin(self, name: str, holder: Holder) -> RedisJournal:
-        encoded, claim = msgspec.json.encode(holder), uuid.uuid4().hex
-        times = int(FORGOTTEN * 1000), self._lifetime
-        if self._store.claim(_BEGIN, name, name, encoded, claim, *times) == "taken":
+        encoded = msgspec.json.encode(holder)
+        said, _ = self._claim(
+            _BEGIN,
+            name,
+            encoded,
+            lambda: (name, encoded, uuid.uuid4().hex, int(FORGOTTEN * 1000), self._lifetime),
+        )
+        if said == "taken":
             raise Taken(f"there is a journal {name} already")
         return RedisJournal(self._store, name, 1, holder, 0)
 
     def take_over(self, name: str, holder: Holder) -> RedisJournal:
+        encoded = msgspec.json.encode(holder)
+        said, (number, *_) = self._claim(
+            _TAKE_OVER, name, encoded, lambda: self._claim_of_what_is_free(name, encoded)
+        )
+        if said == "ended":
+            raise Ended(f"the call of the journal {name} is over")
+        if said == "faster":
+            raise Taken(f"another process was faster to take over the journal {name}")
+        if said == "works":
+            raise Taken(f"the journal {name} has an owner that works")
+        return RedisJournal(self._store, name, int(number) + 1, holder, int(said))
+
+    def _claim(
+        self, script: str, name: str, holder: bytes, new: Callable[[], tuple[Argument, ...]]
+    ) -> tuple[str, tuple[Argument, ...]]:
+        """What the script answers to a claim, and the claim: the one that was not answered, or a
+        new one."""
+        about = script, name, holder
+        claim = self._unanswered.pop(about, None) or new()
+        try:
+            return self._store.claim(script, name, *claim), claim
+        except NoJournal:
+            raise
+        except StoreFailed:
+            self._unanswered[about] = claim
+            raise
+
+    def _claim_of_what_is_free(self, name: str, holder: bytes) -> tuple[Argument, ...]:
         [status] = self._statuses([name])
         if status is None:
             raise NoJournal(f"there is no journal {name}")
@@ -405,25 +443,9 @@ class RedisJournals:
         if status.held == "still":
             kill(status.holder)
         # Whether the owner of another host is dead is for Redis to say: it may beat just now.
-        is_free = is_here(status.holder)
-        said = self._store.claim(
-            _TAKE_OVER,
-            name,
-            status.number,
-            msgspec.json.encode(holder),
-            uuid.uuid4().hex,
-            int(is_free),
-            STILL_SECONDS,
-            status.crashes,
-            HEAD_START,
-        )
-        if said == "ended":
-            raise Ended(f"the call of the journal {name} is over")
-        if said == "faster":
-            raise Taken(f"another process was faster to take over the journal {name}")
-        if said == "works":
-            raise Taken(f"the journal {name} has an owner that works")
-        return RedisJournal(self._store, name, status.number + 1, holder, int(said))
+        is_free = int(is_here(status.holder))
+        times = STILL_SECONDS, status.crashes, HEAD_START
+        return status.number, holder, uuid.uuid4().hex, is_free, *times
 
     def ask(self, name: str, number: int, wish: Wish) -> None:
         seconds = READY_SECONDS if wish == "handover" else FORGOTTEN

@@ -117,7 +117,7 @@ def test_lines_whose_answer_was_lost_are_there_once(wire, again):
     store = journals(wire.url)
     journal = store.begin("call", ME)
     journal.append(b"one\n")
-    wire.loses = True
+    wire.loses = 1
     with pytest.raises(StoreFailed):
         journal.append(b"two\n")
     journal.append(again)
@@ -127,16 +127,48 @@ def test_lines_whose_answer_was_lost_are_there_once(wire, again):
 
 def test_a_claim_whose_answer_was_lost_is_no_rival(wire):
     store = journals(wire.url)
-    wire.loses = True
+    wire.loses = 1
     first = store.begin("call", ME)
     assert not wire.loses
     first.append(b"one\n")
     first.release()
-    wire.loses = True
+    wire.loses = 1
     second = store.take_over("call", ME)
     assert not wire.loses
     second.append(b"two\n")
     assert (second.number, lines(store)) == (2, ["one\n", "two\n"])
+
+
+@pytest.mark.parametrize("how", ["begin", "take_over"])
+def test_an_owner_whose_claims_were_never_answered_is_no_rival_of_itself(wire, how):
+    """Redis may stand still for longer than a claim is waited for, and carry it out afterwards."""
+    store = journals(wire.url)
+    if how == "take_over":
+        store.begin("call", ELSEWHERE).release()
+    wire.loses = _redis.ATTEMPTS
+    with pytest.raises(StoreFailed):
+        getattr(store, how)("call", ME)
+    assert (status(store).holder, wire.loses) == (ME, 0)
+    with pytest.raises(Taken):
+        getattr(store, how)("call", replace(ME, job="another"))
+    journal = getattr(store, how)("call", ME)
+    journal.append(b"one\n")
+    assert (journal.number, lines(store)) == (1 if how == "begin" else 2, ["one\n"])
+    with pytest.raises(Taken):
+        getattr(store, how)("call", ME)
+
+
+def test_a_call_that_begins_while_redis_stands_still_goes_on(own_server, monkeypatch):
+    monkeypatch.setattr(_redis, "TIMEOUT", 0.2)
+    store = journals(own_server.url)
+    # The first call's script is known to Redis, and the connection is there.
+    store.begin("other", ME)
+    own_server.stop()
+    with pytest.raises(StoreFailed):
+        store.begin("call", ME)
+    own_server.go_on()
+    patiently(store.begin, "call", ME).append(b"one\n")
+    assert lines(store) == ["one\n"]
 
 
 def test_a_full_redis_takes_no_lines_and_leaves_the_owner_its_journal(own_server):

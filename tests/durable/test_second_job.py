@@ -11,12 +11,12 @@ import pytest
 from livekit.agents.testing import fake_job_context
 from support.job import TOKEN, until
 from support.processes import LONGEST
-from support.redis_server import RedisServer
+from support.redis_server import LossyWire, RedisServer
 
 from phonic_fsm import CallTakenOver, RealtimeModel
 from phonic_fsm._adapter import takeover
 from phonic_fsm._adapter.awaited import AwaitedCall
-from phonic_fsm._adapter.recovery import Unreached, find_and_take_over
+from phonic_fsm._adapter.recovery import BeginsAnew, find_and_take_over
 from phonic_fsm._core.states import State
 from phonic_fsm.durable import journals
 from phonic_fsm.durable._dispatch import Errand, to_metadata
@@ -133,7 +133,7 @@ async def test_no_second_agent_comes_in_a_move_if_the_store_stays_away(
             await find_and_take_over(store, sent_to_go_on(job, moves=True))
     else:
         found = await find_and_take_over(store, sent_to_go_on(job, moves=False))
-        assert found == Unreached("call")
+        assert found == BeginsAnew("call")
     assert (len(told), "begins anew" in caplog.text) == (moves, not moves)
 
 
@@ -172,6 +172,49 @@ async def test_a_call_that_has_begun_anew_ends_if_another_process_has_gone_on_wi
     assert isinstance(told_of.error, CallTakenOver)
     assert [one.name for one in store.statuses(ended=True)] == ["call"]
     await session.aclose()
+
+
+@pytest.fixture
+def wire(redis_server, redis):
+    """Leads to an empty Redis that knows no script."""
+    redis_server.client().script_flush()
+    wire = LossyWire(redis_server.port)
+    yield wire
+    wire.close()
+
+
+@pytest.mark.parametrize(
+    "lost_at",
+    [
+        pytest.param(b"XRANGE", id="before it is read"),
+        # It names a conversation, and has a line that is none.
+        pytest.param(b"SMOVE", id="before it is ended"),
+    ],
+)
+async def test_a_journal_that_was_claimed_just_before_the_store_went_away_is_no_others(
+    wire, redis, job, told, monkeypatch, *, lost_at
+):
+    monkeypatch.setattr(takeover, "STORE_BACK_WITHIN", 0.0)
+    store = journals(redis)
+    former = store.begin("call", this_process(room=ROOM))
+    former.append(TURN.read_bytes() + b"damaged\n")
+    former.release()
+    async with PhonicSimulator(Scenario()) as phonic:
+        model = RealtimeModel(api_key="any", base_url=phonic.url, journal=wire.url)
+        wire.cut_at = lost_at
+        past = await model.recover(sent_to_go_on(job, moves=False))
+        assert (wire.is_cut, past is None) == (True, lost_at == b"XRANGE")
+        assert (store.status("call").number, store.status("call").held) == (2, "held")
+        wire.is_cut = False
+        session = model.session()
+        errors = []
+        session.on("error", errors.append)
+        await until(lambda: len(store.statuses(ended=True)) == 2)
+        found = {one.name: one.held for one in store.statuses(ended=True)}
+        assert (found.pop("call"), list(found.values())) == ("ended", ["held"])
+        assert not [one for one in errors if isinstance(one.error, CallTakenOver)]
+        assert told == []
+        await session.aclose()
 
 
 async def test_no_second_agent_comes_in_a_move_if_another_process_was_faster(

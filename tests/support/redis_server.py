@@ -89,14 +89,18 @@ class RedisServer:
 
 
 class LossyWire:
-    """Leads to a Redis, and loses the answer to a script when it is told to."""
+    """Leads to a Redis. It loses answers to scripts when it is told to, and can be cut."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listening.getsockname()[1]}/0"
-        self.loses = False
-        """Whether the answer to the next script is lost, with the connection."""
+        self.loses = 0
+        """How many of the next answers to scripts are lost, each with its connection."""
+        self.is_cut = False
+        """Whether nothing gets through."""
+        self.cut_at: bytes | None = None
+        """It is cut when this is to be sent over it."""
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
@@ -112,9 +116,13 @@ class LossyWire:
         server = socket.create_connection(("127.0.0.1", self._port))
         with client, server, suppress(OSError):
             while question := client.recv(2**20):
+                if self.cut_at is not None and self.cut_at in question:
+                    self.cut_at, self.is_cut = None, True
+                if self.is_cut:
+                    return
                 server.sendall(question)
                 answer = server.recv(2**20)
                 if self.loses and b"EVALSHA" in question and b"NOSCRIPT" not in answer:
-                    self.loses = False
+                    self.loses -= 1
                     return
                 client.sendall(answer)
