@@ -54,7 +54,7 @@ def prefixes(path: Path) -> Iterator[tuple[list[Step], SessionMachine]]:
             yield steps, machine
 
 
-def sent(steps: list[Step], kind: type[Any]) -> list[Any]:
+def sent(steps: list[Step], kind: type[Any] | tuple[type[Any], ...]) -> list[Any]:
     return [
         effect.message
         for step in steps
@@ -418,6 +418,55 @@ def test_a_turn_that_was_committed_is_answered_once_and_heard_once(situation, lo
     assert sent(answer, object) == []
     assert then.context.reply is None
     assert list(then.context.history)[-1].text == "Good morning. "
+
+
+AWAY = events.ConnectionClosed(1006)
+
+
+@pytest.mark.parametrize("asks", [(), (ASKS,)], ids=["before LiveKit asks", "afterwards"])
+@pytest.mark.parametrize("lost_for", [1.0, timers.GRACE], ids=["in_time", "too_late"])
+def test_a_turn_that_was_committed_while_phonic_was_away_is_answered_at_once(asks, lost_for):
+    """LiveKit will not ask for the answer: its request died with its process."""
+    then = copy_of(push_to_talk((*HOLDS, AWAY, COMMITS, *asks)))
+    steps = go_on(then, lost_for=lost_for)
+    # A fresh conversation has heard nothing of the turn.
+    told = client.Mute() if lost_for == 1.0 else client.GenerateReply()
+    assert sent(steps, (client.Unmute, client.Mute, client.GenerateReply)) == [told]
+    assert then.context.microphone == "muted"
+    step = then.step(SPEAKS[0])
+    assert effects.OpenGeneration in [type(effect) for effect in step.effects]
+    after = [then.step(event) for event in (SPEAKS[1], FINISHED)]
+    assert sent(after, object) == []
+    assert then.context.reply is None
+
+
+def test_an_answer_to_a_turn_that_ends_only_now_has_its_usual_time():
+    then = copy_of(push_to_talk((*HOLDS, AWAY, COMMITS)))
+    timer = [
+        effect.seconds
+        for effect in go_on(then)[-1].effects
+        if isinstance(effect, effects.StartTimer) and effect.event == timers.REPLY_OVERDUE
+    ]
+    assert timer == [then.context.settings.reply_timeout / 2]
+
+
+@pytest.mark.parametrize("again", ["presses", "lets go"])
+def test_a_client_makes_its_calls_again_behind_the_successor(again):
+    """The turn that was to be ended goes on until it is committed. It is answered once."""
+    then = copy_of(push_to_talk((*HOLDS, AWAY, COMMITS)))
+    pressed: list[events.Event] = [events.StartUserActivity()] if again == "presses" else []
+    steps = [then.step(event) for event in (events.TakeOver(lost_for=1.0), *pressed)]
+    if again == "lets go":
+        steps += [then.step(event) for event in (COMMITS, events.GenerateReply("reply_2"))]
+    steps += [then.step(events.ConnectionOpened()), then.step(phonic.ConversationReconnected())]
+    if again == "presses":
+        assert sent(steps, (client.Unmute, client.Mute)) == [client.Unmute()]
+        steps += [then.step(event) for event in (COMMITS, events.GenerateReply("reply_2"))]
+    kinds = (client.Unmute, client.Mute, client.GenerateReply)
+    assert sent(steps, kinds) == [client.Unmute(), client.Mute()]
+    step = then.step(SPEAKS[0])
+    [resolved] = [effect for effect in step.effects if isinstance(effect, effects.ResolveReply)]
+    assert resolved.request_id == "reply_2"
 
 
 # -- what cannot be read -----------------------------------------------------------------------

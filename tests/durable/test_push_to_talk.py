@@ -75,6 +75,26 @@ async def test_killed_while_the_caller_holds_the_button(tmp_path, server):
     replays(second.journal)
 
 
+async def test_killed_when_the_caller_has_let_go_during_an_outage_of_phonics(tmp_path, server):
+    with first_process(tmp_path, server.url, PUSH_TO_TALK) as first:
+        peer = await presses_and_speaks(first, server)
+        peer.cut()
+        await server.accept()  # it is resumed, and Phonic does not answer
+        first.ask("let go")
+        await first.has_written('"commit_audio"')
+        name = await first.killed()
+    async with goes_on(tmp_path, name, server.url, push_to_talk=True) as second:
+        peer = await server.accept()
+        assert "reconnect_conv_id=conv_1" in peer.path
+        await peer.send(phonic.ConversationReconnected())
+        await peer.expect(client.Mute)
+        await peer.send(*HEARD, *ANSWER)
+        await second.is_heard()
+        await nothing_else_is_sent(second, peer)
+        assert texts(second)[0] == "When do you open?"
+    replays(second.journal)
+
+
 async def test_killed_between_the_commit_and_the_answer(tmp_path, server):
     with first_process(tmp_path, server.url, PUSH_TO_TALK) as first:
         peer = await presses_and_speaks(first, server)

@@ -134,6 +134,7 @@ def go_on(context: Context, event: Event) -> None:
         if call.output and call.phase in ("answered", "repeated") and call_id not in held:
             call.phase = "repeated"
             context.put(Send(client.ToolCallOutput(call_id, call.output.output)))
+    ends_turn_now = client.Mute() in context.held
     if context.push_to_talk:
         # Audio first: the caller's turn may have ended meanwhile.
         _set_hearing(context)
@@ -143,7 +144,8 @@ def go_on(context: Context, event: Event) -> None:
         context.put(outgoing.gate_when_open(context))
     context.put(EmitReconnected())
     if a_reply_was_asked_for(context, event):
-        await_reply(context, first=timers.SOON)
+        # If the caller's turn ends only now, the answer to it has its usual time.
+        await_reply(context, first=None if ends_turn_now else timers.SOON)
     elif context.history.awaits_answer(context.typed) and context.connection != "taken_over":
         await_opening(context)
     ask_if_possible(context)

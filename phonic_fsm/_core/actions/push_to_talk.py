@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..._wire import client
 from .. import events, outgoing, timers
 from ..context import Context, Reply
-from ..effects import CloseGeneration, Log, OpenGeneration, ResolveReply, SetAudioGate
+from ..effects import CloseGeneration, Log, OpenGeneration, ResolveReply, SetAudioGate, StopTimer
 from ..events import Event
 from ..turns import (
     announce_unclaimed,
@@ -13,6 +13,7 @@ from ..turns import (
     await_claim,
     await_reply,
     begin_caller_turn,
+    drop_reply,
     is_owed_later,
 )
 
@@ -23,8 +24,15 @@ def unmute(context: Context, event: Event) -> None:
 
 
 def unmute_when_ready(context: Context, event: Event) -> None:
-    """Keep more of the caller's audio, and have Phonic listen once the conversation is open."""
+    """Keep more of the caller's audio, and have Phonic listen once the conversation is open.
+
+    If the turn before is still to be ended, it goes on.
+    """
     context.microphone = "unmuted"
+    if client.Mute() in context.held:
+        context.held.remove(client.Mute())
+        drop_reply(context)
+        context.put(StopTimer(timers.REPLY_OVERDUE))
     context.put(outgoing.gate(context))
 
 

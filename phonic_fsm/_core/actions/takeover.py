@@ -37,6 +37,7 @@ from ..turns import (
     end_caller_speech,
     end_opening,
     end_turn,
+    ends_turn_later,
     take_out,
 )
 from . import tools
@@ -104,6 +105,7 @@ def begin_again(context: Context, event: events.TakeOver) -> None:
     # The history and the config have all of it.
     context.held.clear()
     if context.reply is not None:
+        context.reply.phase = "waiting"
         await_reply(context)
     context.put(Connect())
 
@@ -169,8 +171,13 @@ def _take_back_request(context: Context) -> None:
         context.put(SupersedeReply(reply.request_id))
         reply.request_id = None
     message = reply.message
-    unusable = isinstance(message, client.Mute) and reply.phase == "asked"
-    if unusable or reply.phase == "incomplete":
+    if ends_turn_later(reply):
+        # LiveKit has let go of the button in vain. Nobody will ask for the answer here.
+        context.microphone = "muted"
+        outgoing.mute_when_ready(context)
+        context.reply = Reply(None, client.GenerateReply(), "asked")
+        return
+    if isinstance(message, client.Mute) or reply.phase == "incomplete":
         reply.message = client.GenerateReply()
     elif isinstance(message, client.GenerateReply) and reply.phase == "asked":
         # Phonic has what was typed.
