@@ -79,7 +79,7 @@ class Succession:
             state=self.folded.account.state,
             interrupted=(spoken[-1] if spoken else "") if cut_off else None,
             conversation_id=context.conversation_id,
-            gap=round(time.time() - self.died, 3),
+            gap=round(max(time.time() - self.died, 0.0), 3),
             metadata=metadata,
         )
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Journal,
         JournalError,
         Journals,
+        LinesLost,
         NoJournal,
         OwnershipLost,
         Status,
@@ -43,6 +44,7 @@ __all__ = [
     "Journal",
     "JournalError",
     "Journals",
+    "LinesLost",
     "NoJournal",
     "OwnershipLost",
     "Status",
@@ -57,7 +59,7 @@ __getattr__, __dir__ = lazy(
     {
         "._guard": "guard",
         "._place": "journals",
-        "._store": "Ended Holder Journal JournalError Journals NoJournal OwnershipLost Status "
-        "StoreFailed Taken",
+        "._store": "Ended Holder Journal JournalError Journals LinesLost NoJournal OwnershipLost "
+        "Status StoreFailed Taken",
     },
 )

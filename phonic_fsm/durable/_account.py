@@ -60,7 +60,7 @@ class Account:
             effects.EmitSpeechStarted: self._stop,
             effects.AddItem: self._add,
             events.Interrupt: self._interrupt,
-            events.TakeOver: self._stop,
+            events.TakeOver: self._take_over,
             events.UpdateChatContext: self._add_all,
             events.UpdateSession: self._bring,
             events.PlaybackStarted: self._begin,
@@ -138,6 +138,10 @@ class Account:
         """LiveKit plays nothing of what was said so far any more."""
         self._answers.clear()
         self._cut = None
+
+    def _take_over(self, t: float, event: events.TakeOver) -> None:
+        self._stop()
+        self.lost_at = t - event.lost_for
 
     def _interrupt(self, t: float, _: events.Interrupt) -> None:
         cut = self.unheard(t)

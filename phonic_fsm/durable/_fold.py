@@ -75,6 +75,8 @@ class Folded(Struct):
                     self.is_complete = False
                     break
                 for step in line.steps() if isinstance(line, AudioRun) else (line,):
+                    if self.steps and step.seq != self.steps + 1:
+                        self.is_complete = False
                     self.account.follow(step.t, self.machine.step(event_from(step.event)))
                     self.last, self.steps = step.t, step.seq
                 self.lines += 1

@@ -55,6 +55,10 @@ It is ended before a guard takes the heart that beats no more for one that has s
 LONGEST_WAIT = 1.0
 """The most seconds that the end of a session waits for its journal."""
 
+ENDED_WITHIN = 10.0
+"""How long (s) a store that does not work is told again that the call is over, while the process
+lasts: a guard would send another agent."""
+
 _WRITER = Writer(INTERVAL)
 
 
@@ -93,6 +97,8 @@ class JournalRecorder:
         self._last: Literal["end", "release"] | None = None
         """What is done with the journal when all is written; ``None`` leaves it to its lease."""
         self._lingers_until: float | None = None
+        self._ends_until: float | None = None
+        """Until when the store is told so, if it does not work."""
         self._has_end = False
         """Whether its last line says that it ends before the call."""
         self._watcher: RecordingWatcher | None = None
@@ -142,9 +148,10 @@ class JournalRecorder:
 
     def checkpoint(self, history: History) -> events.Checkpoint | None:
         """A checkpoint, if one is due."""
-        if self._since_checkpoint < CHECKPOINT_EVERY:
+        if self._since_checkpoint < CHECKPOINT_EVERY and not self._ownership.has_hole:
             return None
         self._since_checkpoint = 0
+        self._ownership.has_hole = False
         return self._account.checkpoint(history)
 
     def record_audio(self, audio: bytes) -> None:
@@ -179,11 +186,10 @@ class JournalRecorder:
         except Exception as error:  # noqa: BLE001 - a fault here must not end the call
             logger.warning("the journal %s ends here: %r", self._ownership.name, error)
             is_written, closed = True, True
-        if is_written and closed and self._last is not None:
-            self._ownership.finish(self._last)
+        is_over = closed and self._finish(is_written)
         if (closed or (is_written and lingers_until is not None)) and not self._written.done():
             self._written.set_result(None)
-        return not closed
+        return not is_over
 
     def let_go(self) -> None:
         """Write nothing any more: in a forked child, the journal is the parent's."""
@@ -192,6 +198,18 @@ class JournalRecorder:
         self._unwritten.clear()
         self._written = Future()
         self._written.set_result(None)
+
+    def _finish(self, is_written: bool) -> bool:
+        """End the journal, or hand it over; returns whether nothing is left to do.
+
+        A call is over also if its last lines cannot be written, as in a store that is full.
+        """
+        if self._last is None or (self._last == "release" and not is_written):
+            return True
+        now = time.monotonic()
+        if self._ends_until is None:
+            self._ends_until = now + ENDED_WITHIN
+        return self._ownership.finish(self._last) or now >= self._ends_until
 
     def _take_from_queue(self, full: bool) -> None:
         # What is queued meanwhile counts as waiting, until the next look.

@@ -26,6 +26,7 @@ from ._store import (
     Holder,
     Journal,
     Journals,
+    LinesLost,
     NoJournal,
     OwnershipLost,
     StoreFailed,
@@ -72,6 +73,8 @@ class Ownership:
         the seconds that it took, and whether it failed."""
         self.parting = b""
         """What is left for the next owner, if the journal is handed over."""
+        self.has_hole = False
+        """Whether the store has lost lines, so that those behind them mean something else."""
         self._is_lost = False
         self._fails = False
         """Whether the store did not work when it was last used, which has been told."""
@@ -92,14 +95,16 @@ class Ownership:
             self.on_append(time.monotonic() - began, verdict == "unknown")
         return verdict != "unknown"
 
-    def finish(self, how: Literal["end", "release"]) -> None:
-        """End the journal with its call, or hand it over to whoever wants it."""
+    def finish(self, how: Literal["end", "release"]) -> bool:
+        """End the journal with its call, or hand it over to whoever wants it.
+
+        Returns whether that is done. If not, it can be called again.
+        """
         if self._journal is None:
-            return
+            return True
         if how == "end":
-            self._try(self._journal.end)
-        else:
-            self._try(partial(self._journal.release, self.parting))
+            return self._try(self._journal.end) != "unknown"
+        return self._try(partial(self._journal.release, self.parting)) != "unknown"
 
     # -- in the event loop -----------------------------------------------------------------------
 
@@ -165,7 +170,11 @@ class Ownership:
             self._end_former()
             self._journal = self._store.begin(self.name, self.holder)
             self._beaten = now
-        self._journal.append(lines)
+        try:
+            self._journal.append(lines)
+        except LinesLost:
+            self.has_hole = True
+            raise
 
     def _end_former(self) -> None:
         """End the journal in whose place this one is, or a guard would send another agent.

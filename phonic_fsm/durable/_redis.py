@@ -49,6 +49,7 @@ from ._store import (
     Ended,
     Held,
     Holder,
+    LinesLost,
     NoJournal,
     OwnershipLost,
     Status,
@@ -340,7 +341,7 @@ class RedisJournal:
         answer = self._run(_APPEND, self._size, lines)
         if answer != "done":
             lost, self._size = self._size - int(answer), int(answer)
-            raise StoreFailed(f"Redis has lost {lost:,} bytes of the journal {self.name}")
+            raise LinesLost(f"Redis has lost {lost:,} bytes of the journal {self.name}")
         self._size += len(lines)
 
     def beat(self) -> Wish | None:

@@ -51,6 +51,13 @@ class StoreFailed(JournalError):
     __module__ = "phonic_fsm.durable"
 
 
+class LinesLost(StoreFailed):
+    """The store has lost lines that it had taken: another server has come in its place. Further
+    lines are taken."""
+
+    __module__ = "phonic_fsm.durable"
+
+
 class NoJournal(StoreFailed):
     """The store has no journal of this name."""
 

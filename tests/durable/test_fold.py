@@ -103,6 +103,24 @@ def test_a_journal_that_ends_before_its_call_says_so():
     assert same(folded, written)
 
 
+def test_a_journal_with_a_hole_says_so():
+    """As where Redis has failed over, and the replica had not heard all."""
+    written = talking()
+    assert fold(written.lines).is_complete
+    assert not fold(written.lines[:4] + written.lines[5:]).is_complete
+
+
+def test_phonic_is_away_since_before_the_takeover():
+    """So that the next one knows, if the successor dies before the conversation goes on."""
+    written = talking()
+    written.take(2.0, phonic.ConversationCreated("conv_1"))
+    written.take(20.0, events.TakeOver(lost_for=3.0))
+    assert fold(written.lines).account.lost_at == 17.0
+    written.take(21.0, events.ConnectionOpened())
+    written.take(21.5, phonic.ConversationReconnected())
+    assert fold(written.lines).account.lost_at is None
+
+
 # -- what was played ---------------------------------------------------------------------------
 
 

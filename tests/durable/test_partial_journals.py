@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import msgspec
 import pytest
 from durable.test_fold import Written
@@ -102,6 +104,16 @@ async def test_what_is_masked_in_it_comes_from_the_model(recovered, written, ser
         assert (await afresh.expect(client.Config)).configuration_endpoint == ENDPOINT
     finally:
         await session.aclose()
+
+
+async def test_no_gap_is_less_than_nothing_where_the_clock_was_set_back(recovered, written):
+    header = msgspec.json.decode(written[0])
+    later = datetime.fromisoformat(header["started"]) + timedelta(minutes=1)
+    header["started"] = later.isoformat()
+    written[0] = msgspec.json.encode(header) + b"\n"
+    past, model = await recovered(written)
+    assert (past.gap, texts(past)) == (0.0, ["When do you open?"])
+    await model.aclose()
 
 
 @pytest.mark.parametrize("place", [str, 5, b"journals"], ids=["function", "number", "bytes"])
