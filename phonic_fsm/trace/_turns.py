@@ -237,7 +237,7 @@ class Levels:
     def last_sound(self, begin: float, end: float) -> float | None:
         """When the last sound ended, between these times. ``None`` if the levels do not tell:
         there are none, or the sound went on."""
-        parts = [part for part in self._between(begin, end) if part[1] <= end]
+        parts = [part for part in self.between(begin, end) if part[1] <= end]
         loudest = max((level for *_, level in parts), default=SOFTEST)
         speech = max(loudest - SPEECH_RANGE, SOFTEST)
         last = max((until for _, until, level in parts if level > speech), default=None)
@@ -245,7 +245,7 @@ class Levels:
             return None
         return round(last, 3)
 
-    def _between(self, begin: float, end: float) -> Iterator[tuple[float, float, int]]:
+    def between(self, begin: float, end: float) -> Iterator[tuple[float, float, int]]:
         """From when, until when, and the level (dBFS)."""
         first = max(bisect_left(self._ends, begin) - 1, 0)
         for number in range(first, len(self._ends)):

@@ -73,7 +73,7 @@ def found_in(
         (NOTHING, "No audio came from the caller"),
         (ZEROS, "Only digital silence came from the caller"),
         (MUTED, "Nothing of the caller's audio was sent"),
-        (ROOM_NOISE, "The caller's audio was too quiet"),
+        (ROOM_NOISE, "Nothing as loud as speech came from the caller"),
         (SPEECH, "The caller said nothing that was understood"),
     ],
 )
@@ -239,6 +239,31 @@ def test_a_stop_that_is_not_half_of_a_silence_does_not_explain_it(tmp_path):
         "silence",
         "process-held-up",
     ]
+
+
+def test_a_caller_who_is_heard_no_more_while_the_process_stands_still_is_not_phonics_fault(
+    tmp_path,
+):
+    levels = structs.replace(SPEECH, levels=(-30,) * 4 + (-90,) * 6)
+    told: list[Told] = [(3.0, levels), *caller(2.0, 8.0), (7.5, EventLoopLate(4.5))]
+    told = sorted([*told, *assistant(8.2, "Yes. ")], key=lambda one: one[0])
+    assert "late-end" not in {rule for rule, _, _ in found_in(tmp_path, told)}
+
+
+NOISE = structs.replace(SPEECH, dbfs=-31.0, peak=-20.0, levels=(-31,) * 10)
+WORDS = structs.replace(SPEECH, levels=(-30, -32, -45, -30, -33, -60, -31, -30, -44, -30))
+HUSH = structs.replace(ROOM_NOISE, levels=(-66,) * 10)
+
+
+@pytest.mark.parametrize(
+    ("background", "found"), [(HUSH, ["unnoticed"]), (NOISE, [])], ids=["hush", "noise"]
+)
+def test_speech_that_phonic_takes_no_notice_of_is_found_unless_it_may_be_noise(
+    background, found, tmp_path
+):
+    told = [(3.0, WORDS), *TALK, (4.0, background), *((t, WORDS) for t in (8.0, 9.0, 10.0, 11.0))]
+    told = sorted([*told, (12.0, background), (12.5, WORDS)], key=lambda one: one[0])
+    assert [rule for rule, _, _ in found_in(tmp_path, told)] == found
 
 
 # -- tools ---------------------------------------------------------------------------------------

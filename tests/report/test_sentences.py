@@ -159,6 +159,23 @@ TALKS: list[Told] = [
 PRESSED: list[Told] = [(2.0, StartUserActivity()), (3.0, CommitAudio())]
 
 
+LOUD = (-30, -33, -45, -30, -36, -60, -31, -30, -44, -30)
+"""The levels of a second of speech (dBFS)."""
+
+
+def hushed(at: float) -> Told:
+    """From here on the caller's room is quiet."""
+    return second(at, dbfs=-66.0, peak=-54.0, levels=(-66,) * 10)
+
+
+def talk(*times: float) -> list[Told]:
+    """In the second before each of these times the caller speaks; then it is quiet."""
+    return [*((at, second(at, levels=LOUD)[1]) for at in times), hushed(times[-1] + 1)]
+
+
+HEARD: list[Told] = [*caller(2.0, 3.0), second(3.0, levels=LOUD), hushed(4.0), *answer(3.2)]
+
+
 def late(*times: float, by: float = 0.2) -> list[Told]:
     """The event loop is late, each time by so much."""
     return [(at, EventLoopLate(by)) for at in times]
@@ -288,11 +305,103 @@ ROWS: dict[str, tuple[Row, ...]] = {
         ),
         Row(
             (
-                "The caller's audio was too quiet: the caller was not heard",
-                "Its loudest sample reached {} dBFS, so Phonic heard no speech in it.",
+                "Nothing as loud as speech came from the caller: the caller was not heard",
+                "The loudest sample reached {} dBFS: the caller said nothing, or the microphone",
             ),
             call(second(1.0, dbfs=-66.0, peak=-54.0)),
             call(second(1.0, dbfs=-66.0, peak=-54.0), ASKED, answer(3.2)),
+        ),
+        Row(
+            (" It took {} for the caller's voice, and took that back.",),
+            call(
+                second(1.0),
+                (2.0, server.UserStartedSpeaking()),
+                (2.4, server.InputCancelled()),
+            ),
+            call(second(1.0)),
+        ),
+        Row(
+            (
+                "The caller's turn was never committed: the caller was not heard",
+                "With push-to-talk, the caller's turn lasts until commit_user_turn() is called",
+            ),
+            call((0.6, StartUserActivity()), second(1.0), config={"push_to_talk": True}),
+            call(
+                (0.6, StartUserActivity()),
+                second(1.0),
+                (9.0, CommitAudio()),
+                config={"push_to_talk": True},
+            ),
+        ),
+        Row(
+            (
+                "Only a steady sound came from the caller: the caller was not heard",
+                "It reached {} dBFS, and nothing stood out of it: hum, noise, or an offset",
+            ),
+            call(second(1.0, levels=(-30,) * 10)),
+            call(second(1.0, levels=(-30,) * 5 + (-60,) * 5)),
+        ),
+        Row(
+            (
+                "The caller's audio was overdriven: the caller was not heard",
+                "It was sent, and Phonic gave no transcript of it. Most of its samples are as loud",
+            ),
+            call(second(1.0, dbfs=-3.0, peak=0.0)),
+            call(second(1.0, dbfs=-14.0, peak=0.0)),
+        ),
+        Row(
+            (
+                "The caller's audio was overdriven",
+                "{} of it were as loud as samples can be: the caller's microphone",
+            ),
+            call(second(1.0, dbfs=-3.0, peak=0.0), ASKED, answer(3.2)),
+            call(second(1.0, dbfs=-3.0, peak=0.0), second(3.0), ASKED, answer(3.2)),
+        ),
+        Row(
+            (
+                "Phonic did not notice for {} that the caller had stopped: the answer came late",
+                "The caller made no sound any more, and Phonic {} that the turn was over.",
+                "said only after {} that the turn was over.",
+            ),
+            call(caller(2.0, 6.5), LEVELS, hushed(4.0), answer(7.0)),
+            call(caller(2.0, 6.5), LEVELS, second(6.0, levels=LOUD), hushed(7.0), answer(7.0)),
+        ),
+        Row(
+            ("no answer came", "never said that the turn was over."),
+            call((2.0, server.UserStartedSpeaking()), LEVELS, hushed(4.0)),
+            call(caller(2.0, 3.2), LEVELS, hushed(4.0), answer(3.4)),
+        ),
+        Row(
+            (
+                "Phonic took a steady sound for speech: no answer came",
+                "The caller's turn has lasted for {}. A steady sound of up to {} dBFS came all the",
+            ),
+            call((2.0, server.UserStartedSpeaking()), second(1.0, levels=(-30,) * 10)),
+            call((2.0, server.UserStartedSpeaking()), second(1.0, levels=LOUD)),
+        ),
+        Row(
+            (
+                "Phonic noticed the caller only after {}",
+                "For {}, sounds came that were as loud as the caller's speech. Then Phonic said",
+            ),
+            call(HEARD, talk(8.0, 9.0, 10.0), caller(10.2, 11.0), answer(11.2)),
+            call(HEARD, talk(8.0, 9.0, 10.0), caller(14.0, 15.0), answer(15.2)),
+        ),
+        Row(
+            (
+                "Phonic took no notice of sounds for {}",
+                "They were as loud as the caller's speech, and the assistant spoke",
+            ),
+            call(HEARD, answer(6.9, 6.0), talk(8.0, 9.0, 10.0)),
+            call(HEARD, talk(8.0, 9.0, 10.0)),
+        ),
+        Row(
+            (
+                "Phonic took no notice of what the caller said for {}",
+                "Sounds as loud as the caller's speech came and were sent, and Phonic did not say",
+            ),
+            call(HEARD, talk(8.0, 9.0, 10.0)),
+            call(HEARD, caller(7.0, 10.0), talk(8.0, 9.0, 10.0), answer(10.2)),
         ),
         Row(
             (
@@ -865,6 +974,14 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 close=11.0,
             ),
             call(ASKED, answer(3.2), handoff(4.5), answer(9.2), close=11.0),
+        ),
+        Row(
+            (
+                "The caller's turn was never committed: {} of silence",
+                "the agent's code had not committed the caller's turn",
+            ),
+            "never_committed",
+            "push_to_talk",
         ),
         Row(
             (

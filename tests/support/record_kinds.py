@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
+import numpy as np
 from livekit import rtc
 from livekit.agents import Agent, ToolError, function_tool
 from soak.fault_proxy import Delay, FaultProxy, Plan, Stall, at
@@ -152,6 +153,62 @@ async def not_understood(s: Stage) -> None:
     await s.open()
     await s.answer("Welcome.")
     await s.say("I should like a table for two at eight tonight. " * 4)
+
+
+async def hum(s: Stage) -> None:
+    await s.open()
+    await s.answer("Welcome.")
+    await s.pause(15.0)
+
+
+async def overdriven(s: Stage) -> None:
+    await s.open()
+    await s.turn("I should like a table for two at eight tonight, please.")
+    await s.answer("Sorry?")
+
+
+async def unnoticed(s: Stage) -> None:
+    await s.open()
+    await s.turn("Hello.")
+    await s.answer("What can I do for you?")
+    await s.say("I should like a table for two at eight tonight. " * 2)
+    await s.pause(2.0)
+
+
+async def interruption_noticed_late(s: Stage) -> None:
+    await s.open()
+    await s.turn("Tell me everything.")
+    await s.stream("We have a table by the window, and one in the garden.", 9.0)
+    await s.pause(2.2)
+    await s.say("Stop, please, I only want to know the price.")
+    await interrupt(s, "The price.")
+    await s.answer("Yes?")
+
+
+async def end_noticed_late(s: Stage) -> None:
+    await s.open()
+    await s.answer("Welcome.")
+    await s.peer.send(phonic.UserStartedSpeaking())
+    await s.say("When do you open?")
+    await s.pause(4.0)
+    await s.peer.send(phonic.UserFinishedSpeaking(), phonic.InputText("When do you open?", "en"))
+    await s.answer("At nine.")
+
+
+async def noise_taken_for_speech(s: Stage) -> None:
+    await s.open()
+    await s.answer("Welcome.")
+    await s.peer.send(phonic.UserStartedSpeaking())
+    await s.say("When do you open?")
+    await s.pause(14.0)
+
+
+async def never_committed(s: Stage) -> None:
+    await s.open()
+    await s.answer("Welcome.")
+    s.phonic.start_user_activity()
+    await s.turn("When do you open?")
+    await s.pause(5.0)
 
 
 async def wrong_rate(s: Stage) -> None:
@@ -805,6 +862,17 @@ async def words_repeated(s: Stage) -> None:
     await s.answer("Good.")
 
 
+async def noisy_line(s: Stage) -> None:
+    await s.open()
+    await s.answer("Which table?")
+    await s.turn("The one by the window, please.")
+    await s.pause(0.4)
+    await s.answer("Good.")
+    await s.pause(5.0)
+    await s.turn("And one for tomorrow.")
+    await s.answer("Good.")
+
+
 async def asked_again(s: Stage) -> None:
     await s.open()
     for call_id in ("call_1", "call_2"):
@@ -833,6 +901,13 @@ SCRIPTS: dict[str, Script] = {
         muted_throughout,
         not_understood,
         wrong_rate,
+        hum,
+        overdriven,
+        unnoticed,
+        interruption_noticed_late,
+        end_noticed_late,
+        noise_taken_for_speech,
+        never_committed,
         lost_frames,
         microphone_gone,
         late_answer,
@@ -898,6 +973,7 @@ SCRIPTS: dict[str, Script] = {
         push_to_talk,
         words_repeated,
         asked_again,
+        noisy_line,
         caller_hangs_up,
     )
 }
@@ -906,6 +982,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "no_welcome": {"welcome_message": "Welcome aboard."},
     "muted_throughout": {"manual": True},
     "push_to_talk": {"manual": True},
+    "never_committed": {"manual": True},
     "overlapping_speech": {"stream_ahead_of_real_time": False},
     "assistant_cuts_in": {"stream_ahead_of_real_time": False},
     "async_tool": {"configs_for_tools": [{"name": "find_table", "execution_mode": "async"}]},
@@ -935,6 +1012,63 @@ class Lossy(Room):
             frame = await super().__anext__()
             if next(self._frames):
                 return frame
+
+
+class Noisy(Room):
+    """There is a noise all the time, as loud as speech."""
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        frame = await super().__anext__()
+        noise = self._noise.normal(0, 2500, frame.samples_per_channel)
+        return _changed(frame, np.frombuffer(frame.data, np.int16) + noise)
+
+
+class Bursty(Noisy):
+    """Its frames come half a second late, all at once."""
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__(sample_rate)
+        self._held: list[rtc.AudioFrame] = []
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        if not self._held:
+            self._held = [await super(Bursty, self).__anext__() for _ in range(25)]
+        return self._held.pop(0)
+
+
+class Humming(Room):
+    """Nothing but the hum of the mains comes through."""
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        frame = await super().__anext__()
+        number = frame.samples_per_channel  # 20 ms of it: a whole period
+        return _changed(frame, 8000 * np.sin(2 * np.pi * np.arange(number) / number))
+
+
+class Overdriven(Room):
+    """Its amplifier turns everything that is said into a square."""
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        frame = await super().__anext__()
+        return _changed(frame, np.frombuffer(frame.data, np.int16) * 60.0)
+
+
+def _changed(frame: rtc.AudioFrame, samples: np.ndarray[Any, Any]) -> rtc.AudioFrame:
+    pcm = np.clip(samples, -32768, 32767).astype(np.int16).tobytes()
+    return rtc.AudioFrame(pcm, frame.sample_rate, 1, frame.samples_per_channel)
+
+
+CALLERS: dict[str, type[Caller]] = {
+    "digital_silence": Caller,
+    "silent_until_phonic_hangs_up": Caller,
+    "wrong_rate": Mislabelled,
+    "lost_frames": Lossy,
+    "hum": Humming,
+    "overdriven": Overdriven,
+    "noise_taken_for_speech": Noisy,
+    "noisy_line": Bursty,
+}
+"""Callers who are not just in a room that is never quite silent."""
 
 
 class Jammed(Playback):
@@ -1009,12 +1143,8 @@ async def record(name: str, path: Path) -> None:
         return
     options = dict(OPTIONS.get(name, {}))
     async with AsyncExitStack() as props:
-        if name in ("digital_silence", "silent_until_phonic_hangs_up"):
-            options["caller"] = Caller(RATE)
-        elif name == "wrong_rate":
-            options["caller"] = Mislabelled(RATE)
-        elif name == "lost_frames":
-            options["caller"] = Lossy(RATE)
+        if name in CALLERS:
+            options["caller"] = CALLERS[name](RATE)
         elif name == "not_played":
             options["playback"] = Jammed(RATE)
         elif name == "wrong_key":

@@ -37,6 +37,11 @@ class Lanes(Struct, kw_only=True):
     caller: list[CallerSpeech] = field(default_factory=list)
     caller_audio: list[CallerAudio] = field(default_factory=list)
     """Without a gap, from the first second that was told of; empty where a trace tells of none."""
+    sounds: list[Span] = field(default_factory=list)
+    """Where the caller's audio was as loud as what Phonic understood, whether it noticed it or not;
+    their steps are not told."""
+    uncommitted: Span | None = None
+    """With push-to-talk, a turn of the caller's that was not committed by the end of the trace."""
     typed: bool = False
     """Whether the caller, or the agent in the caller's name, has written instead of spoken."""
     assistant: list[AssistantSpeech] = field(default_factory=list)
@@ -180,7 +185,9 @@ class LaneBuilder:
         return Lanes(
             seconds=now,
             states=ended(self._states, now),
-            caller=ended(caller.speeches, now),
+            caller=caller.turns(now),
+            sounds=caller.sounds(now),
+            uncommitted=caller.uncommitted(now),
             caller_audio=ended(caller.audio, now),
             typed=caller.typed,
             assistant=[self._up_to(speech, now) for speech in answers.hearing.speeches],

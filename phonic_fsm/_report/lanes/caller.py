@@ -5,21 +5,33 @@ from __future__ import annotations
 import math
 
 import msgspec
+from msgspec import structs
 
 from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._turns import (
+    EARLIER,
     NO_ANSWER_DUE,
+    Levels,
     begins_push_to_talk,
     ends_push_to_talk,
     was_committed,
 )
 
 from .effects import effect_types
-from .span import Span
+from .hearing import SILENT
+from .span import Span, ended, until
+
+LIKE_SPEECH = 15
+"""Decibels. What is so much softer than the loudest of what Phonic understood may be a noise."""
+
+PAUSE = 0.7
+"""Sounds with a shorter pause between them belong together (s)."""
 
 
 class CallerSpeech(Span, kw_only=True):
     text: str = ""
+    silent: float | None = None
+    """When the caller had stopped making any sound, if the levels of the caller's audio tell it."""
 
 
 class CallerAudio(Span, kw_only=True):
@@ -47,6 +59,7 @@ class CallerLane:
         self.typed = False
         self.excused: list[float] = []
         self.withdrawn: list[Span] = []
+        self._levels = Levels()
         self._opened: Span | None = None
         """Since when the caller, who was muted before, is heard, until the turn is committed."""
 
@@ -85,9 +98,57 @@ class CallerLane:
     def take_audio(self, line: Line) -> None:
         """Take a step that tells of a second of the caller's audio."""
         audio = self.audio
+        self._levels.add(line.t, line.event)
         # The event is about the second before it.
         start = max(0.0, line.t - 1)
         if audio:
             audio[-1].end = start = max(start, audio[-1].start)
         span = {"step": line.seq, "start": start, "end": math.inf}
         audio.append(msgspec.convert({**line.event, **span}, CallerAudio))
+
+    def turns(self, now: float) -> list[CallerSpeech]:
+        """The caller's turns up to now, each with the end of its sound."""
+        return [
+            structs.replace(turn, silent=self._levels.last_sound(turn.start - EARLIER, turn.end))
+            for turn in ended(self.speeches, now)
+        ]
+
+    def uncommitted(self, now: float) -> Span | None:
+        """With push-to-talk, since when the caller is heard whose turn was not committed."""
+        return None if self._opened is None else until(self._opened, now)
+
+    def sounds(self, now: float) -> list[Span]:
+        """Where the caller's audio was as loud as what Phonic understood.
+
+        Empty where that cannot be told: Phonic understood nothing, or there is as loud a noise.
+        """
+        understood = [
+            level
+            for turn in ended(self.speeches, now)
+            if turn.text
+            for *_, level in self._levels.between(turn.start, turn.end)
+        ]
+        parts = list(self._levels.between(0.0, now)) if understood else []
+        softest = max(understood, default=0) - LIKE_SPEECH
+        if _noise(parts) >= softest:
+            return []
+        sounds: list[Span] = []
+        for start, end, level in parts:
+            if level < softest:
+                continue
+            if sounds and start - sounds[-1].end <= PAUSE:
+                sounds[-1].end = end
+            else:
+                sounds.append(Span(step=1, start=start, end=end))
+        return sounds
+
+
+def _noise(parts: list[tuple[float, float, int]]) -> int:
+    """The level (dBFS) that a tenth of all sound does not exceed."""
+    heard = sorted((level, end - start) for start, end, level in parts if level > SILENT)
+    rest = sum(seconds for _, seconds in heard) / 10
+    for level, seconds in heard:
+        rest -= seconds
+        if rest <= 0:
+            return level
+    return SILENT

@@ -14,7 +14,16 @@ from ..findings import Finding
 from ..lanes import Lanes
 from ..severity import SEVERITIES
 from .answers import EmptyAnswer, GapInAnswer, NoReply, NotPlayed, SlowAnswers, StalledAnswer
-from .caller import CallerBehind, DeafAtStart, MicrophoneGone, NotHeard, WrongRate
+from .caller import (
+    CallerBehind,
+    DeafAtStart,
+    LateEnd,
+    MicrophoneGone,
+    NotHeard,
+    Overdriven,
+    Unnoticed,
+    WrongRate,
+)
 from .connection import LostAudio, Outage, SlowNetwork, SlowStart
 from .ending import CutOffByClose, EndedByError, EndedByPhonic, NotClosed, Warned
 from .interruptions import CutIn, CutOffAtStart, DroppedAnswer, Echo, ManyInterruptions
@@ -40,6 +49,9 @@ RULES: tuple[Rule, ...] = (
     NoOutput(),
     CalledAgain(),
     NotHeard(),
+    Unnoticed(),
+    LateEnd(),
+    Overdriven(),
     MicrophoneGone(),
     WrongRate(),
     CallerBehind(),
@@ -60,7 +72,7 @@ RULES: tuple[Rule, ...] = (
 """All rules, each with the thresholds that hold unless others are set."""
 
 CONSEQUENCES: tuple[tuple[type[Rule], tuple[type[Rule], ...]], ...] = (
-    (NotHeard, (WrongRate,)),
+    (NotHeard, (WrongRate, LateEnd)),
     (EndedByPhonic, (NotHeard,)),
     (
         Silence,
@@ -72,6 +84,7 @@ CONSEQUENCES: tuple[tuple[type[Rule], tuple[type[Rule], ...]], ...] = (
             StalledAnswer,
             NotPlayed,
             NotHeard,
+            LateEnd,
             WrongRate,
             EndedByError,
             EndedByPhonic,

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..findings import Finding, overlap
+from phonic_fsm._core.events import is_flat
+from phonic_fsm._core.states import State
+
+from ..findings import Finding, overlap, step_at
 from ..lanes import CallerAudio, Lanes, Span
-from ..numbers import duration
+from ..numbers import count, duration
+from .connection import frozen
 from .rule import Level, Rule, Seconds, Times
 
 SLACK = 0.1
 """A process that is late for such a share of the time loses audio of the caller itself."""
+
+STEADY = 0.8
+"""A sound that is steady for such a share of the time is a noise."""
+
+LOUD = -7.0
+"""dBFS. A second of speech is softer, unless its samples are cut off."""
+
+FULL_SCALE = 0.1
+"""Decibels below the loudest sample there is."""
+
+TO_NOTICE = 1.0
+"""Seconds that Phonic may take to notice that the caller speaks, or has stopped."""
 
 CATCHES_UP = 1.0
 """What waits within so many seconds after the conversation has opened was said before."""
@@ -32,12 +48,20 @@ class NotHeard(Rule, frozen=True, kw_only=True):
     """If no sample of a call is louder, nobody would understand a word of it."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
-        talked = sum(link.end - link.start for link in lanes.connection if link.kind == "open")
+        stuck = [span for link in lanes.connection if (span := frozen(link)) is not None]
+        talked = sum(
+            link.end - link.start - sum(overlap(span, link) for span in stuck)
+            for link in lanes.connection
+            if link.kind == "open"
+        )
         if not lanes.caller_audio or talked < self.seconds or _was_heard(lanes):
             return
         opened = next(link for link in lanes.connection if link.kind == "open")
         call = Span(step=opened.step, start=opened.start, end=lanes.seconds)
         cause, sentence = self._why(lanes)
+        if lanes.withdrawn:
+            sounds = count(len(lanes.withdrawn), "sound")
+            sentence += f" It took {sounds} for the caller's voice, and took that back."
         yield self.found(cause, sentence, call, noticed="the caller was not heard")
 
     def _why(self, lanes: Lanes) -> tuple[str, str]:
@@ -71,13 +95,164 @@ class NotHeard(Rule, frozen=True, kw_only=True):
             )
         if loudest < self.quiet:
             return (
-                "The caller's audio was too quiet",
-                f"Its loudest sample reached {loudest:g} dBFS, so Phonic heard no speech in it.",
+                "Nothing as loud as speech came from the caller",
+                f"The loudest sample reached {loudest:g} dBFS: the caller said nothing, or the "
+                "microphone is far too quiet.",
+            )
+        if lanes.uncommitted is not None:
+            return (
+                "The caller's turn was never committed",
+                "With push-to-talk, the caller's turn lasts until commit_user_turn() is called, "
+                f"which it was not for {duration(_took(lanes.uncommitted))}.",
+            )
+        if sum(_lasted(part) for part in speech if _is_steady(part)) > STEADY * sum(
+            map(_lasted, speech)
+        ):
+            return (
+                "Only a steady sound came from the caller",
+                f"It reached {loudest:g} dBFS, and nothing stood out of it: hum, noise, or an "
+                "offset of the samples.",
+            )
+        if (
+            sum(_lasted(part) for part in speech if _is_overdriven(part))
+            > sum(map(_lasted, speech)) / 2
+        ):
+            return (
+                "The caller's audio was overdriven",
+                "It was sent, and Phonic gave no transcript of it. Most of its samples are as "
+                "loud as samples can be: the caller's microphone, or what is behind it, amplifies "
+                "too much.",
             )
         return (
             "The caller said nothing that was understood",
             f"Audio came, up to {loudest:g} dBFS, and was sent. Phonic gave no transcript of it.",
         )
+
+
+class Overdriven(Rule, frozen=True, kw_only=True):
+    """The caller's audio was so loud that it was distorted."""
+
+    name = "overdriven"
+    severities = ("warning",)
+    looks_for = (
+        "{seconds:g} s of the caller's audio reach full scale, and are above {loud:g} dBFS on the "
+        "average of a second, as speech is only if it is cut off"
+    )
+
+    seconds: Seconds = 3.0
+    """So much in the whole call."""
+    loud: Level = LOUD
+    """Speech that just reaches full scale is ten decibels softer."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        loud = [part for part in lanes.caller_audio if _is_overdriven(part, self.loud)]
+        total = sum(map(_lasted, loud))
+        if total >= self.seconds and _was_heard(lanes):
+            yield self.found(
+                "The caller's audio was overdriven",
+                f"{duration(total)} of it were as loud as samples can be: the caller's microphone, "
+                "or what is behind it, amplifies too much. Phonic may understand other words.",
+                Span(step=loud[0].step, start=loud[0].start, end=loud[-1].end),
+            )
+
+
+class LateEnd(Rule, frozen=True, kw_only=True):
+    """Phonic noticed late, or never, that the caller had stopped."""
+
+    name = "late-end"
+    severities = ("error",)
+    looks_for = (
+        "the caller makes no sound any more, and {seconds:g} s pass until Phonic says that the "
+        "turn is over; or a turn lasts to the end of the call, {open:g} s or more, in steady sound"
+    )
+
+    seconds: Seconds = 3.0
+    """From the caller's last sound to the end of the turn."""
+    open: Seconds = 10.0
+    """From the beginning of a turn that has no end."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for turn in lanes.caller:
+            held = lanes.uncommitted is not None and lanes.uncommitted.start <= turn.end
+            never = turn.end >= _end(lanes)
+            if held:
+                continue  # the agent's code has yet to end it
+            if turn.silent is not None:
+                wait = Span(step=turn.step, start=turn.silent, end=turn.end)
+                lost = [link for link in lanes.connection if link.kind != "open"]
+                busy = sum(overlap(one, wait) for one in (*lanes.assistant, *lanes.held_up, *lost))
+                if turn.silent > turn.start and _took(wait) - busy >= self.seconds:
+                    took = duration(_took(wait))
+                    said = "never said" if never else f"said only after {took}"
+                    yield self.found(
+                        f"Phonic did not notice for {took} that the caller had stopped",
+                        f"The caller made no sound any more, and Phonic {said} that the turn was "
+                        "over.",
+                        wait,
+                        noticed="no answer came" if never else "the answer came late",
+                    )
+            elif never and not turn.text and _took(turn) >= self.open:
+                parts = [part for part in lanes.caller_audio if overlap(part, turn) > 0]
+                steady = sum(overlap(part, turn) for part in parts if _is_steady(part))
+                loudest = max((part.peak for part in parts if part.peak is not None), default=None)
+                if loudest is not None and steady >= STEADY * _took(turn):
+                    yield self.found(
+                        "Phonic took a steady sound for speech",
+                        f"The caller's turn has lasted for {duration(_took(turn))}. A steady sound "
+                        f"of up to {loudest:g} dBFS came all the time; Phonic did not notice that "
+                        "the caller had stopped.",
+                        turn,
+                        noticed="no answer came",
+                    )
+
+
+class Unnoticed(Rule, frozen=True, kw_only=True):
+    """Phonic took no notice of what the caller said."""
+
+    name = "unnoticed"
+    severities = ("error", "warning", "note")
+    looks_for = (
+        "sounds as loud as what Phonic understood before come for {seconds:g} s outside the "
+        "caller's turns; {long:g} s are an error, unless the assistant speaks: then it is a note, "
+        "or a warning if Phonic notices them in the end"
+    )
+
+    seconds: Seconds = 2.0
+    """For so long, with pauses as in speech."""
+    long: Seconds = 5.0
+    """For so long nobody else talks."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for sound in _unnoticed(lanes):
+            took = _took(sound)
+            if took < self.seconds or not _got_through(lanes, sound):
+                continue
+            spoken = sum(overlap(speech, sound) for speech in lanes.assistant)
+            late = any(0 <= turn.start - sound.end <= TO_NOTICE for turn in lanes.caller)
+            if late:
+                yield self.found(
+                    f"Phonic noticed the caller only after {duration(took)}",
+                    f"For {duration(took)}, sounds came that were as loud as the caller's speech. "
+                    "Then Phonic said that the caller had begun to speak.",
+                    sound,
+                    "warning",
+                )
+            elif spoken > took / 2:
+                yield self.found(
+                    f"Phonic took no notice of sounds for {duration(took)}",
+                    "They were as loud as the caller's speech, and the assistant spoke: the caller "
+                    "talked over it in vain, or its own voice came back.",
+                    sound,
+                    "note",
+                )
+            else:
+                yield self.found(
+                    f"Phonic took no notice of what the caller said for {duration(took)}",
+                    "Sounds as loud as the caller's speech came and were sent, and Phonic did not "
+                    "say that the caller speaks.",
+                    sound,
+                    "error" if took >= self.long else "note",
+                )
 
 
 class MicrophoneGone(Rule, frozen=True, kw_only=True):
@@ -254,6 +429,55 @@ class DeafAtStart(Rule, frozen=True, kw_only=True):
                 "caller in a test may just have been silent.",
                 Span(step=first.step, start=silent[0].start, end=silent[-1].end),
             )
+
+
+def _unnoticed(lanes: Lanes) -> Iterator[Span]:
+    """What of the caller's sounds lies outside the caller's turns."""
+    for sound in lanes.sounds:
+        at = sound.start
+        for turn in [*lanes.caller, None]:
+            until = sound.end if turn is None else min(turn.start, sound.end)
+            if until > at:
+                yield Span(step=step_at(lanes, at), start=at, end=until)
+            if turn is None or until == sound.end:
+                break
+            at = max(at, turn.end + TO_NOTICE)
+
+
+def _got_through(lanes: Lanes, sound: Span) -> bool:
+    """Whether the caller's audio was sent all the time, as far as the trace tells."""
+    stuck = [span for link in lanes.connection if (span := frozen(link)) is not None]
+    return (
+        any(
+            link.kind == "open" and overlap(link, sound) == _took(sound)
+            for link in lanes.connection
+        )
+        and not any(overlap(span, sound) for span in stuck)
+        and all(part.sent_ms for part in lanes.caller_audio if overlap(part, sound) > 0)
+    )
+
+
+def _end(lanes: Lanes) -> float:
+    """When the session was closed, or the trace ends."""
+    closed = (at.start for at in lanes.states if at.state == State.closed.value)
+    return min(closed, default=lanes.seconds)
+
+
+def _took(span: Span) -> float:
+    return span.end - span.start
+
+
+def _lasted(part: CallerAudio) -> float:
+    """For how long the caller's audio was so: a second whose level varies stands for itself."""
+    return _took(part) if is_flat(part.levels) else min(_took(part), 1.0)
+
+
+def _is_steady(part: CallerAudio) -> bool:
+    return bool(part.levels) and is_flat(part.levels)
+
+
+def _is_overdriven(part: CallerAudio, loud: float = LOUD) -> bool:
+    return part.dbfs is not None and part.dbfs > loud and (part.peak or 0.0) > -FULL_SCALE
 
 
 def _was_heard(lanes: Lanes) -> bool:

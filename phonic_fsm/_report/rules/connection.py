@@ -8,7 +8,7 @@ from phonic_fsm._core.outgoing import KEPT_UNTIL_READY_MS, KEPT_UNTIL_RESUMED_MS
 from phonic_fsm._core.states import State
 
 from ..findings import Finding, overlap
-from ..lanes import GONE, MOVED, Lanes, Link
+from ..lanes import GONE, MOVED, Lanes, Link, Span
 from ..numbers import count, duration
 from .rule import Rule, Seconds
 
@@ -17,6 +17,9 @@ HELD = KEPT_UNTIL_RESUMED_MS / 1000
 
 HELD_AFRESH = KEPT_UNTIL_READY_MS / 1000
 """The same, while a conversation is opened."""
+
+PING_ANSWERED = 10.0
+"""If a ping is not answered within so many seconds, the connection is given up."""
 
 AT_ONCE = 1.0
 """A session that is closed within so many seconds was not meant to wait for its conversation."""
@@ -110,13 +113,15 @@ class Outage(Rule, frozen=True, kw_only=True):
                     f"The connection {link.cause}",
                     " ".join(_about_outage(lanes, link)),
                     link,
-                    noticed=f"nothing got through, then {missing}" if _froze(link) else missing,
+                    noticed=f"nothing got through, then {missing}" if frozen(link) else missing,
                 )
 
 
-def _froze(link: Link) -> bool:
-    """Whether nothing had come for a while before the connection was given up."""
-    return "ping" in link.cause
+def frozen(link: Link) -> Span | None:
+    """When nothing got through, before a connection was given up: a ping was not answered."""
+    if "ping" not in link.cause:
+        return None
+    return Span(step=link.step, start=max(0.0, link.start - PING_ANSWERED), end=link.start)
 
 
 def _about_outage(lanes: Lanes, link: Link) -> Iterator[str]:

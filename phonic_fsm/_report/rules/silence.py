@@ -11,10 +11,8 @@ from phonic_fsm._core.states import State
 from ..findings import Finding, overlap, step_at
 from ..lanes import AssistantSpeech, CallerSpeech, Lanes, Link, Span
 from ..numbers import duration
+from .connection import frozen
 from .rule import Rule, Seconds
-
-PING_ANSWERED = 10.0
-"""If a ping is not answered within so many seconds, the connection is given up."""
 
 TELLING = 1.0
 """What keeps the assistant from speaking is a reason for silence from so many seconds on."""
@@ -146,15 +144,15 @@ def _seen(lanes: Lanes, gap: Span) -> Iterator[tuple[_Reason, list[Span]]]:
         return _Reason(seconds, cause, told, is_owed=behind is not None), within
 
     away = [link for link in lanes.connection if link.kind != "open"]
-    frozen = [span for span in map(_frozen, away) if span is not None]
+    stuck = [span for span in map(frozen, away) if span is not None]
     yield reason(
-        frozen,
+        stuck,
         "Nothing got through to Phonic",
         "nothing got through, until the connection was given up",
     )
     yield reason(away, "No connection", "the connection was lost")
     stood = [held for held in lanes.held_up if held.end - held.start >= TELLING / 2]
-    outside = [*frozen, *away, *stood]
+    outside = [*stuck, *away, *stood]
     yield reason(stood, "The process stood still", "the event loop was held up")
     yield reason(
         lanes.announced,
@@ -197,13 +195,6 @@ def _tools(lanes: Lanes, gap: Span, away: list[Link]) -> Iterator[tuple[_Reason,
         yield _Reason(seconds, cause, told, is_tool=True, is_owed=True), within
 
 
-def _frozen(link: Link) -> Span | None:
-    """When nothing got through, before a connection was given up: a ping was not answered."""
-    if "ping" not in link.cause:
-        return None
-    return Span(step=link.step, start=max(0.0, link.start - PING_ANSWERED), end=link.start)
-
-
 def _within(spans: Iterable[Span], outer: Span) -> list[Span]:
     """What of the spans lies in another one."""
     parts = [
@@ -242,6 +233,13 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float) -> _Reason | N
             if after
             else "Nobody asked the new agent to speak",
             "another agent had taken over, and no reply was asked for",
+        )
+    held = lanes.uncommitted
+    if held is not None and held.start <= gap.start and isinstance(last, CallerSpeech):
+        return _Reason(
+            rest,
+            "The caller's turn was never committed",
+            "the agent's code had not committed the caller's turn",
         )
     for turn in lanes.withdrawn:
         if gap.start <= turn.end <= gap.end and _cut_off_by(lanes, turn):
