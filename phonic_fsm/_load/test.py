@@ -22,6 +22,13 @@ PAUSE = 0.5
 CLEARING_UP = 10.0
 """How long (s) the removal of rooms may take, once the callers have left."""
 
+ON_THEIR_WAY = 3.0
+"""For how long (s) a room is looked for again that had no agent yet: one that joins it now makes it
+anew."""
+
+LOOK = 0.25
+"""Seconds between two such looks."""
+
 NOT_FOUND = api.TwirpErrorCode.NOT_FOUND
 
 ROOM_FAILURES = (api.TwirpError, aiohttp.ClientError, TimeoutError)
@@ -116,7 +123,21 @@ class LoadTest:
                 await to_thread.run_sync(self._usage.look, self.going_on)
 
     async def _remove_rooms(self) -> None:
-        async with self._livekit.api() as server, anyio.create_task_group() as removals:
+        async with self._livekit.api() as server:
+            await self._remove_all(server)
+            waiting = [
+                room
+                for room, heard in zip(self.rooms, self.calls, strict=False)  # not all have called
+                if not (heard.was_refused or heard.agent_joined)
+            ]
+            until = anyio.current_time() + ON_THEIR_WAY
+            while waiting and anyio.current_time() < until:
+                await anyio.sleep(LOOK)
+                self.not_removed.update(await _those_there(server, waiting))
+                await self._remove_all(server)
+
+    async def _remove_all(self, server: api.LiveKitAPI) -> None:
+        async with anyio.create_task_group() as removals:
             for room in tuple(self.not_removed):
                 removals.start_soon(self._remove, server, room)
 
@@ -128,3 +149,12 @@ class LoadTest:
             if not is_gone:
                 return
         self.not_removed.discard(room)
+
+
+async def _those_there(server: api.LiveKitAPI, rooms: list[str]) -> list[str]:
+    """Those of the rooms that the server has."""
+    try:
+        found = await server.room.list_rooms(api.ListRoomsRequest(names=rooms))
+    except ROOM_FAILURES:
+        return []
+    return [room.name for room in found.rooms]

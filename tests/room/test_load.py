@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import PIPE
@@ -63,6 +64,24 @@ async def rooms(server: LiveKitServer) -> list[str]:
         return [room.name for room in found.rooms]
 
 
+async def until_rooms(server: LiveKitServer, are: Callable[[list[str]], bool]) -> list[str]:
+    """Wait until the server's rooms are so; returns them."""
+    with anyio.fail_after(PATIENCE):
+        while not are(found := await rooms(server)):  # noqa: ASYNC110 - rooms tell nobody
+            await anyio.sleep(0.05)
+    return found
+
+
+async def agents(server: LiveKitServer) -> int:
+    """How many agents are in the server's rooms."""
+    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as server_api:
+        found = [
+            await server_api.room.list_participants(api.ListParticipantsRequest(room=room))
+            for room in await rooms(server)
+        ]
+    return sum(one.kind == api.ParticipantInfo.AGENT for each in found for one in each.participants)
+
+
 async def figures(idle: int, *options: object) -> tuple[int, dict[str, Any]]:
     async with serving(idle) as (own, worker, command):
         done = await anyio.run_process(
@@ -108,9 +127,7 @@ async def test_a_server_without_a_worker_is_named(livekit, how):
             command, env=key_of(own), stdout=PIPE, stderr=PIPE
         ) as process:
             if how == "until Ctrl-C":
-                with anyio.fail_after(PATIENCE):
-                    while not await rooms(own):  # noqa: ASYNC110 - rooms tell nobody
-                        await anyio.sleep(0.05)
+                await until_rooms(own, bool)
                 process.send_signal(signal.SIGINT)  # some callers are about to join
             assert process.stderr is not None
             told = b"".join([piece async for piece in process.stderr]).decode()
@@ -119,14 +136,31 @@ async def test_a_server_without_a_worker_is_named(livekit, how):
         assert await rooms(own) == []
 
 
+async def test_a_room_that_comes_back_is_removed_too(livekit):
+    async with LiveKitServer() as own:
+        command = leashed(
+            *(sys.executable, "-m", "phonic_fsm", "load", "--url", own.url, "--phonic-port", 0),
+            *("--rooms", 1, "--patience", PATIENCE),
+        )
+        async with await anyio.open_process(command, env=key_of(own)) as process:
+            [name] = await until_rooms(own, bool)
+            process.send_signal(signal.SIGINT)
+            await until_rooms(own, lambda found: not found)
+            # An agent that was on its way does so by joining.
+            async with api.LiveKitAPI(own.url, own.api_key, own.api_secret) as server_api:
+                await server_api.room.create_room(api.CreateRoomRequest(name=name))
+            assert await process.wait() == 130
+        assert await rooms(own) == []
+
+
 async def test_ctrl_c_prints_the_table_so_far_and_leaves_no_room(livekit):
-    async with serving(2) as (own, worker, command):
+    async with serving(2) as (own, _, command):
         options = ["--rooms", "2", "--turns", "50"]
         async with await anyio.open_process(
             [*command, *options], env=key_of(own), stdout=PIPE, stderr=PIPE
         ) as process:
             with anyio.fail_after(PATIENCE):
-                while len(worker.jobs) < 2:  # noqa: ASYNC110 - jobs tell nobody
+                while await agents(own) < 2:  # noqa: ASYNC110 - rooms tell nobody
                     await anyio.sleep(0.05)
             process.send_signal(signal.SIGINT)
             assert process.stdout is not None
