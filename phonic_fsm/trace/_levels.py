@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from itertools import accumulate
+from math import log10
 
 import numpy as np
 
-_FULL_SCALE_DB = 20 * math.log10(32768)
+_SAMPLE = np.dtype("<i2")
+
+_FULL_SCALE = 200 * log10(32768)
+"""In 0.1 dB."""
 
 
 def levels(pcm: bytes, lengths: list[int]) -> list[float | None]:
@@ -15,20 +18,17 @@ def levels(pcm: bytes, lengths: list[int]) -> list[float | None]:
 
     ``lengths`` are in samples; nothing and digital silence have no level.
     """
-    whole = [length for length in lengths if length]
-    samples = np.frombuffer(pcm, dtype="<i2", count=sum(whole)).astype(np.float32)
-    if whole and whole.count(whole[0]) == len(whole):
+    samples = np.frombuffer(pcm, _SAMPLE, count=sum(lengths)).astype(np.float32)
+    longest = max(lengths, default=0)
+    if longest and lengths.count(longest) == len(lengths):
         # For each chunk alone, numpy would need longer to prepare than to calculate.
-        chunks = samples.reshape(len(whole), whole[0])
+        chunks = samples.reshape(-1, longest)
         energies = np.einsum("ij,ij->i", chunks, chunks).tolist()
     else:
-        ends = zip(accumulate(whole), whole, strict=True)
+        ends = zip(accumulate(lengths), lengths, strict=True)
         parts = (samples[end - length : end] for end, length in ends)
         energies = [float(part @ part) for part in parts]
-    of_whole = iter(energies)
-    return [_level(next(of_whole) / length) if length else None for length in lengths]
-
-
-def _level(energy: float) -> float | None:
-    """The level of samples with this mean energy."""
-    return round(10 * math.log10(energy) - _FULL_SCALE_DB, 1) if energy else None
+    return [
+        round(100 * log10(energy / length) - _FULL_SCALE) / 10 if energy else None
+        for energy, length in zip(energies, lengths, strict=True)
+    ]
