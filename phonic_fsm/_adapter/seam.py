@@ -61,12 +61,14 @@ class Seam:
         """What is to be sent by now; ``frame`` has just come."""
         if frame is not None:
             self._frames.append((time.time(), frame))
-        recent = [one for came, one in self._frames if came >= self._left - WINDOW]
+        before = [one for came, one in self._frames if came < self._left]
+        since = [one for came, one in self._frames if came >= self._left]
+        # Not by the time at which they came: where the machine is busy, less comes in a second.
+        recent = [*_newest(before, WINDOW + LEFT), *since]
         at = self._end_of_piece(recent)
         if at is not None:
             self._end()
             return _behind(at, recent)
-        since = [one for came, one in self._frames if came >= self._left]
         if not self._is_quiet and sum(one.duration for one in since) < PATIENCE:
             return []
         self._end()
@@ -92,6 +94,15 @@ class Seam:
         likeness = np.divide(product, loudness, out=np.zeros(len(product)), where=loudness > 1)
         best = int(np.argmax(likeness))
         return best + size if likeness[best] >= ALIKE else None
+
+
+def _newest(frames: list[rtc.AudioFrame], seconds: float) -> list[rtc.AudioFrame]:
+    """The newest so many seconds of them, and the rest of the frame in which these begin."""
+    first = len(frames)
+    while first and seconds > 0:
+        first -= 1
+        seconds -= frames[first].duration
+    return frames[first:]
 
 
 def _behind(at: int, frames: list[rtc.AudioFrame]) -> list[rtc.AudioFrame]:

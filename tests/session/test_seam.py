@@ -67,6 +67,21 @@ def test_nothing_is_lost_and_nothing_comes_twice(now, ahead, rate, gain):
     assert sent + seconds(found) == pytest.approx(heard + 0.3, abs=3 * CLOSEST)
 
 
+def test_a_machine_that_is_too_busy_brings_less_in_a_second(now):
+    """The piece that the predecessor has told came here over more than the time that they differ
+    by."""
+    slow = 400
+    parting = last_of(frames(0, 1.0)[-12:])
+    joint = Seam(parting, LEFT, come(frames(0, 0.9), LEFT, slow))
+    now[0] += slow / 1000
+    [more] = frames(0.9, 0.95)
+    assert joint.close(more) == []
+    now[0] += slow / 1000
+    [last] = frames(0.95, 1.0)
+    joint.close(last)
+    assert joint.is_closed, "it ends with this frame"
+
+
 def test_in_silence_the_time_tells(now):
     silence = [rtc.AudioFrame(bytes(2400), RATE, 1, 1200) for _ in range(20)]
     for parting in (b"", last_of(silence)):
