@@ -60,6 +60,17 @@ class First:
             while words not in journal.read_text():  # noqa: ASYNC110
                 await anyio.sleep(0.01)
 
+    async def has_played_a_second(self) -> None:
+        """Wait until it has, and until its journal and a heartbeat say so: a successor takes what
+        was played before the last heartbeat for heard, and no more."""
+        await self.says("a second was played")
+        [lock] = self._journals.glob("*/lock")
+        beaten = lock.stat().st_mtime_ns
+        with anyio.fail_after(LONGEST):
+            while lock.stat().st_mtime_ns == beaten:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        await self.has_written('"playback_started"')
+
     async def killed(self) -> str:
         """Kill it; returns the name of its journal."""
         self._process.kill()
