@@ -15,7 +15,7 @@ from support.processes import LONGEST
 
 from phonic_fsm import CallTakenOver, RealtimeModel, State
 from phonic_fsm._adapter import moving
-from phonic_fsm.durable import journals
+from phonic_fsm.durable import _directory, journals
 from phonic_fsm.durable._dispatch import Errand, to_metadata
 from phonic_fsm.simulator import Doubts, PhonicSimulator, Scenario
 from phonic_fsm.trace import replay
@@ -137,6 +137,8 @@ async def hand_over(place, variant, expected):
 
 async def test_whatever_phonic_does_the_caller_is_heard_once(tmp_path, monkeypatch):
     monkeypatch.setattr(moving, "LONGEST_WAIT", 0.5)  # somebody always speaks
+    # On a busy machine all these hearts may be late, and the owner is this process.
+    monkeypatch.setattr(_directory, "STILL_SECONDS", LONGEST)
     async with anyio.create_task_group() as calls:
         for variant, conversations in VARIANTS.items():
             calls.start_soon(hand_over, str(tmp_path / variant), variant, conversations)
