@@ -99,8 +99,10 @@ async def test_it_begins_a_new_call_if_the_room_has_none_of_its_own(
 
 @pytest.fixture
 def redis_with_a_disk(tmp_path):
-    """Forgets nothing when it is killed."""
-    with RedisServer(tmp_path / "redis", "--appendonly", "yes") as server:
+    """Forgets nothing when it is killed. By default it keeps up to two seconds of what it has
+    answered to itself while the disk is busy."""
+    always = ("--appendonly", "yes", "--appendfsync", "always")
+    with RedisServer(tmp_path / "redis", *always) as server:
         journals(server.url).begin("call", this_process(room=ROOM)).release()
         server.kill()
         yield server
