@@ -271,8 +271,9 @@ async def test_a_session_tells_for_how_long_the_event_loop_was_held_up(make_mode
     trace = Trace()
     async with conversation(make_model(trace=trace), server):
         time.sleep(0.4)  # noqa: ASYNC251 - what is tested
-        late = await trace.next(EventLoopLate)
-    assert late.seconds >= 0.3
+        # On a busy machine the loop has been late before.
+        while (await trace.next(EventLoopLate)).seconds < 0.3:
+            pass
 
 
 @pytest.mark.anyio
