@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +20,7 @@ from support.browser import (
     assert_axe_finds_nothing,
     assert_tab_reaches_and_shows_all_controls,
 )
-from support.commands import assert_is_one_line_and_exit_2, run, start
+from support.commands import start
 from support.processes import LONGEST
 from support.recording_process import recording
 from support.written_traces import Told, assistant, caller, opening, tool, write
@@ -364,17 +363,3 @@ def test_a_threshold_says_what_stands_out(folder, show):
     assert "Phonic did not answer" not in page
     page = show("call/second/late.jsonl")
     expect(page.locator("#findings")).to_contain_text("Phonic did not answer")
-
-
-def test_what_cannot_be_watched_is_said_on_one_line(folder, tmp_path):
-    assert_is_one_line_and_exit_2(run("watch", tmp_path / "nowhere"), says="No such file")
-    assert_is_one_line_and_exit_2(run("watch", folder / "over.jsonl"), says="Not a directory")
-    assert_is_one_line_and_exit_2(run("watch", folder, "--port", "x"), says="--port")
-    assert_is_one_line_and_exit_2(
-        run("watch", folder, "--threshold", "silence.waitng=5"), says="--threshold"
-    )
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert_is_one_line_and_exit_2(run("watch", folder, "--port", port), says=f":{port}: ")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
+from contextvars import Context
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,7 +39,9 @@ def run(*arguments: object, columns: int = 80, **environment: str) -> Result:
         patch.dict(os.environ, {"COLUMNS": str(columns), **environment}),
     ):
         try:
-            main()
+            # As in a process of its own: while an async fixture lives, anyio's plugin says in the
+            # context that an event loop runs.
+            Context().run(main)
         except SystemExit as end:
             return Result(int(end.code or 0), out.getvalue(), err.getvalue())
     raise AssertionError("main() always exits")
