@@ -275,7 +275,7 @@ class Context(Struct, kw_only=True):
     unclaimed: Unclaimed | None = None
     """The answer to the caller that waits for LiveKit to commit the turn and to ask for it."""
     told_unasked: bool = False
-    """Whether LiveKit was told of the answer to the caller's last turn because it had not asked for
+    """Whether LiveKit is told of the answer to the caller's last turn though it has not asked for
     it in time. Its request may still come, and is for that answer."""
     reply: Reply | None = None
     wait: Wait = "second_half"

@@ -248,8 +248,8 @@ def claims_the_answer(context: Context, event: GenerateReply) -> bool:
 
 
 def asks_for_a_given_answer(context: Context, event: GenerateReply) -> bool:
-    """LiveKit asks only now for the answer to the caller that it was told of some time ago."""
-    return context.told_unasked and _says_nothing(context, event)
+    """LiveKit asks only now for the answer to the caller that it is told of without that."""
+    return context.told_unasked and context.reply is None and _says_nothing(context, event)
 
 
 def _says_nothing(context: Context, event: GenerateReply) -> bool:

@@ -738,7 +738,8 @@ def _replies() -> Iterator[_On]:
         _On(events.GenerateReply)
         .stay(others(*ENDED), push_to_talk.adopt_reply, when=when.claims_the_coming_answer)
         .stay(others(closed), push_to_talk.claim_answer, when=when.claims_the_answer)
-        .stay(SILENT, push_to_talk.claim_given_answer, when=when.asks_for_a_given_answer)
+        .stay(speaking, push_to_talk.claim_this_answer, when=when.asks_for_a_given_answer)
+        .stay(others(*ENDED), push_to_talk.claim_given_answer, when=when.asks_for_a_given_answer)
         .settle(
             speaking, assistant.finish_turn, replies.request_reply, when=when.answer_has_not_begun
         )

@@ -138,6 +138,9 @@ def end_turn(context: Context, *, interrupted: bool) -> None:
         return
     announce_due(context)
     context.generation = None
+    if interrupted:
+        # What LiveKit asks for from now on is more than that.
+        context.told_unasked = False
     context.put(
         StopTimer(timers.TURN_OVERDUE), CloseGeneration(generation.response_id, interrupted)
     )
@@ -306,6 +309,17 @@ def let_reply_wait(context: Context) -> None:
         context.put(StopTimer(timers.REPLY_OVERDUE))
 
 
+def show_given_answer(context: Context, request_id: str) -> None:
+    """Open and close a generation as the reply that LiveKit asks for: it has the answer already."""
+    context.told_unasked = False
+    response_id = context.next_id("PS_")
+    context.put(
+        OpenGeneration(response_id, user_initiated=True),
+        ResolveReply(request_id, response_id),
+        CloseGeneration(response_id),
+    )
+
+
 def ask_if_possible(context: Context) -> None:
     """Ask for the reply that waits, unless the assistant speaks or is about to.
 
@@ -317,6 +331,10 @@ def ask_if_possible(context: Context) -> None:
     ends_caller_turn = isinstance(reply.message, client.Mute)
     is_silent = context.generation is None and context.opening == "over"
     if not (ends_caller_turn or is_silent):
+        return
+    if context.told_unasked and reply.request_id is not None:
+        context.reply = None
+        show_given_answer(context, reply.request_id)
         return
     await_reply(context)
     is_owed = reply.request_id is None and not ends_caller_turn
@@ -379,6 +397,7 @@ def end_reply(context: Context, reason: ReplyFailure, problem: str) -> None:
 def drop_reply(context: Context) -> None:
     """Forget the pending reply. If it was to end the caller's turn, the caller is muted."""
     reply, context.reply = context.reply, None
+    context.told_unasked = False
     if reply is not None and ends_turn_later(reply):
         context.microphone = "muted"
         context.put(outgoing.gate(context))

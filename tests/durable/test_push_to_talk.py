@@ -6,7 +6,7 @@ Phonic is scripted, so that the process is killed exactly there.
 from __future__ import annotations
 
 import pytest
-from durable.test_recovery import replays
+from durable.test_recovery import nothing_else_is_sent, replays
 from livekit import rtc
 from support.durable_agent import PUSH_TO_TALK
 from support.durable_calls import first_process, goes_on
@@ -40,11 +40,6 @@ async def presses_and_speaks(first, server):
     await peer.send(phonic.UserStartedSpeaking())
     await first.has_written('"user_started_speaking"')
     return peer
-
-
-async def nothing_else_is_sent(second, peer):
-    second.clerk.realtime_llm_session.set_external_id("last")
-    await peer.expect(client.SetExternalId)
 
 
 def texts(second):

@@ -10,7 +10,7 @@ import pytest
 from livekit.agents import AgentSession
 from support.cable import Cable
 from support.chirp import chirp
-from support.durable_agent import RATE, Clerk, model
+from support.durable_agent import AFTER, RATE, Clerk, model
 from support.durable_calls import first_process, goes_on
 from support.job import until
 from support.processes import LONGEST
@@ -21,6 +21,7 @@ from phonic_fsm._core.prompt import OUTCOME_UNKNOWN
 from phonic_fsm._report.page import make_report
 from phonic_fsm._runtime.fence import BEAT
 from phonic_fsm._wire import client
+from phonic_fsm._wire import server as phonic
 from phonic_fsm.durable import journals
 from phonic_fsm.simulator import Call, Doubts, PhonicSimulator, Scenario, Turn
 from phonic_fsm.testing import Caller
@@ -29,19 +30,21 @@ from phonic_fsm.trace._format import VERSION
 
 pytestmark = pytest.mark.anyio
 
+SECOND = b"\0\0" * RATE
+
 WELCOME = "Welcome to the harbour restaurant. " * 6
 FIND = Turn(caller="Is there a table?", calls=(Call(tool="find_table", parameters={"guests": 2}),))
 BOOK = Turn(caller="Book it, please.", calls=(Call(tool="book_table", parameters={"guests": 2}),))
 ANSWER = Turn(caller="Where are you?", assistant="We are at the old harbour. " * 8)
 
 
-def replays(journal: Path) -> list[str]:
-    """The events of one trace over both processes, which replays."""
+def replays(journal: Path, processes: int = 2) -> list[str]:
+    """The events of one trace over all processes, which replays."""
     events = []
     for step in replay(journal):
         assert step.difference is None, f"step {step.line.seq}: {step.difference}"
         events.append(str(step.line.event["type"]))
-    assert events.count("take_over") == 1
+    assert events.count("take_over") == processes - 1
     assert events.count("open") == 1
     return events
 
@@ -135,6 +138,65 @@ async def test_killed_while_a_tool_runs(tmp_path, turn):
                 assert len(sent(sim, client.ToolCallOutput)) == 1
                 assert len(sim.conversations) == 1
         replays(second.journal)
+
+
+async def nothing_else_is_sent(to, peer):
+    to.clerk.realtime_llm_session.set_external_id("last")
+    await peer.expect(client.SetExternalId)
+
+
+async def resumed(server):
+    """Phonic goes on with the conversation."""
+    peer = await server.accept()
+    assert "reconnect_conv_id=conv_1" in peer.path
+    await peer.send(phonic.ConversationReconnected())
+    return peer
+
+
+async def test_killed_and_its_successor_too_while_it_resumes(tmp_path, server):
+    with first_process(tmp_path, server.url) as first:
+        await first.says("started")
+        peer = await server.accept()
+        await peer.open_conversation()
+        await peer.speak(*(["We are at the old harbour. "] * 4), audio=SECOND)
+        await first.says("a second was played")
+        name = await first.killed()
+    with first_process(tmp_path, server.url, AFTER + name) as second:
+        await second.says("started")
+        await server.accept()  # it is resumed, and Phonic does not answer
+        await second.has_written('"type":"connection_opened"', times=2)
+        await second.killed()
+    async with goes_on(tmp_path, name, server.url) as third:
+        peer = await resumed(server)
+        told = await peer.expect(client.AddSystemMessage)
+        assert "The line was interrupted" in told.system_message
+        await peer.expect(client.GenerateReply)
+        await peer.speak("As I was saying.", audio=SECOND)
+        await third.is_heard()
+        await nothing_else_is_sent(third, peer)
+    replays(third.journal, processes=3)
+
+
+async def test_a_tool_that_may_be_repeated_and_is_killed_twice(tmp_path, server):
+    with first_process(tmp_path, server.url) as first:
+        await first.says("started")
+        peer = await server.accept()
+        await peer.open_conversation()
+        await peer.send(phonic.ToolCall("call_1", "find_table", {"guests": 2}))
+        await first.says("a tool runs")
+        name = await first.killed()
+    with first_process(tmp_path, server.url, AFTER + name) as second:
+        await second.says("started")
+        await resumed(server)
+        await second.says("a tool runs")
+        await second.killed()
+    async with goes_on(tmp_path, name, server.url) as third:
+        peer = await resumed(server)
+        output = await peer.expect(client.ToolCallOutput)
+        assert (output.tool_call_id, output.output) == ("call_1", "table seven")
+        assert third.clerk.runs == ["find_table"]
+        await nothing_else_is_sent(third, peer)
+    replays(third.journal, processes=3)
 
 
 async def test_killed_during_an_outage_of_phonics(tmp_path):

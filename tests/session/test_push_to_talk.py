@@ -668,6 +668,59 @@ async def test_livekit_may_ask_long_after_the_commit(at, make_model, server):
     assert await peer.receive() is None
 
 
+@pytest.mark.parametrize("asks", ["during the answer", "behind the answer"])
+async def test_livekit_may_ask_long_after_the_commit_behind_a_fresh_conversation(
+    asks, make_model, server
+):
+    async with talk(make_model, server) as (session, peer, emitted):
+        session.commit_audio()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        await peer.send(phonic.InputText("When?"))
+        await emitted.next("input_audio_transcription_completed")
+        session.restart()
+        fresh = await server.accept()
+        await fresh.open_conversation("conv_2")
+        await fresh.expect(client.GenerateReply)
+        await fresh.send(phonic.AssistantStartedSpeaking(), NINE)
+        generation = await emitted.next("generation_created")
+        if asks == "during the answer":
+            reply = session.generate_reply()
+        await fresh.send(TO_FIVE, phonic.AssistantFinishedSpeaking())
+        assert (await read(generation)).text == "Nine to five."
+        if asks == "behind the answer":
+            reply = session.generate_reply()
+        assert (await read(await reply)).text == ""
+        session.set_external_id("last")
+        await fresh.expect(client.SetExternalId)
+
+
+@pytest.mark.parametrize("at", ["during the answer", "behind a fresh conversation"])
+async def test_livekit_may_ask_for_an_answer_that_it_was_told_of(at, make_model, server):
+    async with talk(make_model, server) as (session, peer, emitted):
+        session.commit_audio()
+        await peer.expect(client.Unmute)
+        await peer.expect(client.Mute)
+        await peer.send(phonic.AssistantStartedSpeaking(), NINE)
+        generation = await emitted.next("generation_created")
+        if at == "during the answer":
+            reply = session.generate_reply()
+            await peer.send(TO_FIVE, phonic.AssistantFinishedSpeaking())
+            assert (await read(generation)).text == "Nine to five."
+        else:
+            await peer.send(phonic.AssistantFinishedSpeaking())
+            await read(generation)
+            session.restart()
+            reply = session.generate_reply()
+        assert (await read(await reply)).text == ""
+        used = peer
+        if at == "behind a fresh conversation":
+            used = await server.accept()
+            await used.open_conversation("conv_2")
+        session.set_external_id("last")
+        await used.expect(client.SetExternalId)
+
+
 async def test_a_late_transcript_of_a_turn_that_was_committed_stands_before_its_answer(
     make_model, server
 ):

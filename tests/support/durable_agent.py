@@ -3,7 +3,7 @@
 It writes a line for what has happened, so that a test kills it at the right moment, and says on
 request what a caller says, and presses and lets go of the button.
 
-Usage: python -m support.durable_agent JOURNALS URL [WELCOME | push-to-talk]
+Usage: python -m support.durable_agent JOURNALS URL [WELCOME | push-to-talk | after:JOURNAL]
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ RATE = 24_000
 
 PUSH_TO_TALK = "push-to-talk"
 
+AFTER = "after:"
+"""Goes on with the journal of this name."""
+
 
 class Clerk(Agent):
-    """Its tools never return in the first process."""
+    """Its tools never return in a process that is killed."""
 
     def __init__(self, *, first: bool = False, **options) -> None:
         super().__init__(instructions="You are a clerk.", **options)
@@ -90,15 +93,16 @@ async def call(session: RealtimeSession, seconds: float) -> None:
 
 
 async def main(journals: str, url: str, welcome: str | None = None) -> None:
-    push_to_talk = welcome == PUSH_TO_TALK
-    used = model(journals, url, None if push_to_talk else welcome)
+    push_to_talk, goes_on = welcome == PUSH_TO_TALK, (welcome or "").startswith(AFTER)
+    used = model(journals, url, None if push_to_talk or goes_on else welcome)
+    past = await used.recover((welcome or "").removeprefix(AFTER)) if goes_on else None
     session = agent_session(used, push_to_talk=push_to_talk)
     output = Playback(RATE)
     session.output.audio = output
     loop = asyncio.get_running_loop()
     output.on("playback_started", lambda _: loop.call_later(1.0, tell, "a second was played"))
     session.on("user_state_changed", lambda event: tell(f"the caller is {event.new_state}"))
-    clerk = Clerk(first=True)
+    clerk = Clerk(first=True, chat_ctx=past.chat_ctx) if past else Clerk(first=True)
     await session.start(clerk)
     observe(session)
     used.remember({"guests": 2})

@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 
 
 class First:
-    """The process that is killed."""
+    """A process that is killed."""
 
     def __init__(self, process: Popen[str], journals: Path) -> None:
         self._process = process
@@ -53,11 +53,11 @@ class First:
         self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
 
-    async def has_written(self, words: str) -> None:
-        """Wait until this is in its journal."""
+    async def has_written(self, words: str, times: int = 1) -> None:
+        """Wait until this is in its journal, so many times."""
         [journal] = self._journals.glob("*/journal.jsonl")
         with anyio.fail_after(LONGEST):
-            while words not in journal.read_text():  # noqa: ASYNC110
+            while journal.read_text().count(words) < times:  # noqa: ASYNC110
                 await anyio.sleep(0.01)
 
     async def has_played_a_second(self) -> None:

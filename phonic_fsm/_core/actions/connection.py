@@ -255,7 +255,6 @@ def _begin_anew(context: Context, problem: str) -> None:
     context.leftover = "none"
     end_opening(context)
     context.caller_turns.clear()
-    context.told_unasked = False
     # The caller's turn may be over that the fresh conversation is to hear.
     goes_along = client.Mute() in context.held and context.microphone == "unmuted"
     context.held[:] = [client.Mute()] if goes_along else []
@@ -265,6 +264,7 @@ def _begin_anew(context: Context, problem: str) -> None:
         if isinstance(message, client.Mute) and context.reply.phase == "asked":
             # The caller's turn was heard by the old conversation; the history tells the fresh one.
             context.reply.message = client.GenerateReply()
+            context.told_unasked = context.reply.request_id is None
         elif isinstance(message, client.GenerateReply):
             # The history tells what was typed, too.
             context.reply.message = structs.replace(message, user_message=UNSET)

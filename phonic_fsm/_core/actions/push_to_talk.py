@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..._wire import client
 from .. import events, outgoing, timers
 from ..context import Context, Reply
-from ..effects import CloseGeneration, Log, OpenGeneration, ResolveReply, SetAudioGate, StopTimer
+from ..effects import Log, SetAudioGate, StopTimer
 from ..events import Event
 from ..turns import (
     announce_unclaimed,
@@ -15,6 +15,7 @@ from ..turns import (
     begin_caller_turn,
     drop_reply,
     is_owed_later,
+    show_given_answer,
 )
 
 
@@ -85,19 +86,19 @@ def announce_answer(context: Context, event: Event) -> None:
 
 def claim_given_answer(context: Context, event: events.GenerateReply) -> None:
     """Open and close a generation as the reply that LiveKit asks for: it has the answer already."""
-    context.told_unasked = False
-    response_id = context.next_id("PS_")
-    context.put(
-        OpenGeneration(response_id, user_initiated=True),
-        ResolveReply(event.request_id, response_id),
-        CloseGeneration(response_id),
-    )
+    show_given_answer(context, event.request_id)
+
+
+def claim_this_answer(context: Context, event: events.GenerateReply) -> None:
+    """Do the same once the answer has ended that is being given."""
+    context.reply = Reply(event.request_id, client.GenerateReply())
 
 
 def adopt_reply(context: Context, event: events.GenerateReply) -> None:
     """Take the answer that is due to the caller as the reply that LiveKit asks for."""
     reply = context.reply
     assert reply is not None
+    context.told_unasked = False
     reply.request_id = event.request_id
     if reply.phase == "waiting":
         ask(context, reply)

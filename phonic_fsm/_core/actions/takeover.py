@@ -56,6 +56,7 @@ def take_stock(context: Context, event: events.TakeOver) -> None:
     end_caller_speech(context)
     end_opening(context)
     context.leftover = "none"
+    context.told_unasked = False
     context.complaint = None
     outgoing.await_echo(context)
     _take_back_request(context)
