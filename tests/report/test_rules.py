@@ -16,6 +16,7 @@ from phonic_fsm._core.events import (
     CommitAudio,
     ConnectionOpened,
     EventLoopLate,
+    GenerateReply,
     Interrupt,
     PlaybackFinished,
     PlaybackStarted,
@@ -329,6 +330,18 @@ def test_a_silence_names_phonic_where_nothing_else_is_to_blame(tmp_path):
     assert found_in(tmp_path, told, close=10.0, but=()) == [
         ("silence", "Phonic did not answer for 6.0 s: 6.1 s of silence", "error")
     ]
+
+
+def test_an_assistant_that_asks_a_silent_caller_again_does_not_repeat_itself(tmp_path):
+    asks = [one for at in (4.0, 12.0) for one in assistant(at, "Are you still there?")]
+    assert found_in(tmp_path, [(1.0, SPEECH), *caller(2.0, 3.0), *asks], close=15.0) == []
+
+
+def test_a_reply_that_is_asked_for_once_the_caller_has_come_is_not_late(tmp_path):
+    """An agent that calls somebody asks for its first reply when the other end has picked up."""
+    told: list[Told] = [(1.0, NOTHING), (13.0, SPEECH), (13.0, GenerateReply("r", None))]
+    found = found_in(tmp_path, [*told, *assistant(13.3, "Hello. ")], close=15.0, but=())
+    assert [one for one in found if one[2] == "error"] == []
 
 
 # -- answers and interruptions -------------------------------------------------------------------

@@ -159,6 +159,14 @@ TALKS: list[Told] = [
 PRESSED: list[Told] = [(2.0, StartUserActivity()), (3.0, CommitAudio())]
 
 
+OPEN_AT = "We open at nine."
+
+
+def loop(at: float, words: str = "Nobody is available now.") -> list[Told]:
+    """The caller says this, and is answered."""
+    return [*caller(at, at + 1.0, words), *answer(at + 1.5)]
+
+
 LOUD = (-30, -33, -45, -30, -36, -60, -31, -30, -44, -30)
 """The levels of a second of speech (dBFS)."""
 
@@ -202,6 +210,38 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 answer(5.0),
                 close=7.0,
             ),
+        ),
+        Row(
+            (
+                "Phonic sent an answer of digital silence: {} of silence",
+                "{} of audio came, with the text of an answer, and every sample in it was zero.",
+            ),
+            "silent_answer",
+            call(ASKED, answer(3.2, 3.0)),  # no level is told
+        ),
+        Row(
+            (
+                "an answer stuttered, with {} pauses",
+                "In {} short pauses, no audio of it came for {}.",
+            ),
+            "choppy_answer",
+            "gap_in_an_answer",
+        ),
+        Row(
+            (
+                "The caller said the same {} times in a row",
+                "The words were “{}”. The answers may not be what the caller asks for; or a",
+            ),
+            call(*(loop(2.0 + 5 * number) for number in range(3))),
+            call(*(loop(2.0 + 5 * number) for number in range(2)), loop(12.0, "And what is this?")),
+        ),
+        Row(
+            (
+                "The assistant said the same twice",
+                "Two answers with the same words came, one behind the other. Nobody had said",
+            ),
+            call(ASKED, answer(3.2, text=OPEN_AT), answer(5.0, text=OPEN_AT)),
+            call(ASKED, answer(3.2, text=OPEN_AT), caller(4.4, 4.8), answer(5.0, text=OPEN_AT)),
         ),
         Row(
             (
@@ -293,7 +333,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 "Audio came, up to {} dBFS, and nothing that was loud enough for speech went to ",
                 "the caller was muted all the time. With push-to-talk",
             ),
-            call(second(1.0, sent_ms=0, dropped_ms=1000, filled_ms=1000)),
+            "muted_throughout",
             call(second(1.0, sent_ms=0, dropped_ms=1000), second(3.0, sent_ms=400), zeros(4.0)),
         ),
         Row(
@@ -671,6 +711,11 @@ ROWS: dict[str, tuple[Row, ...]] = {
             call(ASKED, (5.0, server.Error(server.Problem("bad")))),
         ),
         Row(
+            ("the caller's last words had no answer",),
+            "hung_up_on",
+            "goodbye",
+        ),
+        Row(
             ("Phonic refuses the config: ",),
             "config_refused",
             call(ASKED, (5.0, server.Error(server.Problem("bad")))),
@@ -899,6 +944,45 @@ ROWS: dict[str, tuple[Row, ...]] = {
             ("the connection was lost",),
             "away_for_a_while",
             "late_answer",
+        ),
+        Row(
+            ("the connection was lost ({})",),
+            "away_for_a_while",
+            call(ASKED, resumed(3.5, 7.5), answer(7.8)),
+        ),
+        Row(
+            (
+                "Nobody had the assistant speak first: {} of silence",
+                "{}: the session has no welcome message, and the agent asked for no reply. The",
+            ),
+            call(caller(6.0, 7.0), answer(7.1), close=9.0),
+            call((0.6, GenerateReply("r", None)), caller(6.0, 7.0), answer(7.1), close=9.0),
+        ),
+        Row(
+            (
+                "The agent asked for its first reply after {}: {} of silence",
+                "the agent had not asked for a reply, or Phonic had not begun it",
+            ),
+            "first_reply_late",
+            call((0.6, GenerateReply("r", None)), answer(5.0)),
+        ),
+        Row(
+            (
+                "A reset cut the answer off: {} of silence",
+                "a reset had cut the answer off, and no reply was asked for",
+            ),
+            RESET_IN_AN_ANSWER._replace(told=(*RESET_IN_AN_ANSWER.told[:-3], *answer(9.0))),
+            call(
+                ASKED, answer(3.2, 4.0)[:2], (4.0, Interrupt()), part(4.2, 0.5, "on"), answer(9.0)
+            ),
+        ),
+        Row(
+            (
+                "{} returned nothing, so that LiveKit asked for no answer: {} of silence",
+                "the tool had returned nothing, and Phonic had not begun to answer",
+            ),
+            "empty_output",
+            "no_answer_to_an_output",
         ),
         Row(
             ("No connection for {}: {} of silence",),

@@ -196,6 +196,41 @@ WRONG = (
         "error",
     ),
     Kind(
+        "silent_answer",
+        "all of an answer's audio is digital silence",
+        "empty-answer",
+        f"Phonic sent an answer of digital silence: {SECONDS} of silence",
+        "error",
+    ),
+    Kind(
+        "choppy_answer",
+        "the audio of an answer comes in small pieces, too late",
+        "gap-in-answer",
+        r"Phonic's audio came late: an answer stuttered, with \d pauses",
+        "warning",
+    ),
+    Kind(
+        "answered_twice",
+        "Phonic gives the same answer twice",
+        "repeated",
+        "The assistant said the same twice",
+        "warning",
+    ),
+    Kind(
+        "voicemail",
+        "a voicemail talks to the assistant",
+        "repeated",
+        "The caller said the same 3 times in a row",
+        "warning",
+    ),
+    Kind(
+        "first_reply_late",
+        "the agent's on_enter takes 4 s before it asks for a greeting",
+        "silence",
+        f"The agent asked for its first reply after {SECONDS}: {SECONDS} of silence",
+        "error",
+    ),
+    Kind(
         "not_played",
         "LiveKit's output takes nothing of an answer",
         "not-played",
@@ -316,6 +351,13 @@ WRONG = (
         "no-output",
         f"ask_the_cook gave no output: the session ended {SECONDS} after the call; "
         f"{SECONDS} of silence",
+        "error",
+    ),
+    Kind(
+        "empty_output",
+        "a tool returns nothing, and nobody says anything",
+        "silence",
+        f"close_door returned nothing, so that LiveKit asked for no answer: {SECONDS} of silence",
         "error",
     ),
     Kind(
@@ -476,6 +518,13 @@ WRONG = (
         "ended-by-phonic",
         r"Phonic closed the connection \(code 1000: out of credit\)",
         "error",
+    ),
+    Kind(
+        "hung_up_on",
+        "the assistant ends the conversation in place of an answer",
+        "ended-by-phonic",
+        "The assistant ended the conversation: the caller's last words had no answer",
+        "warning",
     ),
     Kind(
         "phonic_fails",

@@ -86,6 +86,10 @@ class Concierge(Agent):
         return "Yes."
 
     @function_tool
+    async def close_door(self) -> None:
+        """Close the door, and say nothing of it."""
+
+    @function_tool
     async def transfer(self) -> Agent:
         """Hand the caller over."""
         return Agent(instructions="You do the billing.")
@@ -103,6 +107,12 @@ class Concierge(Agent):
 
 class Greeter(Agent):
     async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Greet the caller.")
+
+
+class LateGreeter(Agent):
+    async def on_enter(self) -> None:
+        await asyncio.sleep(4.0)
         self.session.generate_reply(instructions="Greet the caller.")
 
 
@@ -300,6 +310,51 @@ async def not_played(s: Stage) -> None:
     await s.pause(5.0)
 
 
+async def silent_answer(s: Stage) -> None:
+    await s.open()
+    await s.answer("Welcome.")
+    await s.turn("When do you open?")
+    await s.peer.send(
+        phonic.AssistantStartedSpeaking(),
+        phonic.AudioChunk(bytes(2 * RATE), "We open at nine."),
+        phonic.AssistantFinishedSpeaking(),
+    )
+    await s.pause(1.5)
+    await s.turn("Hello?")
+    await s.answer("We open at nine.")
+
+
+async def choppy_answer(s: Stage) -> None:
+    await s.open()
+    await s.turn("When do you open?")
+    await s.peer.send(phonic.AssistantStartedSpeaking())
+    for word in ("We ", "open ", "at ", "nine."):
+        await s.peer.send(audio(word, 0.2))
+        await s.pause(0.8)
+    await s.peer.send(phonic.AssistantFinishedSpeaking())
+
+
+async def answered_twice(s: Stage) -> None:
+    await s.open()
+    await s.turn("When do you open?")
+    for _ in range(2):
+        await s.answer("We open at nine.", 1.2)
+
+
+async def voicemail(s: Stage) -> None:
+    await s.open()
+    for _ in range(3):
+        await s.turn("Please leave a message.")
+        await s.answer("Hello, may I speak to Mr Smith?", 1.2)
+
+
+async def first_reply_late(s: Stage) -> None:
+    await s.open()
+    while not isinstance(await s.peer.receive(), client.GenerateReply):
+        pass
+    await s.answer("Welcome.")
+
+
 async def reply_swallowed(s: Stage) -> None:
     await s.open()
     await s.answer("Welcome.")
@@ -447,6 +502,16 @@ async def tool_without_output(s: Stage) -> None:
     await s.call("ask_the_cook")
     await s.pause(6.5)
     await s.phonic.aclose()
+
+
+async def empty_output(s: Stage) -> None:
+    await s.open()
+    await s.turn("Close the door, please.")
+    await s.call("close_door")
+    await s.output()
+    await s.pause(4.0)
+    await s.turn("Hello?")
+    await s.answer("It is closed.")
 
 
 async def no_answer_to_an_output(s: Stage) -> None:
@@ -599,6 +664,14 @@ async def phonic_hangs_up(s: Stage) -> None:
     await s.turn("When do you open?")
     await s.answer("At nine.")
     await s.peer.close(1000, "out of credit")
+    await s.pause(1.0)
+
+
+async def hung_up_on(s: Stage) -> None:
+    await s.open()
+    await s.answer("Welcome.")
+    await s.turn("When do you open?")
+    await s.peer.send(phonic.AssistantEndedConversation())
     await s.pause(1.0)
 
 
@@ -916,6 +989,11 @@ SCRIPTS: dict[str, Script] = {
         gap_in_an_answer,
         stalled_answer,
         empty_answer,
+        silent_answer,
+        choppy_answer,
+        answered_twice,
+        voicemail,
+        first_reply_late,
         not_played,
         reply_swallowed,
         reply_declined,
@@ -932,6 +1010,7 @@ SCRIPTS: dict[str, Script] = {
         tool_called_again,
         tool_timed_out,
         tool_without_output,
+        empty_output,
         no_answer_to_an_output,
         config_refused,
         wrong_key,
@@ -946,6 +1025,7 @@ SCRIPTS: dict[str, Script] = {
         slow_network,
         frozen_network,
         phonic_hangs_up,
+        hung_up_on,
         phonic_fails,
         phonic_warns,
         silent_handoff,
@@ -1155,7 +1235,8 @@ async def record(name: str, path: Path) -> None:
             network = await props.enter_async_context(FaultProxy())
             network.connect(options["server"].url, NETWORKS[name])
             options["url"] = network.url
-        async with on_stage(Concierge(), path, **options) as stage:
+        agent = LateGreeter(instructions="Greet.") if name == "first_reply_late" else Concierge()
+        async with on_stage(agent, path, **options) as stage:
             await SCRIPTS[name](stage)
             if name == "process_killed":
                 await stage.pause(1.5)  # until it is written

@@ -32,6 +32,8 @@ class ToolCall(Span, kw_only=True):
     """Whether LiveKit says that the output is the tool's error."""
     given: float | None = None
     """When the tool's output came."""
+    asks_for_answer: bool = True
+    """Whether LiveKit says that the output is to be answered. One that is empty is not."""
     began: float | None = None
     """When LiveKit began to run it, if that was observed. Before, it plays what was said."""
     returned: float | None = None
@@ -139,6 +141,7 @@ class ToolLane:
         if call is not None and item["type"] == "function_call_output" and call.given is None:
             call.given, call.output = line.t, item["output"]
             call.is_error = bool(item.get("is_error"))
+            call.asks_for_answer = bool(item.get("reply_required", True))
             # If the server is ready, an output that is awaited is sent at once.
             is_open = line.source in OPEN_STATES
             call.late = call.call_id not in outputs_sent(line) if is_open else bool(call.ended)

@@ -13,7 +13,15 @@ from msgspec import structs
 from ..findings import Finding
 from ..lanes import Lanes
 from ..severity import SEVERITIES
-from .answers import EmptyAnswer, GapInAnswer, NoReply, NotPlayed, SlowAnswers, StalledAnswer
+from .answers import (
+    EmptyAnswer,
+    GapInAnswer,
+    NoReply,
+    NotPlayed,
+    Repeated,
+    SlowAnswers,
+    StalledAnswer,
+)
 from .caller import (
     CallerBehind,
     DeafAtStart,
@@ -40,6 +48,7 @@ RULES: tuple[Rule, ...] = (
     GapInAnswer(),
     NotPlayed(),
     SlowAnswers(),
+    Repeated(),
     ManyInterruptions(),
     CutOffAtStart(),
     DroppedAnswer(),

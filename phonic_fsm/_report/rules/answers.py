@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, pairwise
 from statistics import median
+from typing import TypeVar
 
 from ..findings import Finding, overlap
-from ..lanes import UNPLAYED, Lanes, Span
+from ..lanes import SILENT, UNPLAYED, AssistantSpeech, Lanes, Span
 from ..numbers import duration
-from .rule import Count, Rule, Seconds
+from .rule import Count, Rule, Seconds, words_of
+
+T = TypeVar("T", bound=Span)
 
 LATELY = 1.0
 """Seconds before the end of a trace in which what is to be played may still begin late."""
@@ -20,9 +23,27 @@ class EmptyAnswer(Rule, frozen=True, kw_only=True):
 
     name = "empty-answer"
     severities = ("error",)
-    looks_for = "the assistant's turn begins and ends with neither audio nor text nor a tool call"
+    looks_for = (
+        "the assistant's turn begins and ends with neither audio nor text nor a tool call; or all "
+        "of its audio, {seconds:g} s or more, is digital silence"
+    )
+
+    seconds: Seconds = 0.5
+    """The length of an answer without a sound."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
+        # A trace may tell no levels.
+        if any(_sounds(speech) for speech in lanes.assistant):
+            for parts in _messages(lanes.assistant):
+                took = sum(part.end - part.start for part in parts)
+                if took >= self.seconds and not any(map(_sounds, parts)):
+                    yield self.found(
+                        "Phonic sent an answer of digital silence",
+                        f"{duration(took)} of audio came, with the text of an answer, and every "
+                        "sample in it was zero.",
+                        Span(step=parts[0].step, start=parts[0].start, end=parts[-1].end),
+                        noticed=f"{duration(took)} of silence",
+                    )
         for span in lanes.empty_answers:
             yield self.found(
                 "Phonic sent an answer with nothing in it",
@@ -30,6 +51,18 @@ class EmptyAnswer(Rule, frozen=True, kw_only=True):
                 "call in it.",
                 span,
             )
+
+
+def _messages(speeches: Iterable[AssistantSpeech]) -> Iterator[list[AssistantSpeech]]:
+    """The parts of each answer that has words."""
+    for _, parts in groupby(speeches, key=lambda speech: speech.message):
+        whole = list(parts)
+        if any(part.words for part in whole):
+            yield whole
+
+
+def _sounds(speech: AssistantSpeech) -> bool:
+    return any(level > SILENT for level in speech.levels)
 
 
 class NoReply(Rule, frozen=True, kw_only=True):
@@ -84,10 +117,15 @@ class GapInAnswer(Rule, frozen=True, kw_only=True):
 
     name = "gap-in-answer"
     severities = ("warning",)
-    looks_for = "no audio of an answer comes for more than {seconds:g} s, in the middle of it"
+    looks_for = (
+        "no audio of an answer comes for more than {seconds:g} s, in the middle of it, or for so "
+        "long in {pauses} shorter pauses"
+    )
 
     seconds: Seconds = 1.0
     """From the end of what has come until more comes."""
+    pauses: Count = 3
+    """So many pauses make an answer that stutters."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for one, other in pairwise(lanes.assistant):
@@ -103,6 +141,83 @@ class GapInAnswer(Rule, frozen=True, kw_only=True):
                     silence,
                     noticed=f"an answer paused for {duration(took)}",
                 )
+        for parts in _messages(lanes.assistant):
+            pauses = [
+                Span(step=other.step, start=one.end, end=other.start)
+                for one, other in pairwise(parts)
+                if one.unheard is None and other.start - one.end <= self.seconds
+            ]
+            took = sum(pause.end - pause.start for pause in pauses)
+            if len(pauses) >= self.pauses and took > self.seconds:
+                held = sum(overlap(late, pause) for late in lanes.held_up for pause in pauses)
+                yield self.found(
+                    "The process stood still" if held >= took / 2 else "Phonic's audio came late",
+                    f"In {len(pauses)} short pauses, no audio of it came for {duration(took)}.",
+                    Span(step=pauses[0].step, start=pauses[0].start, end=pauses[-1].end),
+                    noticed=f"an answer stuttered, with {len(pauses)} pauses",
+                )
+
+
+class Repeated(Rule, frozen=True, kw_only=True):
+    """The caller, or the assistant, said the same again."""
+
+    name = "repeated"
+    severities = ("warning",)
+    looks_for = (
+        "{turns} turns of the caller, each of them answered, have the same words in a row; or two "
+        "answers have, within {within:g} s, between which nobody has said or asked for anything; "
+        "{words} words or more; a redacted trace does not tell it"
+    )
+
+    turns: Count = 3
+    """A caller who is not understood says it twice."""
+    words: Count = 4
+    """Fewer words may be said twice."""
+    within: Seconds = 4.0
+    """From one answer to the other. An assistant may ask a silent caller again after a while."""
+
+    def find(self, lanes: Lanes) -> Iterator[Finding]:
+        if lanes.redacted:
+            return  # all words look alike
+        turns = [turn for turn in lanes.caller if turn.text]
+        for same in self._runs(turns, [words_of(turn.text) for turn in turns]):
+            answers = [one.start for one in lanes.assistant]
+            answered = all(
+                any(one.end <= at <= other.start for at in answers) for one, other in pairwise(same)
+            )
+            if len(same) >= self.turns and answered:
+                yield self.found(
+                    f"The caller said the same {len(same)} times in a row",
+                    f"The words were “{same[0].text}”. The answers may not be what the caller "
+                    "asks for; or a voicemail, an announcement or another machine talks to the "
+                    "assistant.",
+                    Span(step=same[0].step, start=same[0].start, end=same[-1].end),
+                )
+        whole = [parts for parts in _messages(lanes.assistant) if parts[-1].unheard is None]
+        said = [
+            words_of("".join(text for part in parts for _, text in part.words)) for parts in whole
+        ]
+        spans = [
+            Span(step=parts[0].step, start=parts[0].start, end=parts[-1].end) for parts in whole
+        ]
+        for twice in self._runs(spans, said):
+            for one, other in pairwise(twice):
+                if other.start - one.end <= self.within and not any(
+                    one.start <= asked.start <= other.start
+                    for asked in (*lanes.caller, *lanes.requests)
+                ):
+                    yield self.found(
+                        "The assistant said the same twice",
+                        "Two answers with the same words came, one behind the other. Nobody had "
+                        "said anything in between, and no reply was asked for.",
+                        other,
+                    )
+
+    def _runs(self, spans: Sequence[T], said: list[list[str]]) -> Iterator[list[T]]:
+        """Those in a row that have the same words, and enough of them."""
+        for words, same in groupby(zip(said, spans, strict=True), key=lambda one: one[0]):
+            if len(words) >= self.words:
+                yield [span for _, span in same]
 
 
 class NotPlayed(Rule, frozen=True, kw_only=True):

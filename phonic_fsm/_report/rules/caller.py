@@ -81,7 +81,8 @@ class NotHeard(Rule, frozen=True, kw_only=True):
             )
         speech = [part for part in audio if part.peak is not None and part.peak >= self.quiet]
         if speech and not any(part.sent_ms for part in speech):
-            muted = not any(part.waiting_ms or part.overflowed_ms for part in speech)
+            # Silence is sent in the place of what is kept back; its newest second waits.
+            muted = any(part.filled_ms for part in speech)
             return (
                 "Nothing of the caller's audio was sent",
                 f"Audio came, up to {loudest:g} dBFS, and nothing that was loud enough for speech "

@@ -46,17 +46,30 @@ class EndedByPhonic(Rule, frozen=True, kw_only=True):
     """Phonic or the assistant ended the conversation on purpose."""
 
     name = "ended-by-phonic"
-    severities = ("error", "note")
+    severities = ("error", "warning", "note")
     looks_for = (
         "Phonic closes the connection on purpose; if the assistant ended the conversation, that "
-        "is a note"
+        "is a note, or a warning if it had said nothing since the caller spoke"
     )
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for trouble in lanes.troubles:
             if trouble.ended and trouble.kind == ON_PURPOSE:
                 severity: Severity = "error" if lanes.goodbye is None else "note"
-                yield self.found(_title(trouble), _ended(trouble), _moment(trouble), severity)
+                noticed = ""
+                if lanes.goodbye is not None and _spoke_last(lanes):
+                    severity, noticed = "warning", "the caller's last words had no answer"
+                yield self.found(
+                    _title(trouble), _ended(trouble), _moment(trouble), severity, noticed=noticed
+                )
+
+
+def _spoke_last(lanes: Lanes) -> bool:
+    """Whether the caller did, as far as Phonic noticed."""
+    heard = [speech.end for speech in lanes.assistant if speech.end > speech.start]
+    # A turn may be cut off by the goodbye, before there is a transcript of it.
+    said = [turn.end for turn in lanes.caller if turn.text or turn.end >= (lanes.goodbye or 0.0)]
+    return max(said, default=0.0) > max(heard, default=0.0)
 
 
 class Warned(Rule, frozen=True, kw_only=True):

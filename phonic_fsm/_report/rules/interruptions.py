@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from ..findings import Finding, overlap
 from ..lanes import AssistantSpeech, Lanes, Span
 from ..numbers import count, duration
-from .rule import Count, Rule, Seconds, Share
+from .rule import Count, Rule, Seconds, Share, words_of
 
 TOGETHER = 0.5
 """Seconds within which what cuts an answer off begins."""
@@ -65,7 +64,7 @@ class ManyInterruptions(Rule, frozen=True, kw_only=True):
     def _is_talk(self, lanes: Lanes, cut: list[AssistantSpeech]) -> bool:
         """Whether most of these answers were cut off by words, and not by noise."""
         talk = sum(
-            len(_words(said.text)) >= self.words
+            len(words_of(said.text)) >= self.words
             for speech in cut
             for said in lanes.caller
             if abs(said.start - speech.end) < TOGETHER
@@ -192,11 +191,11 @@ class Echo(Rule, frozen=True, kw_only=True):
         if lanes.redacted:
             return  # all words look alike
         spoken = [
-            (speech, _words("".join(text for _, text in speech.words)))
+            (speech, words_of("".join(text for _, text in speech.words)))
             for speech in lanes.assistant
         ]
         for said in lanes.caller:
-            words = _words(said.text)
+            words = words_of(said.text)
             if len(words) < self.words or not _over(lanes, said):
                 continue  # who repeats the assistant's words to confirm them, lets it end first
             before = [
@@ -227,7 +226,3 @@ def _cut_off_by_caller(lanes: Lanes, speech: AssistantSpeech) -> bool:
 def _over(lanes: Lanes, said: Span) -> bool:
     """Whether the assistant was heard when this began."""
     return any(speech.start <= said.start <= speech.end for speech in lanes.assistant)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())

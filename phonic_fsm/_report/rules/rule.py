@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
@@ -16,6 +17,11 @@ Count = Annotated[int, Meta(ge=1)]
 Times = Annotated[float, Meta(gt=1, extra={"unit": "times"})]
 Share = Annotated[float, Meta(ge=0, le=1, extra={"unit": "of 1"})]
 Level = Annotated[float, Meta(le=0, extra={"unit": "dBFS"})]
+
+
+def words_of(text: str) -> list[str]:
+    """Its words, whatever stands between them."""
+    return re.findall(r"\w+", text.lower())
 
 
 class Rule(Struct, frozen=True, kw_only=True):

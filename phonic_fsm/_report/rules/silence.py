@@ -9,7 +9,7 @@ from typing import NamedTuple
 from phonic_fsm._core.states import State
 
 from ..findings import Finding, overlap, step_at
-from ..lanes import AssistantSpeech, CallerSpeech, Lanes, Link, Span
+from ..lanes import AssistantSpeech, CallerSpeech, Lanes, Link, Span, ToolCall
 from ..numbers import duration
 from .connection import frozen
 from .rule import Rule, Seconds
@@ -25,7 +25,8 @@ class Silence(Rule, frozen=True, kw_only=True):
     severities = ("error", "note")
     looks_for = (
         "nobody is heard for {waiting:g} s while the caller waits ({tool:g} s where a tool is the "
-        "cause; less than that is a note), or for {turn:g} s on the caller's turn"
+        "cause; less than that is a note), or for {turn:g} s on the caller's turn; or for "
+        "{waiting:g} s at the beginning, if the agent is not to speak first (a note)"
     )
 
     waiting: Seconds = 3.0
@@ -53,6 +54,16 @@ class Silence(Rule, frozen=True, kw_only=True):
                     f"{told}{waited}: for {listed}.",
                     gap,
                     "error" if bad else "note",
+                    noticed=noticed,
+                    silence=took,
+                )
+            elif not reasons and took >= self.waiting and _is_nobodys_turn(lanes, gap, last):
+                yield self.found(
+                    "Nobody had the assistant speak first",
+                    f"{told}: the session has no welcome message, and the agent asked for no "
+                    "reply. The caller may have waited for the assistant.",
+                    gap,
+                    "note",
                     noticed=noticed,
                     silence=took,
                 )
@@ -112,7 +123,7 @@ def _reasons(
     reasons = [reason for reason, _ in stretches]
     explained = _covered([span for _, spans in stretches for span in spans])
     rest = gap.end - gap.start - explained
-    due = _due(lanes, gap, last, rest)
+    due = _due(lanes, gap, last, rest, waiting)
     is_owed = due is not None or any(
         reason.is_owed and reason.seconds >= TELLING for reason in reasons
     )
@@ -150,7 +161,9 @@ def _seen(lanes: Lanes, gap: Span) -> Iterator[tuple[_Reason, list[Span]]]:
         "Nothing got through to Phonic",
         "nothing got through, until the connection was given up",
     )
-    yield reason(away, "No connection", "the connection was lost")
+    problems = [problem for link in away if overlap(link, gap) for problem in link.problems]
+    why = f" ({problems[-1].rstrip('.')})" if problems else ""
+    yield reason(away, "No connection", f"the connection was lost{why}")
     stood = [held for held in lanes.held_up if held.end - held.start >= TELLING / 2]
     outside = [*stuck, *away, *stood]
     yield reason(stood, "The process stood still", "the event loop was held up")
@@ -174,8 +187,9 @@ def _tools(lanes: Lanes, gap: Span, away: list[Link]) -> Iterator[tuple[_Reason,
     awaited: dict[str, list[Span]] = defaultdict(list)
     for state in lanes.states:
         if state.state == State.tool_pending.value and overlap(state, gap) > 0:
-            calls = sorted({call.name for call in lanes.tools if overlap(call, state) > 0})
-            if calls:
+            ran = {call.name: overlap(_run(call), state) for call in lanes.tools}
+            longest = max(ran.values(), default=0.0)
+            if calls := sorted(name for name, took in ran.items() if took and took >= longest / 2):
                 awaited[" and ".join(calls)].append(state)
     for call in lanes.tools:
         runs = Span(
@@ -193,6 +207,13 @@ def _tools(lanes: Lanes, gap: Span, away: list[Link]) -> Iterator[tuple[_Reason,
         )
         told = f"{who} had yet to give an output"
         yield _Reason(seconds, cause, told, is_tool=True, is_owed=True), within
+
+
+def _run(call: ToolCall) -> Span:
+    """While the tool ran, as far as that was observed."""
+    return Span(
+        step=call.step, start=call.start, end=call.end if call.returned is None else call.returned
+    )
 
 
 def _within(spans: Iterable[Span], outer: Span) -> list[Span]:
@@ -213,16 +234,23 @@ def _covered(spans: Iterable[Span]) -> float:
     return seconds
 
 
-def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float) -> _Reason | None:
+def _is_nobodys_turn(lanes: Lanes, gap: Span, last: Span | None) -> bool:
+    """Whether this is the beginning of a call in which the assistant was not asked to speak."""
+    asked = any(overlap(span, gap) > 0 for span in lanes.requests)
+    return last is None and not lanes.welcome and not asked
+
+
+def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float, waiting: float) -> _Reason | None:
     """Why the assistant should have spoken in the rest of the gap, if it should."""
     took = duration(rest)
     # LiveKit's handoff comes in several steps, and its request for a reply may be among them.
     handoff = next((at for at in lanes.handoffs if gap.start <= at.start <= gap.end), None)
     asked = [span for span in lanes.requests if overlap(span, gap) > 0]
-    if any(overlap(span, gap) >= TELLING for span in asked):
+    unanswered = min(rest, _covered(_within(asked, gap)))
+    if unanswered >= TELLING and unanswered >= rest / 2:
         return _Reason(
-            rest,
-            f"Phonic did not begin the reply that was asked for, for {took}",
+            unanswered,
+            f"Phonic did not begin the reply that was asked for, for {duration(unanswered)}",
             "a reply had been asked for, and Phonic had not begun it",
         )
     if handoff is not None:
@@ -233,6 +261,26 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float) -> _Reason | N
             if after
             else "Nobody asked the new agent to speak",
             "another agent had taken over, and no reply was asked for",
+        )
+    since = max(gap.start, _first_frame(lanes))
+    if last is None and not lanes.welcome and asked and asked[0].start - since >= waiting:
+        return _Reason(
+            rest,
+            f"The agent asked for its first reply after {duration(asked[0].start - since)}",
+            "the agent had not asked for a reply, or Phonic had not begun it",
+        )
+    if any(gap.start <= one.start <= gap.end for one in lanes.discarded if one.by == "reset"):
+        return _Reason(
+            rest,
+            "A reset cut the answer off",
+            "a reset had cut the answer off, and no reply was asked for",
+        )
+    empty = [call.name for call in lanes.tools if _asked_for_nothing(call, gap)]
+    if empty:
+        return _Reason(
+            rest,
+            f"{empty[-1]} returned nothing, so that LiveKit asked for no answer",
+            "the tool had returned nothing, and Phonic had not begun to answer",
         )
     held = lanes.uncommitted
     if held is not None and held.start <= gap.start and isinstance(last, CallerSpeech):
@@ -261,6 +309,17 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float) -> _Reason | N
     if last is None and lanes.welcome and lanes.goodbye is None:
         return _Reason(rest, "No welcome came", "the welcome had not come")
     return None
+
+
+def _first_frame(lanes: Lanes) -> float:
+    """When the first audio of the caller came: before, nobody may have been there."""
+    return next((part.start for part in lanes.caller_audio if part.received_ms), 0.0)
+
+
+def _asked_for_nothing(call: ToolCall, gap: Span) -> bool:
+    """Whether it gave an empty output here, of a tool that raised no error."""
+    given = call.given is not None and gap.start <= call.given <= gap.end
+    return given and not call.asks_for_answer and not call.is_error
 
 
 def _cut_off_by(lanes: Lanes, turn: Span) -> AssistantSpeech | None:
