@@ -56,9 +56,9 @@ class Passage(Struct):
 
 class CallerMeter:
     def __init__(self) -> None:
-        self._unmeasured: list[memoryview] = []
-        """The samples of frames. The frames themselves are not kept: in a second, all that they
-        consist of would have left the processor's cache."""
+        self._unmeasured: list[bytes] = []
+        """The samples of frames. The frames themselves are not kept: their buffers may be used
+        again, and many objects that stay for a second cause garbage collections."""
         self._received = 0.0
         self._samples = 0
         self._energy = 0.0
@@ -69,7 +69,7 @@ class CallerMeter:
         self._reported = CallerAudio()
 
     def take(self, frame: rtc.AudioFrame) -> None:
-        self._unmeasured.append(frame.data)
+        self._unmeasured.append(bytes(frame.data))
         # If it changes among frames that are measured at once, that measurement is inexact.
         self._rate, self._channels = frame.sample_rate, frame.num_channels
         if len(self._unmeasured) == MEASURED_AT_ONCE:

@@ -59,6 +59,16 @@ def second(meter: CallerMeter, amplitude: int, **how: int) -> None:
 # -- the meter -----------------------------------------------------------------------------------
 
 
+def test_a_frame_whose_buffer_is_used_again_is_measured_as_it_was_sent():
+    meter = CallerMeter()
+    buffer = bytearray(np.full(480, 16_384, np.int16).tobytes())
+    meter.take(rtc.AudioFrame(buffer, 24_000, 1, 480))
+    buffer[:] = bytes(len(buffer))
+    seen = meter.look(EVEN)
+    assert seen is not None
+    assert (seen.dbfs, seen.peak) == (-6.0, -6.0)
+
+
 def test_a_second_is_measured():
     meter = CallerMeter()
     second(meter, 16_384, rate=48_000, channels=2)
