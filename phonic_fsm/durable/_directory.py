@@ -13,9 +13,12 @@ Each journal is a directory of its own, with these files:
     Locked (``flock``) by the owner for as long as its process lives, so a death shows at once. The
     heartbeat is its time of change.
 ``dispatched``
-    When a successor was last sent.
+    To which owner a successor was last sent, and when.
 ``move`` and ``handover``
     Which owner was asked for it: its number. Their times of change say when.
+
+On a full disk, a call gets its successor, too: ``dispatched`` is written in place, and for what
+takes the place of ``lease`` and ``ended``, room is reserved in ``lease.new`` and ``ended.new``.
 
 Only the owner of the lock writes, and a process that holds it is killed before another takes the
 journal over: a stopped process that wakes up could write between a check and the write. So lines
@@ -74,6 +77,12 @@ LONGEST_DYING = 2.0
 """How long (s) a killed process may take to let go of its lock."""
 
 _BLOCK = 64 * 2**10
+
+_SPARE = 2**10
+"""By so many bytes the next lease may be longer than the present one, on a full disk."""
+
+_MARK = b"%10d %20.6f"
+"""What ``dispatched`` holds. It takes as much room whatever it says."""
 
 
 class Lease(Struct, frozen=True):
@@ -150,7 +159,7 @@ class DirectoryJournal:
                 if parting:
                     _write(self._folder / PARTING, parting)
             released = msgspec.structs.replace(self._lease, state="released")
-            _write(self._folder / LEASE, msgspec.json.encode(released))
+            _write_and_reserve(self._folder / LEASE, released)
 
     def take_parting(self) -> bytes:
         path = self._folder / PARTING
@@ -226,6 +235,7 @@ class DirectoryJournals:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 os.close(_make(unfinished / JOURNAL))
+                _write(unfinished / DISPATCHED, _MARK % (0, 0.0))
                 lease = Lease(1, holder, time.time(), 0, self._lifetime)
                 _write_lease(unfinished, lease)
                 try:
@@ -326,8 +336,7 @@ class DirectoryJournals:
                 now = time.time()
                 if last and int(last[0]) == number and 0 <= now - float(last[1]) < seconds:
                     return False
-                os.ftruncate(mark, 0)
-                os.pwrite(mark, b"%d %f" % (number, now), 0)
+                os.pwrite(mark, _MARK % (number, now), 0)
                 return True
             finally:
                 os.close(mark)
@@ -459,16 +468,29 @@ def _read_lease(folder: Path) -> Lease:
 
 def _write_lease(folder: Path, lease: Lease) -> None:
     """Write it, and what it will be once the call is over."""
-    ended = msgspec.structs.replace(lease, state="ended")
-    _write(folder / END, msgspec.json.encode(ended))
-    _write(folder / LEASE, msgspec.json.encode(lease))
+    _write_and_reserve(folder / END, msgspec.structs.replace(lease, state="ended"))
+    _write_and_reserve(folder / LEASE, lease)
+
+
+def _write_and_reserve(path: Path, lease: Lease) -> None:
+    """Write it, in the room that is reserved for it, and reserve as much for the next one."""
+    data = msgspec.json.encode(lease)
+    _write(path, data)
+    with suppress(OSError), open(_next(path), "xb", opener=_private) as reserved:
+        reserved.write(bytes(len(data) + _SPARE))
 
 
 def _write(path: Path, data: bytes) -> None:
-    new = path.with_suffix(".new")
-    with open(new, "wb", opener=_private) as file:
-        file.write(data)
-    new.replace(path)
+    """Replace the file. What is reserved for it is not given back before."""
+    file = os.open(_next(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with open(file, "wb") as new:
+        new.write(data)
+        new.truncate()
+    _next(path).replace(path)
+
+
+def _next(path: Path) -> Path:
+    return path.with_suffix(".new")
 
 
 def _private(path: str, flags: int) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -49,8 +51,10 @@ def test_only_this_user_can_read_a_journal(store, tmp_path):
         "journals/call": "0o700",
         "journals/call/dispatched": "0o600",
         "journals/call/ended": "0o600",
+        "journals/call/ended.new": "0o600",
         "journals/call/journal.jsonl": "0o600",
         "journals/call/lease": "0o600",
+        "journals/call/lease.new": "0o600",
         "journals/call/lock": "0o600",
     }
 
@@ -164,6 +168,57 @@ def test_a_call_ends_on_a_full_disk_and_gets_no_successor(owner, tmp_path):
     assert store.status("call").held == "ended"
     with pytest.raises(Ended):
         store.take_over("call", ME)
+
+
+ON_A_FULL_DISK = """
+import os, signal, sys
+from phonic_fsm.durable import StoreFailed, journals
+from phonic_fsm.durable._process import this_process
+
+store = journals(sys.argv[1] + "/journals")
+owner = os.fork()
+if not owner:
+    store.begin("call", this_process(metadata="m" * 6000)).append(b"one\\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(owner, 0)
+with open(sys.argv[1] + "/full", "wb", 0) as file:
+    try:
+        while file.write(bytes(512)):
+            pass
+    except OSError as error:
+        print(error.strerror)
+for number in 1, 2, 3:
+    assert store.may_dispatch("call", number, 60)
+    assert not store.may_dispatch("call", number, 60)
+    journal = store.take_over("call", this_process(metadata="m" * 6000, job=f"job {number}"))
+    assert (journal.number, list(store.read("call"))) == (number + 1, [b"one\\n"])
+    try:
+        journal.append(bytes(10_000))
+    except StoreFailed as error:
+        print(error)
+    assert store.status("call").held == "held"
+    journal.release()
+store.take_over("call", this_process()).end()
+print(store.status("call").held)
+"""
+
+
+def test_a_call_goes_on_in_another_process_on_a_full_disk(tmp_path):
+    disk = ("unshare", "--map-root-user", "--mount", "sh", "-c")
+    mount = f"mount -t tmpfs -o size=128k none {tmp_path}"
+    if subprocess.run([*disk, mount], capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be made here")
+    program = [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)]
+    done = subprocess.run(
+        [*disk, f"{mount} && exec {shlex.join(program)}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    full = "No space left on device"
+    failed = f"the journal call cannot be used: {full}"
+    assert done.stdout.splitlines() == [full, failed, failed, failed, "ended"]
 
 
 def test_a_journal_that_somebody_removes_is_told(store, place):
