@@ -124,6 +124,10 @@ class AwaitedCall:
         taken = await take_over(self._store, status, self._holder, self._read_on)
         if not taken.moved:
             await remove_former_agent(self._context, status.holder)
+        if self.folded.account.state != self._state:
+            # Its last owner has remembered it, and died. A guard sends one whose agent knows it.
+            await answer(taken.journal.release)
+            raise Taken("the call is another's: its last owner has remembered something new")
         parting = b""
         with suppress(StoreFailed):  # without it, the call goes on all the same
             parting = await anyio.to_thread.run_sync(taken.journal.take_parting)

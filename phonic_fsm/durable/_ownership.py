@@ -101,7 +101,8 @@ class Ownership:
         Returns whether that is done. If not, it can be called again.
         """
         if self._journal is None:
-            return True
+            # It was not begun, but the one in whose place it was to be is of the same call.
+            return how == "release" or self._try(self._end_former) != "unknown"
         if how == "end":
             return self._try(self._journal.end) != "unknown"
         return self._try(partial(self._journal.release, self.parting)) != "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,7 @@ from support.processes import LONGEST
 from support.redis_server import LossyWire, RedisServer
 
 from phonic_fsm import CallTakenOver, RealtimeModel
+from phonic_fsm._adapter import awaited as awaited_call
 from phonic_fsm._adapter import takeover
 from phonic_fsm._adapter.awaited import AwaitedCall
 from phonic_fsm._adapter.recovery import BeginsAnew, find_and_take_over
@@ -21,7 +23,7 @@ from phonic_fsm._core.states import State
 from phonic_fsm.durable import journals
 from phonic_fsm.durable._dispatch import Errand, to_metadata
 from phonic_fsm.durable._process import this_process
-from phonic_fsm.durable._store import Ended, OwnershipLost
+from phonic_fsm.durable._store import Ended, OwnershipLost, Taken
 from phonic_fsm.simulator import PhonicSimulator, Scenario
 
 pytestmark = pytest.mark.anyio
@@ -163,6 +165,19 @@ async def test_no_second_agent_comes_if_the_store_is_back_after_the_call_has_beg
     await session.aclose()
 
 
+async def test_no_second_agent_comes_if_the_store_is_back_after_the_call_has_ended(
+    redis_with_a_disk, job, monkeypatch
+):
+    monkeypatch.setattr(takeover, "STORE_BACK_WITHIN", 0.0)
+    async with PhonicSimulator(Scenario()) as phonic:
+        place = redis_with_a_disk.url
+        model = RealtimeModel(api_key="any", base_url=phonic.url, journal=place)
+        assert await model.recover(sent_to_go_on(job, moves=False)) is None
+        await model.session().aclose()
+        redis_with_a_disk.start()
+        await until(lambda: [one.held for one in journals(place).statuses(ended=True)] == ["ended"])
+
+
 async def test_a_call_that_has_begun_anew_ends_if_another_process_has_gone_on_with_it(begins_anew):
     model, store = begins_anew
     store.take_over("call", this_process(room=ROOM))
@@ -217,6 +232,42 @@ async def test_a_journal_that_was_claimed_just_before_the_store_went_away_is_no_
         assert not [one for one in errors if isinstance(one.error, CallTakenOver)]
         assert told == []
         await session.aclose()
+
+
+async def test_an_agent_that_does_not_know_what_was_remembered_last_leaves_the_call_to_another(
+    store, own, job, place, monkeypatch
+):
+    """It waits for a call that moves, and the process that has the call remembers it and dies."""
+    owner = own("begin", "call", ROOM)
+    assert owner.said() == "1"
+    *lines, end = TURN.read_text().splitlines()
+    (Path(place) / "call" / "journal.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+    async def connect():
+        pass
+
+    monkeypatch.setattr(job, "connect", connect)
+    found = await find_and_take_over(store, sent_to_go_on(job, moves=True))
+    assert isinstance(found, tuple)
+    awaited, _ = found
+    assert isinstance(awaited, AwaitedCall)
+    assert awaited.past("").state is None
+    remembers = {"type": "remember_state", "value": {"guests": 3}}
+    step = json.loads(end) | {"event": remembers, "to": "ready", "effects": []}
+    monkeypatch.setattr(awaited_call, "ASK_EVERY", LONGEST)
+
+    async def remember_and_die():
+        await until((Path(place) / "call" / "handover").exists)
+        assert await anyio.to_thread.run_sync(owner.do, f"append {json.dumps(step)}") == "done"
+        owner.kill()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(remember_and_die)
+        with pytest.raises(Taken):
+            await awaited.handed_over()
+    status = store.status("call")
+    assert (status.number, status.held, status.handed_over) == (2, "dead", False)
+    assert status.crashes == 1, "that it leaves the call is no crash"
 
 
 async def test_no_second_agent_comes_in_a_move_if_another_process_was_faster(
