@@ -337,6 +337,14 @@ def test_an_assistant_that_asks_a_silent_caller_again_does_not_repeat_itself(tmp
     assert found_in(tmp_path, [(1.0, SPEECH), *caller(2.0, 3.0), *asks], close=15.0) == []
 
 
+def test_a_line_before_each_of_two_tools_is_not_said_twice(tmp_path):
+    line = "Let me look that up for you."
+    told = [(1.0, SPEECH), *caller(2.0, 3.0), *assistant(3.2, line), *tool(3.6, 4.0)]
+    told += [*assistant(4.2, line), *tool(4.6, 5.0, "call_2"), *assistant(5.2, "Sunny. ")]
+    found = found_in(tmp_path, sorted(told, key=lambda one: one[0]), close=8.0)
+    assert "repeated" not in {rule for rule, _, _ in found}
+
+
 def test_a_reply_that_is_asked_for_once_the_caller_has_come_is_not_late(tmp_path):
     """An agent that calls somebody asks for its first reply when the other end has picked up."""
     told: list[Told] = [(1.0, NOTHING), (13.0, SPEECH), (13.0, GenerateReply("r", None))]
@@ -422,7 +430,13 @@ def test_an_agent_that_interrupts_itself_is_not_interrupted_by_the_caller(tmp_pa
     for number in range(6):
         begin = 2.0 + number * 2
         told += [*answer(begin, 8.0), (begin + 0.5, Interrupt())]
-    assert found_in(tmp_path, told, close=16.0) == []
+    assert found_in(tmp_path, told, close=16.0) == [
+        (
+            "cut-off-at-start",
+            "The agent's code cut off 6 answers in a row at the start",
+            "error",
+        )
+    ]
 
 
 def test_an_agent_that_cannot_say_anything_is_found(tmp_path):

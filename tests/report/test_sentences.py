@@ -805,6 +805,14 @@ ROWS: dict[str, tuple[Row, ...]] = {
         ),
         Row(
             (
+                "The agent's code cut off {} in a row at the start",
+                "Of each, less than {} was heard. LiveKit called interrupt(), and Phonic had",
+            ),
+            call(storm(20.0, 0.4, 3, lambda at: [(at, Interrupt())]), close=60.0),
+            call(storm(20.0, 0.4, 3), close=60.0),
+        ),
+        Row(
+            (
                 "The session interrupted an answer: {} of it dropped",
                 "LiveKit called interrupt(), as an agent may, or a handoff.",
                 "LiveKit called interrupt(), {} What Phonic still sent of the turn was dropped.",
@@ -971,7 +979,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 "A reset cut the answer off: {} of silence",
                 "a reset had cut the answer off, and no reply was asked for",
             ),
-            RESET_IN_AN_ANSWER._replace(told=(*RESET_IN_AN_ANSWER.told[:-3], *answer(9.0))),
+            RESET_IN_AN_ANSWER._replace(told=(*RESET_IN_AN_ANSWER.told[:-3], *answer(12.0))),
             call(
                 ASKED, answer(3.2, 4.0)[:2], (4.0, Interrupt()), part(4.2, 0.5, "on"), answer(9.0)
             ),

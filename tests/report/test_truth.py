@@ -199,7 +199,7 @@ ANSWER = [
     (3.3, server.AudioChunk(CHUNK * 150, "It is nine.")),
     (3.4, server.AssistantFinishedSpeaking()),
 ]
-OBSERVED = [(0.6, AgentState("listening")), (1.0, PlaybackStarted())]
+OBSERVED: list[Told] = [(0.6, AgentState("listening")), (1.0, PlaybackStarted())]
 WELCOME_PLAYED = (1.2, PlaybackFinished(0.2, interrupted=False))
 
 
@@ -249,6 +249,27 @@ def test_an_answer_whose_audio_nobody_took_was_not_heard(tmp_path):
 def test_a_turn_that_goes_on_after_its_audio_was_not_only_announced(tmp_path):
     told = [*caller(2.0, 3.0), *ANSWER[3:5]]
     assert "no audio" not in said(seen(tmp_path, told, close=14.0))
+
+
+def test_what_has_come_of_an_answer_is_played_where_a_reset_cuts_it_off(tmp_path):
+    told = [*caller(2.0, 3.0), *ANSWER[3:5], (4.0, UpdateInstructions("{{who}} calls."))]
+    [answer] = lanes_of(tmp_path, [*told, (4.0, ChangesDue())]).assistant
+    assert (round(answer.end, 2), answer.unheard) == (6.3, None)
+
+
+def test_what_has_come_of_an_answer_is_played_though_the_connection_is_lost(tmp_path):
+    told = [*caller(2.0, 3.0), *ANSWER[3:5], (4.0, ConnectionClosed(1006))]
+    [answer] = lanes_of(tmp_path, told).assistant
+    assert (round(answer.end, 2), answer.unheard) == (6.3, None)
+
+
+def test_an_answer_that_is_played_late_behind_another_one_is_played(tmp_path):
+    """LiveKit may play nothing until the reply that it has asked for has come."""
+    late: list[Told] = [*assistant(8.0, *(["And so. "] * 50)), (8.1, PlaybackStarted())]
+    told: list[Told] = [*OBSERVED, WELCOME_PLAYED, *ANSWER, *late]
+    told += [(11.1, PlaybackFinished(3.0, interrupted=False)), (11.1, PlaybackStarted())]
+    told += [(12.1, PlaybackFinished(1.0, interrupted=False))]
+    assert all(one.played for one in lanes_of(tmp_path, told).assistant)
 
 
 # -- what was changed ----------------------------------------------------------------------------

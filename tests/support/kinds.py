@@ -282,6 +282,20 @@ WRONG = (
         "error",
     ),
     Kind(
+        "cut_off_by_the_agent",
+        "the agent's code interrupts every answer",
+        "cut-off-at-start",
+        "The agent's code cut off 3 answers in a row at the start",
+        "error",
+    ),
+    Kind(
+        "reset_in_an_answer",
+        "settings are changed while the assistant speaks, and nobody asks it to go on",
+        "silence",
+        f"A reset cut the answer off: {SECONDS} of silence",
+        "error",
+    ),
+    Kind(
         "turn_taken_back",
         "a noise cuts the answer off, and nobody goes on",
         "silence",

@@ -416,6 +416,28 @@ async def cut_off_at_the_start(s: Stage) -> None:
     await s.answer("Yes?")
 
 
+async def cut_off_by_the_agent(s: Stage) -> None:
+    await s.open()
+    for words in ("When do you open?", "Hello?", "Is anybody there?"):
+        await s.turn(words)
+        await s.begin("We open at nine, every day of the week.", 3.0)
+        await s.pause(0.3)
+        await s.session.interrupt()
+        await s.pause(0.5)
+
+
+async def reset_in_an_answer(s: Stage) -> None:
+    await s.open()
+    await s.turn("When do you open?")
+    await s.begin("We open at nine, ", 1.5)
+    await s.pause(0.5)
+    await s.agent.update_instructions("{{name}} is calling.")
+    await s.peer.send(audio("every day of the week.", 1.0), phonic.AssistantFinishedSpeaking())
+    await s.pause(5.0)
+    await s.turn("Hello?")
+    await s.answer("Yes?")
+
+
 async def turn_taken_back(s: Stage) -> None:
     await s.open()
     await s.stream("We have a table by the window, and one in the garden.", 6.0)
@@ -1001,6 +1023,8 @@ SCRIPTS: dict[str, Script] = {
         echo,
         many_interruptions,
         cut_off_at_the_start,
+        cut_off_by_the_agent,
+        reset_in_an_answer,
         turn_taken_back,
         assistant_cuts_in,
         slow_tool,

@@ -26,6 +26,21 @@ _ENDED = name_of(AssistantEndedConversation)
 _TURN_OVERDUE = name_of(events.TurnOverdue)
 _NOT_TAKEN = name_of(events.AudioNotTaken)
 
+_CHANGES = frozenset(
+    map(
+        name_of,
+        (
+            events.UpdateInstructions,
+            events.UpdateTools,
+            events.UpdateOptions,
+            events.UpdateToolChoice,
+            events.UpdateSession,
+            events.ChangesDue,
+        ),
+    )
+)
+"""The events that change settings, and that tell Phonic of them."""
+
 _CutBy = Literal["interrupt", "reset", "length"]
 
 
@@ -48,6 +63,8 @@ class AnswerLane:
         self.untaken: list[Trouble] = []
         self.untaken_messages: set[str] = set()
         """The messages whose audio LiveKit did not read."""
+        self.cut_by_reset: set[str] = set()
+        """The messages that changed settings have cut off, as they are told by a reset."""
         self.discarded: list[Dropped] = []
         self._cut_by: _CutBy | None = None
         """What has cut off the turn of which more may come."""
@@ -138,7 +155,9 @@ class AnswerLane:
             self._sounds = False
             self.open[-1].end = line.t
         if interrupted:
-            self.hearing.cut_off(line.t)
+            # LiveKit plays what has come, unless it is told to stop.
+            if line.event["type"] in _CHANGES:
+                self.cut_by_reset.add(self._generation)
         elif self._opened is not None and has_begun:
             # One that Phonic has not begun tells LiveKit that no answer comes, or is overdue.
             begin = self._opened

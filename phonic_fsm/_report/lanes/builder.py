@@ -85,6 +85,8 @@ class Lanes(Struct, kw_only=True):
     """When the assistant ended the conversation of its own accord."""
     discarded: list[Dropped] = field(default_factory=list)
     """Audio of the assistant that arrived after its turn had been cut off here."""
+    cut_by_reset: set[str] = field(default_factory=set)
+    """The assistant's messages that changed settings have cut off."""
     lost_audio_is_measured: bool = False
     """Whether the caller's audio that outages lost was measured, and not calculated."""
     changes: list[Change] = field(default_factory=list)
@@ -213,6 +215,7 @@ class LaneBuilder:
             welcome=self._welcome,
             goodbye=answers.goodbye,
             discarded=answers.discarded,
+            cut_by_reset=answers.cut_by_reset,
             lost_audio_is_measured=self._connection.lost_audio_is_measured,
             changes=self._changes.changes,
             agent=ended(observed.agent, now),
@@ -231,7 +234,7 @@ class LaneBuilder:
         """What has been heard of the speech, and whether LiveKit has played it."""
         so_far = speech if speech.end <= now else speech.cut_off(now)
         if so_far.message not in self._answers.untaken_messages and self._observed.has_played(
-            so_far
+            so_far, self._answers.hearing.speeches
         ):
             return so_far
         return structs.replace(so_far, played=False)

@@ -41,9 +41,14 @@ class ObservedLane:
             self.playback[-1].interrupted = line.event["interrupted"]
             self.playback[-1].finished = not line.event["interrupted"]
 
-    def has_played(self, speech: AssistantSpeech) -> bool:
-        """Whether LiveKit has played any of it, as far as that was observed."""
+    def has_played(self, speech: AssistantSpeech, speeches: list[AssistantSpeech]) -> bool:
+        """Whether LiveKit has played any of it, one of these, as far as that was observed."""
         if not self.playback or speech.start < self._since or speech.end - speech.start < PAUSE:
             return True
         start, end = speech.start - PAUSE, max(speech.end, speech.start + UNPLAYED)
-        return any(one.start <= end and start <= one.end for one in self.playback)
+        if any(one.start <= end and start <= one.end for one in self.playback):
+            return True
+        # LiveKit plays one answer after the other: if it has played as many as have come since, it
+        # was only late.
+        since = {one.message for one in speeches if one.start >= speech.start}
+        return sum(one.start >= speech.start for one in self.playback) >= len(since)

@@ -165,7 +165,7 @@ class Repeated(Rule, frozen=True, kw_only=True):
     severities = ("warning",)
     looks_for = (
         "{turns} turns of the caller, each of them answered, have the same words in a row; or two "
-        "answers have, within {within:g} s, between which nobody has said or asked for anything; "
+        "answers have, within {within:g} s, between which nothing was said, asked for or called; "
         "{words} words or more; a redacted trace does not tell it"
     )
 
@@ -204,7 +204,7 @@ class Repeated(Rule, frozen=True, kw_only=True):
             for one, other in pairwise(twice):
                 if other.start - one.end <= self.within and not any(
                     one.start <= asked.start <= other.start
-                    for asked in (*lanes.caller, *lanes.requests)
+                    for asked in (*lanes.caller, *lanes.requests, *lanes.tools)
                 ):
                     yield self.found(
                         "The assistant said the same twice",

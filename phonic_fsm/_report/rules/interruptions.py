@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from phonic_fsm._core.states import State
 
 from ..findings import Finding, overlap
 from ..lanes import AssistantSpeech, Lanes, Span
@@ -85,26 +87,38 @@ class CutOffAtStart(Rule, frozen=True, kw_only=True):
     """So many in a row."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
+        for stretch, times in self._runs(lanes, _cut_off_by_caller):
+            yield self.found(
+                f"Sounds of the caller cut off {count(times, 'answer')} in a row at the start",
+                f"Of each, less than {duration(self.heard)} was heard. Whoever listens hears "
+                "an agent that cannot say anything. Noise or its own voice is taken for the "
+                "caller, or the assistant answers before the caller has finished "
+                "(vad_min_silence_duration_ms).",
+                stretch,
+            )
+        for stretch, times in self._runs(lanes, _cut_off_by_code):
+            yield self.found(
+                f"The agent's code cut off {count(times, 'answer')} in a row at the start",
+                f"Of each, less than {duration(self.heard)} was heard. LiveKit called interrupt(), "
+                "and Phonic had not noticed the caller.",
+                stretch,
+            )
+
+    def _runs(
+        self, lanes: Lanes, is_cut_off: Callable[[Lanes, AssistantSpeech], bool]
+    ) -> Iterator[tuple[Span, int]]:
+        """Where enough answers in a row are cut off so, and how many."""
         run: list[AssistantSpeech] = []
         for speech in [*lanes.assistant, None]:
             if (
                 speech is not None
-                and _cut_off_by_caller(lanes, speech)
+                and is_cut_off(lanes, speech)
                 and speech.end - speech.start < self.heard
             ):
                 run.append(speech)
                 continue
             if len(run) >= self.answers:
-                stretch = Span(step=run[0].step, start=run[0].start, end=run[-1].end)
-                yield self.found(
-                    f"Sounds of the caller cut off {count(len(run), 'answer')} in a row at the "
-                    "start",
-                    f"Of each, less than {duration(self.heard)} was heard. Whoever listens hears "
-                    "an agent that cannot say anything. Noise or its own voice is taken for the "
-                    "caller, or the assistant answers before the caller has finished "
-                    "(vad_min_silence_duration_ms).",
-                    stretch,
-                )
+                yield Span(step=run[0].step, start=run[0].start, end=run[-1].end), len(run)
             run = []
 
 
@@ -220,6 +234,17 @@ def _cut_off_by_caller(lanes: Lanes, speech: AssistantSpeech) -> bool:
     """Whether the caller cut it off, and not the agent's code, a lost connection or the end."""
     return speech.unheard is not None and any(
         abs(said.start - speech.end) < TOGETHER for said in lanes.caller
+    )
+
+
+def _cut_off_by_code(lanes: Lanes, speech: AssistantSpeech) -> bool:
+    """Whether the agent's code did, by an ``interrupt()`` that is no echo of the caller's turn."""
+    ends = [span.start for span in lanes.takeovers]
+    ends += [at.start for at in lanes.states if at.state == State.closed.value]
+    return (
+        speech.unheard is not None
+        and not _cut_off_by_caller(lanes, speech)
+        and not any(abs(end - speech.end) < TOGETHER for end in (*ends, lanes.seconds))
     )
 
 

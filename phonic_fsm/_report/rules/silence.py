@@ -269,7 +269,7 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float, waiting: float
             f"The agent asked for its first reply after {duration(asked[0].start - since)}",
             "the agent had not asked for a reply, or Phonic had not begun it",
         )
-    if any(gap.start <= one.start <= gap.end for one in lanes.discarded if one.by == "reset"):
+    if isinstance(last, AssistantSpeech) and last.message in lanes.cut_by_reset:
         return _Reason(
             rest,
             "A reset cut the answer off",
