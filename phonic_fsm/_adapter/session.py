@@ -48,6 +48,7 @@ from .awaited import AwaitedCall
 from .config import changed, checked, to_config, warn_of_the_undocumented
 from .errors import error_for
 from .handovers import Handovers
+from .interruption import cancel_if_interrupted
 from .journal import rememberable
 from .meters import begin_meters
 from .metrics import SessionTimes
@@ -610,7 +611,9 @@ class RealtimeSession(
             _expect("say", "allow_interruptions", allow_interruptions, bool)
             interruptible = allow_interruptions
         self._times.asked()
-        return self._replies.say(text, interruptible)
+        reply = self._replies.say(text, interruptible)
+        cancel_if_interrupted(reply)
+        return reply
 
     def start_user_activity(self) -> None:
         """Push-to-talk: the caller begins to speak.
@@ -657,6 +660,9 @@ class RealtimeSession(
 
     def interrupt(self) -> None:
         """End the open generation at once. The rest of the assistant's turn is dropped.
+
+        If nothing is spoken, a reply that was asked for and has not begun is given up: its future
+        is cancelled.
 
         Push-to-talk: the caller begins to speak, unless an answer is due.
         """

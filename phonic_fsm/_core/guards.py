@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from .._wire import server
+from .._wire.client import Mute
 from .._wire.facts import public_length
 from .._wire.server import AudioChunk, Error, InputText, ToolCall
 from . import timers
@@ -100,6 +101,13 @@ def time_is_left(context: Context, event: Event) -> bool:
 def a_reply_was_asked_for(context: Context, event: Event) -> bool:
     """The server was asked for a reply, and the reply has not begun."""
     return context.reply is not None and context.reply.phase == "asked"
+
+
+def a_reply_was_requested(context: Context, event: Event) -> bool:
+    """LiveKit, or the author, waits for a reply that has not begun, and that answers no turn which
+    the caller has committed: that answer is owed to the caller all the same."""
+    reply = context.reply
+    return reply is not None and reply.request_id is not None and type(reply.message) is not Mute
 
 
 def a_welcome_may_come(context: Context, event: Event | None = None) -> bool:

@@ -681,7 +681,8 @@ def _assistant() -> Iterator[_On]:
             when=when.caller_may_speak,
         )
         .move(last_words, closed, ending.announce_end)
-        .ignore(others(speaking, last_words), "no generation is open")
+        .stay((*SILENT, *NOT_OPEN), replies.supersede_reply, when=when.a_reply_was_requested)
+        .ignore(others(speaking, last_words), "nothing is spoken, and no reply was requested")
     )
 
 

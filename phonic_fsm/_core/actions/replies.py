@@ -56,7 +56,7 @@ def ask_after_opening(context: Context, event: Event) -> None:
 
 
 def supersede_reply(context: Context, event: Event) -> None:
-    """Cancel the pending reply: the caller takes the floor."""
+    """Cancel the reply that was requested and has not begun: it was interrupted."""
     reply = context.reply
     if reply is not None and reply.request_id is not None:
         context.reply = None
