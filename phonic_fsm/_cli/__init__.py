@@ -483,7 +483,10 @@ def load(
     *,
     rooms: Annotated[int, typer.Option(min=1, help="Callers, each in a room of their own.")] = 10,
     ramp: Annotated[
-        float, typer.Option(min=0, help="The time over which they call, one after the other (s).")
+        float,
+        typer.Option(
+            min=0, max=3600, help="The time over which they call, one after the other (s)."
+        ),
     ] = 5.0,
     turns: Annotated[int, typer.Option(min=1, help="Questions that each caller asks.")] = 4,
     barge_in: Annotated[
@@ -495,7 +498,7 @@ def load(
         typer.Option(min=0, max=1, help="The share of callers who hang up in an answer."),
     ] = 0.1,
     patience: Annotated[
-        float, typer.Option(min=1, help="How long a caller waits for a voice (s).")
+        float, typer.Option(min=1, max=3600, help="How long a caller waits for a voice (s).")
     ] = 30.0,
     greeting: Annotated[
         bool, typer.Option(help="Whether the agent speaks first, or waits for the caller.")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -43,6 +46,10 @@ def used_alone(option: str, others: Mapping[str, object]) -> None:
 
 def run_or_fail(app: typer.Typer, name: str) -> NoReturn:
     """Run the command line under this name, and exit."""
+    if sys.stdout is None:  # as Python has it where a shell has closed it
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+    # The key of LiveKit's own development server is one that jwt finds too short.
+    warnings.filterwarnings("ignore", message="The HMAC key is")
     try:
         code = app(standalone_mode=False, prog_name=name)
     except _UsageProblem as problem:
@@ -57,6 +64,10 @@ def run_or_fail(app: typer.Typer, name: str) -> NoReturn:
         # The program that read our output has ended. Another flush would raise this once more.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as problem:
+        # Such as for a name that is too long, wherever it is first looked at.
+        names = [str(problem.filename)] if problem.filename is not None else []
+        _fail(name, ": ".join([*names, problem.strerror or str(problem)]))
     sys.exit(code)
 
 

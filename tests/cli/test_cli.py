@@ -9,13 +9,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from support.commands import assert_is_one_line_and_exit_2, run, run_process, start
+from support import processes
+from support.commands import PHONIC_FSM, assert_is_one_line_and_exit_2, run, run_process, start
 from support.processes import LONGEST
 from support.record_traces import TRACES
 
 from phonic_fsm.simulator import Call, Scenario, Turn, speak
 
 TRACE = TRACES / "tool_call.jsonl"
+TOO_LONG = "x" * 300
 COMMANDS = (
     *("demo", "replay", "report", "stats", "diff", "redact"),
     *("simulate", "scenario", "fetch", "probe", "diagram"),
@@ -66,6 +68,10 @@ def test_version():
         (("diagram", "--format", "png"), "'png' is not one of"),
         (("simulate", "--port", "99999"), "--port"),
         (("simulate", "--port", "http"), "--port"),
+        (("simulate", "--host", "\udcff"), "no host is named so"),
+        (("simulate", "--host", "x" * 80), "no host is named so"),
+        (("load", "--ramp", "inf"), "--ramp"),
+        (("load", "--patience", "inf"), "--patience"),
         (("simulate", "--doubt", "weather=bad"), "no doubt is named 'weather'; there are"),
         (("simulate", "--doubt", "error=maybe"), "error is one of leaves_open, closes"),
         (("simulate", "--scenario", "opera"), "no scenario 'opera': shipped are"),
@@ -94,6 +100,63 @@ def test_a_mistake_is_one_line_and_exit_2(arguments, says):
 )
 def test_a_mistake_in_a_process_of_its_own_is_nothing_else(arguments, says):
     assert_is_one_line_and_exit_2(run_process(*arguments), says=says)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("replay", TOO_LONG),
+        ("report", TOO_LONG, "--out", "page.html"),
+        ("report", TRACE, "--out", TOO_LONG),
+        ("watch", TOO_LONG),
+        ("stats", TOO_LONG),
+        ("diff", TRACE, TOO_LONG),
+        ("diff", TRACE, TRACE, "--html", TOO_LONG),
+        ("redact", TOO_LONG, "redacted.jsonl"),
+        ("redact", TRACE, TOO_LONG),
+        ("scenario", TOO_LONG),
+        ("scenario", TRACE, "--out", TOO_LONG),
+        ("fetch", TOO_LONG),
+        ("diagram", "--trace", TOO_LONG),
+        ("simulate", "--scenario", TOO_LONG),
+        ("demo", "--scenario", TOO_LONG),
+        ("demo", "--out", TOO_LONG),
+        ("demo", "--trace", TOO_LONG),
+        ("demo", "--wav", TOO_LONG),
+        ("probe", "--out", TOO_LONG),
+    ],
+    ids=lambda arguments: " ".join(str(a) for a in arguments if a != TOO_LONG),
+)
+def test_a_name_that_no_file_can_have_is_a_mistake(arguments, monkeypatch):
+    monkeypatch.setenv("PHONIC_API_KEY", "key")
+    assert_is_one_line_and_exit_2(run(*arguments), says="File name too long")
+
+
+def test_the_key_of_a_development_server_is_taken_without_a_word():
+    command = "LIVEKIT_API_KEY=devkey LIVEKIT_API_SECRET=secret exec"
+    arguments = ("load", "--phonic-port", 0, "--url", "ws://127.0.0.1:1")
+    result = processes.run("sh", "-c", f'{command} "$0" "$@"', *PHONIC_FSM, *arguments)
+    assert_is_one_line_and_exit_2(result, says="LiveKit at ws://127.0.0.1:1")
+
+
+def into(where, *arguments):
+    """A command whose output a shell sends there."""
+    return processes.run("sh", "-c", f'exec "$0" "$@" {where}', *PHONIC_FSM, *arguments)
+
+
+PRINTING = [("replay", TRACE), ("replay", TRACE, "--json"), ("stats", TRACE), ("scenario", TRACE)]
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=lambda arguments: arguments[0])
+def test_a_disk_that_is_full_is_said_in_one_line(arguments):
+    result = into("> /dev/full", *arguments)
+    assert_is_one_line_and_exit_2(result, says="No space left on device")
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=lambda arguments: arguments[0])
+def test_a_command_whose_output_is_closed_does_its_work(arguments):
+    result = into(">&-", *arguments)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_simulate_says_where_it_is_and_ends_on_ctrl_c():
