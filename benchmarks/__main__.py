@@ -19,6 +19,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     *hostile.BENCHMARKS,
     *sessions.BENCHMARKS,
     *rooms.BENCHMARKS,
+    *rooms.KEPT,
     *machine.BENCHMARKS,
     *meters.BENCHMARKS,
     *profiling.BENCHMARKS,

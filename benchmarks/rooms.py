@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
 from phonic_fsm.testing import AgentWorker, LiveKitServer, RoomCall
 
 from .contestants import Name
+from .many import JOURNALS, TRACES, written
 from .measuring import CONTESTANTS, Benchmark, Figures
 from .room_phonic import running_phonic
 from .turn_end import QUESTION
@@ -86,6 +87,18 @@ async def whole_job(
         "there_ms": median(way.there for way in ways) * 1e3,
         "back_ms": median(way.back for way in ways) * 1e3,
     }
+
+
+async def kept_job(name: Name, url: str, *, kept: str, **arguments: Any) -> Figures:
+    """What a job costs of which something is written, right after the same without.
+
+    ``kept`` is the environment variable that says where.
+    """
+    plain = await whole_job(name, url, **arguments)
+    with written(kept):
+        figures = await whole_job(name, url, **arguments)
+        assert os.listdir(os.environ[kept]), "nothing was written"
+    return {"core": figures["core"], "times_plain": figures["core"] / plain["core"]}
 
 
 async def _ask_again(caller: RoomCall, turns: int) -> list[Answer]:
@@ -162,3 +175,27 @@ BENCHMARKS = (
     _job(1, "THREAD"),
     _job(4, "THREAD"),
 )
+
+
+def _kept(what: str, kept: str) -> Benchmark:
+    return Benchmark(
+        name=f"room_{what}",
+        title=f"a call's job in a room, with a {what} (CPU)",
+        measure=kept_job,
+        contestants=("phonic_fsm",),
+        arguments={
+            "calls": 1,
+            "executor": "PROCESS",
+            "frame_ms": 50,
+            "turns": 4,
+            "kept": kept,
+        },
+        quick=None,
+        rounds=3,
+        fresh=True,
+        livekit=True,
+    )
+
+
+KEPT = (_kept("trace", TRACES), _kept("journal", JOURNALS))
+"""They have no bare job beside them, so they are in the table of sessions."""
