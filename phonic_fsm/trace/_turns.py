@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,9 @@ GENERATION_OPENED = frozenset(map(name_of, (OpenGeneration, PrepareGeneration)))
 
 SPEECH_RANGE = 20
 """Decibels. What is so much softer than the loudest sound of a turn is no speech any more."""
+
+SILENT = -100
+"""The level of digital silence (dBFS)."""
 
 SOFTEST = -60
 """dBFS. Nobody would hear a word below."""
@@ -244,6 +248,43 @@ class Levels:
         if last is None or not parts or last == parts[-1][1]:
             return None
         return round(last, 3)
+
+    def noise(self, now: float) -> int:
+        """The level (dBFS) that the caller's room is always at: a tenth of the call is no louder.
+        Digital silence is no room."""
+        lasted: dict[int, float] = {}
+        for t, following, levels in self._with_following(now):
+            if (softest := min(levels)) > SILENT:
+                lasted[softest] = lasted.get(softest, 0.0) + max(following - t, 0.0) + 1
+        rest = sum(lasted.values()) / 10
+        for level in sorted(lasted):
+            rest -= lasted[level]
+            if rest <= 0:
+                return level
+        return SILENT
+
+    def sounds(self, least: float, pause: float, now: float) -> list[list[float]]:
+        """From when until when it was that loud (dBFS) or louder, where no pause is longer (s)."""
+        sounds: list[list[float]] = [[-math.inf, -math.inf]]
+        for t, following, levels in self._with_following(now):
+            if max(levels) < least:
+                continue
+            share = 1 / max(len(levels), 10)
+            for place, level in enumerate(levels):
+                if level >= least:
+                    start = t - 1 + place * share
+                    if start - sounds[-1][1] > pause:
+                        sounds.append([start, start + share])
+                    else:
+                        sounds[-1][1] = start + share
+            if following > t and is_flat(levels) and t - sounds[-1][1] <= pause:
+                sounds[-1][1] = following
+        return sounds[1:]
+
+    def _with_following(self, now: float) -> Iterator[tuple[float, float, list[int]]]:
+        """Each second that is told of: its end, the beginning of the next one, and its levels."""
+        following = [*(t - 1 for t in self._ends[1:]), now]
+        return zip(self._ends, following, self._seconds, strict=False)
 
     def between(self, begin: float, end: float) -> Iterator[tuple[float, float, int]]:
         """From when, until when, and the level (dBFS)."""

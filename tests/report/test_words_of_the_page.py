@@ -81,7 +81,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(("Nothing: no rule found anything in this call.",), FINE, "late_answer"),
     ),
     "conversation.js": (
-        Row(("Nothing was said.",), call(close=5.0), FINE),
+        Row(("Nothing was said.",), call(close=2.0), FINE),
         Row(
             ("(what is struck through was not heard)",),
             call(ASKED, answer(3.2, 5.0), barge_in(5.0), answer(6.0)),

@@ -18,7 +18,6 @@ from phonic_fsm.trace._turns import (
 )
 
 from .effects import effect_types
-from .hearing import SILENT
 from .span import Span, ended, until
 
 LIKE_SPEECH = 15
@@ -128,27 +127,8 @@ class CallerLane:
             if turn.text
             for *_, level in self._levels.between(turn.start, turn.end)
         ]
-        parts = list(self._levels.between(0.0, now)) if understood else []
-        softest = max(understood, default=0) - LIKE_SPEECH
-        if _noise(parts) >= softest:
+        loud = max(understood, default=0) - LIKE_SPEECH
+        if not understood or self._levels.noise(now) >= loud:
             return []
-        sounds: list[Span] = []
-        for start, end, level in parts:
-            if level < softest:
-                continue
-            if sounds and start - sounds[-1].end <= PAUSE:
-                sounds[-1].end = end
-            else:
-                sounds.append(Span(step=1, start=start, end=end))
-        return sounds
-
-
-def _noise(parts: list[tuple[float, float, int]]) -> int:
-    """The level (dBFS) that a tenth of all sound does not exceed."""
-    heard = sorted((level, end - start) for start, end, level in parts if level > SILENT)
-    rest = sum(seconds for _, seconds in heard) / 10
-    for level, seconds in heard:
-        rest -= seconds
-        if rest <= 0:
-            return level
-    return SILENT
+        sounds = self._levels.sounds(loud, PAUSE, now)
+        return [Span(step=1, start=start, end=end) for start, end in sounds]
