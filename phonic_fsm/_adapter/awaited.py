@@ -14,7 +14,7 @@ from livekit.agents import JobContext, llm
 
 from .._core.machine import SessionMachine
 from ..durable._fold import Folded, Unreadable, fold
-from ..durable._store import Holder, Journals, Status, StoreFailed, Taken
+from ..durable._store import Holder, Journals, OwnershipLost, Status, StoreFailed, Taken
 from .past import Past
 from .succession import Succession, history_items
 from .takeover import answer, remove_former_agent, take_over
@@ -93,6 +93,8 @@ class AwaitedCall:
 
         Raises:
             Taken: it was not handed over in time, or what the agent was told is true no more.
+            OwnershipLost: the process that had the call has died, and what the agent was told is
+                true no more. Another successor is to go on with the call.
             JournalError: as for ``take_over``.
         """
         until, asks_at = time.monotonic() + LONGEST_HANDOVER, 0.0
@@ -127,7 +129,10 @@ class AwaitedCall:
         if self.folded.account.state != self._state:
             # Its last owner has remembered it, and died. A guard sends one whose agent knows it.
             await answer(taken.journal.release)
-            raise Taken("the call is another's: its last owner has remembered something new")
+            raise OwnershipLost(
+                "the call is left to another successor: its last owner has remembered something "
+                "that this agent does not know"
+            )
         parting = b""
         with suppress(StoreFailed):  # without it, the call goes on all the same
             parting = await anyio.to_thread.run_sync(taken.journal.take_parting)

@@ -84,7 +84,9 @@ def run_simulate(host: str, port: int, scenario: str, choices: list[str]) -> int
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise CommandFailed(f"cannot listen on {host}:{port}: {reason}") from error
         except UnicodeError as error:
-            raise CommandFailed(f"cannot listen on {host}:{port}: no host is named so") from error
+            raise CommandFailed(
+                f"cannot listen on {host}:{port}: this is not a valid host name"
+            ) from error
 
     run_until_interrupted(serve)
     return 0

@@ -23,7 +23,7 @@ from phonic_fsm._core.states import State
 from phonic_fsm.durable import journals
 from phonic_fsm.durable._dispatch import Errand, to_metadata
 from phonic_fsm.durable._process import this_process
-from phonic_fsm.durable._store import Ended, OwnershipLost, Taken
+from phonic_fsm.durable._store import Ended, OwnershipLost
 from phonic_fsm.simulator import PhonicSimulator, Scenario
 
 pytestmark = pytest.mark.anyio
@@ -264,7 +264,7 @@ async def test_an_agent_that_does_not_know_what_was_remembered_last_leaves_the_c
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(remember_and_die)
-        with pytest.raises(Taken):
+        with pytest.raises(OwnershipLost, match="does not know"):
             await awaited.handed_over()
     status = store.status("call")
     assert (status.number, status.held, status.handed_over) == (2, "dead", False)

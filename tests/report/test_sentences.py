@@ -352,7 +352,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
             call(second(1.0, dbfs=-66.0, peak=-54.0), ASKED, answer(3.2)),
         ),
         Row(
-            (" It took {} for the caller's voice, and took that back.",),
+            (" Phonic took {} for the caller's voice, and took that back.",),
             call(
                 second(1.0),
                 (2.0, server.UserStartedSpeaking()),
@@ -960,7 +960,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         ),
         Row(
             (
-                "Nobody had the assistant speak first: {} of silence",
+                "Nobody asked the assistant to speak first: {} of silence",
                 "{}: the session has no welcome message, and the agent asked for no reply. The",
             ),
             call(caller(6.0, 7.0), answer(7.1), close=9.0),
@@ -1144,7 +1144,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(
             (
                 "{} was called with arguments that do not fit",
-                "The tool did not run: LiveKit could not make its arguments of what the assistant",
+                "The tool did not run: what the assistant gave does not fit the tool's parameters",
             ),
             "bad_arguments",
             "failed_tool",

@@ -90,7 +90,7 @@ def claim_given_answer(context: Context, event: events.GenerateReply) -> None:
 
 
 def claim_this_answer(context: Context, event: events.GenerateReply) -> None:
-    """Do the same once the answer has ended that is being given."""
+    """Once the answer that is being given has ended, open and close a generation as this reply."""
     context.reply = Reply(event.request_id, client.GenerateReply())
 
 

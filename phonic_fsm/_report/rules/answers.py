@@ -118,8 +118,8 @@ class GapInAnswer(Rule, frozen=True, kw_only=True):
     name = "gap-in-answer"
     severities = ("warning",)
     looks_for = (
-        "no audio of an answer comes for more than {seconds:g} s, in the middle of it, or for so "
-        "long in {pauses} shorter pauses"
+        "no audio of an answer comes for more than {seconds:g} s, in the middle of it, or for more "
+        "than that in all, in {pauses} or more shorter pauses"
     )
 
     seconds: Seconds = 1.0
@@ -164,9 +164,10 @@ class Repeated(Rule, frozen=True, kw_only=True):
     name = "repeated"
     severities = ("warning",)
     looks_for = (
-        "{turns} turns of the caller, each of them answered, have the same words in a row; or two "
-        "answers have, within {within:g} s, between which nothing was said, asked for or called; "
-        "{words} words or more; a redacted trace does not tell it"
+        "the same words, {words} or more, come in {turns} turns of the caller in a row, with an "
+        "answer after each but the last; or in two answers within {within:g} s, and in between the "
+        "caller said nothing, no reply was asked for and no tool was called; a redacted trace does "
+        "not tell it"
     )
 
     turns: Count = 3

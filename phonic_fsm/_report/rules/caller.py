@@ -20,7 +20,7 @@ STEADY = 0.8
 """A sound that is steady for such a share of the time is a noise."""
 
 LOUD = -7.0
-"""dBFS. A second of speech is softer, unless its samples are cut off."""
+"""dBFS. A second of speech is softer, unless its peaks are clipped."""
 
 FULL_SCALE = 0.1
 """Decibels below the loudest sample there is."""
@@ -61,7 +61,7 @@ class NotHeard(Rule, frozen=True, kw_only=True):
         cause, sentence = self._why(lanes)
         if lanes.withdrawn:
             sounds = count(len(lanes.withdrawn), "sound")
-            sentence += f" It took {sounds} for the caller's voice, and took that back."
+            sentence += f" Phonic took {sounds} for the caller's voice, and took that back."
         yield self.found(cause, sentence, call, noticed="the caller was not heard")
 
     def _why(self, lanes: Lanes) -> tuple[str, str]:
@@ -137,7 +137,7 @@ class Overdriven(Rule, frozen=True, kw_only=True):
     severities = ("warning",)
     looks_for = (
         "{seconds:g} s of the caller's audio reach full scale, and are above {loud:g} dBFS on the "
-        "average of a second, as speech is only if it is cut off"
+        "average of a second: speech is so loud only if its peaks are clipped"
     )
 
     seconds: Seconds = 3.0
@@ -152,7 +152,8 @@ class Overdriven(Rule, frozen=True, kw_only=True):
             yield self.found(
                 "The caller's audio was overdriven",
                 f"{duration(total)} of it were as loud as samples can be: the caller's microphone, "
-                "or what is behind it, amplifies too much. Phonic may understand other words.",
+                "or what is behind it, amplifies too much. Phonic may understand other words than "
+                "were said.",
                 Span(step=loud[0].step, start=loud[0].start, end=loud[-1].end),
             )
 
@@ -213,15 +214,15 @@ class Unnoticed(Rule, frozen=True, kw_only=True):
     name = "unnoticed"
     severities = ("error", "warning", "note")
     looks_for = (
-        "sounds as loud as what Phonic understood before come for {seconds:g} s outside the "
-        "caller's turns; {long:g} s are an error, unless the assistant speaks: then it is a note, "
-        "or a warning if Phonic notices them in the end"
+        "sounds as loud as the speech that Phonic understood come for {seconds:g} s outside the "
+        "caller's turns: a warning if Phonic notices the caller right after that; otherwise an "
+        "error from {long:g} s on, and a note if they are shorter or the assistant speaks"
     )
 
     seconds: Seconds = 2.0
     """For so long, with pauses as in speech."""
     long: Seconds = 5.0
-    """For so long nobody else talks."""
+    """So long is an error, if the assistant is silent for half of it or more."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for sound in _unnoticed(lanes):
@@ -286,7 +287,7 @@ class MicrophoneGone(Rule, frozen=True, kw_only=True):
 
 
 class WrongRate(Rule, frozen=True, kw_only=True):
-    """The frames of the caller's audio name another sample rate than they have."""
+    """The caller's audio came faster, or slower, than time passed."""
 
     name = "wrong-rate"
     severities = ("error",)

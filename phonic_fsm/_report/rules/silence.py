@@ -26,7 +26,7 @@ class Silence(Rule, frozen=True, kw_only=True):
     looks_for = (
         "nobody is heard for {waiting:g} s while the caller waits ({tool:g} s where a tool is the "
         "cause; less than that is a note), or for {turn:g} s on the caller's turn; or for "
-        "{waiting:g} s at the beginning, if the agent is not to speak first (a note)"
+        "{waiting:g} s at the beginning, if nobody asked the assistant to speak first (a note)"
     )
 
     waiting: Seconds = 3.0
@@ -59,7 +59,7 @@ class Silence(Rule, frozen=True, kw_only=True):
                 )
             elif not reasons and took >= self.waiting and _is_nobodys_turn(lanes, gap, last):
                 yield self.found(
-                    "Nobody had the assistant speak first",
+                    "Nobody asked the assistant to speak first",
                     f"{told}: the session has no welcome message, and the agent asked for no "
                     "reply. The caller may have waited for the assistant.",
                     gap,

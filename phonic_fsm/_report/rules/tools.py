@@ -46,8 +46,8 @@ def _why_failed(call: ToolCall) -> tuple[str, str] | None:
     if call.is_error and str(call.output).startswith(NOT_PARSED):
         return (
             f"{call.name} was called with arguments that do not fit",
-            "The tool did not run: LiveKit could not make its arguments of what the assistant had "
-            "given." + (" Phonic got the error as its output." if _was_sent(call) else ""),
+            "The tool did not run: what the assistant gave does not fit the tool's parameters."
+            + (" Phonic got the error as its output." if _was_sent(call) else ""),
         )
     if call.status == "error" or call.is_error:
         return (
