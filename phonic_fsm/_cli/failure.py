@@ -52,6 +52,7 @@ def run_or_fail(app: typer.Typer, name: str) -> NoReturn:
     warnings.filterwarnings("ignore", message="The HMAC key is")
     try:
         code = app(standalone_mode=False, prog_name=name)
+        sys.stdout.flush()
     except _UsageProblem as problem:
         _fail(name, f"{' '.join(problem.format_message().split())} (see {name} --help)")
     except CommandFailed as problem:
@@ -61,14 +62,23 @@ def run_or_fail(app: typer.Typer, name: str) -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The program that read our output has ended. Another flush would raise this once more.
-        sys.stderr.close()
+        # The program that read our output has ended.
+        _give_up_what_cannot_be_printed()
         sys.exit(1)
     except OSError as problem:
         # Such as for a name that is too long, wherever it is first looked at.
+        _give_up_what_cannot_be_printed()
         names = [str(problem.filename)] if problem.filename is not None else []
         _fail(name, ": ".join([*names, problem.strerror or str(problem)]))
     sys.exit(code)
+
+
+def _give_up_what_cannot_be_printed() -> None:
+    """Otherwise Python tries once more when it ends, and complains."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(name: str, problem: str) -> NoReturn:

@@ -64,6 +64,7 @@ PUBLIC = {
         "Journal": "class",
         "JournalError": "error",
         "Journals": "class",
+        "LinesLost": "error",
         "NoJournal": "error",
         "OwnershipLost": "error",
         "Status": "class",
