@@ -299,6 +299,9 @@ class CallerAudio(_Event, frozen=True, tag="caller_audio", kw_only=True, omit_de
     channels: Public[int] = 0
 
 
+SILENT = -100
+"""The level of digital silence (dBFS)."""
+
 FLAT = 12
 """Decibels. Sound whose level varies by less is a steady one."""
 

@@ -15,7 +15,7 @@ import numpy as np
 from livekit import rtc
 from msgspec import Struct
 
-from .._core.events import CallerAudio, is_flat
+from .._core.events import SILENT, CallerAudio, is_flat
 
 PERIOD = 1.0
 """Seconds between two looks."""
@@ -26,9 +26,6 @@ than to measure."""
 
 PARTS = 10
 """In a second; each has a level of its own."""
-
-SILENT = -100
-"""Level of digital silence (dBFS)."""
 
 SAME_LEVEL_DB = 6.0
 """Two seconds whose levels differ by less are alike."""

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from .._core.effects import OpenGeneration, PrepareGeneration
-from .._core.events import CommitAudio, is_flat, name_of
+from .._core.events import SILENT, CommitAudio, is_flat, name_of
 from .._wire.client import Mute, Unmute
 from .._wire.server import AssistantChoseNotToRespond, Dtmf, InputCancelled
 from ._format import Line
@@ -25,10 +25,11 @@ GENERATION_OPENED = frozenset(map(name_of, (OpenGeneration, PrepareGeneration)))
 """The effects that open a generation."""
 
 SPEECH_RANGE = 20
-"""Decibels. What is so much softer than the loudest sound of a turn is no speech any more."""
+"""Decibels. What is so much softer than the loudest speech of a turn is no speech any more."""
 
-SILENT = -100
-"""The level of digital silence (dBFS)."""
+THUMP = 3
+"""Tenths of a second. A knock on the microphone, which may be much louder than speech, is no
+longer."""
 
 SOFTEST = -60
 """dBFS. Nobody would hear a word below."""
@@ -242,7 +243,8 @@ class Levels:
         """When the last sound ended, between these times. ``None`` if the levels do not tell:
         there are none, or the sound went on."""
         parts = [part for part in self.between(begin, end) if part[1] <= end]
-        loudest = max((level for *_, level in parts), default=SOFTEST)
+        heard = sorted(level for *_, level in parts if level > SOFTEST)
+        loudest = heard[-1 - min(len(heard) // 10, THUMP)] if heard else SOFTEST
         speech = max(loudest - SPEECH_RANGE, SOFTEST)
         last = max((until for _, until, level in parts if level > speech), default=None)
         if last is None or not parts or last == parts[-1][1]:
@@ -276,7 +278,7 @@ class Levels:
                     if start - sounds[-1][1] > pause:
                         sounds.append([start, start + share])
                     else:
-                        sounds[-1][1] = start + share
+                        sounds[-1][1] = max(sounds[-1][1], start + share)
             if following > t and is_flat(levels) and t - sounds[-1][1] <= pause:
                 sounds[-1][1] = following
         return sounds[1:]

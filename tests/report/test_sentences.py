@@ -171,6 +171,10 @@ LOUD = (-30, -33, -45, -30, -36, -60, -31, -30, -44, -30)
 """The levels of a second of speech (dBFS)."""
 
 
+KNOCK = second(3.0, levels=(-5, -7, *LOUD[2:]))
+"""Something hits the microphone while the caller speaks."""
+
+
 def hushed(at: float) -> Told:
     """From here on the caller's room is quiet."""
     return second(at, dbfs=-66.0, peak=-54.0, levels=(-66,) * 10)
@@ -375,16 +379,16 @@ ROWS: dict[str, tuple[Row, ...]] = {
         ),
         Row(
             (
-                "Only a steady sound came from the caller: the caller was not heard",
-                "It reached {} dBFS, and nothing stood out of it: hum, noise, or an offset",
+                "Little but a steady sound came from the caller: the caller was not heard",
+                "Most of what was as loud as speech was a steady sound: hum, noise, or an offset",
             ),
-            call(second(1.0, levels=(-30,) * 10)),
+            call(second(1.0, levels=(-30,) * 10), second(16.0, levels=LOUD)),
             call(second(1.0, levels=(-30,) * 5 + (-60,) * 5)),
         ),
         Row(
             (
                 "The caller's audio was overdriven: the caller was not heard",
-                "It was sent, and Phonic gave no transcript of it. Most of its samples are as loud",
+                "It was sent, and Phonic gave no transcript of it. Most of what was as loud as ",
             ),
             call(second(1.0, dbfs=-3.0, peak=0.0)),
             call(second(1.0, dbfs=-14.0, peak=0.0)),
@@ -392,7 +396,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(
             (
                 "The caller's audio was overdriven",
-                "{} of it were as loud as samples can be: the caller's microphone",
+                "{} of it reached full scale and were above {} dBFS on average: the caller's ",
             ),
             call(second(1.0, dbfs=-3.0, peak=0.0), ASKED, answer(3.2)),
             call(second(1.0, dbfs=-3.0, peak=0.0), second(3.0), ASKED, answer(3.2)),
@@ -400,7 +404,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(
             (
                 "Phonic did not notice for {} that the caller had stopped: the answer came late",
-                "The caller made no sound any more, and Phonic {} that the turn was over.",
+                "No sound came any more that was nearly as loud as what the caller had said, and ",
                 "said only after {} that the turn was over.",
             ),
             call(caller(2.0, 6.5), LEVELS, hushed(4.0), answer(7.0)),
@@ -422,7 +426,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(
             (
                 "Phonic noticed the caller only after {}",
-                "For {}, sounds came that were as loud as the caller's speech. Then Phonic said",
+                "For {}, sounds came that were nearly as loud as what Phonic understood of the ",
             ),
             call(HEARD, talk(8.0, 9.0, 10.0), caller(10.2, 11.0), answer(11.2)),
             call(HEARD, talk(8.0, 9.0, 10.0), caller(14.0, 15.0), answer(15.2)),
@@ -430,18 +434,53 @@ ROWS: dict[str, tuple[Row, ...]] = {
         Row(
             (
                 "Phonic took no notice of sounds for {}",
-                "They were as loud as the caller's speech, and the assistant spoke",
+                "the caller talked over it in vain, its own voice came back, or it was a noise.",
             ),
             call(HEARD, answer(6.9, 6.0), talk(8.0, 9.0, 10.0)),
             call(HEARD, talk(8.0, 9.0, 10.0)),
         ),
         Row(
             (
-                "Phonic took no notice of what the caller said for {}",
-                "Sounds as loud as the caller's speech came and were sent, and Phonic did not say",
+                "Phonic took no notice of sounds like speech for {}",
+                "and were sent: the caller spoke, or it was a noise.",
             ),
             call(HEARD, talk(8.0, 9.0, 10.0)),
             call(HEARD, caller(7.0, 10.0), talk(8.0, 9.0, 10.0), answer(10.2)),
+        ),
+        Row(
+            ("Phonic took no notice of sounds like speech for {}",),
+            call(HEARD, talk(*range(8, 16))),
+            call(HEARD, second(8.0, levels=(-38,) * 10), hushed(15.0)),
+        ),
+        Row(
+            ("Phonic took no notice of sounds like speech for {}",),
+            call(HEARD, talk(*range(8, 15))),
+            call(
+                TALKS,
+                second(3.0, levels=LOUD),
+                (3.1, CommitAudio()),
+                hushed(4.0),
+                answer(3.4),
+                (6.9, StartUserActivity()),
+                talk(*range(8, 15)),
+                config={"push_to_talk": True},
+            ),
+        ),
+        Row(
+            ("Phonic did not notice for {} that the caller had stopped",),
+            call(caller(2.0, 6.5), talk(3.0), answer(7.0)),
+            call(caller(2.0, 6.5), KNOCK, talk(4.0, 5.0, 6.0), answer(7.0)),
+        ),
+        Row(
+            ("Phonic did not notice for {} that the caller had stopped",),
+            call(caller(1.9, 9.0), talk(3.0), answer(9.2)),
+            call(
+                (1.9, StartUserActivity()),
+                talk(3.0),
+                (9.0, CommitAudio()),
+                answer(9.2),
+                config={"push_to_talk": True},
+            ),
         ),
         Row(
             (

@@ -8,18 +8,22 @@ import msgspec
 import pytest
 from support.written_traces import CHUNK, Told, assistant, caller, opening, tool, write
 
+from phonic_fsm._core.context import Settings
 from phonic_fsm._core.events import (
     AgentChanged,
     AgentState,
     AudioNotTaken,
     CallerAudio,
     ChangesDue,
+    ClearAudio,
+    CommitAudio,
     ConnectFailed,
     ConnectionClosed,
     ConnectionOpened,
     PlaybackFinished,
     PlaybackStarted,
     RetryDue,
+    StartUserActivity,
     TakeOver,
     UpdateInstructions,
     UpdateOptions,
@@ -32,6 +36,7 @@ from phonic_fsm._report.overview import Measured, measured
 from phonic_fsm._wire import server
 from phonic_fsm._wire.config import ConfigOptions
 from phonic_fsm.trace import TraceReader
+from phonic_fsm.trace._turns import Levels
 
 
 def trace(path: Path, told: list[Told], close: float) -> Path:
@@ -270,6 +275,81 @@ def test_an_answer_that_is_played_late_behind_another_one_is_played(tmp_path):
     told += [(11.1, PlaybackFinished(3.0, interrupted=False)), (11.1, PlaybackStarted())]
     told += [(12.1, PlaybackFinished(1.0, interrupted=False))]
     assert all(one.played for one in lanes_of(tmp_path, told).assistant)
+
+
+# -- push-to-talk --------------------------------------------------------------------------------
+
+
+def pushed(path: Path, told: list[Told], close: float | None = 20.0) -> Measured:
+    """A call with push-to-talk."""
+    settings = Settings(
+        id_seed="seed", config=ConfigOptions(output_format="pcm_24000", push_to_talk=True)
+    )
+    steps = sorted([*opening(), *told], key=lambda one: one[0])
+    return measured(TraceReader(write(path / "call.jsonl", steps, close=close, settings=settings)))
+
+
+TALK = CallerAudio(
+    received_ms=1000, dbfs=-30.0, peak=-9.0, sent_ms=1000, levels=(-30, -33, -60, -31, -30) * 2
+)
+QUIET = CallerAudio(received_ms=1000, dbfs=-66.0, peak=-54.0, sent_ms=1000, levels=(-66,) * 10)
+PRESS: Told = (2.0, StartUserActivity())
+AWAY: list[Told] = [(3.0, ConnectionClosed(1006)), (3.5, CommitAudio())]
+BACK: list[Told] = [(4.0, ConnectionOpened(0.1)), (4.2, server.ConversationReconnected())]
+WITHDRAWN: list[Told] = [(5.0, ClearAudio(2000)), (5.1, ChangesDue())]
+
+
+@pytest.mark.parametrize(
+    ("told", "close"),
+    [
+        ([*AWAY, *BACK], 20.0),
+        (WITHDRAWN, 21.0),
+        ([*caller(2.2, 3.0), *assistant(3.5, "Yes."), (5.0, CommitAudio())], 20.0),
+        ([*AWAY, *BACK, (7.0, ConnectionClosed(1006))], None),
+    ],
+    ids=["committed while away", "withdrawn", "committed after its answer", "away again"],
+)
+def test_a_turn_that_was_committed_or_withdrawn_does_not_last_for_ever(told, close, tmp_path):
+    pushed(tmp_path, [PRESS, (2.5, TALK), *told], close)
+    reader = TraceReader(tmp_path / "call.jsonl")
+    builder = LaneBuilder(reader.header.settings)
+    for line in reader:
+        builder.take(line)
+    assert builder.lanes().uncommitted is None
+
+
+def test_a_turn_that_was_withdrawn_needs_no_answer(tmp_path):
+    told = [PRESS, (2.2, server.UserStartedSpeaking()), *WITHDRAWN]
+    found = said(pushed(tmp_path, told))
+    assert "never committed" not in found
+    assert "Phonic did not answer" not in found
+
+
+def test_a_turn_that_goes_on_after_an_outage_is_still_to_be_committed(tmp_path):
+    told = [PRESS, (2.5, TALK), (3.0, ConnectionClosed(1006)), *BACK]
+    assert "The caller's turn was never committed" in said(pushed(tmp_path, told))
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [[], [(13.5, CommitAudio())], [(13.5, ClearAudio(2000)), (13.6, ChangesDue())]],
+    ids=["goes on", "committed", "withdrawn"],
+)
+def test_phonic_need_not_notice_a_turn_before_it_is_committed(ends, tmp_path):
+    first = [PRESS, *caller(2.2, 3.0), (3.0, TALK), (3.1, CommitAudio()), (4.0, QUIET)]
+    talks: list[Told] = [(6.0, StartUserActivity()), *((6.9 + at, TALK) for at in range(7))]
+    found = pushed(tmp_path, [*first, *assistant(3.4, "Yes."), *talks, *ends], close=15.0)
+    assert [one.title for one in found.findings if one.rule == "unnoticed"] == []
+
+
+# -- how loud the caller was ---------------------------------------------------------------------
+
+
+def test_a_sound_does_not_end_earlier_because_the_next_report_comes_early():
+    levels = Levels()
+    levels.add(10.0, {"levels": [-30] * 10})
+    levels.add(10.2, {"levels": [-30, -90]})
+    assert levels.sounds(-45, 0.7, 12.0) == [[9.0, 10.0]]
 
 
 # -- what was changed ----------------------------------------------------------------------------

@@ -71,7 +71,7 @@ WRONG = (
         "hum",
         "nothing but hum comes from the caller's line",
         "caller-not-heard",
-        "Only a steady sound came from the caller: the caller was not heard",
+        "Little but a steady sound came from the caller: the caller was not heard",
         "error",
     ),
     Kind(
@@ -85,8 +85,8 @@ WRONG = (
         "unnoticed",
         "the caller goes on, and Phonic does not notice it",
         "unnoticed",
-        f"Phonic took no notice of what the caller said for {SECONDS}",
-        "error",
+        f"Phonic took no notice of sounds like speech for {SECONDS}",
+        "warning",
     ),
     Kind(
         "interruption_noticed_late",

@@ -18,7 +18,7 @@ told here: the rules say it.
 from .builder import LaneBuilder, Lanes
 from .caller import CallerAudio, CallerSpeech
 from .connection import GONE, MOVED, Link
-from .hearing import BIN, SILENT, AssistantSpeech, Heard
+from .hearing import BIN, AssistantSpeech, Heard
 from .observed import UNPLAYED
 from .span import Span
 from .tools import ToolCall
@@ -28,7 +28,6 @@ __all__ = [
     "BIN",
     "GONE",
     "MOVED",
-    "SILENT",
     "UNPLAYED",
     "AssistantSpeech",
     "CallerAudio",

@@ -40,6 +40,8 @@ class Lanes(Struct, kw_only=True):
     sounds: list[Span] = field(default_factory=list)
     """Where the caller's audio was as loud as what Phonic understood, whether it noticed it or not;
     their steps are not told."""
+    pressed: list[Span] = field(default_factory=list)
+    """With push-to-talk, while the caller was heard, who was muted otherwise."""
     uncommitted: Span | None = None
     """With push-to-talk, a turn of the caller's that was not committed by the end of the trace."""
     typed: bool = False
@@ -189,6 +191,7 @@ class LaneBuilder:
             states=ended(self._states, now),
             caller=caller.turns(now),
             sounds=caller.sounds(now),
+            pressed=ended(caller.pressed, now),
             uncommitted=caller.uncommitted(now),
             caller_audio=ended(caller.audio, now),
             typed=caller.typed,

@@ -7,6 +7,7 @@ import math
 import msgspec
 from msgspec import structs
 
+from phonic_fsm._core.events import CommitAudio, name_of
 from phonic_fsm.trace._format import Line
 from phonic_fsm.trace._turns import (
     EARLIER,
@@ -17,7 +18,7 @@ from phonic_fsm.trace._turns import (
     was_committed,
 )
 
-from .effects import effect_types
+from .effects import effect_types, gate_set
 from .span import Span, ended, until
 
 LIKE_SPEECH = 15
@@ -26,11 +27,15 @@ LIKE_SPEECH = 15
 PAUSE = 0.7
 """Sounds with a shorter pause between them belong together (s)."""
 
+_COMMIT = name_of(CommitAudio)
+
 
 class CallerSpeech(Span, kw_only=True):
     text: str = ""
     silent: float | None = None
     """When the caller had stopped making any sound, if the levels of the caller's audio tell it."""
+    committed: bool = False
+    """Whether it was the agent that ended it, with push-to-talk."""
 
 
 class CallerAudio(Span, kw_only=True):
@@ -59,8 +64,8 @@ class CallerLane:
         self.excused: list[float] = []
         self.withdrawn: list[Span] = []
         self._levels = Levels()
-        self._opened: Span | None = None
-        """Since when the caller, who was muted before, is heard, until the turn is committed."""
+        self.pressed: list[Span] = []
+        """With push-to-talk, while the caller is heard, who is muted otherwise."""
 
     def take(self, line: Line) -> None:
         speeches, effects, kind = self.speeches, effect_types(line), line.event["type"]
@@ -68,10 +73,7 @@ class CallerLane:
             speeches.append(CallerSpeech(step=line.seq, start=line.t, end=math.inf))
         if "emit_speech_stopped" in effects and speeches and speeches[-1].end == math.inf:
             speeches[-1].end = line.t
-        if begins_push_to_talk(line):
-            self._opened = Span(step=line.seq, start=line.t, end=math.inf)
-        elif ends_push_to_talk(line):
-            self._commit(line)
+        self._take_push_to_talk(line)
         for addition in line.event.get("added", ()):
             self.typed |= addition["item"].get("role") == "user"
         if kind in NO_ANSWER_DUE:
@@ -83,16 +85,30 @@ class CallerLane:
             text = str(line.event.get("text", ""))
             speeches[-1].text = f"{speeches[-1].text} {text}".strip()
 
-    def _commit(self, line: Line) -> None:
-        """With push-to-talk, the caller's turn ends here, whatever Phonic takes for its end."""
-        opened, speeches = self._opened, self.speeches
-        self._opened = None
+    def _take_push_to_talk(self, line: Line) -> None:
+        opened, muted = self._opened, gate_set(line) == "muted"
+        begins = begins_push_to_talk(line) and not muted
+        commits = line.event["type"] == _COMMIT  # which is sent later if Phonic is away
+        if ends_push_to_talk(line):
+            self._commit(line, opened)
+        if opened is not None and (begins or commits or muted):
+            opened.end = line.t
+            if muted and not commits:
+                self.excused.append(line.t)  # the agent has withdrawn the turn
+        if begins:
+            self.pressed.append(Span(step=line.seq, start=line.t, end=math.inf))
+
+    def _commit(self, line: Line, opened: Span | None) -> None:
+        """The caller's turn ends here, whatever Phonic takes for its end."""
+        speeches = self.speeches
         since = math.inf if opened is None else opened.start
         if speeches and speeches[-1].end >= since:
             speeches[-1].end = line.t
+            speeches[-1].committed = True
         elif opened is not None:
             # Phonic says nothing of it, or says it later.
-            speeches.append(CallerSpeech(step=opened.step, start=opened.start, end=line.t))
+            turn = CallerSpeech(step=opened.step, start=opened.start, end=line.t, committed=True)
+            speeches.append(turn)
 
     def take_audio(self, line: Line) -> None:
         """Take a step that tells of a second of the caller's audio."""
@@ -115,6 +131,10 @@ class CallerLane:
     def uncommitted(self, now: float) -> Span | None:
         """With push-to-talk, since when the caller is heard whose turn was not committed."""
         return None if self._opened is None else until(self._opened, now)
+
+    @property
+    def _opened(self) -> Span | None:
+        return self.pressed[-1] if self.pressed and self.pressed[-1].end == math.inf else None
 
     def sounds(self, now: float) -> list[Span]:
         """Where the caller's audio was as loud as what Phonic understood.

@@ -20,6 +20,12 @@ def outputs_sent(line: Line) -> list[str]:
     return [m["tool_call_id"] for m in messages if m["type"] == "tool_call_output"]
 
 
+def gate_set(line: Line) -> str | None:
+    """What the step makes of the caller's audio, if it changes that."""
+    gates = [effect["gate"] for effect in line.effects if effect["type"] == "set_audio_gate"]
+    return gates[-1] if gates else None
+
+
 def warnings(line: Line) -> list[str]:
     """The warnings that the step logs."""
     return [

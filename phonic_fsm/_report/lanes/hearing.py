@@ -12,13 +12,12 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field, structs
 
+from phonic_fsm._core.events import SILENT
+
 from .span import Span
 
 BIN = 0.05
 """Each level of a speech stands for so many seconds, and is that of the loudest chunk in them."""
-
-SILENT = -100
-"""Level of digital silence (dBFS)."""
 
 PAUSE = 0.3
 """If an answer has no audio for so many seconds, it is shown in two parts."""

@@ -17,6 +17,11 @@ class Span(Struct, kw_only=True):
     end: float
     """Infinite while it goes on."""
 
+    @property
+    def took(self) -> float:
+        """Seconds."""
+        return self.end - self.start
+
 
 class StateSpan(Span, kw_only=True):
     state: str

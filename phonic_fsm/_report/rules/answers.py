@@ -7,8 +7,10 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import TypeVar
 
+from phonic_fsm._core.events import SILENT
+
 from ..findings import Finding, overlap
-from ..lanes import SILENT, UNPLAYED, AssistantSpeech, Lanes, Span
+from ..lanes import UNPLAYED, AssistantSpeech, Lanes, Span
 from ..numbers import duration
 from .rule import Count, Rule, Seconds, words_of
 

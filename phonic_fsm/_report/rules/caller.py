@@ -50,7 +50,7 @@ class NotHeard(Rule, frozen=True, kw_only=True):
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         stuck = [span for link in lanes.connection if (span := frozen(link)) is not None]
         talked = sum(
-            link.end - link.start - sum(overlap(span, link) for span in stuck)
+            link.took - sum(overlap(span, link) for span in stuck)
             for link in lanes.connection
             if link.kind == "open"
         )
@@ -104,15 +104,15 @@ class NotHeard(Rule, frozen=True, kw_only=True):
             return (
                 "The caller's turn was never committed",
                 "With push-to-talk, the caller's turn lasts until commit_user_turn() is called, "
-                f"which it was not for {duration(_took(lanes.uncommitted))}.",
+                f"which it was not for {duration(lanes.uncommitted.took)}.",
             )
         if sum(_lasted(part) for part in speech if _is_steady(part)) > STEADY * sum(
             map(_lasted, speech)
         ):
             return (
-                "Only a steady sound came from the caller",
-                f"It reached {loudest:g} dBFS, and nothing stood out of it: hum, noise, or an "
-                "offset of the samples.",
+                "Little but a steady sound came from the caller",
+                "Most of what was as loud as speech was a steady sound: hum, noise, or an offset "
+                "of the samples. Phonic gave no transcript of anything.",
             )
         if (
             sum(_lasted(part) for part in speech if _is_overdriven(part))
@@ -120,9 +120,9 @@ class NotHeard(Rule, frozen=True, kw_only=True):
         ):
             return (
                 "The caller's audio was overdriven",
-                "It was sent, and Phonic gave no transcript of it. Most of its samples are as "
-                "loud as samples can be: the caller's microphone, or what is behind it, amplifies "
-                "too much.",
+                "It was sent, and Phonic gave no transcript of it. Most of what was as loud as "
+                f"speech reached full scale and was above {LOUD:g} dBFS on average: the caller's "
+                "microphone, or what is behind it, amplifies too much, or it was music.",
             )
         return (
             "The caller said nothing that was understood",
@@ -151,9 +151,9 @@ class Overdriven(Rule, frozen=True, kw_only=True):
         if total >= self.seconds and _was_heard(lanes):
             yield self.found(
                 "The caller's audio was overdriven",
-                f"{duration(total)} of it were as loud as samples can be: the caller's microphone, "
-                "or what is behind it, amplifies too much. Phonic may understand other words than "
-                "were said.",
+                f"{duration(total)} of it reached full scale and were above {self.loud:g} dBFS on "
+                "average: the caller's microphone, or what is behind it, amplifies too much. "
+                "Phonic may understand other words than were said.",
                 Span(step=loud[0].step, start=loud[0].start, end=loud[-1].end),
             )
 
@@ -164,8 +164,9 @@ class LateEnd(Rule, frozen=True, kw_only=True):
     name = "late-end"
     severities = ("error",)
     looks_for = (
-        "the caller makes no sound any more, and {seconds:g} s pass until Phonic says that the "
-        "turn is over; or a turn lasts to the end of the call, {open:g} s or more, in steady sound"
+        "no sound comes any more that is nearly as loud as what the caller said, and {seconds:g} s "
+        "pass until Phonic says that the turn is over; or a turn lasts to the end of the call, "
+        "{open:g} s or more, in steady sound"
     )
 
     seconds: Seconds = 3.0
@@ -177,30 +178,29 @@ class LateEnd(Rule, frozen=True, kw_only=True):
         for turn in lanes.caller:
             held = lanes.uncommitted is not None and lanes.uncommitted.start <= turn.end
             never = turn.end >= _end(lanes)
-            if held:
-                continue  # the agent's code has yet to end it
+            if held or turn.committed:
+                continue  # it is the agent's code that ends it
             if turn.silent is not None:
                 wait = Span(step=turn.step, start=turn.silent, end=turn.end)
                 lost = [link for link in lanes.connection if link.kind != "open"]
                 busy = sum(overlap(one, wait) for one in (*lanes.assistant, *lanes.held_up, *lost))
-                if turn.silent > turn.start and _took(wait) - busy >= self.seconds:
-                    took = duration(_took(wait))
+                if turn.silent > turn.start and wait.took - busy >= self.seconds:
+                    took = duration(wait.took)
                     said = "never said" if never else f"said only after {took}"
                     yield self.found(
                         f"Phonic did not notice for {took} that the caller had stopped",
-                        f"The caller made no sound any more, and Phonic {said} that the turn was "
-                        "over.",
+                        "No sound came any more that was nearly as loud as what the caller had "
+                        f"said, and Phonic {said} that the turn was over.",
                         wait,
                         noticed="no answer came" if never else "the answer came late",
                     )
-            elif never and not turn.text and _took(turn) >= self.open:
+            elif never and not turn.text and turn.took >= self.open:
                 parts = [part for part in lanes.caller_audio if overlap(part, turn) > 0]
-                steady = sum(overlap(part, turn) for part in parts if _is_steady(part))
                 loudest = max((part.peak for part in parts if part.peak is not None), default=None)
-                if loudest is not None and steady >= STEADY * _took(turn):
+                if loudest is not None and _steady(lanes, turn) >= STEADY * turn.took:
                     yield self.found(
                         "Phonic took a steady sound for speech",
-                        f"The caller's turn has lasted for {duration(_took(turn))}. A steady sound "
+                        f"The caller's turn has lasted for {duration(turn.took)}. A steady sound "
                         f"of up to {loudest:g} dBFS came all the time; Phonic did not notice that "
                         "the caller had stopped.",
                         turn,
@@ -209,51 +209,55 @@ class LateEnd(Rule, frozen=True, kw_only=True):
 
 
 class Unnoticed(Rule, frozen=True, kw_only=True):
-    """Phonic took no notice of what the caller said."""
+    """Phonic took no notice of sounds like the caller's speech."""
 
     name = "unnoticed"
-    severities = ("error", "warning", "note")
+    severities = ("warning", "note")
     looks_for = (
-        "sounds as loud as the speech that Phonic understood come for {seconds:g} s outside the "
-        "caller's turns: a warning if Phonic notices the caller right after that; otherwise an "
-        "error from {long:g} s on, and a note if they are shorter or the assistant speaks"
+        "sounds nearly as loud as the speech that Phonic understood, and not steady, come for "
+        "{seconds:g} s outside the caller's turns: a warning if Phonic notices the caller right "
+        "after that, or from {long:g} s on; a note if they are shorter or the assistant speaks"
     )
 
     seconds: Seconds = 2.0
     """For so long, with pauses as in speech."""
     long: Seconds = 5.0
-    """So long is an error, if the assistant is silent for half of it or more."""
+    """So long is a warning, if the assistant is silent for half of it or more."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for sound in _unnoticed(lanes):
-            took = _took(sound)
+            took = sound.took
             if took < self.seconds or not _got_through(lanes, sound):
                 continue
+            if _steady(lanes, sound) >= STEADY * took:
+                continue  # a noise
             spoken = sum(overlap(speech, sound) for speech in lanes.assistant)
             late = any(0 <= turn.start - sound.end <= TO_NOTICE for turn in lanes.caller)
             if late:
                 yield self.found(
                     f"Phonic noticed the caller only after {duration(took)}",
-                    f"For {duration(took)}, sounds came that were as loud as the caller's speech. "
-                    "Then Phonic said that the caller had begun to speak.",
+                    f"For {duration(took)}, sounds came that were nearly as loud as what Phonic "
+                    "understood of the caller. Then Phonic said that the caller had begun to "
+                    "speak.",
                     sound,
                     "warning",
                 )
             elif spoken > took / 2:
                 yield self.found(
                     f"Phonic took no notice of sounds for {duration(took)}",
-                    "They were as loud as the caller's speech, and the assistant spoke: the caller "
-                    "talked over it in vain, or its own voice came back.",
+                    "They were nearly as loud as what Phonic understood of the caller, and the "
+                    "assistant spoke: the caller talked over it in vain, its own voice came back, "
+                    "or it was a noise.",
                     sound,
                     "note",
                 )
             else:
                 yield self.found(
-                    f"Phonic took no notice of what the caller said for {duration(took)}",
-                    "Sounds as loud as the caller's speech came and were sent, and Phonic did not "
-                    "say that the caller speaks.",
+                    f"Phonic took no notice of sounds like speech for {duration(took)}",
+                    "They were nearly as loud as what Phonic understood of the caller, and were "
+                    "sent: the caller spoke, or it was a noise.",
                     sound,
-                    "error" if took >= self.long else "note",
+                    "warning" if took >= self.long else "note",
                 )
 
 
@@ -272,14 +276,14 @@ class MicrophoneGone(Rule, frozen=True, kw_only=True):
             return  # then it is the finding that the caller was not heard at all
         for stretch in _stretches(lanes, _nothing_came, self.seconds):
             yield self.found(
-                f"No audio from the caller for {duration(stretch.end - stretch.start)}",
+                f"No audio from the caller for {duration(stretch.took)}",
                 "LiveKit handed over no frame of the caller. The microphone was not published, the "
                 "agent did not subscribe to it, or the session's audio input was off.",
                 stretch,
             )
         for stretch in _stretches(lanes, _is_silent, self.seconds):
             yield self.found(
-                f"Digital silence from the caller for {duration(stretch.end - stretch.start)}",
+                f"Digital silence from the caller for {duration(stretch.took)}",
                 "Frames came, and every sample in them was zero: the microphone was muted, or its "
                 "audio was taken out on the way.",
                 stretch,
@@ -308,10 +312,10 @@ class WrongRate(Rule, frozen=True, kw_only=True):
             times = part.received_ms / 1000
             if times < 1:
                 late = sum(overlap(held, stretch) for held in lanes.held_up)
-                if late < (stretch.end - stretch.start) * SLACK:
+                if late < stretch.took * SLACK:
                     yield self.found(
                         f"Only {part.received_ms} ms of the caller's audio came in a second",
-                        f"For {duration(stretch.end - stretch.start)}, less audio came than time "
+                        f"For {duration(stretch.took)}, less audio came than time "
                         "passed. Frames were lost on the way, or by a device that is too slow; or "
                         f"they name a rate, {part.rate:,} Hz, that is higher than that of their "
                         "samples, and Phonic hears them too high.",
@@ -385,7 +389,7 @@ class CallerBehind(Rule, frozen=True, kw_only=True):
             yield self.found(
                 cause,
                 f"More than {duration(self.waiting)} of the caller's audio waited to be sent, for "
-                f"{duration(stretch.end - stretch.start)}: {why}.",
+                f"{duration(stretch.took)}: {why}.",
                 stretch,
                 "warning",
                 noticed="the caller's audio fell behind",
@@ -434,10 +438,14 @@ class DeafAtStart(Rule, frozen=True, kw_only=True):
 
 
 def _unnoticed(lanes: Lanes) -> Iterator[Span]:
-    """What of the caller's sounds lies outside the caller's turns."""
+    """What of the caller's sounds lies outside the caller's turns.
+
+    With push-to-talk, Phonic may say nothing of a turn before it is committed.
+    """
+    turns = sorted([*lanes.caller, *lanes.pressed], key=lambda turn: turn.start)
     for sound in lanes.sounds:
         at = sound.start
-        for turn in [*lanes.caller, None]:
+        for turn in [*turns, None]:
             until = sound.end if turn is None else min(turn.start, sound.end)
             if until > at:
                 yield Span(step=step_at(lanes, at), start=at, end=until)
@@ -450,10 +458,7 @@ def _got_through(lanes: Lanes, sound: Span) -> bool:
     """Whether the caller's audio was sent all the time, as far as the trace tells."""
     stuck = [span for link in lanes.connection if (span := frozen(link)) is not None]
     return (
-        any(
-            link.kind == "open" and overlap(link, sound) == _took(sound)
-            for link in lanes.connection
-        )
+        any(link.kind == "open" and overlap(link, sound) == sound.took for link in lanes.connection)
         and not any(overlap(span, sound) for span in stuck)
         and all(part.sent_ms for part in lanes.caller_audio if overlap(part, sound) > 0)
     )
@@ -465,17 +470,18 @@ def _end(lanes: Lanes) -> float:
     return min(closed, default=lanes.seconds)
 
 
-def _took(span: Span) -> float:
-    return span.end - span.start
-
-
 def _lasted(part: CallerAudio) -> float:
     """For how long the caller's audio was so: a second whose level varies stands for itself."""
-    return _took(part) if is_flat(part.levels) else min(_took(part), 1.0)
+    return part.took if is_flat(part.levels) else min(part.took, 1.0)
 
 
 def _is_steady(part: CallerAudio) -> bool:
     return bool(part.levels) and is_flat(part.levels)
+
+
+def _steady(lanes: Lanes, span: Span) -> float:
+    """For how many seconds of it the caller's audio was a steady sound."""
+    return sum(overlap(part, span) for part in lanes.caller_audio if _is_steady(part))
 
 
 def _is_overdriven(part: CallerAudio, loud: float = LOUD) -> bool:
@@ -519,6 +525,6 @@ def _stretches(
                 else:
                     stretch.end = end
             elif stretch is not None:
-                if stretch.end - stretch.start >= lasting:
+                if stretch.took >= lasting:
                     yield stretch
                 stretch = None

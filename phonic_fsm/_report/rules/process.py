@@ -27,7 +27,7 @@ class TakenOver(Rule, frozen=True, kw_only=True):
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for span in lanes.takeovers:
-            gap = duration(span.end - span.start)
+            gap = duration(span.took)
             yield self.found(
                 f"Another process took the call over after {gap}",
                 f"The process that had the call was gone. For {gap} nobody had it; the caller "
@@ -45,9 +45,9 @@ class Moved(Rule, frozen=True, kw_only=True):
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for span in lanes.moves:
-            took = duration(span.end - span.start)
+            took = duration(span.took)
             away = next((link for link in lanes.connection if link.start == span.start), None)
-            kept = away is not None and away.restored and away.end - away.start <= HELD
+            kept = away is not None and away.restored and away.took <= HELD
             yield self.found(
                 f"The call moved to another process in {took}",
                 "The process that had the call handed it over. "
@@ -76,7 +76,7 @@ class HeldUp(Rule, frozen=True, kw_only=True):
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for span in lanes.held_up:
-            took = span.end - span.start
+            took = span.took
             if took >= self.seconds:
                 yield self.found(
                     f"The process stood still for {duration(took)}",
@@ -86,13 +86,13 @@ class HeldUp(Rule, frozen=True, kw_only=True):
                     span,
                     self._severity(lanes, span),
                 )
-        for stops in _runs([span for span in lanes.held_up if _took(span) < self.seconds]):
-            late = sum(map(_took, stops))
+        for stops in _runs([span for span in lanes.held_up if span.took < self.seconds]):
+            late = sum(stop.took for stop in stops)
             if late >= self.together:
                 whole = Span(step=stops[0].step, start=stops[0].start, end=stops[-1].end)
                 yield self.found(
-                    f"The process stood still {len(stops)} times in {duration(_took(whole))}",
-                    f"Its event loop was held up for {duration(late)} of {duration(_took(whole))}: "
+                    f"The process stood still {len(stops)} times in {duration(whole.took)}",
+                    f"Its event loop was held up for {duration(late)} of {duration(whole.took)}: "
                     "too little CPU, or many short calls that are not awaited. Audio stuttered "
                     "meanwhile, in every call of this process.",
                     whole,
@@ -102,11 +102,7 @@ class HeldUp(Rule, frozen=True, kw_only=True):
     def _severity(self, lanes: Lanes, span: Span) -> Severity:
         if not any(overlap(link, span) for link in lanes.connection if link.kind == "open"):
             return "note"
-        return "error" if span in lanes.held_up and _took(span) >= self.long else "warning"
-
-
-def _took(span: Span) -> float:
-    return span.end - span.start
+        return "error" if span in lanes.held_up and span.took >= self.long else "warning"
 
 
 def _runs(spans: list[Span]) -> Iterator[list[Span]]:
