@@ -78,6 +78,11 @@ def is_left_to_outputs(reply: Reply) -> bool:
     return owed and isinstance(reply.message, client.GenerateReply)
 
 
+def only_answers(reply: Reply) -> bool:
+    """Whether the reply is the answer to the caller, and is to say nothing else."""
+    return reply.message in (client.Mute(), client.GenerateReply())
+
+
 def ends_turn_later(reply: Reply) -> bool:
     """Whether the caller's turn is over, and Phonic will be told so when it is ready."""
     return reply.phase == "waiting" and isinstance(reply.message, client.Mute)

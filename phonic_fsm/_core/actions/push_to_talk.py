@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..._wire import client
 from .. import events, outgoing, timers
 from ..context import Context, Reply
-from ..effects import Log, SetAudioGate, StopTimer
+from ..effects import Log, SetAudioGate, StopTimer, SupersedeReply
 from ..events import Event
 from ..turns import (
     announce_unclaimed,
@@ -13,8 +13,8 @@ from ..turns import (
     await_claim,
     await_reply,
     begin_caller_turn,
-    drop_reply,
     is_owed_later,
+    only_answers,
     show_given_answer,
 )
 
@@ -27,13 +27,18 @@ def unmute(context: Context, event: Event) -> None:
 def unmute_when_ready(context: Context, event: Event) -> None:
     """Keep more of the caller's audio, and have Phonic listen once the conversation is open.
 
-    If the turn before is still to be ended, it goes on.
+    If the turn before is still to be ended, it goes on, and another reply will be the answer to it.
     """
     context.microphone = "unmuted"
+    context.told_unasked = False
     if client.Mute() in context.held:
         context.held.remove(client.Mute())
-        drop_reply(context)
-        context.put(StopTimer(timers.REPLY_OVERDUE))
+        reply = context.reply
+        if reply is not None and only_answers(reply):
+            context.reply = None
+            context.put(StopTimer(timers.REPLY_OVERDUE))
+            if reply.request_id is not None:
+                context.put(SupersedeReply(reply.request_id))
     context.put(outgoing.gate(context))
 
 
@@ -80,7 +85,10 @@ def claim_answer(context: Context, event: events.GenerateReply) -> None:
 
 def announce_answer(context: Context, event: Event) -> None:
     """Announce the answer, which LiveKit has not asked for."""
-    context.told_unasked = context.unclaimed is not None
+    reply = context.reply
+    # What was asked for meanwhile is something else.
+    nothing_else = reply is None or reply.request_id is None
+    context.told_unasked = context.unclaimed is not None and nothing_else
     announce_unclaimed(context)
 
 

@@ -136,7 +136,13 @@ def refuse_reply(context: Context, event: events.GenerateReply | events.Say) -> 
 
 
 def end_unanswered_reply(context: Context, event: Event) -> None:
-    """Fail the pending reply, since the assistant chose not to respond."""
+    """Fail the pending reply, since the assistant chose not to respond.
+
+    If a tool's output is the last that came, nobody is to speak about it any more.
+    """
+    output = context.history.last_output()
+    if output is not None:
+        context.history.add(structs.replace(output, reply_required=False))
     if context.reply is not None and context.reply.phase == "asked":
         context.put(StopTimer(timers.REPLY_OVERDUE))
         if context.reply.request_id is None:
