@@ -25,7 +25,7 @@ from phonic_fsm._core import guards, outgoing, prompt, timers, wording
 from phonic_fsm._runtime import connection, log, outbox, socket, uplink
 from phonic_fsm._wire import codec, server
 from phonic_fsm._wire.bounds import Bound as BoundName
-from phonic_fsm.durable import _journal
+from phonic_fsm.durable import _journal, _redis
 from phonic_fsm.trace import _destination, _format, _recorder
 
 
@@ -232,6 +232,12 @@ BOUNDS = {
             "{0:,} steps, {1:mib}",
             "the journal ends, with a warning; the call goes on",
             counted="journal",
+        ),
+        Bound(
+            "Claims of journals that a process remembers because Redis has not answered them",
+            ((_redis, "MOST_UNANSWERED"),),
+            "{0:,}",
+            "the oldest is forgotten",
         ),
         Bound(
             "A successor that waits until nobody speaks, before a call moves",

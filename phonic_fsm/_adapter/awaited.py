@@ -93,8 +93,8 @@ class AwaitedCall:
 
         Raises:
             Taken: it was not handed over in time, or what the agent was told is true no more.
-            OwnershipLost: the process that had the call has died, and what the agent was told is
-                true no more. Another successor is to go on with the call.
+            OwnershipLost: the process that had the call has it no more, and what the agent was told
+                is true no more. Another successor is to go on with the call.
             JournalError: as for ``take_over``.
         """
         until, asks_at = time.monotonic() + LONGEST_HANDOVER, 0.0
@@ -127,7 +127,7 @@ class AwaitedCall:
         if not taken.moved:
             await remove_former_agent(self._context, status.holder)
         if self.folded.account.state != self._state:
-            # Its last owner has remembered it, and died. A guard sends one whose agent knows it.
+            # Its last owner has remembered it since. A guard sends one whose agent knows it.
             await answer(taken.journal.release)
             raise OwnershipLost(
                 "the call is left to another successor: its last owner has remembered something "

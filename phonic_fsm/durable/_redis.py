@@ -78,6 +78,9 @@ ATTEMPTS = 3
 """How often a journal is claimed at once if Redis does not answer: a claim that got through, and
 whose answer was lost, leaves a journal whose owner does not know of it."""
 
+MOST_UNANSWERED = 10_000
+"""How many claims are remembered that Redis has not answered. Of more, the oldest is forgotten."""
+
 PAGE = 100
 """How many entries of a stream are read at once."""
 
@@ -433,6 +436,9 @@ class RedisJournals:
             raise
         except StoreFailed:
             self._unanswered[about] = claim
+            if len(self._unanswered) > MOST_UNANSWERED:
+                # It may be one that nobody makes again.
+                del self._unanswered[next(iter(self._unanswered))]
             raise
 
     def _claim_of_what_is_free(self, name: str, holder: bytes) -> tuple[Argument, ...]:

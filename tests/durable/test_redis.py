@@ -158,6 +158,18 @@ def test_an_owner_whose_claims_were_never_answered_is_no_rival_of_itself(wire, h
         getattr(store, how)("call", ME)
 
 
+def test_of_claims_that_nobody_makes_again_the_oldest_are_forgotten(wire, monkeypatch):
+    monkeypatch.setattr(_redis, "MOST_UNANSWERED", 2)
+    store = journals(wire.url)
+    for name in ("oldest", "older", "newest"):
+        wire.loses = _redis.ATTEMPTS
+        with pytest.raises(StoreFailed):
+            store.begin(name, ME)
+    assert [store.begin(name, ME).name for name in ("older", "newest")] == ["older", "newest"]
+    with pytest.raises(Taken):
+        store.begin("oldest", ME)
+
+
 def test_a_call_that_begins_while_redis_stands_still_goes_on(own_server, monkeypatch):
     monkeypatch.setattr(_redis, "TIMEOUT", 0.2)
     store = journals(own_server.url)
