@@ -98,6 +98,13 @@ RESET_IN_AN_ANSWER = call(
     part(4.2, 0.5, "go on"),
     answer(7.0),
 )
+
+
+def cut_by_a_reset(*told: Told | list[Told]) -> Call:
+    """A call in which a reset cuts an answer off, and this follows."""
+    return call(list(RESET_IN_AN_ANSWER.told[:-3]), *told)
+
+
 UNREAD = call(ASKED, answer(3.2, 3.0), close=10.0)
 TWO_PARTS: list[Told] = [
     *ASKED,
@@ -155,6 +162,33 @@ TALKS: list[Told] = [
     (3.0, server.UserFinishedSpeaking()),
     (3.0, server.InputText("Hello?", "en")),
 ]
+
+SLOW_TOOL: list[Told] = [*ASKED, called(3.0), given(10.0), taken(10.0), *answer(10.1)]
+CALLED_LATER: list[Told] = [*caller(12.0, 13.0), called(13.1, "call_2", city="Rome")]
+CALLED_LATER_TOO = call(
+    SLOW_TOOL,
+    CALLED_LATER,
+    given(13.5, "call_2"),
+    taken(13.5, "call_2"),
+    answer(13.6),
+    close=16.0,
+)
+
+
+def says_goodbye(heard: float, *told: Told | list[Told]) -> Call:
+    """The assistant is heard until then, and ends the conversation at 10.5 s."""
+    return call(
+        ASKED,
+        answer(heard - 1.0, 1.0, "Goodbye, take care."),
+        *told,
+        (10.5, server.AssistantEndedConversation()),
+        (10.5, PlaybackLeft(0.0)),
+        close=None,
+    )
+
+
+DROPPED: Told = (3.5, CallsDropped(("call_1",)))
+"""LiveKit does not make the call."""
 
 PRESSED: list[Told] = [(2.0, StartUserActivity()), (3.0, CommitAudio())]
 
@@ -755,6 +789,21 @@ ROWS: dict[str, tuple[Row, ...]] = {
             "goodbye",
         ),
         Row(
+            ("the caller's last words had no answer",),
+            says_goodbye(8.0, caller(8.4, 10.4, "And when do you close?")),
+            says_goodbye(9.0, caller(9.4, 9.9, "Bye.")),
+        ),
+        Row(
+            ("the caller's last words had no answer",),
+            says_goodbye(5.0, caller(9.4, 9.9, "Hello?")),
+            says_goodbye(9.0, (9.6, server.UserStartedSpeaking())),
+        ),
+        Row(
+            ("the caller's last words had no answer",),
+            says_goodbye(5.0, (9.6, server.UserStartedSpeaking())),
+            says_goodbye(9.0),
+        ),
+        Row(
             ("Phonic refuses the config: ",),
             "config_refused",
             call(ASKED, (5.0, server.Error(server.Problem("bad")))),
@@ -1006,6 +1055,21 @@ ROWS: dict[str, tuple[Row, ...]] = {
             call((0.6, GenerateReply("r", None)), caller(6.0, 7.0), answer(7.1), close=9.0),
         ),
         Row(
+            ("Nobody asked the assistant to speak first",),
+            call(caller(6.0, 7.0), answer(7.1), close=9.0),
+            call(caller(6.0, 7.0), answer(7.1), close=9.0, config={"agent": "front-desk"}),
+        ),
+        Row(
+            ("Nobody asked the assistant to speak first",),
+            call(caller(6.0, 7.0), answer(7.1), close=9.0),
+            call(
+                caller(6.0, 7.0),
+                answer(7.1),
+                close=9.0,
+                config={"configuration_endpoint": {"url": "https://example.com"}},
+            ),
+        ),
+        Row(
             (
                 "The agent asked for its first reply after {}: {} of silence",
                 "the agent had not asked for a reply, or Phonic had not begun it",
@@ -1018,10 +1082,20 @@ ROWS: dict[str, tuple[Row, ...]] = {
                 "A reset cut the answer off: {} of silence",
                 "a reset had cut the answer off, and no reply was asked for",
             ),
-            RESET_IN_AN_ANSWER._replace(told=(*RESET_IN_AN_ANSWER.told[:-3], *answer(12.0))),
+            cut_by_a_reset(answer(12.0)),
             call(
                 ASKED, answer(3.2, 4.0)[:2], (4.0, Interrupt()), part(4.2, 0.5, "on"), answer(9.0)
             ),
+        ),
+        Row(
+            ("a reset had cut the answer off, and no reply was asked for",),
+            cut_by_a_reset(answer(12.0)),
+            cut_by_a_reset((11.2, GenerateReply("r", None)), answer(12.0)),
+        ),
+        Row(
+            ("a reset had cut the answer off, and no reply had begun",),
+            cut_by_a_reset((11.2, GenerateReply("r", None)), answer(12.0)),
+            cut_by_a_reset(answer(12.0)),
         ),
         Row(
             (
@@ -1074,9 +1148,24 @@ ROWS: dict[str, tuple[Row, ...]] = {
             call(ASKED, called(3.1), resumed(4.0, 11.0), given(4.3), answer(11.1)),
         ),
         Row(
+            ("get_weather took 7.0 s: 7.1 s of silence",),
+            CALLED_LATER_TOO,
+            call(ASKED, called(3.0), given(3.0), taken(3.0), answer(10.1)),
+        ),
+        Row(
+            ("Phonic did not answer for 7.1 s",),
+            call(ASKED, called(3.0), given(3.0), taken(3.0), answer(10.1)),
+            CALLED_LATER_TOO,
+        ),
+        Row(
             ("get_weather gave no output for {}: {} of silence",),
             call(ASKED, called(3.1), (9.5, EventLoopLate(0.1)), close=None),
             call(ASKED, called(3.1), given(9.5), taken(9.5), answer(9.6)),
+        ),
+        Row(
+            ("get_weather took 7.0 s: 7.1 s of silence",),
+            call(SLOW_TOOL, CALLED_LATER, close=None),
+            call(SLOW_TOOL[: len(ASKED) + 1], (10.1, EventLoopLate(0.1)), close=None),
         ),
         Row(
             (
@@ -1095,7 +1184,10 @@ ROWS: dict[str, tuple[Row, ...]] = {
             "polite_handoff",
         ),
         Row(
-            ("The new agent was asked to speak after {}: {} of silence",),
+            (
+                "The new agent was asked to speak after {}: {} of silence",
+                "another agent had taken over, and no reply had begun",
+            ),
             call(
                 ASKED,
                 answer(3.2),
@@ -1190,8 +1282,25 @@ ROWS: dict[str, tuple[Row, ...]] = {
         ),
         Row(
             ("LiveKit did not run {}", "The answer that the call belonged to was cut off before"),
-            call(ASKED, called(3.4), (3.5, CallsDropped(("call_1",))), answer(4.0)),
+            call(ASKED, called(3.4), DROPPED, answer(4.0)),
             call(ASKED, called(3.4), (3.5, server.ToolCallInterrupted("call_1")), answer(4.0)),
+        ),
+        Row(
+            (" Phonic was told so as the tool's output.",),
+            call(ASKED, called(3.4), DROPPED, answer(4.0)),
+            call(ASKED, called(3.4), (3.4, Close()), DROPPED, close=None),
+        ),
+        Row(
+            (" Phonic was told so as the tool's output.",),
+            call(ASKED, called(3.4), (3.45, LOST), DROPPED, resumed(3.5, 4.0)[1:], answer(4.1)),
+            call(
+                ASKED,
+                called(3.4),
+                (3.4, UpdateOptions(config=ConfigOptions(voice_id="x"))),
+                (3.4, ChangesDue()),
+                DROPPED,
+                answer(4.0),
+            ),
         ),
         Row(
             (", and the caller has spoken since",),

@@ -83,6 +83,9 @@ class Lanes(Struct, kw_only=True):
     """Whether what was said, and what tools were called with, is hidden behind placeholders."""
     welcome: bool = False
     """Whether the assistant was to speak first."""
+    may_welcome: bool = False
+    """Whether it may speak first: it was to, or an agent of Phonic's or a configuration endpoint
+    may have asked for that."""
     goodbye: float | None = None
     """When the assistant ended the conversation of its own accord."""
     discarded: list[Dropped] = field(default_factory=list)
@@ -112,6 +115,11 @@ class LaneBuilder:
         self._welcome = (
             bool(settings.config.welcome_message)
             or settings.config.generate_welcome_message is True
+        )
+        self._may_welcome = (
+            self._welcome
+            or bool(settings.config.agent)
+            or bool(settings.config.configuration_endpoint)
         )
         self.steps = 0
         """The number of the last step that was taken."""
@@ -216,6 +224,7 @@ class LaneBuilder:
             withdrawn=caller.withdrawn,
             redacted=self._redacted,
             welcome=self._welcome,
+            may_welcome=self._may_welcome,
             goodbye=answers.goodbye,
             discarded=answers.discarded,
             cut_by_reset=answers.cut_by_reset,

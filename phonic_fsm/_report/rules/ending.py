@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from phonic_fsm._core.states import State
@@ -49,27 +50,45 @@ class EndedByPhonic(Rule, frozen=True, kw_only=True):
     severities = ("error", "warning", "note")
     looks_for = (
         "Phonic closes the connection on purpose; if the assistant ended the conversation, that "
-        "is a note, or a warning if it had said nothing since the caller spoke"
+        "is a note, or a warning if it had said nothing since the caller spoke, unless that may "
+        "have been a goodbye: at most {short:g} s of speech, within {soon:g} s of the assistant's "
+        "words"
     )
+
+    short: Seconds = 1.0
+    """A goodbye takes the caller no longer than this."""
+    soon: Seconds = 3.0
+    """So soon after the assistant's words the caller says goodbye in return."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for trouble in lanes.troubles:
             if trouble.ended and trouble.kind == ON_PURPOSE:
                 severity: Severity = "error" if lanes.goodbye is None else "note"
                 noticed = ""
-                if lanes.goodbye is not None and _spoke_last(lanes):
+                if lanes.goodbye is not None and self._spoke_last(lanes, lanes.goodbye):
                     severity, noticed = "warning", "the caller's last words had no answer"
                 yield self.found(
                     _title(trouble), _ended(trouble), _moment(trouble), severity, noticed=noticed
                 )
 
-
-def _spoke_last(lanes: Lanes) -> bool:
-    """Whether the caller did, as far as Phonic noticed."""
-    heard = [speech.end for speech in lanes.assistant if speech.end > speech.start]
-    # A turn may be cut off by the goodbye, before there is a transcript of it.
-    said = [turn.end for turn in lanes.caller if turn.text or turn.end >= (lanes.goodbye or 0.0)]
-    return max(said, default=0.0) > max(heard, default=0.0)
+    def _spoke_last(self, lanes: Lanes, goodbye: float) -> bool:
+        """Whether the caller did, as far as Phonic noticed, and said more than goodbye."""
+        heard = max(
+            (speech.end for speech in lanes.assistant if speech.end > speech.start),
+            default=-math.inf,
+        )
+        for turn in lanes.caller:
+            if turn.end <= heard:
+                continue
+            if turn.text:
+                is_short = turn.end - turn.start <= self.short
+                if not (is_short and turn.start - heard <= self.soon):
+                    return True
+            elif turn.end >= goodbye and goodbye - heard > self.soon:
+                # The goodbye cuts a turn off before there is a transcript of it. So soon after the
+                # assistant's words it may as well be a noise.
+                return True
+        return False
 
 
 class Warned(Rule, frozen=True, kw_only=True):

@@ -187,7 +187,10 @@ def _tools(lanes: Lanes, gap: Span, away: list[Link]) -> Iterator[tuple[_Reason,
     awaited: dict[str, list[Span]] = defaultdict(list)
     for state in lanes.states:
         if state.state == State.tool_pending.value and overlap(state, gap) > 0:
-            ran = {call.name: overlap(_run(call), state) for call in lanes.tools}
+            by_name: dict[str, list[Span]] = defaultdict(list)
+            for call in lanes.tools:
+                by_name[call.name] += _within([_run(call)], state)
+            ran = {name: _covered(spans) for name, spans in by_name.items()}
             longest = max(ran.values(), default=0.0)
             if calls := sorted(name for name, took in ran.items() if took and took >= longest / 2):
                 awaited[" and ".join(calls)].append(state)
@@ -199,7 +202,10 @@ def _tools(lanes: Lanes, gap: Span, away: list[Link]) -> Iterator[tuple[_Reason,
     for who, spans in awaited.items():
         within = _within(spans, gap)
         seconds = _covered(within)
-        runs_on = any(call.name == who and call.given is None for call in lanes.tools)
+        runs_on = any(
+            call.name == who and call.given is None and overlap(call, gap) > 0
+            for call in lanes.tools
+        )
         cause = (
             f"{who} gave no output for {duration(seconds)}"
             if runs_on
@@ -237,7 +243,7 @@ def _covered(spans: Iterable[Span]) -> float:
 def _is_nobodys_turn(lanes: Lanes, gap: Span, last: Span | None) -> bool:
     """Whether this is the beginning of a call in which the assistant was not asked to speak."""
     asked = any(overlap(span, gap) > 0 for span in lanes.requests)
-    return last is None and not lanes.welcome and not asked
+    return last is None and not lanes.may_welcome and not asked
 
 
 def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float, waiting: float) -> _Reason | None:
@@ -247,6 +253,7 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float, waiting: float
     handoff = next((at for at in lanes.handoffs if gap.start <= at.start <= gap.end), None)
     asked = [span for span in lanes.requests if overlap(span, gap) > 0]
     unanswered = min(rest, _covered(_within(asked, gap)))
+    missing = "no reply had begun" if asked else "no reply was asked for"
     if unanswered >= TELLING and unanswered >= rest / 2:
         return _Reason(
             unanswered,
@@ -260,7 +267,7 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float, waiting: float
             f"The new agent was asked to speak after {duration(after[0])}"
             if after
             else "Nobody asked the new agent to speak",
-            "another agent had taken over, and no reply was asked for",
+            f"another agent had taken over, and {missing}",
         )
     since = max(gap.start, _first_frame(lanes))
     if last is None and not lanes.welcome and asked and asked[0].start - since >= waiting:
@@ -273,7 +280,7 @@ def _due(lanes: Lanes, gap: Span, last: Span | None, rest: float, waiting: float
         return _Reason(
             rest,
             "A reset cut the answer off",
-            "a reset had cut the answer off, and no reply was asked for",
+            f"a reset had cut the answer off, and {missing}",
         )
     empty = [call.name for call in lanes.tools if _asked_for_nothing(call, gap)]
     if empty:

@@ -79,7 +79,7 @@ class NoOutput(Rule, frozen=True, kw_only=True):
     looks_for = (
         "a tool's output is not there {seconds:g} s after the call when the session ends (earlier "
         "is a note), is never sent, or comes when Phonic no longer awaits it (a warning; after an "
-        "interruption, a note); or the caller interrupts before LiveKit makes the call (a note)"
+        "interruption, a note); or the answer is cut off before LiveKit makes the call (a note)"
     )
 
     seconds: Seconds = 5.0
@@ -99,8 +99,8 @@ class NoOutput(Rule, frozen=True, kw_only=True):
                 cause = f"LiveKit did not run {call.name}"
                 sentence = (
                     "The answer that the call belonged to was cut off before LiveKit began to play "
-                    "it. Phonic was told so as the tool's output."
-                )
+                    "it."
+                ) + (" Phonic was told so as the tool's output." if _was_declined(call) else "")
                 severity = "note"
             elif call.told is not None:
                 cause = f"{call.name}'s output came late"
@@ -140,7 +140,10 @@ class NoOutput(Rule, frozen=True, kw_only=True):
             yield self.found(cause, sentence, call, severity, noticed=noticed)
 
 
-HAD_IT = ", and Phonic had its output, which may not say what the assistant needed to know"
+def _was_declined(call: ToolCall) -> bool:
+    """Whether Phonic was told, as its output, that the call is not made. After that it gets none;
+    what was sent earlier said that the tool still runs."""
+    return call.sent is not None and call.sent >= call.end
 
 
 class CalledAgain(Rule, frozen=True, kw_only=True):
@@ -167,31 +170,41 @@ class CalledAgain(Rule, frozen=True, kw_only=True):
             if same and same[-1].ended != "interrupted":
                 since = call.start - same[-1].start
                 if since < self.seconds:
-                    why = _why_again(same[-1], call.start)
-                    asked = why == HAD_IT and any(
+                    asked = _had_the_output(same[-1], call.start) and any(
                         same[-1].start <= said.start and said.end <= call.start
                         for said in lanes.caller
                     )
+                    why = (
+                        ", and the caller has spoken since"
+                        if asked
+                        else _why_again(same[-1], call.start)
+                    )
                     yield self.found(
                         f"{call.name} was called again with the same arguments",
-                        f"The assistant had called it {duration(since)} before"
-                        f"{', and the caller has spoken since' if asked else why}.",
+                        f"The assistant had called it {duration(since)} before{why}.",
                         call,
                         "note" if asked else "warning",
                     )
 
 
+def _had_the_output(former: ToolCall, now: float) -> bool:
+    """Whether Phonic had taken the output of a call that had not failed."""
+    if _why_failed(former) is not None:
+        return False
+    return all(at is not None and at <= now for at in (former.given, former.acknowledged))
+
+
 def _why_again(former: ToolCall, now: float) -> str:
     """What had become of the call when the tool was called again."""
+    if _had_the_output(former, now):
+        return ", and Phonic had its output, which may not say what the assistant needed to know"
     if _why_failed(former) is not None and former.end <= now:
         return ", and that call had failed"
     if former.given is None or former.given > now:
         return ", and the tool had not given its output yet"
     if not _was_sent(former) or (former.sent or former.carried or 0) >= now:
         return ", and its output had not been sent yet"
-    if former.acknowledged is None or former.acknowledged > now:
-        return ", and Phonic had not said that it took the output"
-    return HAD_IT
+    return ", and Phonic had not said that it took the output"
 
 
 def _after(call: ToolCall, at: float | None) -> str:
