@@ -8,6 +8,7 @@ here return ``None``.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from livekit import rtc
@@ -46,20 +47,28 @@ async def room_is_going() -> bool:
     job = get_job_context(required=False)
     if job is None:
         return False
-    room, told = job.room, asyncio.Event()
+    room = job.room
+    if room.connection_state == rtc.ConnectionState.CONN_CONNECTED:
+        await _told(room, "connection_state_changed")
+    if room.connection_state == rtc.ConnectionState.CONN_DISCONNECTED:
+        # The reason comes right behind the state. The call may be left to another process by it.
+        await _told(room, "disconnected")
+    return room.connection_state == rtc.ConnectionState.CONN_RECONNECTING
+
+
+async def _told(room: rtc.Room, what: rtc.room.EventTypes) -> None:
+    """Wait until the room tells this, or for ``ROOM_IS_TOLD``."""
+    told = asyncio.Event()
 
     def tell(_: object = None) -> None:
         told.set()
 
-    if room.connection_state == rtc.ConnectionState.CONN_CONNECTED:
-        room.on("connection_state_changed", tell)
-        try:
+    room.on(what, tell)
+    try:
+        with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(told.wait(), ROOM_IS_TOLD)
-        except asyncio.TimeoutError:
-            return False
-        finally:
-            room.off("connection_state_changed", tell)
-    return room.connection_state == rtc.ConnectionState.CONN_RECONNECTING
+    finally:
+        room.off(what, tell)
 
 
 def sink() -> AudioOutput | None:
