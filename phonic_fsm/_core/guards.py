@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from .._wire import server
 from .._wire.client import Mute
+from .._wire.config import ConfigOptions
 from .._wire.facts import public_length
 from .._wire.server import AudioChunk, Error, InputText, ToolCall
 from . import timers
@@ -115,11 +116,18 @@ def a_welcome_may_come(context: Context, event: Event | None = None) -> bool:
 
     An agent's own welcome may come even where the config has ``null`` for it; that is not known.
     """
-    config = context.config
-    asked_for = not context.continuing and (
-        config.generate_welcome_message is True or bool(config.welcome_message)
-    )
-    return asked_for or bool(config.agent) or bool(config.configuration_endpoint)
+    asked_for = not context.continuing and asks_for_a_welcome(context.config)
+    return asked_for or leaves_the_welcome_to_phonic(context.config)
+
+
+def asks_for_a_welcome(config: ConfigOptions) -> bool:
+    """Whether the assistant is to speak first."""
+    return config.generate_welcome_message is True or bool(config.welcome_message)
+
+
+def leaves_the_welcome_to_phonic(config: ConfigOptions) -> bool:
+    """Whether an agent of Phonic's, or a configuration endpoint, may ask for a welcome."""
+    return bool(config.agent) or bool(config.configuration_endpoint)
 
 
 def text_is_awaited(context: Context, event: SayMore) -> bool:

@@ -20,7 +20,7 @@ from .caller import CallerAudio, CallerSpeech
 from .connection import GONE, MOVED, Link
 from .hearing import BIN, AssistantSpeech, Heard
 from .observed import UNPLAYED
-from .span import Span
+from .span import Span, spanning
 from .tools import ToolCall
 from .trouble import Trouble
 
@@ -39,4 +39,5 @@ __all__ = [
     "Span",
     "ToolCall",
     "Trouble",
+    "spanning",
 ]

@@ -9,6 +9,8 @@ from msgspec import Struct, field, structs
 from phonic_fsm._core import events
 from phonic_fsm._core.context import Settings
 from phonic_fsm._core.events import name_of
+from phonic_fsm._core.guards import asks_for_a_welcome, leaves_the_welcome_to_phonic
+from phonic_fsm._core.states import State
 from phonic_fsm._wire.config import DEFAULT_FORMAT, SAMPLING
 from phonic_fsm.trace._format import End as LastLine
 from phonic_fsm.trace._format import EndReason, Line, PassedAudio
@@ -105,6 +107,16 @@ class Lanes(Struct, kw_only=True):
     """Whether an ``AgentSession`` was observed: without, nothing is known of playback, of when
     tools ran, and of LiveKit's reason for the end."""
 
+    @property
+    def closed(self) -> StateSpan | None:
+        """Since when the session is closed."""
+        return next((at for at in self.states if at.state == State.closed.value), None)
+
+    @property
+    def over(self) -> float:
+        """When the session was closed, or the trace ends."""
+        return self.seconds if self.closed is None else self.closed.start
+
 
 class LaneBuilder:
     """Takes the steps and gives the lanes."""
@@ -112,15 +124,8 @@ class LaneBuilder:
     def __init__(self, settings: Settings, *, redacted: bool = False) -> None:
         rate, sample_bytes = SAMPLING[settings.config.output_format or DEFAULT_FORMAT]
         self._redacted = redacted
-        self._welcome = (
-            bool(settings.config.welcome_message)
-            or settings.config.generate_welcome_message is True
-        )
-        self._may_welcome = (
-            self._welcome
-            or bool(settings.config.agent)
-            or bool(settings.config.configuration_endpoint)
-        )
+        self._welcome = asks_for_a_welcome(settings.config)
+        self._may_welcome = self._welcome or leaves_the_welcome_to_phonic(settings.config)
         self.steps = 0
         """The number of the last step that was taken."""
         self._seconds = 0.0

@@ -43,7 +43,7 @@ class ObservedLane:
 
     def has_played(self, speech: AssistantSpeech, speeches: list[AssistantSpeech]) -> bool:
         """Whether LiveKit has played any of it, one of these, as far as that was observed."""
-        if not self.playback or speech.start < self._since or speech.end - speech.start < PAUSE:
+        if not self.playback or speech.start < self._since or speech.took < PAUSE:
             return True
         start, end = speech.start - PAUSE, max(speech.end, speech.start + UNPLAYED)
         if any(one.start <= end and start <= one.end for one in self.playback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 from msgspec import Struct, structs
@@ -42,6 +43,11 @@ T = TypeVar("T", bound=Span)
 def ended(spans: list[T], at: float) -> list[T]:
     """The same spans, but the last one ends here if it goes on."""
     return [*spans[:-1], *(until(span, at) for span in spans[-1:])]
+
+
+def spanning(spans: Sequence[Span]) -> Span:
+    """From the beginning of the first one to the end of the last one."""
+    return Span(step=spans[0].step, start=spans[0].start, end=spans[-1].end)
 
 
 def until(span: T, at: float) -> T:

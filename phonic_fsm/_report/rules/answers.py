@@ -10,7 +10,7 @@ from typing import TypeVar
 from phonic_fsm._core.events import SILENT
 
 from ..findings import Finding, overlap
-from ..lanes import UNPLAYED, AssistantSpeech, Lanes, Span
+from ..lanes import UNPLAYED, AssistantSpeech, Lanes, Span, spanning
 from ..numbers import duration
 from .rule import Count, Rule, Seconds, words_of
 
@@ -37,13 +37,13 @@ class EmptyAnswer(Rule, frozen=True, kw_only=True):
         # A trace may tell no levels.
         if any(_sounds(speech) for speech in lanes.assistant):
             for parts in _messages(lanes.assistant):
-                took = sum(part.end - part.start for part in parts)
+                took = sum(part.took for part in parts)
                 if took >= self.seconds and not any(map(_sounds, parts)):
                     yield self.found(
                         "Phonic sent an answer of digital silence",
                         f"{duration(took)} of audio came, with the text of an answer, and every "
                         "sample in it was zero.",
-                        Span(step=parts[0].step, start=parts[0].start, end=parts[-1].end),
+                        spanning(parts),
                         noticed=f"{duration(took)} of silence",
                     )
         for span in lanes.empty_answers:
@@ -107,7 +107,7 @@ class StalledAnswer(Rule, frozen=True, kw_only=True):
         for span in lanes.stalled_answers:
             yield self.found(
                 "Phonic sent neither more of an answer nor its end",
-                f"The session waited for {duration(span.end - span.start)} after what had come of "
+                f"The session waited for {duration(span.took)} after what had come of "
                 "it, and then closed the answer.",
                 span,
                 noticed="the answer broke off",
@@ -149,13 +149,13 @@ class GapInAnswer(Rule, frozen=True, kw_only=True):
                 for one, other in pairwise(parts)
                 if one.unheard is None and other.start - one.end <= self.seconds
             ]
-            took = sum(pause.end - pause.start for pause in pauses)
+            took = sum(pause.took for pause in pauses)
             if len(pauses) >= self.pauses and took > self.seconds:
                 held = sum(overlap(late, pause) for late in lanes.held_up for pause in pauses)
                 yield self.found(
                     "The process stood still" if held >= took / 2 else "Phonic's audio came late",
                     f"In {len(pauses)} short pauses, no audio of it came for {duration(took)}.",
-                    Span(step=pauses[0].step, start=pauses[0].start, end=pauses[-1].end),
+                    spanning(pauses),
                     noticed=f"an answer stuttered, with {len(pauses)} pauses",
                 )
 
@@ -194,15 +194,13 @@ class Repeated(Rule, frozen=True, kw_only=True):
                     f"The words were “{same[0].text}”. The answers may not be what the caller "
                     "asks for; or a voicemail, an announcement or another machine talks to the "
                     "assistant.",
-                    Span(step=same[0].step, start=same[0].start, end=same[-1].end),
+                    spanning(same),
                 )
         whole = [parts for parts in _messages(lanes.assistant) if parts[-1].unheard is None]
         said = [
             words_of("".join(text for part in parts for _, text in part.words)) for parts in whole
         ]
-        spans = [
-            Span(step=parts[0].step, start=parts[0].start, end=parts[-1].end) for parts in whole
-        ]
+        spans = [spanning(parts) for parts in whole]
         for twice in self._runs(spans, said):
             for one, other in pairwise(twice):
                 if other.start - one.end <= self.within and not any(
@@ -248,7 +246,7 @@ class NotPlayed(Rule, frozen=True, kw_only=True):
         if lanes.untaken:
             return  # the reason is known
         for speech in lanes.assistant:
-            heard = speech.end - speech.start
+            heard = speech.took
             may_begin = lanes.seconds - max(speech.end, speech.start + UNPLAYED) < LATELY
             if not speech.played and heard >= self.seconds and not may_begin:
                 yield self.found(
@@ -275,10 +273,10 @@ class SlowAnswers(Rule, frozen=True, kw_only=True):
         waits = list(_waits(lanes))
         if len(waits) < self.answers:
             return
-        half = median(wait.end - wait.start for wait in waits)
+        half = median(wait.took for wait in waits)
         if half >= self.seconds:
-            slow = [wait for wait in waits if wait.end - wait.start >= self.seconds]
-            span = Span(step=slow[0].step, start=slow[0].start, end=slow[-1].end)
+            slow = [wait for wait in waits if wait.took >= self.seconds]
+            span = spanning(slow)
             yield self.found(
                 f"Phonic took {duration(half)} to answer, as a rule",
                 f"Of {len(waits)} answers, {len(slow)} came later than {duration(self.seconds)} "

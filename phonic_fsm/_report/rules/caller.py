@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from phonic_fsm._core.events import is_flat
-from phonic_fsm._core.states import State
 
 from ..findings import Finding, overlap, step_at
-from ..lanes import CallerAudio, Lanes, Span
+from ..lanes import CallerAudio, Lanes, Span, spanning
 from ..numbers import count, duration
 from .connection import frozen
 from .rule import Level, Rule, Seconds, Times
@@ -48,7 +47,7 @@ class NotHeard(Rule, frozen=True, kw_only=True):
     """If no sample of a call is louder, nobody would understand a word of it."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
-        stuck = [span for link in lanes.connection if (span := frozen(link)) is not None]
+        stuck = frozen(lanes.connection)
         talked = sum(
             link.took - sum(overlap(span, link) for span in stuck)
             for link in lanes.connection
@@ -154,7 +153,7 @@ class Overdriven(Rule, frozen=True, kw_only=True):
                 f"{duration(total)} of it reached full scale and were above {self.loud:g} dBFS on "
                 "average: the caller's microphone, or what is behind it, amplifies too much. "
                 "Phonic may understand other words than were said.",
-                Span(step=loud[0].step, start=loud[0].start, end=loud[-1].end),
+                spanning(loud),
             )
 
 
@@ -177,7 +176,7 @@ class LateEnd(Rule, frozen=True, kw_only=True):
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for turn in lanes.caller:
             held = lanes.uncommitted is not None and lanes.uncommitted.start <= turn.end
-            never = turn.end >= _end(lanes)
+            never = turn.end >= lanes.over
             if held or turn.committed:
                 continue  # it is the agent's code that ends it
             if turn.silent is not None:
@@ -456,18 +455,12 @@ def _unnoticed(lanes: Lanes) -> Iterator[Span]:
 
 def _got_through(lanes: Lanes, sound: Span) -> bool:
     """Whether the caller's audio was sent all the time, as far as the trace tells."""
-    stuck = [span for link in lanes.connection if (span := frozen(link)) is not None]
+    stuck = frozen(lanes.connection)
     return (
         any(link.kind == "open" and overlap(link, sound) == sound.took for link in lanes.connection)
         and not any(overlap(span, sound) for span in stuck)
         and all(part.sent_ms for part in lanes.caller_audio if overlap(part, sound) > 0)
     )
-
-
-def _end(lanes: Lanes) -> float:
-    """When the session was closed, or the trace ends."""
-    closed = (at.start for at in lanes.states if at.state == State.closed.value)
-    return min(closed, default=lanes.seconds)
 
 
 def _lasted(part: CallerAudio) -> float:

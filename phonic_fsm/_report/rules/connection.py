@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from phonic_fsm._core.outgoing import KEPT_UNTIL_READY_MS, KEPT_UNTIL_RESUMED_MS
 from phonic_fsm._core.states import State
@@ -42,7 +42,7 @@ class SlowStart(Rule, frozen=True, kw_only=True):
         if not lanes.connection:
             return
         first = lanes.connection[0]
-        took = first.end - first.start
+        took = first.took
         tries = count(len(first.attempts), "attempt")
         if first.restored:
             if took > self.seconds or len(first.attempts) > 1:
@@ -75,7 +75,7 @@ class SlowStart(Rule, frozen=True, kw_only=True):
 def _why_slow(lanes: Lanes, link: Link) -> str:
     """What the time was spent on, above all."""
     stood = sum(overlap(held, link) for held in lanes.held_up)
-    if stood >= (link.end - link.start) / 2:
+    if stood >= link.took / 2:
         return "The process stood still"
     waits = {
         State.connecting: "The websocket handshake took long",
@@ -103,7 +103,7 @@ class Outage(Rule, frozen=True, kw_only=True):
         for link in lanes.connection:
             if link.kind == "lost" and link.cause not in (GONE, MOVED):
                 missing = (
-                    f"no connection for {duration(link.end - link.start)}"
+                    f"no connection for {duration(link.took)}"
                     if link.restored
                     else "it did not come back"
                     if lanes.end is not None
@@ -113,20 +113,22 @@ class Outage(Rule, frozen=True, kw_only=True):
                     f"The connection {link.cause}",
                     " ".join(_about_outage(lanes, link)),
                     link,
-                    noticed=f"nothing got through, then {missing}" if frozen(link) else missing,
+                    noticed=f"nothing got through, then {missing}" if frozen([link]) else missing,
                 )
 
 
-def frozen(link: Link) -> Span | None:
-    """When nothing got through, before a connection was given up: a ping was not answered."""
-    if "ping" not in link.cause:
-        return None
-    return Span(step=link.step, start=max(0.0, link.start - PING_ANSWERED), end=link.start)
+def frozen(links: Iterable[Link]) -> list[Span]:
+    """When nothing got through, before these connections were given up: a ping was not answered."""
+    return [
+        Span(step=link.step, start=max(0.0, link.start - PING_ANSWERED), end=link.start)
+        for link in links
+        if "ping" in link.cause
+    ]
 
 
 def _about_outage(lanes: Lanes, link: Link) -> Iterator[str]:
     lost = f"The connection to Phonic {link.cause}"
-    took, tries = duration(link.end - link.start), count(len(link.attempts), "attempt")
+    took, tries = duration(link.took), count(len(link.attempts), "attempt")
     if not link.restored:
         yield f"{lost} and did not come back in {took} and {tries}."
     elif link.afresh:
@@ -176,7 +178,7 @@ class LostAudio(Rule, frozen=True, kw_only=True):
                 kept += f", and until a fresh one is open, the newest {HELD_AFRESH:g} s"
             measured = lanes.lost_audio_is_measured
             yield self.found(
-                f"An outage of {duration(link.end - link.start)}",
+                f"An outage of {duration(link.took)}",
                 f"{lost} of the caller's audio were dropped. {kept}."
                 if measured
                 else f"{kept}: if the caller spoke all the time, {lost} never reached Phonic.",

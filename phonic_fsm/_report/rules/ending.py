@@ -81,7 +81,7 @@ class EndedByPhonic(Rule, frozen=True, kw_only=True):
             if turn.end <= heard:
                 continue
             if turn.text:
-                is_short = turn.end - turn.start <= self.short
+                is_short = turn.took <= self.short
                 if not (is_short and turn.start - heard <= self.soon):
                     return True
             elif turn.end >= goodbye and goodbye - heard > self.soon:
@@ -122,7 +122,7 @@ class CutOffByClose(Rule, frozen=True, kw_only=True):
     """So much was not heard."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
-        closed = next((at for at in lanes.states if at.state == State.closed.value), None)
+        closed = lanes.closed
         if closed is None or not lanes.assistant:
             return
         last = lanes.assistant[-1]

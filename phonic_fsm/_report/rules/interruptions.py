@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from phonic_fsm._core.states import State
-
 from ..findings import Finding, overlap
-from ..lanes import AssistantSpeech, Lanes, Span
+from ..lanes import AssistantSpeech, Lanes, Span, spanning
 from ..numbers import count, duration
 from .rule import Count, Rule, Seconds, Share, words_of
 
@@ -44,7 +42,7 @@ class ManyInterruptions(Rule, frozen=True, kw_only=True):
             while last + 1 < len(cut) and cut[last + 1].end - cut[last].end <= near:
                 last += 1
             stretch = Span(step=cut[first].step, start=cut[first].end, end=cut[last].end)
-            took = duration(stretch.end - stretch.start)
+            took = duration(stretch.took)
             times = last - first + 1
             if not lanes.redacted and self._is_talk(lanes, cut[first : last + 1]):
                 yield self.found(
@@ -110,15 +108,11 @@ class CutOffAtStart(Rule, frozen=True, kw_only=True):
         """Where enough answers in a row are cut off so, and how many."""
         run: list[AssistantSpeech] = []
         for speech in [*lanes.assistant, None]:
-            if (
-                speech is not None
-                and is_cut_off(lanes, speech)
-                and speech.end - speech.start < self.heard
-            ):
+            if speech is not None and is_cut_off(lanes, speech) and speech.took < self.heard:
                 run.append(speech)
                 continue
             if len(run) >= self.answers:
-                yield Span(step=run[0].step, start=run[0].start, end=run[-1].end), len(run)
+                yield spanning(run), len(run)
             run = []
 
 
@@ -136,7 +130,7 @@ class DroppedAnswer(Rule, frozen=True, kw_only=True):
                 cause,
                 f"{why} What Phonic still sent of the turn was dropped.",
                 span,
-                noticed=f"{duration(span.end - span.start)} of it dropped",
+                noticed=f"{duration(span.took)} of it dropped",
             )
 
 
@@ -240,11 +234,10 @@ def _cut_off_by_caller(lanes: Lanes, speech: AssistantSpeech) -> bool:
 def _cut_off_by_code(lanes: Lanes, speech: AssistantSpeech) -> bool:
     """Whether the agent's code did, by an ``interrupt()`` that is no echo of the caller's turn."""
     ends = [span.start for span in lanes.takeovers]
-    ends += [at.start for at in lanes.states if at.state == State.closed.value]
     return (
         speech.unheard is not None
         and not _cut_off_by_caller(lanes, speech)
-        and not any(abs(end - speech.end) < TOGETHER for end in (*ends, lanes.seconds))
+        and not any(abs(end - speech.end) < TOGETHER for end in (*ends, lanes.over, lanes.seconds))
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..findings import Finding, overlap
-from ..lanes import Lanes, Span
+from ..lanes import Lanes, Span, spanning
 from ..numbers import duration
 from ..severity import Severity
 from .connection import HELD
@@ -89,7 +89,7 @@ class HeldUp(Rule, frozen=True, kw_only=True):
         for stops in _runs([span for span in lanes.held_up if span.took < self.seconds]):
             late = sum(stop.took for stop in stops)
             if late >= self.together:
-                whole = Span(step=stops[0].step, start=stops[0].start, end=stops[-1].end)
+                whole = spanning(stops)
                 yield self.found(
                     f"The process stood still {len(stops)} times in {duration(whole.took)}",
                     f"Its event loop was held up for {duration(late)} of {duration(whole.took)}: "

@@ -38,7 +38,7 @@ class Silence(Rule, frozen=True, kw_only=True):
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
         for gap, last in _gaps(lanes, min(self.waiting, self.turn)):
-            took = gap.end - gap.start
+            took = gap.took
             reasons, is_owed = _reasons(lanes, gap, last, self.waiting)
             told = f"Nobody was heard for {duration(took)}"
             noticed = f"{duration(took)} of silence"
@@ -87,10 +87,9 @@ def _gaps(lanes: Lanes, least: float) -> Iterator[tuple[Span, Span | None]]:
     begin = next((link.start for link in lanes.connection if link.kind == "open"), None)
     if begin is None:
         return
-    closed = [span.start for span in lanes.states if span.state == State.closed.value]
     last: Span | None = None
     for span in [*heard, None]:
-        end = span.start if span is not None else min([*closed, lanes.seconds])
+        end = span.start if span is not None else lanes.over
         if end > begin and end - begin >= least:
             yield Span(step=step_at(lanes, begin), start=begin, end=end), last
         if span is not None and span.end > begin:
@@ -122,7 +121,7 @@ def _reasons(
     stretches = [(reason, spans) for reason, spans in _seen(lanes, gap) if reason.seconds > 0.05]
     reasons = [reason for reason, _ in stretches]
     explained = _covered([span for _, spans in stretches for span in spans])
-    rest = gap.end - gap.start - explained
+    rest = gap.took - explained
     due = _due(lanes, gap, last, rest, waiting)
     is_owed = due is not None or any(
         reason.is_owed and reason.seconds >= TELLING for reason in reasons
@@ -155,7 +154,7 @@ def _seen(lanes: Lanes, gap: Span) -> Iterator[tuple[_Reason, list[Span]]]:
         return _Reason(seconds, cause, told, is_owed=behind is not None), within
 
     away = [link for link in lanes.connection if link.kind != "open"]
-    stuck = [span for span in map(frozen, away) if span is not None]
+    stuck = frozen(away)
     yield reason(
         stuck,
         "Nothing got through to Phonic",
@@ -164,7 +163,7 @@ def _seen(lanes: Lanes, gap: Span) -> Iterator[tuple[_Reason, list[Span]]]:
     problems = [problem for link in away if overlap(link, gap) for problem in link.problems]
     why = f" ({problems[-1].rstrip('.')})" if problems else ""
     yield reason(away, "No connection", f"the connection was lost{why}")
-    stood = [held for held in lanes.held_up if held.end - held.start >= TELLING / 2]
+    stood = [held for held in lanes.held_up if held.took >= TELLING / 2]
     outside = [*stuck, *away, *stood]
     yield reason(stood, "The process stood still", "the event loop was held up")
     yield reason(

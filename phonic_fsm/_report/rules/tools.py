@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from phonic_fsm._core.states import State
-
 from ..findings import Finding
 from ..lanes import Lanes, ToolCall
 from ..numbers import duration
@@ -86,10 +84,7 @@ class NoOutput(Rule, frozen=True, kw_only=True):
     """From the call until the session ends."""
 
     def find(self, lanes: Lanes) -> Iterator[Finding]:
-        closed = min(
-            (at.start for at in lanes.states if at.state == State.closed.value),
-            default=lanes.seconds,
-        )
+        closed = lanes.over
         for call in lanes.tools:
             if call.ended == "handed over" or _why_failed(call) is not None:
                 continue
