@@ -42,6 +42,21 @@ async def presses_and_speaks(first, server):
     return peer
 
 
+async def is_resumed(server):
+    """The next process's side of the call, whose conversation goes on."""
+    peer = await server.accept()
+    assert "reconnect_conv_id=conv_1" in peer.path
+    await peer.send(phonic.ConversationReconnected())
+    return peer
+
+
+async def answers_once(second, peer):
+    """The turn has its answer, the history has both, and nothing more is asked for."""
+    await second.is_heard()
+    await nothing_else_is_sent(second, peer)
+    assert texts(second)[0] == "When do you open?"
+
+
 def texts(second):
     return [item.text_content for item in second.clerk.chat_ctx.items if item.type == "message"]
 
@@ -51,9 +66,7 @@ async def test_killed_while_the_caller_holds_the_button(tmp_path, server):
         await presses_and_speaks(first, server)
         name = await first.killed()
     async with goes_on(tmp_path, name, server.url, push_to_talk=True) as second:
-        peer = await server.accept()
-        assert "reconnect_conv_id=conv_1" in peer.path
-        await peer.send(phonic.ConversationReconnected())
+        peer = await is_resumed(server)
         await peer.expect(client.Unmute)
         told = await peer.expect(client.AddSystemMessage)
         assert "while the user was speaking" in told.system_message
@@ -64,9 +77,7 @@ async def test_killed_while_the_caller_holds_the_button(tmp_path, server):
         second.session.commit_user_turn()
         await peer.expect(client.Mute)
         await peer.send(*HEARD, *ANSWER)
-        await second.is_heard()
-        await nothing_else_is_sent(second, peer)
-        assert texts(second)[0] == "When do you open?"
+        await answers_once(second, peer)
     replays(second.journal)
 
 
@@ -79,14 +90,10 @@ async def test_killed_when_the_caller_has_let_go_during_an_outage_of_phonics(tmp
         await first.has_written('"commit_audio"')
         name = await first.killed()
     async with goes_on(tmp_path, name, server.url, push_to_talk=True) as second:
-        peer = await server.accept()
-        assert "reconnect_conv_id=conv_1" in peer.path
-        await peer.send(phonic.ConversationReconnected())
+        peer = await is_resumed(server)
         await peer.expect(client.Mute)
         await peer.send(*HEARD, *ANSWER)
-        await second.is_heard()
-        await nothing_else_is_sent(second, peer)
-        assert texts(second)[0] == "When do you open?"
+        await answers_once(second, peer)
     replays(second.journal)
 
 
@@ -99,12 +106,8 @@ async def test_killed_between_the_commit_and_the_answer(tmp_path, server):
         await first.has_written("When do you open?")
         name = await first.killed()
     async with goes_on(tmp_path, name, server.url, push_to_talk=True) as second:
-        peer = await server.accept()
-        assert "reconnect_conv_id=conv_1" in peer.path
-        await peer.send(phonic.ConversationReconnected())
+        peer = await is_resumed(server)
         await peer.expect(client.GenerateReply)
         await peer.send(*ANSWER)
-        await second.is_heard()
-        await nothing_else_is_sent(second, peer)
-        assert texts(second)[0] == "When do you open?"
+        await answers_once(second, peer)
     replays(second.journal)
